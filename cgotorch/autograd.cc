@@ -1,0 +1,277 @@
+// autograd.cc: backward, gradients, hooks, and functions whose backward is written in Go.
+
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/functions/accumulate_grad.h>
+#include <torch/csrc/autograd/saved_variable.h>
+#include <torch/csrc/autograd/utils/lambda_post_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <mutex>
+
+#include "guard.h"
+#include "state.h"
+
+// Written in Go (callback.go). Both give 0, or the id of the panic.
+extern "C" uint64_t goliteHook(uint64_t closure, uint64_t grad, uint64_t* replacement);
+extern "C" uint64_t goliteBackward(uint64_t closure, uint64_t node, uint64_t* grads, int64_t n, uint64_t* results, int64_t m);
+
+namespace golite {
+namespace {
+
+using torch::autograd::Node;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+// Closures of Go that died with their graph. A destructor may run on any thread and must not call Go:
+// Go fetches the ids when it next passes by.
+std::mutex dead_lock;
+std::vector<uint64_t> dead;
+
+struct Closure {
+  explicit Closure(uint64_t id) : id(id) {}
+  ~Closure() {
+    std::lock_guard<std::mutex> l(dead_lock);
+    dead.push_back(id);
+  }
+  Closure(const Closure&) = delete;
+  uint64_t id;
+};
+
+// received takes over a tensor whose handle Go made for the shim alone.
+at::Tensor received(uint64_t h) {
+  if (!h) return at::Tensor();
+  at::Tensor t = table.get(h);
+  table.drop(&h, 1);
+  return t;
+}
+
+at::Tensor run_hook(const Closure& c, const at::Tensor& grad) {
+  uint64_t replacement = 0;
+  uint64_t given = grad.defined() ? table.put(at::Tensor(grad)) : 0;
+  uint64_t panicked = goliteHook(c.id, given, &replacement);
+  if (panicked) throw GoPanic(panicked);
+  return received(replacement);
+}
+
+struct AfterAccumulate : torch::autograd::PostAccumulateGradHook {
+  explicit AfterAccumulate(uint64_t id) : closure(id) {}
+  void operator()(const Variable& t) override { run_hook(closure, t); }
+  Closure closure;
+};
+
+// GoNode is the backward of a torch.Function.
+struct GoNode : Node {
+  GoNode(uint64_t id, std::string name) : closure(id), label(std::move(name)) {}
+
+  variable_list apply(variable_list&& grads) override {
+    std::vector<uint64_t> in(grads.size()), out(next_edges().size(), 0);
+    for (size_t i = 0; i < grads.size(); i++) {
+      at::OptionalDeviceGuard device;
+      at::Tensor g = grads[i].defined() ? grads[i] : outputs[i].zeros(device);
+      in[i] = table.put(std::move(g));
+    }
+    uint64_t panicked = goliteBackward(closure.id, reinterpret_cast<uint64_t>(this), in.data(),
+                                       static_cast<int64_t>(in.size()), out.data(), static_cast<int64_t>(out.size()));
+    if (panicked) throw GoPanic(panicked);
+    variable_list results;
+    for (uint64_t h : out) results.push_back(received(h));
+    return results;
+  }
+  std::string name() const override { return label; }
+  void release_variables() override {
+    std::lock_guard<std::mutex> l(mutex_);
+    for (auto& s : saved) s.reset_data();
+    released = true;
+  }
+
+  Closure closure;
+  std::string label;
+  std::vector<torch::autograd::VariableInfo> outputs;
+  std::vector<torch::autograd::SavedVariable> saved;
+  bool released = false;
+};
+
+thread_local std::vector<std::unique_ptr<c10::InferenceMode>> inference;
+
+}  // namespace
+}  // namespace golite
+
+using namespace golite;
+
+extern "C" {
+
+// in: retain (2: as create), create, n outputs, n (handle, or 0) gradients, m inputs.
+int64_t gl_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    thread_state.enter();
+    Reader r{in, in + n};
+    uint64_t retain = r.word();
+    bool create = r.word() != 0;
+    variable_list roots = r.tensors(), grads = r.tensors(), inputs = r.tensors();
+    torch::autograd::backward(roots, grads, retain == 2 ? std::nullopt : std::optional<bool>(retain == 1), create, inputs);
+  });
+}
+
+// in: retain, create, allow unused, outputs, inputs, gradients of the outputs.
+int64_t gl_gradients(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    thread_state.enter();
+    Reader r{in, in + n};
+    uint64_t retain = r.word();
+    bool create = r.word() != 0, unused = r.word() != 0;
+    variable_list outputs = r.tensors(), inputs = r.tensors(), grads = r.tensors();
+    variable_list got = torch::autograd::grad(
+        outputs, inputs, grads, retain == 2 ? std::nullopt : std::optional<bool>(retain == 1), create, unused);
+    w.word(thread_state.scope);
+    w.value(c10::IValue(std::move(got)));
+  });
+}
+
+// gl_grads gives the .grad of each tensor of a list, undefined where there is none.
+int64_t gl_grads(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    Reader r{in, in + n};
+    variable_list got;
+    for (auto& t : r.tensors()) got.push_back(t.grad());
+    w.word(thread_state.scope);
+    w.value(c10::IValue(std::move(got)));
+  });
+}
+
+int64_t gl_set_grad(gl_handle h, gl_handle grad, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    at::Tensor t = table.get(h);
+    t.mutable_grad() = grad ? table.get(grad) : at::Tensor();
+  });
+}
+
+int64_t gl_clear_grads(const gl_handle* h, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    for (uint32_t i = 0; i < n; i++) table.get(h[i]).mutable_grad().reset();
+  });
+}
+
+int64_t gl_requires_grad(gl_handle h, int32_t on, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) { table.get(h).requires_grad_(on != 0); });
+}
+
+int64_t gl_retain_grad(gl_handle h, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) { table.get(h).retain_grad(); });
+}
+
+int64_t gl_grad_fn(gl_handle h, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    auto fn = table.get(h).grad_fn();
+    std::string s = fn ? fn->name() : "";
+    w.text(s.data(), s.size());
+  });
+}
+
+int64_t gl_hook(gl_handle h, uint64_t closure, int32_t after_accumulate, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    at::Tensor t = table.get(h);
+    if (after_accumulate) {
+      TORCH_CHECK(t.requires_grad() && t.is_leaf(), "a hook after accumulation needs a leaf that requires a gradient");
+      torch::autograd::impl::set_post_acc_grad_hooks(t, std::make_unique<AfterAccumulate>(closure));
+      w.word(0);
+      return;
+    }
+    auto c = std::make_shared<Closure>(closure);
+    w.word(t.register_hook([c](at::Tensor g) -> at::Tensor { return run_hook(*c, g); }));
+  });
+}
+
+int64_t gl_remove_hook(gl_handle h, uint32_t pos, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) { table.get(h).remove_hook(pos); });
+}
+
+// gl_apply ties the outputs of a Go forward to a node whose backward is Go's.
+// in: inputs, outputs, saved, written in place, not differentiable.
+int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    Reader r{in, in + n};
+    variable_list inputs = r.tensors(), outputs = r.tensors(), saved = r.tensors(), dirty = r.tensors(), fixed = r.tensors();
+    auto set = [](const variable_list& v) {
+      std::unordered_set<at::TensorImpl*> s;
+      for (auto& t : v) s.insert(t.unsafeGetTensorImpl());
+      return s;
+    };
+    auto node = std::shared_ptr<GoNode>(new GoNode(closure, name), torch::autograd::deleteNode);
+    bool graph = at::GradMode::is_enabled() && torch::autograd::any_variable_requires_grad(inputs);
+    if (graph) {
+      node->set_next_edges(torch::autograd::collect_next_edges(inputs));
+      node->clear_input_metadata();
+    }
+    for (auto& t : dirty) t.unsafeGetTensorImpl()->bump_version();
+    std::vector<std::optional<Variable>> raw(outputs.begin(), outputs.end());
+    torch::autograd::_jvp_fn_t no_jvp = [](const variable_list&, const variable_list&) -> variable_list {
+      TORCH_CHECK(false, "forward-mode differentiation of a torch.Function is not offered");
+    };
+    auto view_as_self = [](const at::Tensor& t) { return t.view_as(t); };
+    auto wrapped = torch::autograd::_wrap_outputs(inputs, set(fixed), set(dirty), raw, graph ? node : nullptr, no_jvp, {}, view_as_self, false);
+    variable_list results;
+    for (auto& t : wrapped) {
+      node->outputs.emplace_back(*t);
+      results.push_back(*t);
+    }
+    if (graph) {
+      for (auto& t : saved) {
+        // An output is saved as what it is now, with its place in the graph, else it would hold its own node.
+        bool is_output = false;
+        at::Tensor v = t;
+        for (size_t i = 0; i < outputs.size(); i++) {
+          if (outputs[i].is_same(t)) v = results[i], is_output = v.grad_fn().get() == node.get();
+        }
+        node->saved.emplace_back(v, is_output);
+      }
+    }
+    w.word(thread_state.scope);
+    w.value(c10::IValue(std::move(results)));
+  });
+}
+
+int64_t gl_saved(uint64_t node, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    auto* self = reinterpret_cast<GoNode*>(node);
+    TORCH_CHECK(!self->released, "trying to go backward through the graph a second time; keep it with RetainGraph");
+    variable_list got;
+    for (auto& s : self->saved) got.push_back(s.unpack(self->getptr()));
+    w.word(thread_state.scope);
+    w.value(c10::IValue(std::move(got)));
+  });
+}
+
+// gl_dead_closures gives the ids of closures that no graph holds any more.
+int64_t gl_dead_closures(uint64_t* out, uint32_t room) {
+  std::lock_guard<std::mutex> l(dead_lock);
+  size_t n = std::min<size_t>(room, dead.size());
+  for (size_t i = 0; i < n; i++) {
+    out[i] = dead.back();
+    dead.pop_back();
+  }
+  return static_cast<int64_t>(n);
+}
+
+int32_t gl_grad_mode(int32_t on) {
+  bool before = c10::GradMode::is_enabled();
+  if (on >= 0) c10::GradMode::set_enabled(on != 0);
+  return before;
+}
+
+// gl_inference enters inference mode (1), leaves it (0), or asks (-1). Entering and leaving happen on one thread, in order.
+int32_t gl_inference(int32_t enter) {
+  bool before = c10::InferenceMode::is_enabled();
+  if (enter > 0) {
+    inference.push_back(std::make_unique<c10::InferenceMode>(true));
+  } else if (enter == 0 && !inference.empty()) {
+    inference.pop_back();
+  }
+  return before;
+}
+
+}  // extern "C"

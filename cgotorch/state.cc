@@ -1,0 +1,265 @@
+// state.cc: generators, thread counts, autocast, memory figures: what libtorch keeps per thread or per process.
+
+#include "state.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/DefaultDtype.h>
+#include <c10/core/impl/alloc_cpu.h>
+#include <torch/version.h>
+
+#if defined(__APPLE__)
+#include <malloc/malloc.h>
+#define GL_USABLE(p) malloc_size(p)
+#else
+#include <malloc.h>
+#define GL_USABLE(p) malloc_usable_size(p)
+#endif
+
+#include "guard.h"
+
+namespace golite {
+
+__thread ThreadState thread_state;
+std::atomic<uint64_t> threads_wanted{0};
+
+void ThreadState::catch_up() {
+  threads_seen = threads_wanted.load();
+  int n = static_cast<int>(threads_seen & 0xffffffffu);
+  if (n > 0) at::set_num_threads(n);
+}
+
+namespace {
+
+// CountingAllocator is libtorch's CPU allocator with a count of the bytes in use: Go's garbage
+// collector doesn't see tensor memory, and this number is what paces it.
+struct CountingAllocator final : at::Allocator {
+  static std::atomic<int64_t> live, peak, total;
+
+  at::DataPtr allocate(size_t n) override {
+    void* p = c10::alloc_cpu(n);
+    if (p) {
+      auto size = static_cast<int64_t>(GL_USABLE(p));
+      int64_t now = live.fetch_add(size, std::memory_order_relaxed) + size;
+      total.fetch_add(size, std::memory_order_relaxed);
+      int64_t most = peak.load(std::memory_order_relaxed);
+      while (now > most && !peak.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
+      }
+    }
+    return {p, p, &release, at::Device(at::kCPU)};
+  }
+  static void release(void* p) {
+    if (!p) return;
+    live.fetch_sub(static_cast<int64_t>(GL_USABLE(p)), std::memory_order_relaxed);
+    c10::free_cpu(p);
+  }
+  at::DeleterFnPtr raw_deleter() const override { return &release; }
+  void copy_data(void* to, const void* from, size_t n) const override { default_copy_data(to, from, n); }
+};
+
+std::atomic<int64_t> CountingAllocator::live{0}, CountingAllocator::peak{0}, CountingAllocator::total{0};
+CountingAllocator counting;
+
+struct Install {
+  Install() { c10::SetCPUAllocator(&counting, 100); }
+} install;
+
+at::Generator generator(uint64_t gen) {
+  return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(gen)));
+}
+
+uint64_t hand_over(at::Generator g) {
+  c10::GeneratorImpl* p = g.unsafeGetGeneratorImpl();
+  c10::raw::intrusive_ptr::incref(p);
+  return reinterpret_cast<uint64_t>(p);
+}
+
+}  // namespace
+}  // namespace golite
+
+// libtorch asks this function for the default generator at every random op. Defined here, it comes
+// before libtorch's own, and ranks that share a process each have their own random stream.
+namespace at::detail {
+const Generator& getDefaultCPUGenerator() {
+  static Generator process = createCPUGenerator(c10::detail::getNonDeterministicRandom());
+  return golite::thread_state.generator ? *golite::thread_state.generator : process;
+}
+}  // namespace at::detail
+
+using namespace golite;
+
+extern "C" {
+
+int64_t gl_gen_new(int32_t device, int32_t index, uint64_t seed, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    c10::DeviceType type = static_cast<c10::DeviceType>(device);
+    at::Generator g = type == c10::kCPU
+                          ? at::detail::createCPUGenerator(seed)
+                          : at::globalContext().getAcceleratorHooksInterface(type).getNewGenerator(static_cast<c10::DeviceIndex>(index));
+    if (type != c10::kCPU) {
+      std::lock_guard<std::mutex> l(g.mutex());
+      g.set_current_seed(seed);
+    }
+    w.word(hand_over(g));
+  });
+}
+
+int64_t gl_gen_default(int32_t device, int32_t index, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    at::Device d(static_cast<c10::DeviceType>(device), static_cast<c10::DeviceIndex>(index));
+    w.word(hand_over(at::globalContext().defaultGenerator(d)));
+  });
+}
+
+void gl_gen_free(uint64_t gen) {
+  try {
+    c10::intrusive_ptr<c10::GeneratorImpl>::reclaim(reinterpret_cast<c10::GeneratorImpl*>(gen));
+  } catch (...) {
+  }
+}
+
+int64_t gl_gen_seed(uint64_t gen, uint64_t seed, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    at::Generator g = generator(gen);
+    std::lock_guard<std::mutex> l(g.mutex());
+    g.set_current_seed(seed);
+  });
+}
+
+int64_t gl_gen_initial_seed(uint64_t gen, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) { w.word(generator(gen).current_seed()); });
+}
+
+int64_t gl_gen_state(uint64_t gen, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    at::Generator g = generator(gen);
+    std::lock_guard<std::mutex> l(g.mutex());
+    at::Tensor t = g.get_state();
+    w.word(thread_state.scope);
+    w.value(std::move(t));
+  });
+}
+
+int64_t gl_gen_set_state(uint64_t gen, gl_handle state, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    at::Generator g = generator(gen);
+    std::lock_guard<std::mutex> l(g.mutex());
+    g.set_state(table.get(state));
+  });
+}
+
+uint64_t gl_gen_use(uint64_t gen) {
+  at::Generator* before = thread_state.generator;
+  thread_state.generator = gen ? new at::Generator(generator(gen)) : nullptr;
+  if (!before) return 0;
+  uint64_t old = hand_over(*before);
+  delete before;
+  return old;
+}
+
+int32_t gl_autocast(int32_t device, int32_t enabled, int32_t dtype, int32_t cache, int32_t* before) {
+  try {
+    auto d = static_cast<at::DeviceType>(device);
+    before[0] = at::autocast::is_autocast_enabled(d);
+    before[1] = static_cast<int32_t>(at::autocast::get_autocast_dtype(d));
+    before[2] = at::autocast::is_autocast_cache_enabled();
+    if (enabled >= 0) {
+      at::autocast::set_autocast_enabled(d, enabled != 0);
+      at::autocast::set_autocast_dtype(d, static_cast<at::ScalarType>(dtype));
+      at::autocast::set_autocast_cache_enabled(cache != 0);
+    }
+    return 0;
+  } catch (...) {
+    return -1;
+  }
+}
+
+void gl_autocast_nesting(int32_t enter) {
+  try {
+    if (enter) {
+      at::autocast::increment_nesting();
+    } else if (at::autocast::decrement_nesting() == 0) {
+      at::autocast::clear_cache();
+    }
+  } catch (...) {
+  }
+}
+
+// gl_set_threads sets the process's number of intra-op threads: each thread takes it over at its next op.
+int32_t gl_set_threads(int32_t n) {
+  try {
+    uint64_t old = threads_wanted.load();
+    while (!threads_wanted.compare_exchange_weak(old, ((old >> 32) + 1) << 32 | static_cast<uint32_t>(n))) {
+    }
+    thread_state.enter();
+    return 0;
+  } catch (...) {
+    return -1;
+  }
+}
+
+// gl_set_thread_threads sets the number for the calling thread alone; n = 0 goes back to the process's number.
+int32_t gl_set_thread_threads(int32_t n) {
+  try {
+    int before = at::get_num_threads();
+    if (n > 0) {
+      at::set_num_threads(n);
+      // set_num_threads also becomes the default of threads started later, which catch_up mends.
+      if ((threads_wanted.load() & 0xffffffffu) == 0) {
+        uint64_t none = 0;
+        threads_wanted.compare_exchange_strong(none, 1ull << 32 | static_cast<uint32_t>(before));
+      }
+      thread_state.threads_seen = threads_wanted.load();
+    } else {
+      thread_state.threads_seen = 0;
+      thread_state.enter();
+    }
+    return before;
+  } catch (...) {
+    return -1;
+  }
+}
+
+int32_t gl_get_threads(void) {
+  thread_state.enter();
+  return at::get_num_threads();
+}
+
+int32_t gl_default_dtype(int32_t dtype) {
+  try {
+    auto before = static_cast<int32_t>(c10::get_default_dtype_as_scalartype());
+    if (dtype >= 0) c10::set_default_dtype(c10::scalarTypeToTypeMeta(static_cast<c10::ScalarType>(dtype)));
+    return before;
+  } catch (...) {
+    return -1;
+  }
+}
+
+// gl_memory gives the bytes of CPU tensor memory in use, their peak, and all that was ever allocated.
+void gl_memory(int64_t* out, int32_t reset_peak) {
+  out[0] = CountingAllocator::live.load(std::memory_order_relaxed);
+  out[1] = CountingAllocator::peak.load(std::memory_order_relaxed);
+  out[2] = CountingAllocator::total.load(std::memory_order_relaxed);
+  if (reset_peak) CountingAllocator::peak.store(out[0]);
+}
+
+void gl_deterministic(int32_t on, int32_t warn_only) {
+  try {
+    at::globalContext().setDeterministicAlgorithms(on != 0, warn_only != 0);
+  } catch (...) {
+  }
+}
+
+void gl_cpp_traces(int32_t on) { cpp_traces = on != 0; }
+
+void gl_version(uint64_t* out) {
+  out[0] = TORCH_VERSION_MAJOR;
+  out[1] = TORCH_VERSION_MINOR;
+  out[2] = TORCH_VERSION_PATCH;
+}
+
+}  // extern "C"

@@ -1,0 +1,79 @@
+package cgotorch
+
+// #include <stdlib.h>
+// #include "cgotorch.h"
+import "C"
+
+import "unsafe"
+
+// Flags of Info.
+const (
+	FlagRequiresGrad int64 = 1 << iota
+	FlagLeaf
+	FlagContiguous
+	FlagInference
+	FlagPinned
+	FlagNeg
+	FlagConj
+	FlagView
+	FlagComplex
+	FlagFloating
+)
+
+// InfoFixed is the number of words of Info's result before the sizes and strides: dtype, device type,
+// device index, layout, flags, storage offset, elements, bytes of the storage, dims.
+const InfoFixed = 9
+
+// Info writes what a tensor is: InfoFixed words, then its sizes and (strided tensors) its strides.
+func Info(h Handle, out []int64) ([]int64, *Error) {
+	status := int64(C.gl_info(C.gl_handle(h), (*C.int64_t)(&out[0]), C.uint32_t(len(out))))
+	if status >= 0 {
+		return out[:status], nil
+	}
+	w, err := result(status, unsafe.Slice((*uint64)(unsafe.Pointer(&out[0])), len(out)))
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*int64)(unsafe.Pointer(&w[0])), len(w)), nil
+}
+
+// Data returns the address of a tensor's first element, that of its storage, and its version counter.
+// The memory is the tensor's: it must be kept alive while the address is used.
+func Data(h Handle) (first, storage unsafe.Pointer, version uint64, err *Error) {
+	var out [Room]uint64
+	w, err := result(int64(C.gl_data(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room)), out[:])
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	return pointer(w[0]), pointer(w[1]), w[2], nil
+}
+
+// Item returns the one element of a tensor, tagged.
+func Item(h Handle) (tag, a, b uint64, err *Error) {
+	var out [Room]uint64
+	status := int64(C.gl_item(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room))
+	if status < 0 {
+		return 0, 0, 0, failure(status, out[:])
+	}
+	return out[0], out[1], out[2], nil
+}
+
+// Alias gives a second handle to the same tensor, in the form of a result of Call.
+func Alias(h Handle, out []uint64) ([]uint64, *Error) {
+	return result(int64(C.gl_alias(C.gl_handle(h), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
+}
+
+// Malloc returns C memory for FromBlob; nil if there is none.
+func Malloc(n int) unsafe.Pointer { return C.malloc(C.size_t(max(n, 1))) }
+
+// FromBlob makes a tensor of one dimension out of memory from Malloc, which it then owns.
+func FromBlob(data unsafe.Pointer, nbytes int, dtype int32, out []uint64) ([]uint64, *Error) {
+	return result(int64(C.gl_from_blob(data, C.uint64_t(nbytes), C.int32_t(dtype), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
+}
+
+// SetData makes a tensor share another's memory, as an assignment to .data does in Python.
+func SetData(h, data Handle) *Error {
+	var out [Room]uint64
+	_, err := result(int64(C.gl_set_data(C.gl_handle(h), C.gl_handle(data), (*C.uint64_t)(&out[0]), Room)), out[:])
+	return err
+}

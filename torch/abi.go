@@ -1,0 +1,157 @@
+package torch
+
+import (
+	"runtime"
+	"unsafe"
+
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/op"
+)
+
+// ABI is how generated code and golite's own packages call operators on tensors. Its methods take types of
+// internal packages, so that nobody else can.
+type ABI struct{}
+
+// Call runs an operator and panics with an *Error if it fails. A failed allocation collects once and tries again.
+func (ABI) Call(o *op.Op, a *op.Args, r *op.Results) {
+	err := o.Call(a, r)
+	if err != nil {
+		if err.OutOfMemory {
+			collect()
+			err = o.Call(a, r)
+		}
+		if err != nil {
+			panic(opError(o.Name, err, a))
+		}
+	}
+	runtime.KeepAlive(a)
+}
+
+// Tensor writes a tensor argument; nil is refused by libtorch's schema where it isn't optional.
+func (ABI) Tensor(a *op.Args, t *Tensor) {
+	if t == nil {
+		a.None()
+		return
+	}
+	a.Keep(unsafe.Pointer(t), -1)
+	a.Handle(t.h())
+}
+
+// Tensors writes a list of tensors (Tensor[]); none may be nil.
+func (ABI) Tensors(a *op.Args, list []*Tensor) { writeList(a, cgotorch.TagTensors, list) }
+
+// OptTensors writes a list in which nil stands for None (Tensor?[]).
+func (ABI) OptTensors(a *op.Args, list []*Tensor) { writeList(a, cgotorch.TagOptTensors, list) }
+
+func writeList(a *op.Args, tag uint64, list []*Tensor) {
+	a.Keep(unsafe.Pointer(unsafe.SliceData(list)), len(list))
+	a.Word(tag)
+	a.Word(uint64(len(list)))
+	for _, t := range list {
+		a.Word(uint64(t.h()))
+	}
+}
+
+// Scalar writes a scalar; a nil pointer is None.
+func (ABI) Scalar(a *op.Args, s Scalar) { s.write(a) }
+
+// Scalars writes a list of scalars.
+func (ABI) Scalars(a *op.Args, list []Scalar) {
+	a.Word(cgotorch.TagScalars)
+	a.Word(uint64(len(list)))
+	for _, s := range list {
+		s.write(a)
+	}
+}
+
+// DType writes an element type; the zero value is None.
+func (ABI) DType(a *op.Args, d DType) {
+	if d == 0 {
+		a.None()
+		return
+	}
+	a.Int(d.code())
+}
+
+// Device writes a device; the zero value is None.
+func (ABI) Device(a *op.Args, d Device) {
+	if d.Type == 0 {
+		a.None()
+		return
+	}
+	a.Device(d.code())
+}
+
+// Layout and MemoryFormat are libtorch's numbers plus one; 0 is None.
+
+// Enum writes one of those.
+func (ABI) Enum(a *op.Args, v uint8) {
+	if v == 0 {
+		a.None()
+		return
+	}
+	a.Int(int64(v) - 1)
+}
+
+// Generator writes a generator; nil is None, the default one.
+func (ABI) Generator(a *op.Args, g *Generator) {
+	if g == nil {
+		a.None()
+		return
+	}
+	a.Keep(unsafe.Pointer(g), 0)
+	a.Generator(g.gen)
+}
+
+// Result reads a tensor; an undefined one is nil.
+func (ABI) Result(r *op.Results) *Tensor {
+	h, bytes := r.Handle()
+	if h == 0 {
+		return nil
+	}
+	return newTensor(h, bytes, r.Scope)
+}
+
+// ResultList reads a list of tensors; undefined ones are nil.
+func (ABI) ResultList(r *op.Results) []*Tensor {
+	list := make([]*Tensor, r.List())
+	for i := range list {
+		if h, bytes := r.Item(); h != 0 {
+			list[i] = newTensor(h, bytes, r.Scope)
+		}
+	}
+	return list
+}
+
+// ResultScalar reads a scalar.
+func (ABI) ResultScalar(r *op.Results) Scalar { return readScalar(r) }
+
+// ResultDType reads an element type.
+func (ABI) ResultDType(r *op.Results) DType { return dtypeOf(r.Int()) }
+
+// Handle gives a tensor's handle to packages of golite that call the shim themselves. The tensor must be kept
+// alive until the call is over.
+func (ABI) Handle(t *Tensor) cgotorch.Handle { return t.h() }
+
+// Wrap makes a tensor of a handle that the shim returned, with the size of its storage and the thread's scope.
+func (ABI) Wrap(h cgotorch.Handle, bytes int64, scope uint64) *Tensor {
+	if h == 0 {
+		return nil
+	}
+	return newTensor(h, bytes, scope)
+}
+
+// Error makes an *Error of a failed call of the shim.
+func (ABI) Error(name string, err *cgotorch.Error, tensors ...*Tensor) *Error {
+	return opError(name, err, nil, tensors...)
+}
+
+// GeneratorHandle gives a generator's address to the shim's callers.
+func (ABI) GeneratorHandle(g *Generator) cgotorch.Gen {
+	if g == nil {
+		return 0
+	}
+	return g.gen
+}
+
+var abi ABI

@@ -1,0 +1,88 @@
+package torch
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// DeviceType is a kind of device. The zero value means the default, which is the CPU.
+type DeviceType uint8
+
+// Kinds of devices. Meta tensors have a shape and no memory.
+const (
+	CPUType  DeviceType = 1
+	CUDAType DeviceType = 2
+	XPUType  DeviceType = 13
+	MPSType  DeviceType = 14
+	MetaType DeviceType = 15
+)
+
+var deviceNames = map[DeviceType]string{CPUType: "cpu", CUDAType: "cuda", XPUType: "xpu", MPSType: "mps", MetaType: "meta"}
+
+// String returns PyTorch's name: "cpu", "cuda".
+func (d DeviceType) String() string {
+	if d == 0 {
+		return "cpu"
+	}
+	if n, ok := deviceNames[d]; ok {
+		return n
+	}
+	return fmt.Sprintf("device type %d", int(d)-1)
+}
+
+// Device is where a tensor lives (torch.device). The zero value means the default: the CPU for what makes
+// tensors, the input's device for what converts them. Devices compare with ==.
+type Device struct {
+	Type  DeviceType
+	Index int // counts from 0; always 0 for the CPU
+}
+
+// CPU is the processor, and Meta the device whose tensors have no memory.
+var (
+	CPU  = Device{Type: CPUType}
+	Meta = Device{Type: MetaType}
+)
+
+// CUDA returns the GPU of that index, counted from 0 among those that CUDA_VISIBLE_DEVICES leaves.
+func CUDA(index int) Device { return Device{CUDAType, index} }
+
+// String returns PyTorch's name: "cpu", "cuda:0".
+func (d Device) String() string {
+	if d.Type == CUDAType || d.Type == XPUType || d.Type == MPSType {
+		return d.Type.String() + ":" + strconv.Itoa(d.Index)
+	}
+	return d.Type.String()
+}
+
+// ParseDevice reads "cpu", "cuda", "cuda:1", "meta" or "mps".
+func ParseDevice(s string) (Device, error) {
+	name, index, found := strings.Cut(s, ":")
+	for t, n := range deviceNames {
+		if n != name {
+			continue
+		}
+		i := 0
+		if found {
+			var err error
+			if i, err = strconv.Atoi(index); err != nil || i < 0 {
+				return Device{}, fmt.Errorf("device %q: the index %q is no number from 0 on", s, index)
+			}
+		}
+		return Device{t, i}, nil
+	}
+	return Device{}, fmt.Errorf("no device is called %q: want cpu, cuda, cuda:N, mps or meta", s)
+}
+
+// code is libtorch's number of the type; index is libtorch's index, -1 where it has none.
+func (d Device) code() (kind, index int) {
+	if d.Type == CPUType || d.Type == MetaType {
+		return int(d.Type) - 1, -1
+	}
+	return int(d.Type) - 1, d.Index
+}
+
+func deviceOf(kind, index int64) Device { return Device{DeviceType(kind + 1), int(max(index, 0))} }
+
+// place makes Device a Target of Tensor.To.
+func (d Device) place(_ *DType, dev *Device) { *dev = d }

@@ -1,0 +1,150 @@
+package torch
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/op"
+)
+
+// Error is what an operation panics with.
+type Error struct {
+	// Op is the operation: an operator's name ("aten::mm") or a function of this module ("nn.NewLinear").
+	Op string
+	// Shapes are the tensor arguments, each as "float32[2, 3]", with the device where it is not the CPU.
+	Shapes []string
+	// Message says what is wrong: libtorch's own words, or golite's.
+	Message string
+	// Origin is where the operation was called.
+	Origin string
+	// OutOfMemory tells that an allocation failed. The process goes on.
+	OutOfMemory bool
+	// Cause is what a Go function panicked with that autograd ran (a hook, a Function's Backward), and Stack its stack.
+	Cause any
+	Stack []byte
+}
+
+// Error names the operation, the shapes and the place.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if len(e.Shapes) > 0 {
+		fmt.Fprintf(&b, "(%s)", strings.Join(e.Shapes, ", "))
+	}
+	b.WriteString(": ")
+	b.WriteString(strings.TrimSpace(e.Message))
+	if e.Origin != "" {
+		fmt.Fprintf(&b, " [%s]", e.Origin)
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause, if it is an error.
+func (e *Error) Unwrap() error {
+	err, _ := e.Cause.(error)
+	return err
+}
+
+// Fail panics with an *Error of an operation of golite's own: a layer, an optimizer, a function. Its message
+// is formatted as by fmt.Sprintf.
+func Fail(operation, format string, args ...any) {
+	e := &Error{Op: operation, Message: fmt.Sprintf(format, args...)}
+	var o callers.Origin
+	callers.Here(&o)
+	e.Origin = o.String()
+	panic(e)
+}
+
+// Try runs f and returns the *Error that it panicked with, nil if none. Other panics pass through.
+//
+//	err := torch.Try(func() { y = x.MatMul(w) })
+func Try(f func()) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case *Error:
+			err = v
+		default:
+			if e, ok := v.(error); ok {
+				var te *Error
+				if errors.As(e, &te) {
+					err = e
+					return
+				}
+			}
+			panic(v)
+		}
+	}()
+	f()
+	return nil
+}
+
+// opError makes the *Error of a failed call. args are its arguments, or tensors the ones it was about.
+func opError(name string, cause *cgotorch.Error, args *op.Args, tensors ...*Tensor) *Error {
+	if args != nil {
+		args.Refs(func(r op.Ref) {
+			if r.N < 0 {
+				tensors = append(tensors, (*Tensor)(r.P))
+			} else {
+				tensors = append(tensors, unsafe.Slice((**Tensor)(r.P), r.N)...)
+			}
+		})
+	}
+	e := &Error{Op: name, Message: cause.Message, OutOfMemory: cause.OutOfMemory, Cause: cause.Panic, Stack: cause.Stack}
+	for _, t := range tensors {
+		if t == nil {
+			continue
+		}
+		if cause.Stale != 0 && t.h() == cause.Stale {
+			e.Message = staleMessage(t)
+		}
+		if len(e.Shapes) < 16 {
+			e.Shapes = append(e.Shapes, describe(t))
+		}
+	}
+	if inner, ok := cause.Panic.(*Error); ok {
+		e.Message = "a Go function that autograd ran panicked: " + inner.Error()
+	}
+	var o callers.Origin
+	callers.Here(&o)
+	e.Origin = o.String()
+	return e
+}
+
+func staleMessage(t *Tensor) string {
+	return "a tensor was used after it was released, by Release or by the end of its scope. It was made in " +
+		orUnknown(t.origin.String()) + ". What leaves a scope or a loop's body is taken along with Item(), Keep() or torch.ScopeOf"
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "an unknown place"
+	}
+	return s
+}
+
+// describe gives a tensor's type, shape and device in a few characters.
+func describe(t *Tensor) string {
+	var buf [32]int64
+	w, err := cgotorch.Info(t.h(), buf[:])
+	if err != nil {
+		return "released"
+	}
+	s := dtypeOf(w[0]).String() + shapeString(w[cgotorch.InfoFixed:cgotorch.InfoFixed+w[8]])
+	if d := deviceOf(w[1], w[2]); d.Type != CPUType {
+		s += " on " + d.String()
+	}
+	return s
+}
+
+func shapeString[N int | int64](shape []N) string {
+	parts := make([]string, len(shape))
+	for i, n := range shape {
+		parts[i] = fmt.Sprint(n)
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}

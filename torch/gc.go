@@ -1,0 +1,77 @@
+package torch
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/golite/golite/cgotorch"
+)
+
+// The collector knows a tensor's few words in Go and not its megabytes in libtorch. pacer makes up for
+// that: when the bytes that only the collector can free have grown by a share of all live bytes, it
+// collects, and waits until the tensors found dead are freed.
+var pacer struct {
+	sync.Mutex
+	grown   atomic.Int64 // bytes given to the collector since the last look
+	base    int64        // live bytes after the last collection
+	last    time.Time
+	lasting time.Duration // how long the last collection took
+}
+
+const (
+	paceLook  = 4 << 20 // bytes between two looks
+	paceShare = 12      // collect when live bytes have grown by 1/paceShare
+)
+
+// paceGC takes note of bytes that were left to the collector.
+func paceGC(n int64) {
+	if pacer.grown.Add(n) < paceLook || !pacer.TryLock() {
+		return
+	}
+	defer pacer.Unlock()
+	pacer.grown.Store(0)
+	live, _, _ := cgotorch.Memory(false)
+	if live < pacer.base {
+		pacer.base = live
+	}
+	growth := live - pacer.base
+	if growth < max(paceLook, pacer.base/paceShare) {
+		return
+	}
+	// Collections may take a tenth of the time, unless memory has grown by half meanwhile.
+	if time.Since(pacer.last) < 10*pacer.lasting && growth < max(16*paceLook, pacer.base/2) {
+		return
+	}
+	collect()
+	pacer.base, _, _ = cgotorch.Memory(false)
+}
+
+// collect runs the collector and gives the cleanups that it found some time to run.
+func collect() {
+	start := time.Now()
+	done := make(chan struct{})
+	func() { runtime.AddCleanup(new([64]byte), func(c chan struct{}) { close(c) }, done) }()
+	runtime.GC()
+	select {
+	case <-done:
+		runtime.Gosched()
+	case <-time.After(5 * time.Millisecond):
+	}
+	pacer.last, pacer.lasting = time.Now(), time.Since(start)
+}
+
+// MemoryStats are figures of tensor memory on the CPU, in bytes.
+type MemoryStats struct {
+	Live  int64 // in use now
+	Peak  int64 // the most that was in use at once
+	Total int64 // the sum of all allocations so far
+}
+
+// Memory returns the figures of the process's CPU tensor memory. With resetPeak the peak starts anew from
+// what is in use now, as torch.cuda.reset_peak_memory_stats does.
+func Memory(resetPeak bool) MemoryStats {
+	live, peak, total := cgotorch.Memory(resetPeak)
+	return MemoryStats{live, peak, total}
+}

@@ -1,0 +1,68 @@
+package torch
+
+import (
+	"runtime"
+
+	"github.com/golite/golite/cgotorch"
+)
+
+// RegisterHook runs f whenever Backward has computed the gradient of t (Tensor.register_hook). What f returns
+// replaces the gradient; nil leaves it. f runs in a scope of its own, on the thread that autograd uses; its panic
+// comes out of Backward. The function returned removes the hook.
+func (t *Tensor) RegisterHook(f func(grad *Tensor) *Tensor) (remove func()) {
+	place, err := cgotorch.AddHook(t.h(), false, hookOf(f))
+	if err != nil {
+		panic(opError("register_hook", err, nil, t))
+	}
+	return func() {
+		if err := cgotorch.RemoveHook(t.h(), place); err != nil {
+			panic(opError("remove_hook", err, nil, t))
+		}
+		runtime.KeepAlive(t)
+		cgotorch.DrainClosures()
+	}
+}
+
+// RegisterPostAccumulateGradHook runs f with t itself after a gradient was added to t.Grad(), a leaf's
+// (Tensor.register_post_accumulate_grad_hook). A leaf has at most one; a second replaces it.
+func (t *Tensor) RegisterPostAccumulateGradHook(f func(leaf *Tensor)) {
+	_, err := cgotorch.AddHook(t.h(), true, hookOf(func(leaf *Tensor) *Tensor {
+		f(leaf)
+		return nil
+	}))
+	if err != nil {
+		panic(opError("register_post_accumulate_grad_hook", err, nil, t))
+	}
+	runtime.KeepAlive(t)
+}
+
+func hookOf(f func(*Tensor) *Tensor) cgotorch.Hook {
+	return func(grad cgotorch.Handle) (replacement cgotorch.Handle) {
+		Scope(func() {
+			replacement = handOver(f(received(grad)))
+		})
+		return replacement
+	}
+}
+
+// received makes a tensor of the running scope from a handle that the shim gave away.
+func received(h cgotorch.Handle) *Tensor {
+	if h == 0 {
+		return nil
+	}
+	return newTensor(h, 0, cgotorch.Scope())
+}
+
+// handOver gives the shim a handle of its own to t; 0 for nil.
+func handOver(t *Tensor) cgotorch.Handle {
+	if t == nil {
+		return 0
+	}
+	var out [cgotorch.Room]uint64
+	w, err := cgotorch.Alias(t.h(), out[:])
+	if err != nil {
+		panic(opError("hook", err, nil, t))
+	}
+	runtime.KeepAlive(t)
+	return cgotorch.Handle(w[2])
+}

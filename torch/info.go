@@ -1,0 +1,149 @@
+package torch
+
+import "github.com/golite/golite/cgotorch"
+
+// facts are the words of cgotorch.Info.
+type facts struct {
+	buf [48]int64
+	w   []int64
+}
+
+func (f *facts) load(t *Tensor, operation string) {
+	if t == nil {
+		Fail(operation, "the tensor is nil")
+	}
+	w, err := cgotorch.Info(t.h(), f.buf[:])
+	if err != nil {
+		panic(opError(operation, err, nil, t))
+	}
+	f.w = w
+}
+
+func (f *facts) sizes() []int64 { return f.w[cgotorch.InfoFixed : cgotorch.InfoFixed+f.w[8]] }
+
+// Shape returns the sizes of all dimensions (Tensor.shape); empty for a scalar tensor.
+func (t *Tensor) Shape() []int {
+	var f facts
+	f.load(t, "shape")
+	return ints(f.sizes())
+}
+
+// Size returns the size of a dimension, counted from the end if negative (Tensor.size).
+func (t *Tensor) Size(dim int) int {
+	var f facts
+	f.load(t, "size")
+	s := f.sizes()
+	i := dim
+	if i < 0 {
+		i += len(s)
+	}
+	if i < 0 || i >= len(s) {
+		Fail("size", "dimension %d of a tensor of shape %s", dim, shapeString(s))
+	}
+	return int(s[i])
+}
+
+// Dim returns the number of dimensions (Tensor.dim).
+func (t *Tensor) Dim() int {
+	var f facts
+	f.load(t, "dim")
+	return int(f.w[8])
+}
+
+// Numel returns the number of elements (Tensor.numel).
+func (t *Tensor) Numel() int {
+	var f facts
+	f.load(t, "numel")
+	return int(f.w[6])
+}
+
+// Strides returns, for each dimension, how many elements lie between neighbours (Tensor.stride); nil unless strided.
+func (t *Tensor) Strides() []int {
+	var f facts
+	f.load(t, "stride")
+	rest := f.w[cgotorch.InfoFixed+f.w[8]:]
+	if len(rest) == 0 && f.w[8] > 0 {
+		return nil
+	}
+	return ints(rest)
+}
+
+// StorageOffset returns the place of the first element in the storage, in elements (Tensor.storage_offset).
+func (t *Tensor) StorageOffset() int {
+	var f facts
+	f.load(t, "storage_offset")
+	return int(f.w[5])
+}
+
+// StorageBytes returns the size of the memory that the tensor lives in, which views share.
+func (t *Tensor) StorageBytes() int {
+	var f facts
+	f.load(t, "storage")
+	return int(f.w[7])
+}
+
+// DType returns the type of the elements.
+func (t *Tensor) DType() DType {
+	var f facts
+	f.load(t, "dtype")
+	return dtypeOf(f.w[0])
+}
+
+// Device returns where the tensor lives.
+func (t *Tensor) Device() Device {
+	var f facts
+	f.load(t, "device")
+	return deviceOf(f.w[1], f.w[2])
+}
+
+// Layout returns how the elements are stored.
+func (t *Tensor) Layout() Layout {
+	var f facts
+	f.load(t, "layout")
+	return Layout(f.w[3] + 1)
+}
+
+func (t *Tensor) flag(flag int64) bool {
+	var f facts
+	f.load(t, "tensor")
+	return f.w[4]&flag != 0
+}
+
+// RequiresGrad tells whether autograd records what happens to the tensor (Tensor.requires_grad).
+func (t *Tensor) RequiresGrad() bool { return t.flag(cgotorch.FlagRequiresGrad) }
+
+// IsLeaf tells whether the tensor was made by the user and not by an operation that autograd recorded (Tensor.is_leaf).
+func (t *Tensor) IsLeaf() bool { return t.flag(cgotorch.FlagLeaf) }
+
+// IsContiguous tells whether the elements lie in memory in the order of their indices (Tensor.is_contiguous).
+func (t *Tensor) IsContiguous() bool { return t.flag(cgotorch.FlagContiguous) }
+
+// IsInference tells a tensor made in inference mode, which autograd can't use (Tensor.is_inference).
+func (t *Tensor) IsInference() bool { return t.flag(cgotorch.FlagInference) }
+
+// IsPinned tells a tensor in page-locked memory, which is copied to a GPU without waiting (Tensor.is_pinned).
+func (t *Tensor) IsPinned() bool { return t.flag(cgotorch.FlagPinned) }
+
+// IsView tells a tensor that autograd knows as a view of another.
+func (t *Tensor) IsView() bool { return t.flag(cgotorch.FlagView) }
+
+// SameStorage tells whether both tensors live in the same memory, so that writing one may change the other.
+func (t *Tensor) SameStorage(o *Tensor) bool {
+	_, a, _ := t.data("storage")
+	_, b, _ := o.data("storage")
+	return a == b
+}
+
+// Version counts the writes in place to the tensor and to all that share its memory (Tensor._version).
+func (t *Tensor) Version() int {
+	_, _, v := t.data("version")
+	return v
+}
+
+func ints(v []int64) []int {
+	out := make([]int, len(v))
+	for i, n := range v {
+		out[i] = int(n)
+	}
+	return out
+}

@@ -1,0 +1,106 @@
+package torch
+
+import (
+	"runtime"
+
+	"github.com/golite/golite/cgotorch"
+)
+
+// NoGrad runs f without recording it for autograd (torch.no_grad). The goroutine is locked to its thread while
+// f runs; the mode before is restored however f ends, and no other goroutine sees any of it.
+func NoGrad(f func()) { withGrad(false, f) }
+
+// NoGradOf is NoGrad for a function with a result.
+func NoGradOf[T any](f func() T) (result T) {
+	withGrad(false, func() { result = f() })
+	return result
+}
+
+// EnableGrad runs f with recording on, also inside NoGrad (torch.enable_grad).
+func EnableGrad(f func()) { withGrad(true, f) }
+
+// EnableGradOf is EnableGrad for a function with a result.
+func EnableGradOf[T any](f func() T) (result T) {
+	withGrad(true, func() { result = f() })
+	return result
+}
+
+func withGrad(on bool, f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := cgotorch.SetGradMode(on)
+	defer cgotorch.SetGradMode(before)
+	f()
+}
+
+// GradEnabled tells whether autograd records on the calling goroutine (torch.is_grad_enabled).
+func GradEnabled() bool { return cgotorch.GradMode() }
+
+// InferenceMode runs f without autograd and without what would make its results usable by autograd later: a
+// little faster than NoGrad (torch.inference_mode).
+func InferenceMode(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cgotorch.EnterInference()
+	defer cgotorch.LeaveInference()
+	f()
+}
+
+// InferenceModeOf is InferenceMode for a function with a result.
+func InferenceModeOf[T any](f func() T) (result T) {
+	InferenceMode(func() { result = f() })
+	return result
+}
+
+// InferenceEnabled tells whether the calling goroutine is in inference mode.
+func InferenceEnabled() bool { return cgotorch.Inference() }
+
+// SetNumThreads sets how many threads one operation may use (torch.set_num_threads), for the whole process. The
+// default is the number of cores. It panics if n is less than 1.
+func SetNumThreads(n int) {
+	if n < 1 {
+		Fail("torch.SetNumThreads", "want at least 1 thread, got %d", n)
+	}
+	cgotorch.SetThreads(n)
+}
+
+// NumThreads returns how many threads one operation of the calling goroutine may use (torch.get_num_threads).
+func NumThreads() int { return cgotorch.Threads() }
+
+// WithNumThreads runs f with its own number of threads for each operation; other goroutines keep theirs. The
+// goroutine is locked to its thread while f runs. Ranks and workers that share a machine divide its cores so.
+func WithNumThreads(n int, f func()) {
+	if n < 1 {
+		Fail("torch.WithNumThreads", "want at least 1 thread, got %d", n)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := cgotorch.SetThreadThreads(n)
+	defer cgotorch.SetThreadThreads(before)
+	f()
+}
+
+// SetDefaultDType sets the floating type of tensors that are made without one and returns what it was
+// (torch.set_default_dtype). It holds for the whole process.
+func SetDefaultDType(d DType) DType {
+	if !d.IsFloating() {
+		Fail("torch.SetDefaultDType", "want a floating type, got %s", d)
+	}
+	return dtypeOf(int64(cgotorch.SetDefaultDType(int32(d.code()))))
+}
+
+// DefaultDType returns the floating type of tensors that are made without one (torch.get_default_dtype).
+func DefaultDType() DType { return dtypeOf(int64(cgotorch.SetDefaultDType(-1))) }
+
+// UseDeterministicAlgorithms makes operations whose result may differ from run to run choose another way, or panic
+// where there is none (torch.use_deterministic_algorithms). It holds for the whole process.
+func UseDeterministicAlgorithms(on bool) { cgotorch.SetDeterministic(on, false) }
+
+// ShowCPPTraces puts libtorch's C++ traces into the messages of errors. It is slow and for bug reports.
+func ShowCPPTraces(on bool) { cgotorch.CPPTraces(on) }
+
+// Version returns the version of libtorch that the program was built with: "2.11.0".
+func Version() string {
+	major, minor, patch := cgotorch.Version()
+	return shapeVersion(major, minor, patch)
+}

@@ -1,0 +1,101 @@
+package torch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+)
+
+// PoolOptions say what a Pool is like.
+type PoolOptions struct {
+	Threads int  // how many functions run at once; at least 1
+	IntraOp int  // threads for each operation; 0: 1
+	NoGrad  bool // functions run without autograd
+}
+
+// Pool is a fixed number of OS threads that run functions with tensors. libtorch keeps caches and thread pools for
+// each thread that it meets, so the goroutines of a server, which come and go on ever new threads, hand their work to
+// a pool.
+type Pool struct {
+	jobs   chan poolJob
+	closed chan struct{}
+	once   sync.Once
+	wg     sync.WaitGroup
+}
+
+type poolJob struct {
+	f    func()
+	done chan error
+}
+
+// ErrPoolClosed is what Do returns after Close.
+var ErrPoolClosed = errors.New("torch: the pool is closed")
+
+// NewPool starts the threads of a pool.
+func NewPool(o PoolOptions) *Pool {
+	p := &Pool{jobs: make(chan poolJob), closed: make(chan struct{})}
+	for range max(o.Threads, 1) {
+		p.wg.Go(func() { p.work(o) })
+	}
+	return p
+}
+
+func (p *Pool) work(o PoolOptions) {
+	Root(func() {
+		WithNumThreads(max(o.IntraOp, 1), func() {
+			for {
+				select {
+				case j := <-p.jobs:
+					j.done <- runJob(j.f, o.NoGrad)
+				case <-p.closed:
+					return
+				}
+			}
+		})
+	})
+}
+
+func runJob(f func(), noGrad bool) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("torch: a function of the pool panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return Try(func() {
+		Scope(func() {
+			if noGrad {
+				NoGrad(f)
+			} else {
+				f()
+			}
+		})
+	})
+}
+
+// Do runs f on one of the pool's threads, in a scope, and waits for its end. It returns the error that f panicked
+// with, ctx's if no thread came free in time, or ErrPoolClosed. What f makes is released at its end: it hands on Go
+// data, or tensors that it Keeps.
+func (p *Pool) Do(ctx context.Context, f func()) error {
+	select {
+	case <-p.closed:
+		return ErrPoolClosed
+	default:
+	}
+	j := poolJob{f, make(chan error, 1)}
+	select {
+	case p.jobs <- j:
+		return <-j.done
+	case <-p.closed:
+		return ErrPoolClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close waits for the functions that are running and ends the threads.
+func (p *Pool) Close() {
+	p.once.Do(func() { close(p.closed) })
+	p.wg.Wait()
+}

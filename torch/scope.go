@@ -1,0 +1,284 @@
+package torch
+
+import (
+	"bytes"
+	"reflect"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/golite/golite/cgotorch"
+)
+
+// scope holds the handles that were made in it. It belongs to the goroutine that opened it, which is
+// locked to its thread meanwhile: the thread's token leads from a new tensor to its scope.
+type scope struct {
+	token     uint64
+	parent    uint64
+	goroutine uint64 // who opened the outermost scope of this thread
+	root      bool   // a rank's own: what is made directly in it belongs to the collector
+	log       []cgotorch.Handle
+}
+
+// Scopes are found by token: the place in a table, and a count so that a token is never used again.
+const maxScopes = 1 << 14
+
+var (
+	scopes    [maxScopes]atomic.Pointer[scope]
+	scopeLock sync.Mutex
+	scopeNext uint64
+	scopeFree []*scope
+)
+
+// scopeAt finds an open scope by token; nil if there is none.
+func scopeAt(token uint64) *scope {
+	if token == 0 {
+		return nil
+	}
+	if s := scopes[token%maxScopes].Load(); s != nil && s.token == token {
+		return s
+	}
+	return nil
+}
+
+// scopeOf is the scope that a new tensor joins: none in a rank's root.
+func scopeOf(token uint64) *scope {
+	if s := scopeAt(token); s != nil && !s.root {
+		return s
+	}
+	return nil
+}
+
+// openScope makes a new scope the thread's. The goroutine must be locked to the thread.
+func openScope(root bool) *scope {
+	parent := cgotorch.Scope()
+	s := takeScope()
+	s.parent, s.root = parent, root
+	if p := scopeAt(parent); p != nil {
+		s.goroutine = p.goroutine
+	} else {
+		s.goroutine = goroutineID()
+	}
+	cgotorch.SetScope(s.token)
+	return s
+}
+
+func takeScope() *scope {
+	scopeLock.Lock()
+	defer scopeLock.Unlock()
+	var s *scope
+	if n := len(scopeFree); n > 0 {
+		s, scopeFree = scopeFree[n-1], scopeFree[:n-1]
+	} else {
+		s = &scope{}
+	}
+	for range maxScopes {
+		scopeNext++
+		if at := scopeNext % maxScopes; scopeNext != 0 && scopes[at].Load() == nil {
+			s.token = scopeNext
+			scopes[at].Store(s)
+			return s
+		}
+	}
+	panic(&Error{Op: "scope", Message: "more than 16383 scopes are open at once: something opens them and never returns"})
+}
+
+// close releases what was made in the scope, and in those still open inside it, and makes the scope around
+// it the thread's again. Closing by token and not by depth is what keeps an order of closing that is not
+// the reverse of opening (a panic, an abandoned iterator) from freeing somebody else's tensors.
+func (s *scope) close() {
+	token := s.token
+	now := cgotorch.Scope()
+	for at := now; at != 0; {
+		inner := scopeAt(at)
+		if inner == nil {
+			break
+		}
+		if inner == s {
+			for now != token {
+				child := scopeAt(now)
+				now = child.parent
+				child.end()
+			}
+			cgotorch.SetScope(s.parent)
+			break
+		}
+		at = inner.parent
+	}
+	s.end()
+}
+
+// end frees the log and gives the scope back.
+func (s *scope) end() {
+	cgotorch.Drop(s.log)
+	if cap(s.log) > 1<<16 {
+		s.log = nil
+	}
+	s.log = s.log[:0]
+	scopeLock.Lock()
+	defer scopeLock.Unlock()
+	scopes[s.token%maxScopes].Store(nil)
+	s.token = 0
+	scopeFree = append(scopeFree, s)
+}
+
+// Scope runs f and then releases every tensor that f made, in one call, except those that it kept. The
+// goroutine is locked to its thread while f runs. Scopes nest. A panic of f passes through it; the scope
+// is closed then as well.
+//
+//	torch.Scope(func() {
+//		loss := F.MSELoss(model.Forward(x), y)
+//		loss.Backward()
+//		opt.Step()
+//	})
+func Scope(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s := openScope(false)
+	defer s.close()
+	f()
+}
+
+// ScopeOf is Scope for a function with a result: the tensors in it (a *Tensor, or struct fields, slices and
+// maps that hold some) pass to the scope around, or to the collector where there is none.
+func ScopeOf[T any](f func() T) T {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s := openScope(false)
+	defer s.close()
+	result := f()
+	home := s.parent
+	if scopeOf(home) == nil {
+		home = 0
+	}
+	EachTensor(result, func(t *Tensor) { t.rehome(home) })
+	return result
+}
+
+// Root runs f as a rank's or a worker's own function: locked to its thread, which makes the bodies of
+// loader loops scopes. What f makes outside of any scope belongs to the collector.
+func Root(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s := openScope(true)
+	defer s.close()
+	f()
+}
+
+// LoopScope is the scope of a loop's body, for iterators: each Next ends the scope of the body before.
+// It does nothing where the thread isn't locked by Root or Scope, or where another goroutine locked it
+// (iter.Pull runs its iterator on one of its own); tensors then belong to the collector.
+type LoopScope struct {
+	open   bool
+	active *scope
+}
+
+// NewLoopScope looks at the calling goroutine and returns a LoopScope with no scope open yet.
+func NewLoopScope() *LoopScope {
+	around := scopeAt(cgotorch.Scope())
+	return &LoopScope{open: around != nil && around.goroutine == goroutineID()}
+}
+
+// Next ends the body before, if there was one, and opens a scope for the next.
+func (l *LoopScope) Next() {
+	l.End()
+	if l.open {
+		l.active = openScope(false)
+	}
+}
+
+// Adopt moves tensors that were made elsewhere (by a worker) into the open scope.
+func (l *LoopScope) Adopt(v any) {
+	if l.active != nil {
+		EachTensor(v, func(t *Tensor) { t.rehome(l.active.token) })
+	}
+}
+
+// End ends the body's scope.
+func (l *LoopScope) End() {
+	if l.active != nil {
+		l.active.close()
+		l.active = nil
+	}
+}
+
+// Outside runs f with no scope: what it makes belongs to the collector. It is for what is made inside a
+// loop's body and outlives it: an optimizer's moments on the first step, a cache. The goroutine is locked
+// to its thread while f runs.
+func Outside(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := cgotorch.SetScope(0)
+	defer cgotorch.SetScope(before)
+	f()
+}
+
+var tensorType = reflect.TypeFor[*Tensor]()
+
+// EachTensor calls f with every tensor in v: v itself, or those in its exported fields, elements and map
+// values, however deep. A tensor reached twice is given twice; nil ones are passed over.
+func EachTensor(v any, f func(*Tensor)) {
+	switch v := v.(type) {
+	case nil:
+	case *Tensor:
+		if v != nil {
+			f(v)
+		}
+	case []*Tensor:
+		for _, t := range v {
+			if t != nil {
+				f(t)
+			}
+		}
+	default:
+		eachTensor(reflect.ValueOf(v), f, 0)
+	}
+}
+
+func eachTensor(v reflect.Value, f func(*Tensor), depth int) {
+	if depth > 32 {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return
+		}
+		if v.Type() == tensorType {
+			f(v.Interface().(*Tensor))
+			return
+		}
+		eachTensor(v.Elem(), f, depth+1)
+	case reflect.Interface:
+		if !v.IsNil() {
+			eachTensor(v.Elem(), f, depth+1)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				eachTensor(v.Field(i), f, depth+1)
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		if k := v.Type().Elem().Kind(); k <= reflect.Complex128 || k == reflect.String {
+			return
+		}
+		for i := range v.Len() {
+			eachTensor(v.Index(i), f, depth+1)
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			eachTensor(it.Value(), f, depth+1)
+		}
+	}
+}
+
+// goroutineID reads the number that a goroutine's stack trace begins with: Go gives it in no other way.
+func goroutineID() uint64 {
+	var b [40]byte
+	s := b[len("goroutine "):runtime.Stack(b[:], false)]
+	n := bytes.IndexByte(s, ' ')
+	id, _ := strconv.ParseUint(string(s[:max(n, 0)]), 10, 64)
+	return id
+}

@@ -1,0 +1,96 @@
+package torch
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/callers"
+)
+
+// Tensor is an array of numbers on a device, with its place in autograd's graph (torch.Tensor). A nil
+// *Tensor is Python's None. Tensors are made by functions and operations, never by hand.
+//
+// It is safe for use by several goroutines as far as PyTorch's tensors are: reading is, writing in place
+// while another reads gives wrong numbers. Releasing one while another uses it is a panic there, never
+// memory corruption.
+type Tensor struct {
+	handle atomic.Uint64
+	origin callers.Origin
+}
+
+// newTensor makes the Go side of a handle that a call returned: bytes is the size of its storage, scope
+// the scope that the calling thread was in.
+func newTensor(h cgotorch.Handle, bytes int64, scope uint64) *Tensor {
+	t := &Tensor{}
+	t.handle.Store(uint64(h))
+	callers.Here(&t.origin)
+	adopt(t, h, bytes, scope)
+	return t
+}
+
+// bigTensor is the size from which a tensor is freed by the collector even inside a scope: without
+// gradients nothing else would free an activation before the scope's end.
+const bigTensor = 1 << 20
+
+// adopt decides who frees a handle: the scope, or the collector, or whichever comes first.
+func adopt(t *Tensor, h cgotorch.Handle, bytes int64, token uint64) {
+	if s := scopeOf(token); s != nil {
+		s.log = append(s.log, h)
+		if bytes < bigTensor {
+			return
+		}
+	}
+	runtime.AddCleanup(t, release, h)
+	paceGC(bytes)
+}
+
+func release(h cgotorch.Handle) { cgotorch.Drop([]cgotorch.Handle{h}) }
+
+// h is the tensor's handle, for a call. A nil tensor has none.
+func (t *Tensor) h() cgotorch.Handle {
+	if t == nil {
+		return 0
+	}
+	return cgotorch.Handle(t.handle.Load())
+}
+
+// Release frees the tensor's memory now, unless other tensors share it. Using t afterwards panics.
+// Releasing twice, or nil, does nothing.
+func (t *Tensor) Release() {
+	if t == nil {
+		return
+	}
+	release(t.h())
+	runtime.KeepAlive(t)
+}
+
+// Released tells whether the tensor was released, by Release or by the end of its scope.
+func (t *Tensor) Released() bool { return !cgotorch.Alive(t.h()) }
+
+// Keep takes the tensor out of all scopes and returns it: from now on it lives until Release, or until the
+// collector finds that nobody uses it. What outlives a loop body though it is made in it needs Keep.
+func (t *Tensor) Keep() *Tensor {
+	if t == nil {
+		return nil
+	}
+	t.rehome(0)
+	return t
+}
+
+// rehome gives the tensor a new handle that belongs to another scope (0: to none) and ends the old one.
+func (t *Tensor) rehome(token uint64) {
+	old := t.h()
+	var out [cgotorch.Room]uint64
+	w, err := cgotorch.Alias(old, out[:])
+	if err != nil {
+		panic(opError("keep", err, nil, t))
+	}
+	h, bytes := cgotorch.Handle(w[2]), int64(w[3])
+	t.handle.Store(uint64(h))
+	release(old)
+	adopt(t, h, bytes, token)
+}
+
+// LiveTensors returns how many tensors the process holds, for tests that look for leaks.
+func LiveTensors() int { return int(cgotorch.Live()) }
