@@ -1,0 +1,110 @@
+// Package atomicfile replaces files as a whole: whatever is killed when, the target is the old file or the new one.
+//
+// Write fills a temporary file beside the target, syncs it, renames it over the target and syncs the folder. A failed
+// write leaves the old file as it was and removes its temporary. The disk is checked for room before the first byte.
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is an open temporary file.
+type File interface {
+	io.WriterAt
+	Sync() error
+	Close() error
+}
+
+// FS is what Write needs of a file system; package faultfs implements it with faults.
+type FS interface {
+	// Create makes a new file; it fails if path exists.
+	Create(path string, mode fs.FileMode) (File, error)
+	Rename(from, to string) error
+	Remove(path string) error
+	// SyncDir makes the names in a folder durable.
+	SyncDir(dir string) error
+	// Free returns how many bytes a user may still write in the folder's file system, or -1 where it can't be told.
+	Free(dir string) (int64, error)
+}
+
+// ErrNoSpace is wrapped by the error of a Write that finds too little room on the disk before it begins.
+var ErrNoSpace = errors.New("not enough room on the disk")
+
+// Write replaces the file at path by size bytes that fill writes, atomically and durably. Folders on the way are made.
+// A symbolic link at path stays, and its target is replaced. An existing file's permissions are kept.
+func Write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) error {
+	if err := write(fsys, path, size, fill); err != nil {
+		return fmt.Errorf("save %s: %w", path, err)
+	}
+	return nil
+}
+
+func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) error {
+	target, mode, err := resolve(path)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(target)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	removeStale(target)
+	free, err := fsys.Free(dir)
+	if err != nil {
+		return err
+	}
+	if free >= 0 && free < size {
+		return fmt.Errorf("%w: %d bytes are needed in %s, %d are free; the old file is untouched", ErrNoSpace, size, dir, free)
+	}
+	temp := tempName(target)
+	if err := writeTemp(fsys, temp, mode, fill); err != nil {
+		return errors.Join(err, ignoreMissing(fsys.Remove(temp)))
+	}
+	if err := fsys.Rename(temp, target); err != nil {
+		return errors.Join(err, ignoreMissing(fsys.Remove(temp)))
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return fmt.Errorf("the new file is in place, but may not survive a power failure: %w", err)
+	}
+	return nil
+}
+
+// resolve follows a symbolic link and finds the permissions that the new file gets.
+func resolve(path string) (target string, mode fs.FileMode, err error) {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, 0o666, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	if st.IsDir() {
+		return "", 0, fmt.Errorf("it is a folder; give the name of a file")
+	}
+	target, err = filepath.EvalSymlinks(path)
+	return target, st.Mode().Perm(), err
+}
+
+func writeTemp(fsys FS, temp string, mode fs.FileMode, fill func(w io.WriterAt) error) error {
+	f, err := fsys.Create(temp, mode)
+	if err != nil {
+		return err
+	}
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

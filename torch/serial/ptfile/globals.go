@@ -1,0 +1,202 @@
+package ptfile
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/golite/golite/torch/serial/errs"
+	"github.com/golite/golite/torch/serial/pickle"
+)
+
+// Globals is the allow-list: every Python name that a checkpoint may use, and what it becomes. All of it
+// makes data. Names that are known and not readable (quantized tensors) give *errs.ErrUnsupported, other
+// names are refused by the pickle reader with *errs.ErrUnsafe.
+func Globals(module, name string) (any, bool, error) {
+	if c, ok := torchClasses[module+"."+name]; ok {
+		return c, true, nil
+	}
+	switch module {
+	case "torch":
+		if v, ok := torchName(name); ok {
+			return v, true, nil
+		}
+	case "torch.storage", "torch.cuda", "torch.sparse":
+		if v, ok := storageClass(name); ok {
+			return v, true, nil
+		}
+	}
+	if v, ok := numpyGlobal(module, name); ok {
+		return v, true, nil
+	}
+	if unsupported(module, name) {
+		return nil, false, &errs.ErrUnsupported{What: module + "." + name}
+	}
+	return pickle.Builtins(module, name)
+}
+
+// unsupported tells names that PyTorch itself writes and golite has no value for.
+func unsupported(module, name string) bool {
+	switch module {
+	case "torch._utils":
+		switch name {
+		case "_rebuild_qtensor", "_rebuild_meta_tensor_no_storage", "_rebuild_nested_tensor", "_rebuild_wrapper_subclass",
+			"_rebuild_device_tensor_from_numpy", "_rebuild_xla_tensor", "_load_from_bytes":
+			return true
+		}
+	case "torch":
+		return strings.HasPrefix(name, "Q") && strings.HasSuffix(name, "Storage") || strings.HasPrefix(name, "per_tensor_") ||
+			strings.HasPrefix(name, "per_channel_") || strings.HasPrefix(name, "q") || strings.HasPrefix(name, "bits")
+	case "torch.distributed.tensor", "torch.distributed._shard.sharded_tensor.api":
+		return true
+	}
+	return false
+}
+
+// torchName gives dtypes, layouts and typed storages of the module torch.
+func torchName(name string) (any, bool) {
+	if d := DType(name); d.Known() {
+		return d, true
+	}
+	if d, ok := aliases[name]; ok {
+		return d, true
+	}
+	if _, ok := layouts[Layout(name)]; ok {
+		return Layout(name), true
+	}
+	return storageClass(name)
+}
+
+// untyped is the dtype slot of torch.UntypedStorage: raw bytes.
+const untyped DType = ""
+
+// storageType is a storage class as a pickle names it.
+type storageType struct{ dtype DType }
+
+func storageClass(name string) (any, bool) {
+	if name == "UntypedStorage" {
+		return storageType{untyped}, true
+	}
+	d, ok := storageDTypes[name]
+	return storageType{d}, ok
+}
+
+var torchClasses = map[string]*pickle.Class{}
+
+func init() {
+	for name, call := range map[string]func(pickle.Tuple) (any, error){
+		"torch._utils._rebuild_tensor":                        rebuildTensor,
+		"torch._utils._rebuild_tensor_v2":                     rebuildTensor,
+		"torch._utils._rebuild_tensor_v3":                     rebuildTensor,
+		"torch._utils._rebuild_parameter":                     rebuildParameter,
+		"torch._utils._rebuild_parameter_with_state":          rebuildParameter,
+		"torch._utils._rebuild_sparse_tensor":                 rebuildSparse,
+		"torch._utils._rebuild_device_tensor_from_cpu_tensor": rebuildFromCPU,
+		"torch._tensor._rebuild_from_type_v2":                 rebuildFromType,
+		"torch.nn.parameter.Parameter":                        newParameter,
+		"torch.nn.Parameter":                                  newParameter,
+		"torch.nn.parameter.Buffer":                           newBuffer,
+		"torch.Tensor":                                        nil, // named by _rebuild_from_type_v2
+		"torch.Size":                                          newSize,
+		"torch.device":                                        newDevice,
+		"torch.serialization._get_layout":                     getLayout,
+		"torch.torch_version.TorchVersion":                    newText,
+		"pathlib.PosixPath":                                   newPath,
+		"pathlib.PurePosixPath":                               newPath,
+		"lightning.fabric.utilities.data.AttributeDict":       newAttributeDict,
+		"lightning_fabric.utilities.data.AttributeDict":       newAttributeDict,
+		"pytorch_lightning.utilities.parsing.AttributeDict":   newAttributeDict,
+		"lightning.pytorch.utilities.parsing.AttributeDict":   newAttributeDict,
+	} {
+		torchClasses[name] = &pickle.Class{Name: name, Call: call}
+	}
+}
+
+func newText(args pickle.Tuple) (any, error) {
+	if len(args) == 1 {
+		if s, ok := args[0].(string); ok {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("one string was expected")
+}
+
+// newPath joins the parts of a path; a path in a checkpoint is text, never opened.
+func newPath(args pickle.Tuple) (any, error) {
+	parts := make([]string, len(args))
+	for i, a := range args {
+		s, ok := a.(string)
+		if !ok {
+			return nil, fmt.Errorf("a path is made of a %T", a)
+		}
+		parts[i] = s
+	}
+	if len(parts) > 1 && parts[0] == "/" {
+		return "/" + strings.Join(parts[1:], "/"), nil
+	}
+	return strings.Join(parts, "/"), nil
+}
+
+func newAttributeDict(args pickle.Tuple) (any, error) {
+	c, _, _ := pickle.Builtins("builtins", "dict")
+	return c.(*pickle.Class).Call(args)
+}
+
+func newSize(args pickle.Tuple) (any, error) {
+	if len(args) == 0 {
+		return Size{}, nil
+	}
+	s, err := ints(args[0])
+	return Size(s), err
+}
+
+func newDevice(args pickle.Tuple) (any, error) {
+	if len(args) == 0 || len(args) > 2 {
+		return nil, fmt.Errorf("%d arguments", len(args))
+	}
+	s, ok := args[0].(string)
+	if !ok {
+		return nil, fmt.Errorf("a %T as its type", args[0])
+	}
+	d, err := ParseDevice(s)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) == 2 && args[1] != nil {
+		if d.Index, ok = args[1].(int); !ok || d.Index < 0 {
+			return nil, fmt.Errorf("%v as its index", args[1])
+		}
+	}
+	return d, nil
+}
+
+func getLayout(args pickle.Tuple) (any, error) {
+	s, err := newText(args)
+	if err != nil {
+		return nil, err
+	}
+	l := Layout(strings.TrimPrefix(s.(string), "torch."))
+	if _, ok := layouts[l]; !ok {
+		return nil, &errs.ErrUnsupported{What: "layout " + s.(string)}
+	}
+	return l, nil
+}
+
+// ints reads a list or tuple of integers.
+func ints(v any) ([]int, error) {
+	if s, ok := v.(Size); ok {
+		return s, nil
+	}
+	items, ok := pickle.Items(v)
+	if !ok || len(items) > maxDims {
+		return nil, fmt.Errorf("a tuple of at most %d integers was expected", maxDims)
+	}
+	out := make([]int, len(items))
+	for i, it := range items {
+		n, ok := it.(int)
+		if !ok {
+			return nil, fmt.Errorf("a %T where an integer was expected", it)
+		}
+		out[i] = n
+	}
+	return out, nil
+}
