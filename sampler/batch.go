@@ -1,0 +1,70 @@
+package sampler
+
+import "iter"
+
+// BatchSampler gives the indices of one batch after another.
+type BatchSampler interface {
+	// Len returns how many batches a pass has.
+	Len() int
+	// Batches starts a pass. The slices are the receiver's to keep.
+	Batches() iter.Seq[[]int]
+}
+
+// Batch groups a sampler's indices (torch.utils.data.BatchSampler).
+type Batch struct {
+	s        Sampler
+	size     int
+	dropLast bool
+}
+
+// NewBatch makes batches of size indices; with dropLast a last one with fewer is left out.
+func NewBatch(s Sampler, size int, dropLast bool) *Batch {
+	checked(size > 0, "sampler.NewBatch", "want a batch size of 1 or more, got %d", size)
+	return &Batch{s, size, dropLast}
+}
+
+// Sampler returns the sampler that gives the indices.
+func (b *Batch) Sampler() Sampler { return b.s }
+
+// Size returns the number of indices in a full batch.
+func (b *Batch) Size() int { return b.size }
+
+// DropLast tells whether a last batch with fewer indices is left out.
+func (b *Batch) DropLast() bool { return b.dropLast }
+
+// WithSampler returns the same batching of another sampler.
+func (b *Batch) WithSampler(s Sampler) *Batch { return &Batch{s, b.size, b.dropLast} }
+
+// Len returns the number of batches a pass.
+func (b *Batch) Len() int {
+	if b.dropLast {
+		return b.s.Len() / b.size
+	}
+	return (b.s.Len() + b.size - 1) / b.size
+}
+
+// SetEpoch passes the number of the pass on to the sampler.
+func (b *Batch) SetEpoch(epoch int) {
+	if s, ok := b.s.(EpochSetter); ok {
+		s.SetEpoch(epoch)
+	}
+}
+
+// Batches starts a pass.
+func (b *Batch) Batches() iter.Seq[[]int] {
+	return func(yield func([]int) bool) {
+		batch := make([]int, 0, b.size)
+		for i := range b.s.Indices() {
+			batch = append(batch, i)
+			if len(batch) == b.size {
+				if !yield(batch) {
+					return
+				}
+				batch = make([]int, 0, b.size)
+			}
+		}
+		if len(batch) > 0 && !b.dropLast {
+			yield(batch)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package sampler
+
+import (
+	"iter"
+
+	"github.com/golite/golite/torch"
+)
+
+// DistributedOptions are NewDistributed's optional arguments.
+type DistributedOptions struct {
+	NoShuffle bool   // the indices in order
+	Seed      uint64 // the same on all ranks; pass e uses Seed + e
+	DropLast  bool   // leave out what doesn't divide among the ranks, instead of giving some indices twice
+	Exact     bool   // neither pad nor drop: ranks may differ by one index
+}
+
+// Distributed gives each rank its part of a data set's indices (torch.utils.data.DistributedSampler): every
+// replicas-th of one order that all ranks share, another one each epoch.
+type Distributed struct {
+	n, replicas, rank int
+	o                 DistributedOptions
+	epoch             int
+}
+
+// NewDistributed makes the sampler of one rank among replicas, over a data set of n samples.
+func NewDistributed(n, replicas, rank int, opts ...DistributedOptions) *Distributed {
+	checked(len(opts) <= 1, "sampler.NewDistributed", "want at most one DistributedOptions, got %d", len(opts))
+	checked(n >= 0, "sampler.NewDistributed", "want a data set of 0 samples or more, got %d", n)
+	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewDistributed", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
+	var o DistributedOptions
+	if len(opts) == 1 {
+		o = opts[0]
+	}
+	checked(!o.Exact || !o.DropLast, "sampler.NewDistributed", "Exact and DropLast exclude each other")
+	return &Distributed{n: n, replicas: replicas, rank: rank, o: o}
+}
+
+// SetEpoch sets the number of the pass, which changes the order.
+func (s *Distributed) SetEpoch(epoch int) { s.epoch = epoch }
+
+// total is the length of the order that the ranks divide among them.
+func (s *Distributed) total() int {
+	switch {
+	case s.o.Exact:
+		return s.n
+	case s.o.DropLast:
+		return s.n / s.replicas * s.replicas
+	default:
+		return (s.n + s.replicas - 1) / s.replicas * s.replicas
+	}
+}
+
+// Len returns the number of indices of this rank.
+func (s *Distributed) Len() int { return (s.total() - s.rank + s.replicas - 1) / s.replicas }
+
+// Indices starts a pass.
+func (s *Distributed) Indices() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		order := s.order()
+		for i := s.rank; i < s.total(); i += s.replicas {
+			// What is added to divide evenly is the order from its start, as often as it takes.
+			if !yield(order(i % s.n)) {
+				return
+			}
+		}
+	}
+}
+
+// order gives the epoch's order of all indices.
+func (s *Distributed) order() func(i int) int {
+	if s.o.NoShuffle || s.n == 0 {
+		return func(i int) int { return i }
+	}
+	g := torch.NewGenerator(s.o.Seed + uint64(s.epoch))
+	perm := slice(func() *torch.Tensor { return torch.Options{Generator: g}.RandPerm(s.n) })
+	return func(i int) int { return int(perm[i]) }
+}
+
+// Shard gives a rank every replicas-th index of another sampler, whose order must be the same on all ranks: it shards
+// samplers of the user's own.
+type Shard struct {
+	s              Sampler
+	replicas, rank int
+	noShare        bool
+}
+
+// NewShard makes the part of one rank. Ranks get the same number of indices, the first ones given again where they
+// don't divide evenly; with exact they may differ by one, and none is given twice.
+func NewShard(s Sampler, replicas, rank int, exact bool) *Shard {
+	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShard", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
+	return &Shard{s: s, replicas: replicas, rank: rank, noShare: exact}
+}
+
+// SetEpoch passes the number of the pass on.
+func (s *Shard) SetEpoch(epoch int) {
+	if e, ok := s.s.(EpochSetter); ok {
+		e.SetEpoch(epoch)
+	}
+}
+
+// Len returns the number of indices of this rank.
+func (s *Shard) Len() int {
+	if s.noShare {
+		return (s.s.Len() - s.rank + s.replicas - 1) / s.replicas
+	}
+	return (s.s.Len() + s.replicas - 1) / s.replicas
+}
+
+// Indices starts a pass.
+func (s *Shard) Indices() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		var first []int // the order's start, for padding
+		at := 0
+		for i := range s.s.Indices() {
+			if len(first) < s.replicas {
+				first = append(first, i)
+			}
+			if at%s.replicas == s.rank && !yield(i) {
+				return
+			}
+			at++
+		}
+		if s.noShare || at == 0 {
+			return
+		}
+		for pad := 0; at%s.replicas != 0; at, pad = at+1, pad+1 {
+			if at%s.replicas == s.rank && !yield(first[pad%len(first)]) {
+				return
+			}
+		}
+	}
+}

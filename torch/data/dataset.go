@@ -1,0 +1,184 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/golite/golite/torch"
+)
+
+// Dataset is a data set whose samples are read by index, from 0 to Len()-1 (torch.utils.data.Dataset). Get may be
+// called from several workers at once.
+type Dataset[S any] interface {
+	Len() int
+	Get(ctx context.Context, i int) (S, error)
+}
+
+// Batcher is a Dataset that can read a whole batch at once, faster than sample by sample and a collate after it. The
+// loader uses it when no collate function was given. Batch may return errors.ErrUnsupported.
+type Batcher[S any] interface {
+	Batch(ctx context.Context, indices []int) (S, error)
+}
+
+// Iterable is a data set that gives its samples in its own order (torch.utils.data.IterableDataset), such as a stream.
+type Iterable[S any] interface {
+	Samples(ctx context.Context) iter.Seq2[S, error]
+}
+
+// Sharder is an Iterable that can give one rank its own part.
+type Sharder[S any] interface {
+	Shard(rank, replicas int) Iterable[S]
+}
+
+// Example is an input with its target: a sample, or with one more dimension in front a batch.
+type Example struct{ Input, Target *torch.Tensor }
+
+// TensorDataset is tensors whose first dimension counts the samples (torch.utils.data.TensorDataset). A batch is one
+// gather per tensor.
+type TensorDataset struct{ input, target *torch.Tensor }
+
+// NewTensorDataset makes a data set of inputs and targets. Both are kept, and must have the same first size.
+func NewTensorDataset(input, target *torch.Tensor) *TensorDataset {
+	if input.Dim() == 0 || target.Dim() == 0 || input.Size(0) != target.Size(0) {
+		torch.Fail("data.NewTensorDataset", "inputs of shape %v and targets of shape %v have no common first size", input.Shape(), target.Shape())
+	}
+	return &TensorDataset{input.Keep(), target.Keep()}
+}
+
+// Len returns the number of samples.
+func (d *TensorDataset) Len() int { return d.input.Size(0) }
+
+// Get returns sample i, views of the tensors.
+func (d *TensorDataset) Get(_ context.Context, i int) (Example, error) {
+	if i < 0 || i >= d.Len() {
+		return Example{}, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.Len())
+	}
+	return Example{selectRow(d.input, i), selectRow(d.target, i)}, nil
+}
+
+// Batch returns the samples of a batch, gathered.
+func (d *TensorDataset) Batch(_ context.Context, indices []int) (Example, error) {
+	at := torch.From(indices)
+	return Example{gather(d.input, at), gather(d.target, at)}, nil
+}
+
+// Subset is some samples of another data set (torch.utils.data.Subset).
+type Subset[S any] struct {
+	ds      Dataset[S]
+	indices []int
+}
+
+// NewSubset makes the data set of the samples ds[indices[0]], ds[indices[1]] …
+func NewSubset[S any](ds Dataset[S], indices []int) *Subset[S] { return &Subset[S]{ds, indices} }
+
+// Len returns the number of samples.
+func (d *Subset[S]) Len() int { return len(d.indices) }
+
+// Indices returns the places of the samples in the whole.
+func (d *Subset[S]) Indices() []int { return d.indices }
+
+// Get returns sample i of the subset.
+func (d *Subset[S]) Get(ctx context.Context, i int) (S, error) {
+	if i < 0 || i >= len(d.indices) {
+		var none S
+		return none, fmt.Errorf("index %d is outside of a subset of %d samples", i, len(d.indices))
+	}
+	return d.ds.Get(ctx, d.indices[i])
+}
+
+// Batch reads a batch at once, if the whole data set can.
+func (d *Subset[S]) Batch(ctx context.Context, indices []int) (S, error) {
+	b, ok := d.ds.(Batcher[S])
+	if !ok {
+		var none S
+		return none, errors.ErrUnsupported
+	}
+	at := make([]int, len(indices))
+	for k, i := range indices {
+		at[k] = d.indices[i]
+	}
+	return b.Batch(ctx, at)
+}
+
+// RandomSplit divides a data set at random into parts of the given lengths, whose sum must be its own
+// (torch.utils.data.random_split with a generator of that seed).
+func RandomSplit[S any](ds Dataset[S], seed uint64, lengths ...int) []*Subset[S] {
+	sum := 0
+	for _, n := range lengths {
+		sum += n
+	}
+	if sum != ds.Len() {
+		torch.Fail("data.RandomSplit", "the lengths %v add up to %d, and the data set has %d samples", lengths, sum, ds.Len())
+	}
+	var order []int
+	torch.Scope(func() {
+		order = torch.ToSlice[int](torch.Options{Generator: torch.NewGenerator(seed)}.RandPerm(sum))
+	})
+	parts := make([]*Subset[S], len(lengths))
+	for k, n := range lengths {
+		parts[k] = NewSubset(ds, order[:n:n])
+		order = order[n:]
+	}
+	return parts
+}
+
+// ConcatDataset is data sets one after the other (torch.utils.data.ConcatDataset).
+type ConcatDataset[S any] struct {
+	parts []Dataset[S]
+	ends  []int
+}
+
+// NewConcatDataset joins data sets.
+func NewConcatDataset[S any](parts ...Dataset[S]) *ConcatDataset[S] {
+	d := &ConcatDataset[S]{parts: parts}
+	end := 0
+	for _, p := range parts {
+		end += p.Len()
+		d.ends = append(d.ends, end)
+	}
+	return d
+}
+
+// Len returns the number of samples of all parts.
+func (d *ConcatDataset[S]) Len() int {
+	if len(d.ends) == 0 {
+		return 0
+	}
+	return d.ends[len(d.ends)-1]
+}
+
+// Get returns sample i, counted through all parts.
+func (d *ConcatDataset[S]) Get(ctx context.Context, i int) (S, error) {
+	start := 0
+	for k, end := range d.ends {
+		if i >= start && i < end {
+			return d.parts[k].Get(ctx, i-start)
+		}
+		start = end
+	}
+	var none S
+	return none, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.Len())
+}
+
+// Map applies a function to every sample of a data set: a transform. It is called by the workers.
+func Map[S, T any](ds Dataset[S], f func(ctx context.Context, s S) (T, error)) Dataset[T] {
+	return &mapped[S, T]{ds, f}
+}
+
+type mapped[S, T any] struct {
+	ds Dataset[S]
+	f  func(context.Context, S) (T, error)
+}
+
+func (d *mapped[S, T]) Len() int { return d.ds.Len() }
+
+func (d *mapped[S, T]) Get(ctx context.Context, i int) (T, error) {
+	s, err := d.ds.Get(ctx, i)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return d.f(ctx, s)
+}
