@@ -234,3 +234,9 @@ func (s *Storage) stream(f func(p []byte) error) error {
 	}
 	return nil
 }
+
+// Describe sets the names under which the storage appears in messages.
+func (s *Storage) Describe(file, record string) { s.file, s.record = file, record }
+
+// SetCRC32 gives the checksum that the bytes must have.
+func (s *Storage) SetCRC32(crc uint32) { s.crc, s.hasCRC = crc, true }

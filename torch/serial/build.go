@@ -1,0 +1,210 @@
+package serial
+
+import (
+	"runtime"
+
+	"github.com/golite/golite/internal/op"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/serial/pickle"
+	"github.com/golite/golite/torch/serial/ptfile"
+)
+
+// builder turns the descriptions of one file into tensors. Storages are allocated first and read together, then tensors
+// are put on them.
+type builder struct {
+	device  torch.Device
+	bases   map[*ptfile.Storage]*torch.Tensor // one byte tensor a storage
+	tensors map[*ptfile.Tensor]*torch.Tensor
+	jobs    []ptfile.Job
+}
+
+func newBuilder(device torch.Device) *builder {
+	return &builder{device: device, bases: map[*ptfile.Storage]*torch.Tensor{}, tensors: map[*ptfile.Tensor]*torch.Tensor{}}
+}
+
+// want allocates the storages under t.
+func (b *builder) want(t *ptfile.Tensor) error {
+	for _, p := range t.Parts {
+		if err := b.want(p); err != nil {
+			return err
+		}
+	}
+	s := t.Storage
+	if s == nil || b.bases[s] != nil {
+		return nil
+	}
+	base := torch.Options{DType: torch.UInt8, Device: torch.CPU}.Empty(int(s.Size))
+	b.bases[s] = base
+	dst, err := memory(base)
+	if err != nil {
+		return err
+	}
+	b.jobs = append(b.jobs, ptfile.Job{Storage: s, Dst: dst[:s.Size]})
+	return nil
+}
+
+// read fills all storages that were wanted, and moves them to their device.
+func (b *builder) read(workers int) error {
+	err := ptfile.ReadAll(b.jobs, workers)
+	b.jobs = nil
+	for s, base := range b.bases {
+		runtime.KeepAlive(base)
+		if err == nil && b.device.Type != 0 && b.device != torch.CPU {
+			b.bases[s] = toDevice(base, b.device)
+			base.Release()
+		}
+	}
+	return err
+}
+
+// release gives up the byte tensors; the tensors on them keep the memory.
+func (b *builder) release() {
+	for _, base := range b.bases {
+		base.Release()
+	}
+}
+
+// tensor puts t on its storage.
+func (b *builder) tensor(t *ptfile.Tensor) (*torch.Tensor, error) {
+	if done, ok := b.tensors[t]; ok {
+		return done, nil
+	}
+	out, err := b.make(t)
+	if err != nil {
+		return nil, err
+	}
+	if t.RequiresGrad {
+		out.RequiresGrad_(true)
+	}
+	b.tensors[t] = out
+	return out, nil
+}
+
+func (b *builder) make(t *ptfile.Tensor) (*torch.Tensor, error) {
+	if t.Layout != ptfile.Strided {
+		return b.sparse(t)
+	}
+	dtype, err := torchDType(t.DType)
+	if err != nil {
+		return nil, err
+	}
+	base := b.bases[t.Storage]
+	out := setStorage(torch.Options{DType: dtype, Device: base.Device()}.Empty(0), base, t.Offset, t.Shape, t.Strides)
+	if t.Conj {
+		out = unary(&opConj, out)
+	}
+	if t.Neg {
+		out = unary(&opNegView, out)
+	}
+	return out, nil
+}
+
+// sparse puts a sparse tensor together, after libtorch has checked that its indices lie within its sizes: a kernel would
+// follow them anywhere.
+func (b *builder) sparse(t *ptfile.Tensor) (*torch.Tensor, error) {
+	var parts []*torch.Tensor
+	for _, p := range t.Parts {
+		part, err := b.tensor(p)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	if t.Layout == "sparse_coo" {
+		return b.coo(t, parts), nil
+	}
+	dtype, err := torchDType(t.DType)
+	if err != nil {
+		return nil, err
+	}
+	layout := layouts[t.Layout]
+	call(&opValidateCSR, func(a *op.Args) {
+		for _, p := range parts {
+			abi.Tensor(a, p)
+		}
+		a.Ints(t.Shape)
+		abi.Enum(a, uint8(layout))
+		a.None()
+	})
+	return abi.Result(call(&opCompressed, func(a *op.Args) {
+		for _, p := range parts {
+			abi.Tensor(a, p)
+		}
+		a.Ints(t.Shape)
+		abi.DType(a, dtype)
+		abi.Enum(a, uint8(layout))
+		abi.Device(a, parts[0].Device())
+		a.Bool(false)
+	})), nil
+}
+
+func (b *builder) coo(t *ptfile.Tensor, parts []*torch.Tensor) *torch.Tensor {
+	coalesced := t.Coalesced != nil && *t.Coalesced
+	call(&opValidateCOO, func(a *op.Args) {
+		abi.Tensor(a, parts[0])
+		abi.Tensor(a, parts[1])
+		a.Ints(t.Shape)
+		a.Bool(coalesced)
+		a.None()
+	})
+	out := abi.Result(call(&opSparseCOO, func(a *op.Args) {
+		abi.Tensor(a, parts[0])
+		abi.Tensor(a, parts[1])
+		a.Ints(t.Shape)
+		abi.DType(a, parts[1].DType())
+		abi.Enum(a, uint8(torch.SparseCOO))
+		abi.Device(a, parts[1].Device())
+		a.Bool(false)
+		a.Bool(coalesced)
+	}))
+	return out
+}
+
+// value replaces descriptions by tensors in a tree of values, in place where it can.
+func (b *builder) value(v any) (any, error) {
+	switch v := v.(type) {
+	case *ptfile.Tensor:
+		if !b.wanted(v) {
+			return v, nil
+		}
+		return b.tensor(v)
+	case ptfile.DType:
+		return torchDType(v)
+	case []any:
+		return v, b.items(v)
+	case pickle.Tuple:
+		return v, b.items(v)
+	case *pickle.Set:
+		return v, b.items(v.Items)
+	case *pickle.Dict:
+		for k, item := range v.All() {
+			out, err := b.value(item)
+			if err != nil {
+				return nil, err
+			}
+			if err := v.Set(k, out); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
+}
+
+func (b *builder) items(items []any) (err error) {
+	for i := range items {
+		if items[i], err = b.value(items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wanted reports whether the storages under t were asked for.
+func (b *builder) wanted(t *ptfile.Tensor) bool {
+	for _, p := range t.Parts {
+		if !b.wanted(p) {
+			return false
+		}
+	}
+	return t.Storage == nil || b.bases[t.Storage] != nil
+}

@@ -1,0 +1,192 @@
+package serial
+
+import (
+	"reflect"
+	"runtime"
+	"unsafe"
+
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/op"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/serial/errs"
+	"github.com/golite/golite/torch/serial/ptfile"
+)
+
+// collector turns tensors into descriptions with their memory, for the time of one save. Tensors on another device are
+// copied to the CPU, each storage once; with snapshot set, so are those on the CPU.
+type collector struct {
+	snapshot bool
+	storages map[storageKey]*ptfile.Storage
+	tensors  map[*torch.Tensor]*ptfile.Tensor
+	alive    []*torch.Tensor // whose memory the storages are
+	owned    []*torch.Tensor // made here, released at the end
+}
+
+// storageKey is the identity of a storage: its address on its device. Tensors without memory have none.
+type storageKey struct {
+	device torch.Device
+	p      unsafe.Pointer
+}
+
+func newCollector(snapshot bool) *collector {
+	return &collector{snapshot: snapshot, storages: map[storageKey]*ptfile.Storage{}, tensors: map[*torch.Tensor]*ptfile.Tensor{}}
+}
+
+// release ends the save: the storages' memory may go.
+func (c *collector) release() {
+	for _, t := range c.owned {
+		t.Release()
+	}
+	runtime.KeepAlive(c.alive)
+}
+
+// convert is ptfile.Options.Convert: it gives nil for values that are not libtorch's.
+func (c *collector) convert(v any) (any, error) {
+	switch v := v.(type) {
+	case *torch.Tensor:
+		if v == nil {
+			return none{}, nil
+		}
+		return c.tensor(v)
+	case none:
+		return nil, nil
+	case *torch.StateDict:
+		return stateDictValue(v)
+	case torch.DType:
+		return fileDType(v)
+	case torch.Device:
+		return ptfile.ParseDevice(v.String())
+	case torch.Layout:
+		return ptfile.Layout(v.String()), nil
+	}
+	if t, ok := parameter(v); ok {
+		if t == nil {
+			return none{}, nil
+		}
+		d, err := c.tensor(t)
+		if err != nil {
+			return nil, err
+		}
+		p := *d
+		p.Parameter, p.RequiresGrad = true, t.RequiresGrad()
+		return &p, nil
+	}
+	return nil, nil
+}
+
+// none stands for a nil tensor, which is Python's None.
+type none struct{}
+
+// parameter finds the tensor of nn.Parameter and of other structs that only embed one (nn.Buffer), without importing
+// package nn, which may import this one.
+func parameter(v any) (*torch.Tensor, bool) {
+	r := reflect.ValueOf(v)
+	if r.Kind() != reflect.Struct || r.NumField() != 1 || !r.Type().Field(0).Anonymous {
+		return nil, false
+	}
+	t, ok := r.Field(0).Interface().(*torch.Tensor)
+	return t, ok
+}
+
+func (c *collector) tensor(t *torch.Tensor) (*ptfile.Tensor, error) {
+	if d, ok := c.tensors[t]; ok {
+		return d, nil
+	}
+	d, err := c.describe(t)
+	if err == nil {
+		c.tensors[t] = d
+	}
+	return d, err
+}
+
+func (c *collector) describe(t *torch.Tensor) (*ptfile.Tensor, error) {
+	if t.Device() == torch.Meta {
+		return nil, &errs.ErrUnsupported{What: "a tensor on the meta device, which has no bytes, in a checkpoint"}
+	}
+	dtype, err := fileDType(t.DType())
+	if err != nil {
+		return nil, err
+	}
+	if layout := t.Layout(); layout != torch.Strided {
+		return c.sparse(t, dtype, layout)
+	}
+	bits, err := flags(t)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.storage(t, dtype)
+	if err != nil {
+		return nil, err
+	}
+	return &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Strides: t.Strides(), Offset: t.StorageOffset(), Storage: s, Layout: ptfile.Strided,
+		RequiresGrad: t.RequiresGrad() && t.IsLeaf(), Conj: bits&cgotorch.FlagConj != 0, Neg: bits&cgotorch.FlagNeg != 0}, nil
+}
+
+func (c *collector) storage(t *torch.Tensor, dtype ptfile.DType) (*ptfile.Storage, error) {
+	_, p, _, cerr := cgotorch.Data(abi.Handle(t))
+	if cerr != nil {
+		return nil, abi.Error("storage", cerr, t)
+	}
+	key := storageKey{t.Device(), p}
+	if s, ok := c.storages[key]; ok && p != nil {
+		return s, nil
+	}
+	host := t
+	if t.Device() != torch.CPU || c.snapshot {
+		host = c.copy(t)
+	}
+	mem, err := memory(host)
+	if err != nil {
+		return nil, err
+	}
+	s := ptfile.NewMemoryStorage(mem, dtype, t.Device().String())
+	c.storages[key] = s
+	c.alive = append(c.alive, host)
+	return s, nil
+}
+
+// copy copies a tensor's whole storage to new CPU memory. It is made outside of all scopes: an asynchronous save outlives the
+// step that began it.
+func (c *collector) copy(t *torch.Tensor) *torch.Tensor {
+	raw := torch.Options{DType: torch.UInt8, Device: t.Device()}.Empty(0)
+	setStorage(raw, t, 0, []int{t.StorageBytes()}, []int{1})
+	var host *torch.Tensor
+	if t.Device() == torch.CPU {
+		host = abi.Result(call(&opClone, func(a *op.Args) { abi.Tensor(a, raw); a.None() }))
+	} else {
+		host = toDevice(raw, torch.CPU)
+	}
+	raw.Release()
+	host.Keep()
+	c.owned = append(c.owned, host)
+	return host
+}
+
+func (c *collector) sparse(t *torch.Tensor, dtype ptfile.DType, layout torch.Layout) (*ptfile.Tensor, error) {
+	out := &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Layout: ptfile.Layout(layout.String()), RequiresGrad: t.RequiresGrad() && t.IsLeaf()}
+	var parts []*op.Op
+	switch layout {
+	case torch.SparseCOO:
+		parts = []*op.Op{&opIndices, &opValues}
+		r := call(&opIsCoalesced, func(a *op.Args) { abi.Tensor(a, t) })
+		coalesced := r.Int() != 0
+		out.Coalesced = &coalesced
+	case torch.SparseCSR, torch.SparseBSR:
+		parts = []*op.Op{&opCrow, &opCol, &opCSRValues}
+	case torch.SparseCSC, torch.SparseBSC:
+		parts = []*op.Op{&opCcol, &opRow, &opCSRValues}
+	default:
+		return nil, &errs.ErrUnsupported{What: "layout " + layout.String() + " in a checkpoint"}
+	}
+	for _, o := range parts {
+		part := unary(o, t).Keep()
+		c.owned = append(c.owned, part)
+		d, err := c.tensor(part)
+		if err != nil {
+			return nil, err
+		}
+		d.RequiresGrad = false
+		out.Parts = append(out.Parts, d)
+	}
+	return out, nil
+}

@@ -1,0 +1,56 @@
+package serial
+
+import (
+	"github.com/golite/golite/torch/serial/errs"
+	"github.com/golite/golite/torch/serial/pickle"
+	"github.com/golite/golite/torch/serial/ptfile"
+)
+
+// The values of Python that Go has no type for.
+type (
+	// Dict is a dict that keeps its order; its Kind tells which of Python's mappings it was.
+	Dict = pickle.Dict
+	// Tuple is Python's tuple.
+	Tuple = pickle.Tuple
+	// Set is Python's set or frozenset.
+	Set = pickle.Set
+	// Bytes is Python's bytes.
+	Bytes = pickle.Bytes
+	// ByteArray is Python's bytearray.
+	ByteArray = pickle.ByteArray
+	// Size is a torch.Size.
+	Size = ptfile.Size
+	// Device is a torch.device, as the file names it; torch.ParseDevice(d.String()) gives golite's.
+	Device = ptfile.Device
+	// Layout is a torch.layout by its name.
+	Layout = ptfile.Layout
+	// NumpyArray is a numpy array or scalar.
+	NumpyArray = ptfile.NumpyArray
+	// NumpyDType is a numpy.dtype.
+	NumpyDType = ptfile.NumpyDType
+	// TensorInfo describes a tensor in a file that was not read.
+	TensorInfo = ptfile.Tensor
+)
+
+// The errors of this package; test for them with errors.As.
+type (
+	// ErrCorrupt says that a file is damaged: which record, where, and what was found.
+	ErrCorrupt = errs.ErrCorrupt
+	// ErrUnsafe says that a file asks for a Python name outside the allow-list, or is built to exhaust its reader.
+	ErrUnsafe = errs.ErrUnsafe
+	// ErrUnsupported says that a file, or a value to be saved, holds something that golite does not read or write.
+	ErrUnsupported = errs.ErrUnsupported
+	// ErrMismatch says that a state dict does not fit a module: missing and unexpected keys and shapes, all of them.
+	ErrMismatch = errs.ErrMismatch
+	// ShapeMismatch is one tensor of ErrMismatch.
+	ShapeMismatch = errs.ShapeMismatch
+)
+
+// NewDict returns an empty dict. Set fills it:
+//
+//	d := serial.NewDict()
+//	err := d.Set("epoch", 3)
+func NewDict() *Dict { return pickle.NewDict(pickle.PlainDict) }
+
+// NewOrderedDict returns an empty collections.OrderedDict.
+func NewOrderedDict() *Dict { return pickle.NewDict(pickle.OrderedDict) }
