@@ -21,6 +21,8 @@ type SaveOptions struct {
 	Workers int
 	// NoSpaceCheck saves without asking first whether the disk has room.
 	NoSpaceCheck bool
+	// Keep, if not nil, removes older files of the series after the new one is safe; see Prune.
+	Keep *Keep
 
 	fs atomicfile.FS // for tests
 }
@@ -78,7 +80,12 @@ func (o SaveOptions) write(path string, a writable) error {
 	if o.NoSpaceCheck {
 		need = 0
 	}
-	return atomicfile.Write(fs, path, need, func(w io.WriterAt) error { return a.WriteTo(w, 0) })
+	err := atomicfile.Write(fs, path, need, func(w io.WriterAt) error { return a.WriteTo(w, 0) })
+	if err != nil || o.Keep == nil {
+		return err
+	}
+	_, err = Prune(*o.Keep)
+	return err
 }
 
 // SaveSafetensors writes a state dict as a safetensors file, with metadata (which may be nil; "format": "pt" is added). The
