@@ -1,0 +1,54 @@
+package cluster
+
+// TorchElastic is a job started by torchrun (torch.distributed.elastic).
+type TorchElastic struct{ v vars }
+
+// NewTorchElastic returns torchrun's environment. A nil lookup reads the environment of the process.
+func NewTorchElastic(lookup Lookup) *TorchElastic {
+	return &TorchElastic{newVars("torchrun", lookup)}
+}
+
+// Name is "torchrun".
+func (e *TorchElastic) Name() string { return "torchrun" }
+
+// Detect reports whether TORCHELASTIC_RUN_ID is set.
+func (e *TorchElastic) Detect() bool { return e.v.has("TORCHELASTIC_RUN_ID") }
+
+// LaunchesExternally reports true.
+func (e *TorchElastic) LaunchesExternally() bool { return true }
+
+// MainAddress is MASTER_ADDR, else 127.0.0.1.
+func (e *TorchElastic) MainAddress() (string, error) {
+	return e.v.textOr("127.0.0.1", "MASTER_ADDR"), nil
+}
+
+// MainPort is MASTER_PORT, else 12910.
+func (e *TorchElastic) MainPort() (int, error) { return e.v.or(DefaultPort, "MASTER_PORT") }
+
+// WorldSize is WORLD_SIZE.
+func (e *TorchElastic) WorldSize() (int, error) { return e.v.need("WORLD_SIZE") }
+
+// GlobalRank is RANK.
+func (e *TorchElastic) GlobalRank() (int, error) { return e.v.need("RANK") }
+
+// LocalRank is LOCAL_RANK.
+func (e *TorchElastic) LocalRank() (int, error) { return e.v.need("LOCAL_RANK") }
+
+// NodeRank is GROUP_RANK, else 0.
+func (e *TorchElastic) NodeRank() (int, error) { return e.v.or(0, "GROUP_RANK") }
+
+// LocalWorldSize is LOCAL_WORLD_SIZE.
+func (e *TorchElastic) LocalWorldSize() (int, error) { return e.v.need("LOCAL_WORLD_SIZE") }
+
+// Validate checks that devices times nodes is WORLD_SIZE.
+func (e *TorchElastic) Validate(devices, nodes int) error {
+	world, err := e.WorldSize()
+	if err != nil {
+		return err
+	}
+	return checkWorld("torchrun's WORLD_SIZE", devices, nodes, world)
+}
+
+// Restarts is the number of times torchrun has restarted the ranks (TORCHELASTIC_RESTART_COUNT): a program that is not
+// at its first start resumes from its last checkpoint.
+func (e *TorchElastic) Restarts() (int, error) { return e.v.or(0, "TORCHELASTIC_RESTART_COUNT") }
