@@ -24,12 +24,13 @@ func with(base env, more env) env {
 	return out
 }
 
-// Recorded from the engines themselves on one machine (torchrun 2.11.0, Open MPI 4.1.4), and from the documents of the others.
+// The variables that each engine sets, with the values of a job in mid-run. torchrun's (2.11.0) and Open MPI's (4.1.4) were
+// read from their ranks; the others are those that the engines document.
 var (
 	torchrun = env{
 		"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "0", "TORCHELASTIC_MAX_RESTARTS": "0",
 		"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29400", "WORLD_SIZE": "8", "RANK": "5", "GROUP_RANK": "1",
-		"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "ROLE_RANK": "5", "ROLE_NAME": "default",
+		"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "ROLE_RANK": "5", "TORCHELASTIC_USE_AGENT_STORE": "True",
 	}
 	srun = env{
 		"SLURM_JOB_ID": "0001234", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "2",
@@ -153,6 +154,16 @@ func TestRefusals(t *testing.T) {
 			require.ErrorContains(t, err, c.text)
 		})
 	}
+}
+
+func TestTorchElasticExtras(t *testing.T) {
+	e := NewTorchElastic(Map(with(torchrun, env{"TORCHELASTIC_RESTART_COUNT": "2", "TORCHELASTIC_ERROR_FILE": "e.json"})))
+	n, err := e.Restarts()
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.True(t, e.AgentStore())
+	require.False(t, NewTorchElastic(Map(env{})).AgentStore())
+	require.Equal(t, "e.json", e.ErrorFile())
 }
 
 func TestSLURMPort(t *testing.T) {

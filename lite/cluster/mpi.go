@@ -58,8 +58,8 @@ func (e *MPI) oneNode() (bool, error) {
 	return world == local, err
 }
 
-// MainPort is MASTER_PORT, else, on one node, a port from 10000 to 29999 made from the job's name and its launcher's
-// process, which all ranks share and two jobs do not.
+// MainPort is MASTER_PORT, else, on one node, a port from 10000 to 29999 made from the job's name, or, where the launcher
+// tells none, from its process: all ranks share it, and two jobs do not.
 func (e *MPI) MainPort() (int, error) {
 	if port, ok, err := e.v.number("MASTER_PORT"); ok || err != nil {
 		return port, err
@@ -69,7 +69,7 @@ func (e *MPI) MainPort() (int, error) {
 		return DefaultPort, err
 	}
 	h := fnv.New32a()
-	h.Write([]byte(e.v.textOr("", mpiJob...) + "/" + strconv.Itoa(os.Getppid())))
+	h.Write([]byte(e.v.textOr(strconv.Itoa(os.Getppid()), mpiJob...)))
 	return 10000 + int(h.Sum32()%20000), nil
 }
 

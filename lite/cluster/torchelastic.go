@@ -52,3 +52,13 @@ func (e *TorchElastic) Validate(devices, nodes int) error {
 // Restarts is the number of times torchrun has restarted the ranks (TORCHELASTIC_RESTART_COUNT): a program that is not
 // at its first start resumes from its last checkpoint.
 func (e *TorchElastic) Restarts() (int, error) { return e.v.or(0, "TORCHELASTIC_RESTART_COUNT") }
+
+// AgentStore reports whether torchrun's agent itself serves the TCPStore at MainAddress and MainPort
+// (TORCHELASTIC_USE_AGENT_STORE): rank 0 must then connect to it as the others do, and bind nothing.
+func (e *TorchElastic) AgentStore() bool {
+	s, _ := e.v.text("TORCHELASTIC_USE_AGENT_STORE")
+	return s == "True"
+}
+
+// ErrorFile is the file where a rank that fails writes why, as JSON, for torchrun to report (TORCHELASTIC_ERROR_FILE), or "".
+func (e *TorchElastic) ErrorFile() string { return e.v.textOr("", "TORCHELASTIC_ERROR_FILE") }
