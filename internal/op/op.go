@@ -50,6 +50,6 @@ func (o *Op) Call(a *Args, r *Results) *cgotorch.Error {
 	if err != nil {
 		return err
 	}
-	r.Set(w)
+	r.take(w)
 	return nil
 }

@@ -2,6 +2,7 @@ package op
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/golite/golite/cgotorch"
@@ -9,27 +10,50 @@ import (
 
 // Results is what a call returned, read in the schema's order.
 type Results struct {
-	buf   [cgotorch.Room]uint64
-	words []uint64
-	at    int
+	buf  [cgotorch.Room]uint64
+	n    int      // words in buf
+	long []uint64 // all words, if buf is too small
+	at   int
 	// Scope is the scope that the calling thread was in.
 	Scope uint64
 }
 
-// Buffer is where a call may write.
+// Buffer is where a call may write. It moves r to the heap, which a call that runs Go code needs: a goroutine's stack
+// may move meanwhile.
 func (r *Results) Buffer() []uint64 { return r.buf[:] }
 
 // Set takes over the words of a call: the scope first, then the results.
 func (r *Results) Set(w []uint64) {
-	r.Scope = w[0]
-	r.words, r.at = w, 1
+	r.Scope, r.at = w[0], 1
+	r.long = nil
+	if r.n = len(w); unsafe.SliceData(w) != &r.buf[0] {
+		r.long = w
+	}
+}
+
+// take is Set for what a call wrote into buf. It keeps no slice of it, so that r may stay on the stack: a longer result,
+// which has memory of its own, is copied.
+func (r *Results) take(w []uint64) {
+	r.Scope, r.at = w[0], 1
+	r.n, r.long = len(w), nil
+	if len(w) > len(r.buf) {
+		r.long = slices.Clone(w)
+	}
+}
+
+// word returns word i.
+func (r *Results) word(i int) uint64 {
+	if r.long != nil {
+		return r.long[i]
+	}
+	return r.buf[i]
 }
 
 // More tells whether there is another result.
-func (r *Results) More() bool { return r.at < len(r.words) }
+func (r *Results) More() bool { return r.at < r.n }
 
 // Tag returns the next result's tag without reading it.
-func (r *Results) Tag() uint64 { return r.words[r.at] }
+func (r *Results) Tag() uint64 { return r.word(r.at) }
 
 // Handle reads a tensor: its handle, 0 if undefined, and the bytes of its storage.
 func (r *Results) Handle() (h cgotorch.Handle, bytes int64) {
@@ -49,14 +73,14 @@ func (r *Results) List() int {
 
 // Item reads one tensor of a list.
 func (r *Results) Item() (h cgotorch.Handle, bytes int64) {
-	h, bytes = cgotorch.Handle(r.words[r.at]), int64(r.words[r.at+1])
+	h, bytes = cgotorch.Handle(r.word(r.at)), int64(r.word(r.at+1))
 	r.at += 2
 	return h, bytes
 }
 
 // Word reads one word as it is.
 func (r *Results) Word() uint64 {
-	w := r.words[r.at]
+	w := r.word(r.at)
 	r.at++
 	return w
 }
