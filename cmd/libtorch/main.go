@@ -1,0 +1,133 @@
+// Command libtorch installs the libtorch that golite links, and prints what a build needs to find it.
+//
+//	go run github.com/golite/golite/cmd/libtorch@latest install
+//	eval "$(go run github.com/golite/golite/cmd/libtorch@latest env)"
+//	go build ./...
+//
+// install fills the user's cache folder (~/.cache/golite on Linux) from the Python package index, with pip as the downloader;
+// versions and SHA-256 sums are pinned. It is safe to run twice at once and to kill midway, and does nothing when the install is
+// there. In a checkout of golite it also makes the link third_party/libtorch, where cgo looks by default.
+//
+// env prints shell commands that set CGO_CXXFLAGS and CGO_LDFLAGS, for programs outside the checkout. Those who prefer
+// pkg-config find golite-libtorch.pc in the folder pkgconfig of the cache folder.
+//
+// LIBTORCH=DIR makes both commands use an existing libtorch instead: the official zip, unpacked, or the folder torch of a
+// Python install.
+//
+// install -kind chooses what: cpu (the default), cuda (libtorch with its CUDA libraries), or cuda-headers (what building
+// libcgotorch_cuda.so takes, linked as third_party/cuda).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+const usage = `usage: libtorch install [-kind cpu|cuda|cuda-headers]
+       libtorch env [-kind cpu|cuda]
+
+install puts libtorch into the cache folder; env prints the settings of a build (eval "$(libtorch env)").
+LIBTORCH=DIR makes both use an existing libtorch.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "libtorch:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out, log io.Writer) error {
+	if len(args) == 0 {
+		return errors.New("what? install or env\n" + usage)
+	}
+	flags := flag.NewFlagSet("libtorch "+args[0], flag.ContinueOnError)
+	flags.SetOutput(log)
+	flags.Usage = func() { fmt.Fprint(log, usage) }
+	kind := flags.String("kind", "cpu", "what to install: cpu, cuda or cuda-headers")
+	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q\n%s", flags.Arg(0), usage)
+	}
+	in, err := newInstaller(*kind, log)
+	if err != nil {
+		return err
+	}
+	switch args[0] {
+	case "install":
+		return in.install(ctx)
+	case "env":
+		return in.printEnv(out)
+	}
+	return fmt.Errorf("unknown command %q\n%s", args[0], usage)
+}
+
+// installer holds what the commands work with; tests make their own.
+type installer struct {
+	pins     *pins
+	kind     string
+	platform string   // GOOS/GOARCH
+	existing string   // LIBTORCH
+	cache    string   // golite's part of the user's cache folder
+	checkout string   // the golite checkout around the working folder, or ""
+	python   []string // how to start Python
+	free     func(dir string) (int64, error)
+	log      io.Writer
+	terminal bool // log is one
+}
+
+func newInstaller(kind string, log io.Writer) (*installer, error) {
+	p, err := readPins()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("no cache folder for libtorch: %w: set HOME or XDG_CACHE_HOME", err)
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	f, ok := log.(*os.File)
+	return &installer{
+		pins: p, kind: kind, platform: runtime.GOOS + "/" + runtime.GOARCH, existing: os.Getenv("LIBTORCH"),
+		cache: filepath.Join(cache, "golite"), checkout: findCheckout(wd), python: []string{"python3"},
+		free: freeSpace, log: log, terminal: ok && term.IsTerminal(int(f.Fd())),
+	}, nil
+}
+
+// findCheckout walks up from dir to the go.mod of golite itself.
+func findCheckout(dir string) string {
+	for {
+		if text, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
+			line, _, _ := strings.Cut(string(text), "\n")
+			if strings.TrimSpace(line) == "module github.com/golite/golite" {
+				return dir
+			}
+			return ""
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return ""
+		}
+		dir = up
+	}
+}
