@@ -62,13 +62,21 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 		return fmt.Errorf("%w: %d bytes are needed in %s, %d are free; the old file is untouched", ErrNoSpace, size, dir, free)
 	}
 	temp := tempName(target)
-	if err := writeTemp(fsys, temp, mode, fill); err != nil {
-		return errors.Join(err, ignoreMissing(fsys.Remove(temp)))
+	f, err := fsys.Create(temp, mode)
+	if err != nil {
+		return err
 	}
-	if err := fsys.Rename(temp, target); err != nil {
-		return errors.Join(err, ignoreMissing(fsys.Remove(temp)))
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := fsys.SyncDir(dir); err != nil {
+	if err == nil { // before Close: while the file is open its lock keeps others from taking it for a leftover
+		err = fsys.Rename(temp, target)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), ignoreMissing(fsys.Remove(temp)))
+	}
+	if err := errors.Join(f.Close(), fsys.SyncDir(dir)); err != nil {
 		return fmt.Errorf("the new file is in place, but may not survive a power failure: %w", err)
 	}
 	return nil
@@ -88,18 +96,6 @@ func resolve(path string) (target string, mode fs.FileMode, err error) {
 	}
 	target, err = filepath.EvalSymlinks(path)
 	return target, st.Mode().Perm(), err
-}
-
-func writeTemp(fsys FS, temp string, mode fs.FileMode, fill func(w io.WriterAt) error) error {
-	f, err := fsys.Create(temp, mode)
-	if err != nil {
-		return err
-	}
-	err = fill(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
 
 func ignoreMissing(err error) error {

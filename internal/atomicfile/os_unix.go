@@ -4,6 +4,7 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -15,15 +16,31 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
-// Create makes the file and locks it for as long as it is open, so that others see that its writer lives.
+// Create makes the file and locks it for as long as it is open, so that others see that its writer lives. If another writer
+// took it for a leftover before it was locked, and removed it, it is made again.
 func (osFS) Create(path string, mode fs.FileMode) (File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return nil, err
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		if err != nil {
+			return nil, err
+		}
+		// Some network file systems have no locks; the write is as atomic without one.
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		mine, err := f.Stat()
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		there, err := os.Stat(path)
+		if err == nil && os.SameFile(mine, there) {
+			return f, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: another file has taken its place", path)
+		}
 	}
-	// Some network file systems have no locks; the write is as atomic without one.
-	_ = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	return f, nil
 }
 
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
@@ -50,12 +67,21 @@ func (osFS) Free(dir string) (int64, error) {
 	return int64(min(uint64(st.Bavail), 1<<62/uint64(max(st.Bsize, 1)))) * int64(st.Bsize), nil
 }
 
-// unlocked reports whether no living process holds the file.
-func unlocked(path string) bool {
+// removeUnlocked removes a file that no living process holds, while holding it.
+func removeUnlocked(path string) {
 	f, err := os.Open(path)
 	if err != nil {
-		return false
+		return
 	}
 	defer f.Close()
-	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return
+	}
+	mine, err := f.Stat()
+	if err != nil {
+		return
+	}
+	if there, err := os.Stat(path); err == nil && os.SameFile(mine, there) {
+		os.Remove(path)
+	}
 }

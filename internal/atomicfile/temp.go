@@ -31,9 +31,7 @@ func removeStale(target string) {
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), prefix) {
 			path := filepath.Join(filepath.Dir(target), e.Name())
-			if unlocked(path) {
-				os.Remove(path)
-			}
+			removeUnlocked(path)
 		}
 	}
 }

@@ -20,6 +20,15 @@ type Class struct {
 	Call func(args Tuple) (any, error)
 }
 
+// Unfinished returns what the class is, for messages.
+func (c *Class) Unfinished() string { return "the Python class " + c.Name }
+
+// Unfinished is a value that serves to make others, and must not be left in what Decode returns.
+type Unfinished interface {
+	// Unfinished names it, for messages.
+	Unfinished() string
+}
+
 // Builder is a value that accepts pickle's BUILD instruction.
 type Builder interface {
 	SetState(state any) error

@@ -44,8 +44,8 @@ func resolve(v any, inputLen int64) (any, error) {
 func (r *resolver) value(v any) (any, uint64, error) {
 	id := identity(v)
 	if id == nil {
-		if c, ok := v.(*Class); ok {
-			return nil, 0, &errs.ErrUnsupported{What: "the Python class " + c.Name + " as a value"}
+		if u, ok := v.(Unfinished); ok {
+			return nil, 0, &errs.ErrUnsupported{What: u.Unfinished() + " as a value"}
 		}
 		return v, 1, nil
 	}

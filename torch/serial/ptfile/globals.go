@@ -72,6 +72,9 @@ const untyped DType = ""
 // storageType is a storage class as a pickle names it.
 type storageType struct{ dtype DType }
 
+// Unfinished says that a storage class is no value.
+func (s storageType) Unfinished() string { return "a storage class" }
+
 func storageClass(name string) (any, bool) {
 	if name == "UntypedStorage" {
 		return storageType{untyped}, true

@@ -15,6 +15,9 @@ type storageView struct {
 	start int
 }
 
+// Unfinished says that a storage alone is no value.
+func (v storageView) Unfinished() string { return "the bare storage " + v.Key }
+
 // rebuildTensor answers _rebuild_tensor (storage, offset, size, stride), _v2 (..., requires_grad, hooks,
 // metadata) and _v3 (..., requires_grad, hooks, dtype, metadata).
 func rebuildTensor(args pickle.Tuple) (any, error) {
