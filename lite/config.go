@@ -1,0 +1,120 @@
+package lite
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// DefaultTimeout is how long a rank waits for its peers in a collective where Config.Timeout is 0.
+const DefaultTimeout = 5 * time.Minute
+
+// Config says on which devices, with which strategy and in which precision Run runs. The zero Config is one CPU in 32 bits.
+//
+// # Where settings come from
+//
+// A setting may be given in four places; a later one replaces an earlier one:
+//
+//  1. in code, in the fields below;
+//  2. in a YAML file, named by the flag -config or by LITE_CONFIG, with the keys accelerator, strategy, devices, gpus,
+//     tpu_cores, num_nodes, precision and timeout;
+//  3. in the environment: LITE_ACCELERATOR, LITE_STRATEGY, LITE_DEVICES, LITE_GPUS, LITE_TPU_CORES, LITE_NUM_NODES,
+//     LITE_PRECISION, LITE_TIMEOUT;
+//  4. on the command line, where the program called RegisterFlags: -accelerator, -strategy, -devices, -gpus, -tpu-cores,
+//     -num-nodes, -precision, -timeout.
+//
+// GPUs stands for Accelerator and Devices together, and replaces and is replaced as such. Within one place GPUs and Devices
+// contradict each other and are refused, as is all else that is contradictory or that this machine has not: before anything
+// starts, with the remedy and what there is.
+type Config struct {
+	// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), or "auto", the best there is. Empty
+	// means "auto" where Devices is set, else "cpu". "tpu" is refused: libtorch has no TPU backend of its own.
+	Accelerator string
+
+	// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", in any case) or a
+	// value with settings, such as DDP{StaticGraph: true}. Empty means "auto": "single_device" for one device, "ddp" for
+	// several and where an engine such as torchrun started several ranks.
+	Strategy any
+
+	// Devices is how many devices, or which: see Devices. Empty or "0" means the CPU; with Accelerator set, empty means
+	// "auto".
+	Devices Devices
+
+	// GPUs is short for Devices with Accelerator "gpu".
+	GPUs Devices
+
+	// TPUCores is short for Devices with Accelerator "tpu", which is refused.
+	TPUCores Devices
+
+	// NumNodes is the number of machines. 0 means 1, or what the engine that started the ranks says.
+	NumNodes int
+
+	// Precision is "32-true" (the default), "64-true", "16-mixed", "bf16-mixed", "16-true" or "bf16-true", or one of Lite's
+	// names "32", "64", "16", "bf16".
+	Precision string
+
+	// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision), a CheckpointIO and a
+	// strategy value.
+	Plugins []any
+
+	// Timeout is how long a rank waits for its peers in a collective before the run fails and says who waited where. 0
+	// means DefaultTimeout, 5 minutes.
+	Timeout time.Duration
+
+	// Logger receives what golite has to say. nil: warnings go to the standard error, nothing else is said.
+	Logger *zap.Logger
+
+	// Callbacks are values whose methods Lite.Call calls by name. Lite itself calls OnAfterSetup and OnAfterOptimizerStep.
+	Callbacks []any
+
+	// Loggers receive what Lite.Log and Lite.LogDict are given, on rank 0.
+	Loggers []MetricLogger
+
+	// Output is where Lite.Print and Lite.Printf write. nil: the standard output.
+	Output io.Writer
+
+	flags *flagLayer // what RegisterFlags registered; a copy of the Config shares it
+}
+
+// MetricLogger is where metrics go: a CSV file, TensorBoard's event files, or one of the user's own. It corresponds to
+// Fabric's Logger. Methods are called on global rank 0 only, one at a time.
+type MetricLogger interface {
+	// Name is what messages call it.
+	Name() string
+	// LogMetrics records values under their names at a step.
+	LogMetrics(metrics map[string]float64, step int64) error
+	// LogHyperparams records the settings of the run, once.
+	LogHyperparams(params map[string]any) error
+	// Close writes what is buffered. Run calls it when the function returns, and gives it that function's error.
+	Close(runErr error) error
+}
+
+// ConfigError is a Config that can't be run: contradictory, malformed, or asking for what is not there.
+type ConfigError struct {
+	Setting string // the field or fields, such as "devices"
+	Value   string // what was given
+	From    string // where: "Config.Devices", "LITE_DEVICES", "-devices", a file
+	Problem string // what is wrong, with the remedy
+	Machine string // what this machine has, where that matters
+}
+
+// Error implements error.
+func (e *ConfigError) Error() string {
+	var b strings.Builder
+	b.WriteString("lite: ")
+	b.WriteString(e.Setting)
+	if e.Value != "" {
+		fmt.Fprintf(&b, "=%q", e.Value)
+	}
+	if e.From != "" {
+		fmt.Fprintf(&b, " (from %s)", e.From)
+	}
+	b.WriteString(": " + e.Problem)
+	if e.Machine != "" {
+		b.WriteString("; this machine has " + e.Machine)
+	}
+	return b.String()
+}

@@ -1,0 +1,376 @@
+package lite
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golite/golite/amp"
+	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/torch"
+)
+
+// launchKind is how the ranks of this node come to be.
+type launchKind int
+
+const (
+	launchHere       launchKind = iota // one rank, the calling goroutine
+	launchGoroutines                   // one goroutine a device
+	launchProcesses                    // golite supervises one process a device
+	launchExternal                     // an engine, or golite's supervisor, has started this process as a rank
+)
+
+// plan is a Config that was found good: what Run does.
+type plan struct {
+	config   Config
+	launch   launchKind
+	strategy Strategy
+	devices  []torch.Device // of this node's ranks, by local rank; with DP the replicas', and there is one rank
+	nodes    int
+	timeout  time.Duration
+	threads  int // intra-op threads of each rank
+	warnings []string
+
+	precision       string        // Fabric's name; empty where precisionPlugin is there
+	precisionPlugin amp.Precision // nil: by name
+	io              CheckpointIO  // nil: golite's own
+	environment     cluster.Environment
+	place           cluster.Placement // where launch is launchProcesses, that of the node's first rank
+}
+
+// localRanks is the number of ranks on this node.
+func (p *plan) localRanks() int {
+	if _, dp := p.strategy.(DP); dp {
+		return 1
+	}
+	return len(p.devices)
+}
+
+// resolveConfig finds what the Config means on this machine. The error is a *ConfigError, or a cluster environment's.
+func resolveConfig(c Config) (*plan, error) { return c.resolve(thisMachine{}) }
+
+func (c Config) resolve(m machine) (*plan, error) {
+	s, err := c.gather(m.lookup, m.readFile)
+	if err != nil {
+		return nil, err
+	}
+	r := &resolver{m: m, s: s, plan: &plan{config: c}}
+	for _, step := range []func() error{r.sortPlugins, r.findEngine, r.chooseAccelerator, r.listDevices, r.chooseStrategy, r.choosePrecision, r.findPlace} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return r.plan, nil
+}
+
+// resolver works out a plan, one subject after the other.
+type resolver struct {
+	*plan
+	m        machine
+	s        settings
+	kind     torch.DeviceType
+	external bool
+}
+
+// fail makes an error about one setting that ends in what the machine has.
+func (r *resolver) fail(name, value, from, problem string, args ...any) error {
+	return &ConfigError{name, value, from, fmt.Sprintf(problem, args...), describe(r.m)}
+}
+
+// sortPlugins sorts Config.Plugins by kind.
+func (r *resolver) sortPlugins() error {
+	seen := map[string]bool{}
+	for i, p := range r.config.Plugins {
+		from := fmt.Sprintf("Config.Plugins[%d]", i)
+		kind := ""
+		switch p := p.(type) {
+		case cluster.Environment:
+			kind, r.environment = "cluster environment", p
+		case amp.Precision:
+			kind, r.precisionPlugin = "precision", p
+		case CheckpointIO:
+			kind, r.io = "checkpoint I/O", p
+		case Strategy:
+			kind = "strategy"
+			if r.s.strategy.from != "" {
+				return &ConfigError{Setting: "strategy", From: from, Problem: "a strategy is given as well by " + r.s.strategy.from + ": give one of the two"}
+			}
+			r.s.strategy = setting[any]{p, from}
+		default:
+			return &ConfigError{Setting: "plugins", From: from,
+				Problem: fmt.Sprintf("a %T is no plugin: want a cluster.Environment, an amp.Precision, a CheckpointIO or a strategy value", p)}
+		}
+		if seen[kind] {
+			return &ConfigError{Setting: "plugins", From: from, Problem: "this is the second " + kind + ": give one of each kind at most"}
+		}
+		seen[kind] = true
+	}
+	if r.precisionPlugin != nil && r.s.precision.from != "" {
+		return &ConfigError{Setting: "precision", Value: r.s.precision.value, From: r.s.precision.from, Problem: "a precision plugin is given as well: give one of the two"}
+	}
+	return nil
+}
+
+// findEngine finds the engine, if there is one, and takes from it what was not given.
+func (r *resolver) findEngine() error {
+	r.environment = cluster.Detect(r.environment, r.m.lookup)
+	r.external = r.environment.LaunchesExternally()
+	r.nodes = max(1, r.s.numNodes.value)
+	if !r.external || r.s.devices.value != "" {
+		return nil
+	}
+	local, err := r.environment.LocalWorldSize()
+	if err != nil {
+		return fmt.Errorf("lite: cluster environment %s: %w", r.environment.Name(), err)
+	}
+	world, err := r.environment.WorldSize()
+	if err != nil {
+		return fmt.Errorf("lite: cluster environment %s: %w", r.environment.Name(), err)
+	}
+	if r.s.accelerator.value == "" {
+		r.s.accelerator = setting[string]{"cpu", "the default"}
+	}
+	r.s.devices = setting[Devices]{DeviceCount(local), r.environment.Name()}
+	if r.s.numNodes.from == "" && local > 0 && world%local == 0 {
+		r.nodes = world / local
+	}
+	return nil
+}
+
+// chooseAccelerator chooses the kind of device.
+func (r *resolver) chooseAccelerator() error {
+	a := r.s.accelerator
+	name := strings.ToLower(strings.TrimSpace(a.value))
+	spec, err := r.s.devices.value.parse()
+	if err != nil {
+		return r.fail("devices", string(r.s.devices.value), r.s.devices.from, "%v", err)
+	}
+	if name == "" {
+		name = "auto"
+		if spec.kind == devicesUnset || spec.kind == devicesNone {
+			name = "cpu"
+		}
+	}
+	cuda, why := r.m.cuda()
+	if name == "auto" || name == "gpu" {
+		name = best(name, r.m.mps(), len(cuda) > 0)
+	}
+	switch name {
+	case "cpu":
+		r.kind = torch.CPUType
+	case "cuda":
+		r.kind = torch.CUDAType
+		if len(cuda) == 0 {
+			return r.fail("accelerator", a.value, a.from, "there is no CUDA device (%s); use accelerator \"cpu\" or \"auto\"", why)
+		}
+	case "mps":
+		r.kind = torch.MPSType
+		if !r.m.mps() {
+			return r.fail("accelerator", a.value, a.from, "there is no Apple GPU; use accelerator \"cpu\" or \"auto\"")
+		}
+	case "gpu":
+		return r.fail("accelerator", a.value, a.from, "there is no GPU; use accelerator \"cpu\" or \"auto\"")
+	case "tpu", "xla":
+		return refuseTPU("accelerator", a.value, a.from)
+	default:
+		return r.fail("accelerator", a.value, a.from, "no such accelerator: the names are auto, cpu, gpu, cuda, mps")
+	}
+	return nil
+}
+
+// best is what "auto" and "gpu" stand for.
+func best(name string, mps, cuda bool) string {
+	switch {
+	case mps:
+		return "mps"
+	case cuda:
+		return "cuda"
+	case name == "auto":
+		return "cpu"
+	}
+	return name
+}
+
+// listDevices makes the list of this node's devices.
+func (r *resolver) listDevices() error {
+	d := r.s.devices
+	spec, err := d.value.parse()
+	if err != nil {
+		return err
+	}
+	if r.kind == torch.CPUType {
+		return r.cpuRanks(spec)
+	}
+	count := 1 // mps
+	if r.kind == torch.CUDAType {
+		names, _ := r.m.cuda()
+		count = len(names)
+	}
+	var indices []int
+	switch spec.kind {
+	case devicesNone:
+		return r.fail("devices", string(d.value), d.from, "no device, but accelerator=%q (from %s): leave one of the two out, or set accelerator to \"cpu\"",
+			r.s.accelerator.value, r.s.accelerator.from)
+	case devicesUnset, devicesAuto, devicesAll:
+		indices = upTo(count)
+	case devicesCount:
+		indices = upTo(spec.count)
+		if r.external && count == 1 { // the engine shows each rank the one device that is its own
+			indices = make([]int, spec.count)
+		}
+	case devicesList:
+		indices = spec.list
+	}
+	for _, i := range indices {
+		if i >= count {
+			return r.fail("devices", string(d.value), d.from, "asks for %s:%d: indices of the %d visible go from 0 to %d", r.kind, i, count, count-1)
+		}
+		r.plan.devices = append(r.plan.devices, torch.Device{Type: r.kind, Index: i})
+	}
+	return nil
+}
+
+func upTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+func (r *resolver) cpuRanks(spec deviceSpec) error {
+	n := 1
+	switch spec.kind {
+	case devicesCount:
+		n = spec.count
+	case devicesAll, devicesList:
+		return r.fail("devices", string(r.s.devices.value), r.s.devices.from,
+			`the accelerator is the CPU, for which devices is the number of ranks, as "2"; lists and -1 are for GPUs`)
+	}
+	const most = 4096
+	if n > most {
+		return r.fail("devices", string(r.s.devices.value), r.s.devices.from, "%d ranks on one machine: at most %d", n, most)
+	}
+	for range n {
+		r.plan.devices = append(r.plan.devices, torch.CPU)
+	}
+	return nil
+}
+
+// chooseStrategy chooses how the ranks are run.
+func (r *resolver) chooseStrategy() error {
+	s := r.s.strategy
+	chosen, err := parseStrategy(s)
+	if err != nil {
+		return err
+	}
+	name, _ := s.value.(string)
+	if name == "" && chosen != nil {
+		name = chosen.StrategyName()
+	}
+	n := len(r.plan.devices)
+	if _, dp := chosen.(DP); dp && r.kind != torch.CUDAType {
+		r.warn(`strategy "dp" is for CUDA devices only: using "ddp" instead`)
+		chosen = DDP{}
+	}
+	if d, spawn := chosen.(DDPSpawn); spawn && r.external {
+		r.warn(r.environment.Name() + ` has started the ranks: using strategy "ddp" instead of "ddp_spawn"`)
+		chosen = DDP(d)
+	}
+	if chosen == nil {
+		chosen = SingleDevice{}
+		if n > 1 || r.nodes > 1 || r.external {
+			chosen = DDP{}
+		}
+		if r.kind == torch.MPSType {
+			chosen = SingleDevice{}
+		}
+	}
+	r.plan.strategy = chosen
+	r.timeout = DefaultTimeout
+	if r.s.timeout.value > 0 {
+		r.timeout = r.s.timeout.value
+	}
+	switch v := chosen.(type) {
+	case SingleDevice:
+		if n > 1 {
+			return r.fail("strategy", name, s.from, `one device, but devices=%q are %d: use "ddp" or "ddp_spawn", or fewer devices`, r.s.devices.value, n)
+		}
+		if r.nodes > 1 {
+			return r.fail("strategy", name, s.from, `one rank, but num_nodes=%d: use "ddp"`, r.nodes)
+		}
+		return nil
+	case DP:
+		if r.nodes > 1 {
+			return r.fail("strategy", name, s.from, `one process, but num_nodes=%d: use "ddp"`, r.nodes)
+		}
+		return nil
+	case DDP:
+		return r.ddp(name, v)
+	case DDPSpawn:
+		if r.nodes > 1 {
+			return r.fail("strategy", name, s.from, `goroutines of one process, but num_nodes=%d: use "ddp"`, r.nodes)
+		}
+		r.launch = launchGoroutines
+		return r.ddp(name, DDP(v))
+	}
+	return nil
+}
+
+func (r *resolver) ddp(name string, d DDP) error {
+	if r.kind == torch.MPSType {
+		return r.fail("strategy", name, r.s.strategy.from, `an Apple GPU runs one rank: use strategy "single_device", or accelerator "cpu"`)
+	}
+	if d.Backend == "nccl" && r.kind != torch.CUDAType {
+		return r.fail("strategy", name, r.s.strategy.from, `Backend "nccl" is for CUDA devices: leave it empty, or use "gloo"`)
+	}
+	if d.Timeout > 0 {
+		r.timeout = d.Timeout
+	}
+	if r.launch != launchGoroutines {
+		r.launch = launchProcesses
+	}
+	return nil
+}
+
+func (r *resolver) choosePrecision() error {
+	if r.precisionPlugin != nil {
+		return nil
+	}
+	p := r.s.precision
+	name := strings.ToLower(strings.TrimSpace(p.value))
+	if strings.HasPrefix(name, "transformer-engine") {
+		return r.fail("precision", p.value, p.from, `golite has no Transformer Engine: use "bf16-mixed"`)
+	}
+	canonical, err := amp.CanonicalName(name)
+	if err != nil {
+		return &ConfigError{Setting: "precision", From: p.from, Problem: "Precision " + strconv.Quote(p.value) + " is invalid: want 32-true, 64-true, 16-mixed, bf16-mixed, 16-true or bf16-true (or Lite's 32, 64, 16, bf16)"}
+	}
+	if canonical == "64-true" && r.kind == torch.MPSType {
+		return r.fail("precision", p.value, p.from, `an Apple GPU has no 64-bit floating point: use "32-true", or accelerator "cpu"`)
+	}
+	r.plan.precision = canonical
+	return nil
+}
+
+// findPlace asks the environment where this process stands, and checks it against devices and nodes.
+func (r *resolver) findPlace() error {
+	ranks := r.localRanks()
+	r.threads = threadsPerRank(r.m.cores(), ranks, r.m.lookup)
+	if r.launch != launchProcesses && !r.external {
+		r.place = cluster.Placement{MainAddress: "127.0.0.1", WorldSize: ranks, LocalWorldSize: ranks}
+		return nil
+	}
+	place, err := cluster.Place(r.environment, ranks, r.nodes)
+	if err != nil {
+		return fmt.Errorf("lite: %w", err)
+	}
+	r.place = place
+	if r.external && r.launch == launchProcesses {
+		r.launch = launchExternal
+	}
+	return nil
+}
+
+func (r *resolver) warn(text string) { r.warnings = append(r.warnings, text) }

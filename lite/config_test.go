@@ -1,0 +1,362 @@
+package lite
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/torch"
+)
+
+// box is a machine made up for a test.
+type box struct {
+	gpus  int
+	apple bool
+	env   map[string]string
+	files map[string]string
+}
+
+func (b box) cuda() ([]string, string) {
+	names := make([]string, b.gpus)
+	for i := range names {
+		names[i] = "Test GPU"
+	}
+	if b.gpus == 0 {
+		return nil, "libtorch_cuda.so is not in third_party/libtorch"
+	}
+	return names, ""
+}
+func (b box) mps() bool  { return b.apple }
+func (b box) cores() int { return 4 }
+func (b box) lookup(key string) (string, bool) {
+	v, ok := b.env[key]
+	return v, ok
+}
+func (b box) readFile(path string) ([]byte, error) {
+	text, ok := b.files[path]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	return []byte(text), nil
+}
+
+func indices(p *plan) []int {
+	var list []int
+	for _, d := range p.devices {
+		list = append(list, d.Index)
+	}
+	return list
+}
+
+func TestDevicesOnGPUs(t *testing.T) {
+	all := upTo(16)
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		want []int
+	}{
+		{"row 1: a count", Config{GPUs: "3"}, []int{0, 1, 2}},
+		{"row 1: a count in code", Config{Accelerator: "gpu", Devices: DeviceCount(3)}, []int{0, 1, 2}},
+		{"row 2: a list", Config{GPUs: "1, 3"}, []int{1, 3}},
+		{"row 2: a list of one", Config{GPUs: "2,"}, []int{2}},
+		{"row 2: a list in code", Config{Accelerator: "gpu", Devices: DeviceList(1, 3)}, []int{1, 3}},
+		{"a list of one in code", Config{Accelerator: "gpu", Devices: DeviceList(2)}, []int{2}},
+		{"row 3: all", Config{GPUs: "-1"}, all},
+		{"row 3: all in code", Config{Accelerator: "cuda", Devices: AllDevices}, all},
+		{"auto", Config{Accelerator: "auto", Devices: "auto"}, all},
+		{"auto in any case", Config{Accelerator: "Auto", Devices: " AUTO "}, all},
+		{"an accelerator and no devices", Config{Accelerator: "gpu"}, all},
+		{"devices and no accelerator", Config{Devices: "2"}, []int{0, 1}},
+		{"the order is kept", Config{GPUs: "4,1"}, []int{4, 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := c.cfg.resolve(box{gpus: 16})
+			require.NoError(t, err)
+			require.Equal(t, torch.CUDAType, p.devices[0].Type)
+			require.Equal(t, c.want, indices(p))
+		})
+	}
+	for name, cfg := range map[string]Config{
+		"nothing":        {},
+		"row 1: gpus 0":  {GPUs: "0"},
+		"devices 0":      {Devices: "0"},
+		"devices none":   {Devices: "none"},
+		"strategy alone": {Strategy: "ddp"},
+		"cpu, devices 0": {Accelerator: "cpu", Devices: "0"},
+		"cpu, no device": {Accelerator: "cpu"},
+		"cpu, auto":      {Accelerator: "cpu", Devices: "auto"},
+	} {
+		p, err := cfg.resolve(box{gpus: 16})
+		require.NoError(t, err, name)
+		require.Equal(t, []torch.Device{torch.CPU}, p.devices, name)
+	}
+}
+
+func TestStrategies(t *testing.T) {
+	torchrun := map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1",
+		"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "1", "MASTER_ADDR": "h", "MASTER_PORT": "5"}
+	for _, c := range []struct {
+		name   string
+		cfg    Config
+		box    box
+		want   Strategy
+		launch launchKind
+	}{
+		{"row 5: cpu, one device", Config{Accelerator: "cpu", Devices: "1"}, box{}, SingleDevice{}, launchHere},
+		{"row 5: cpu, five devices", Config{Accelerator: "cpu", Devices: "5"}, box{}, DDP{}, launchProcesses},
+		{"row 6: DDP", Config{Strategy: "DDP", Devices: "2"}, box{}, DDP{}, launchProcesses},
+		{"row 6: Ddp", Config{Strategy: "Ddp", Devices: "2"}, box{}, DDP{}, launchProcesses},
+		{"ddp with one device stays", Config{Strategy: "ddp"}, box{}, DDP{}, launchProcesses},
+		{"goroutines", Config{Strategy: "ddp_spawn", Devices: "2"}, box{}, DDPSpawn{}, launchGoroutines},
+		{"unused parameters", Config{Strategy: "ddp_find_unused_parameters", Devices: "2"}, box{}, DDP{FindUnusedParameters: true}, launchProcesses},
+		{"Fabric's name", Config{Strategy: "ddp_find_unused_parameters_true", Devices: "2"}, box{}, DDP{FindUnusedParameters: true}, launchProcesses},
+		{"a value", Config{Strategy: DDP{StaticGraph: true}, Devices: "2"}, box{}, DDP{StaticGraph: true}, launchProcesses},
+		{"a pointer", Config{Strategy: &DDPSpawn{BucketCapMB: 1}, Devices: "2"}, box{}, DDPSpawn{BucketCapMB: 1}, launchGoroutines},
+		{"a plugin", Config{Plugins: []any{DDP{BucketCapMB: 2}}, Devices: "2"}, box{}, DDP{BucketCapMB: 2}, launchProcesses},
+		{"dp", Config{Strategy: "dp", GPUs: "2"}, box{gpus: 2}, DP{}, launchHere},
+		{"torchrun says how many", Config{}, box{env: torchrun}, DDP{}, launchExternal},
+		{"torchrun, said again", Config{Devices: "2", NumNodes: 2}, box{env: torchrun}, DDP{}, launchExternal},
+		{"one visible GPU for each rank", Config{Accelerator: "gpu"}, box{gpus: 1, env: torchrun}, DDP{}, launchExternal},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := c.cfg.resolve(c.box)
+			require.NoError(t, err)
+			require.Equal(t, c.want, p.strategy)
+			require.Equal(t, c.launch, p.launch)
+			require.Empty(t, p.warnings)
+		})
+	}
+
+	p, err := Config{Strategy: "dp", Devices: "2"}.resolve(box{})
+	require.NoError(t, err)
+	require.Equal(t, Strategy(DDP{}), p.strategy, "dp on the CPU is ddp")
+	require.Len(t, p.warnings, 1)
+	p, err = Config{Strategy: "ddp_spawn", Devices: "2", NumNodes: 2}.resolve(box{env: torchrun})
+	require.NoError(t, err)
+	require.Equal(t, Strategy(DDP{}), p.strategy, "ddp_spawn under torchrun is ddp")
+	require.Len(t, p.warnings, 1)
+	require.Equal(t, cluster.Placement{MainAddress: "h", MainPort: 5, WorldSize: 4, GlobalRank: 3, LocalRank: 1, NodeRank: 1, LocalWorldSize: 2}, p.place)
+}
+
+func TestPrecisionNames(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "32-true", "32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed", "BF16": "bf16-mixed",
+		"32-true": "32-true", "64-true": "64-true", "16-mixed": "16-mixed", "bf16-mixed": "bf16-mixed", "16-true": "16-true", "bf16-true": "bf16-true",
+	} {
+		p, err := Config{Precision: given, Accelerator: "cpu"}.resolve(box{}) // row 7 overridden: 16-mixed stays on the CPU
+		require.NoError(t, err, given)
+		require.Equal(t, want, p.precision, given)
+		require.Empty(t, p.warnings)
+	}
+}
+
+func TestRefusedConfigs(t *testing.T) {
+	none := "no CUDA device (libtorch_cuda.so is not in third_party/libtorch)"
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		box  box
+		text string
+	}{
+		{"row 3: all of none", Config{GPUs: "-1"}, box{}, `accelerator="gpu" (from Config.GPUs): there is no GPU; use accelerator "cpu" or "auto"; this machine has 4 CPU cores, ` + none},
+		{"row 4: a fraction", Config{GPUs: "0.1"}, box{gpus: 16}, `gpus="0.1" (from Config.GPUs): want a count such as "2"`},
+		{"row 4: negative", Config{GPUs: "-2"}, box{gpus: 16}, `a count can't be negative; "-1" alone means all devices`},
+		{"row 4: a bool", Config{GPUs: "False"}, box{gpus: 16}, "want a count such as"},
+		{"row 4: a negative index", Config{GPUs: "-1,"}, box{gpus: 16}, "-1 in the list is not the index of a device"},
+		{"row 4: twice the same", Config{GPUs: "0,0"}, box{gpus: 16}, "device 0 is in the list twice"},
+		{"an empty list", Config{Devices: DeviceList()}, box{gpus: 16}, "the list of devices is empty"},
+		{"a word in the list", Config{Devices: "1,x"}, box{gpus: 16}, `"x" in the list is not the index of a device`},
+		{"too many GPUs", Config{GPUs: "3"}, box{gpus: 2}, "asks for cuda:2: indices of the 2 visible go from 0 to 1; this machine has 4 CPU cores, cuda:0 (Test GPU), cuda:1 (Test GPU)"},
+		{"a GPU that is hidden", Config{GPUs: "3,"}, box{gpus: 1, env: map[string]string{"CUDA_VISIBLE_DEVICES": "3"}},
+			`indices of the 1 visible go from 0 to 0; this machine has 4 CPU cores, cuda:0 (Test GPU), CUDA_VISIBLE_DEVICES="3"`},
+		{"gpus and devices", Config{GPUs: "1", Devices: "1"}, box{gpus: 1}, "give one of the two"},
+		{"gpus and cpu", Config{GPUs: "1", Accelerator: "cpu"}, box{gpus: 1}, "leave one of the two out"},
+		{"no gpus and gpu", Config{GPUs: "0", Accelerator: "gpu"}, box{gpus: 1}, "leave one of the two out"},
+		{"gpu and no device", Config{Devices: "0", Accelerator: "gpu"}, box{gpus: 1}, `no device, but accelerator="gpu" (from Config.Accelerator)`},
+		{"a list of CPUs", Config{Accelerator: "cpu", Devices: "1, 4"}, box{}, "the accelerator is the CPU, for which devices is the number of ranks"},
+		{"all CPUs", Config{Accelerator: "cpu", Devices: "-1"}, box{}, "lists and -1 are for GPUs"},
+		{"an absurd count", Config{Devices: "99999999"}, box{}, "99999999 ranks on one machine: at most 4096"},
+		{"row 6: no such strategy", Config{Strategy: "cocofruit"}, box{}, `strategy="cocofruit" (from Config.Strategy): no such strategy; the names are auto, single_device, dp, ddp`},
+		{"a strategy that is none", Config{Strategy: 3}, box{}, "a int is no strategy"},
+		{"a nil strategy", Config{Strategy: (*DDP)(nil)}, box{}, "the *DDP is nil"},
+		{"row 8: precision 1", Config{Precision: "1"}, box{}, `Precision "1" is invalid`},
+		{"row 8: precision 12", Config{Precision: "12"}, box{}, `Precision "12" is invalid`},
+		{"row 8: precision invalid", Config{Precision: "invalid"}, box{}, `Precision "invalid" is invalid: want 32-true`},
+		{"transformer engine", Config{Precision: "transformer-engine"}, box{}, `use "bf16-mixed"`},
+		{"tpu", Config{Accelerator: "tpu"}, box{}, "libtorch has no TPU backend of its own"},
+		{"tpu cores", Config{TPUCores: "8"}, box{}, "libtorch has no TPU backend of its own"},
+		{"tpu_spawn", Config{Strategy: "tpu_spawn"}, box{}, "libtorch has no TPU backend of its own"},
+		{"deepspeed", Config{Strategy: "deepspeed"}, box{}, `it is not built yet; meanwhile use "ddp"`},
+		{"deepspeed stage 3", Config{Strategy: "deepspeed_stage_3_offload"}, box{}, `it is not built yet; meanwhile use "ddp"`},
+		{"ddp_sharded", Config{Strategy: "ddp_sharded"}, box{}, `it is not built yet; meanwhile use "ddp"`},
+		{"ddp_sharded_spawn", Config{Strategy: "ddp_sharded_spawn"}, box{}, `it is not built yet; meanwhile use "ddp_spawn"`},
+		{"fsdp", Config{Strategy: "FSDP"}, box{}, `it is not built yet; meanwhile use "ddp"`},
+		{"horovod", Config{Strategy: "horovod"}, box{}, `meanwhile use "ddp", which runs under mpirun as well`},
+		{"ddp_fork", Config{Strategy: "ddp_fork"}, box{}, "a Go process can't be forked"},
+		{"ddp_notebook", Config{Strategy: "ddp_notebook"}, box{}, "a Go process can't be forked"},
+		{"an accelerator of no name", Config{Accelerator: "ipu"}, box{}, "no such accelerator: the names are auto, cpu, gpu, cuda, mps"},
+		{"mps", Config{Accelerator: "mps"}, box{}, "there is no Apple GPU"},
+		{"cuda", Config{Accelerator: "cuda"}, box{}, "there is no CUDA device (libtorch_cuda.so is not in third_party/libtorch)"},
+		{"ddp on mps", Config{Accelerator: "gpu", Strategy: "ddp"}, box{apple: true}, "an Apple GPU runs one rank"},
+		{"64 bits on mps", Config{Accelerator: "mps", Precision: "64"}, box{apple: true}, "an Apple GPU has no 64-bit floating point"},
+		{"num_nodes", Config{NumNodes: -1}, box{}, "want the number of machines, 1 or more"},
+		{"timeout", Config{Timeout: -1}, box{}, "want a duration of more than 0"},
+		{"single_device with two", Config{Strategy: "single_device", Devices: "2"}, box{}, `use "ddp" or "ddp_spawn"`},
+		{"single_device on nodes", Config{Strategy: "single_device", NumNodes: 2}, box{}, `num_nodes=2: use "ddp"`},
+		{"goroutines on nodes", Config{Strategy: "ddp_spawn", NumNodes: 2}, box{}, `num_nodes=2: use "ddp"`},
+		{"dp on nodes", Config{Strategy: "dp", GPUs: "1", NumNodes: 2}, box{gpus: 1}, `num_nodes=2: use "ddp"`},
+		{"nodes without an address", Config{NumNodes: 2}, box{}, "2 nodes need MASTER_ADDR"},
+		{"nccl on the CPU", Config{Strategy: DDP{Backend: "nccl"}}, box{}, `Backend "nccl" is for CUDA devices`},
+		{"a backend of no name", Config{Strategy: DDP{Backend: "mpi"}}, box{}, `want "gloo", "nccl" or nothing`},
+		{"a hook of no name", Config{Strategy: DDP{CommHook: "zip"}}, box{}, `want "fp16", "bf16", "powersgd" or nothing`},
+		{"a bucket of no size", Config{Strategy: DDPSpawn{BucketCapMB: -1}}, box{}, "BucketCapMB is -1"},
+		{"two strategies", Config{Strategy: "ddp", Plugins: []any{DDP{}}}, box{}, "a strategy is given as well by Config.Strategy"},
+		{"a plugin that is none", Config{Plugins: []any{7}}, box{}, "a int is no plugin"},
+		{"two environments", Config{Plugins: []any{cluster.NewLocal(nil), cluster.NewLocal(nil)}}, box{}, "this is the second cluster environment"},
+		{"row 22: torchrun with another size", Config{Devices: "2"}, box{env: map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8"}},
+			"devices=2 and num_nodes=1 make 2 ranks, but torchrun's WORLD_SIZE is 8"},
+		{"one device under torchrun", Config{Strategy: "single_device", Devices: "1"}, box{env: map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}},
+			"make 1 ranks, but torchrun's WORLD_SIZE is 2"},
+		{"a file that is not there", Config{}, box{env: map[string]string{"LITE_CONFIG": "x.yaml"}}, `config="x.yaml" (from LITE_CONFIG): open x.yaml`},
+		{"a variable", Config{}, box{env: map[string]string{"LITE_DEVICES": "two"}}, `devices="two" (from LITE_DEVICES): want a count`},
+		{"no node", Config{}, box{env: map[string]string{"LITE_NUM_NODES": "0"}}, "want the number of machines, 1 or more"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := c.cfg.resolve(c.box)
+			require.ErrorContains(t, err, c.text)
+		})
+	}
+}
+
+func TestWrongFiles(t *testing.T) {
+	for content, text := range map[string]string{
+		"devices: 0.1":           "not 0.1 (float64)",             // row 4
+		"devices: false":         "not false (bool)",              // row 4
+		`devices: ["0"]`:         "holds whole numbers, not 0",    // row 4
+		"devices: [-1]":          "-1 in the list",                // row 4
+		"devices: [0, 0]":        "device 0 is in the list twice", // row 4
+		"device: 2":              `the key "device" is not known`, // a typing error
+		"devices: [":             `config="c.yaml"`,               // not YAML
+		"strategy: {a: 1}":       "want a text or a whole number", // a mapping
+		"gpus: 1\ndevices: 1":    "give one of the two",           // contradictory
+		"timeout: soon":          `want a duration such as "90s"`, // not a duration
+		"devices: 1\ndevices: 2": "already defined",               // twice
+	} {
+		_, err := Config{}.resolve(box{gpus: 2, env: map[string]string{"LITE_CONFIG": "c.yaml"}, files: map[string]string{"c.yaml": content}})
+		require.ErrorContains(t, err, text, content)
+	}
+}
+
+func TestSources(t *testing.T) {
+	files := map[string]string{"c.yaml": "accelerator: cpu\ndevices: 3\nprecision: 64\ntimeout: 7m\nstrategy: ddp\n"}
+	resolve := func(cfg Config, env map[string]string, args ...string) *plan {
+		fs := flag.NewFlagSet("test", flag.ContinueOnError)
+		fs.SetOutput(io.Discard)
+		cfg.RegisterFlags(fs)
+		require.NoError(t, fs.Parse(args))
+		copied := cfg // Run takes a copy
+		p, err := copied.resolve(box{gpus: 8, env: env, files: files})
+		require.NoError(t, err)
+		return p
+	}
+	code := Config{Accelerator: "cpu", Devices: "2", Precision: "bf16", Strategy: "ddp_spawn"}
+
+	p := resolve(code, nil)
+	require.Len(t, p.devices, 2)
+	require.Equal(t, DefaultTimeout, p.timeout)
+
+	p = resolve(code, nil, "-config", "c.yaml")
+	require.Len(t, p.devices, 3, "the file goes before code")
+	require.Equal(t, "64-true", p.precision)
+	require.Equal(t, 7*time.Minute, p.timeout)
+	require.Equal(t, Strategy(DDP{}), p.strategy)
+
+	env := map[string]string{"LITE_CONFIG": "c.yaml", "LITE_DEVICES": "4", "LITE_PRECISION": "16"}
+	p = resolve(code, env)
+	require.Len(t, p.devices, 4, "the environment goes before the file")
+	require.Equal(t, "16-mixed", p.precision)
+
+	p = resolve(code, env, "-devices", "5", "-timeout", "3s", "-strategy", "ddp_spawn")
+	require.Len(t, p.devices, 5, "flags go before the environment")
+	require.Equal(t, 3*time.Second, p.timeout)
+	require.Equal(t, Strategy(DDPSpawn{}), p.strategy)
+
+	p = resolve(code, nil, "-gpus", "1, 4")
+	require.Equal(t, []int{1, 4}, indices(p), "gpus replaces accelerator and devices of code")
+	p = resolve(Config{GPUs: "3"}, nil, "-accelerator", "cpu")
+	require.Equal(t, []torch.Device{torch.CPU, torch.CPU, torch.CPU}, p.devices)
+	p = resolve(code, map[string]string{"LITE_DEVICES": " "})
+	require.Len(t, p.devices, 2, "an empty variable says nothing")
+
+	row9 := map[string]string{"LITE_DEVICES": "2", "LITE_NUM_NODES": "3", "MASTER_ADDR": "a", "MASTER_PORT": "1", "NODE_RANK": "2"}
+	p = resolve(Config{}, row9)
+	require.Len(t, p.devices, 2, "row 9")
+	require.Equal(t, 3, p.nodes, "row 9")
+	require.Equal(t, 6, p.place.WorldSize, "row 9")
+	require.Equal(t, 4, p.place.GlobalRank)
+}
+
+func TestYAMLDevices(t *testing.T) {
+	for content, want := range map[string][]int{
+		"gpus: 2": {0, 1}, "gpus: [1, 3]": {1, 3}, "gpus: [3]": {3}, `gpus: "2,"`: {2}, "gpus: -1": {0, 1, 2, 3},
+	} {
+		p, err := Config{}.resolve(box{gpus: 4, env: map[string]string{"LITE_CONFIG": "c"}, files: map[string]string{"c": content}})
+		require.NoError(t, err, content)
+		require.Equal(t, want, indices(p), content)
+	}
+}
+
+func TestWrongFlags(t *testing.T) {
+	for _, args := range [][]string{{"-devices", "x"}, {"-num-nodes", "0"}, {"-timeout", "-1s"}, {"-gpus", "0,0"}, {"-nodes", "2"}} {
+		var cfg Config
+		fs := flag.NewFlagSet("test", flag.ContinueOnError)
+		fs.SetOutput(io.Discard)
+		cfg.RegisterFlags(fs)
+		require.Error(t, fs.Parse(args), args)
+	}
+}
+
+func TestThreads(t *testing.T) { // row 34
+	none := cluster.Map(nil)
+	for ranks, want := range map[int]int{1: 4, 2: 2, 3: 1, 8: 1} {
+		require.Equal(t, want, threadsPerRank(4, ranks, none), ranks)
+	}
+	require.Equal(t, 7, threadsPerRank(4, 2, cluster.Map(map[string]string{"OMP_NUM_THREADS": "7"})))
+	require.Equal(t, 2, threadsPerRank(4, 2, cluster.Map(map[string]string{"OMP_NUM_THREADS": "many"})))
+}
+
+func TestConfigErrorIsTyped(t *testing.T) {
+	_, err := Config{Devices: "x"}.resolve(box{})
+	e, ok := errors.AsType[*ConfigError](err)
+	require.True(t, ok)
+	require.Equal(t, "devices", e.Setting)
+	require.Equal(t, "Config.Devices", e.From)
+}
+
+func FuzzDevices(f *testing.F) {
+	for _, s := range []string{"", "0", "2", "1,", "1, 4", "-1", "auto", "-1,", ",", "1,1", "0x1", "9999999999999999999999"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		spec, err := Devices(s).parse()
+		if err != nil {
+			return
+		}
+		switch spec.kind {
+		case devicesCount:
+			again, err := DeviceCount(spec.count).parse()
+			require.NoError(t, err)
+			require.Equal(t, spec, again)
+		case devicesList:
+			again, err := DeviceList(spec.list...).parse()
+			require.NoError(t, err)
+			require.Equal(t, spec, again)
+		}
+	})
+}
