@@ -1,0 +1,127 @@
+// Package mnist is the MNIST data set of handwritten digits, 60,000 images to train with and 10,000 to test, embedded in the
+// binary: it needs neither a network nor a folder.
+//
+//	loader := data.NewLoader(mnist.Train(), 64, data.Options{Shuffle: true})
+//
+// A sample is what torchvision.datasets.MNIST with ToTensor gives: Input is the image, float32 of shape [1, 28, 28] from 0
+// (paper) to 1 (ink), Target the digit, int64 of no dimension. In a batch of n they are [n, 1, 28, 28] and [n].
+//
+// The images are Y. LeCun, C. Cortes and C. Burges's; the idx files in this folder are theirs, compressed. Load reads other
+// data sets of the same format, such as Fashion-MNIST. Package idx is the reader alone.
+package mnist
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/golite/golite/datasets/mnist/idx"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/data"
+)
+
+var (
+	//go:embed train-images-idx3-ubyte.gz
+	trainImages string
+	//go:embed train-labels-idx1-ubyte.gz
+	trainLabels string
+	//go:embed t10k-images-idx3-ubyte.gz
+	testImages string
+	//go:embed t10k-labels-idx1-ubyte.gz
+	testLabels string
+)
+
+// The mean and the standard deviation of the training set's pixels, as PyTorch's MNIST example states them.
+const (
+	Mean = 0.1307
+	Std  = 0.3081
+)
+
+// Options say how the images become numbers. The zero value leaves them from 0 to 1.
+type Options struct {
+	// Normalize subtracts Mean and divides by Std (torchvision's transforms.Normalize((0.1307,), (0.3081,))).
+	Normalize bool
+}
+
+// The data sets are decoded when they are first asked for (a third of a second, 190 MB for the training set), and then shared by
+// all who ask: their tensors are only read.
+var (
+	train           = sync.OnceValue(func() *data.TensorDataset { return embedded(trainImages, trainLabels, false) })
+	trainNormalized = sync.OnceValue(func() *data.TensorDataset { return embedded(trainImages, trainLabels, true) })
+	test            = sync.OnceValue(func() *data.TensorDataset { return embedded(testImages, testLabels, false) })
+	testNormalized  = sync.OnceValue(func() *data.TensorDataset { return embedded(testImages, testLabels, true) })
+)
+
+// Train returns the 60,000 images to train with.
+func Train(opts ...Options) *data.TensorDataset {
+	if normalize("mnist.Train", opts) {
+		return trainNormalized()
+	}
+	return train()
+}
+
+// Test returns the 10,000 images to test with.
+func Test(opts ...Options) *data.TensorDataset {
+	if normalize("mnist.Test", opts) {
+		return testNormalized()
+	}
+	return test()
+}
+
+func normalize(name string, opts []Options) bool {
+	if len(opts) > 1 {
+		torch.Fail(name, "%d Options; at most one is read", len(opts))
+	}
+	return len(opts) == 1 && opts[0].Normalize
+}
+
+// Load reads a data set of images and labels from idx files, plain or gzip: another one of MNIST's format.
+func Load(imagesPath, labelsPath string, opts ...Options) (*data.TensorDataset, error) {
+	images, err := idx.ReadFile(imagesPath)
+	if err != nil {
+		return nil, fmt.Errorf("mnist: the images: %w", err)
+	}
+	labels, err := idx.ReadFile(labelsPath)
+	if err != nil {
+		return nil, fmt.Errorf("mnist: the labels: %w", err)
+	}
+	if err := check(images, labels); err != nil {
+		return nil, fmt.Errorf("mnist: %s, %s: %w", imagesPath, labelsPath, err)
+	}
+	return dataset(images, labels, normalize("mnist.Load", opts)), nil
+}
+
+func embedded(imageFile, labelFile string, normalized bool) *data.TensorDataset {
+	images, err := idx.Read(strings.NewReader(imageFile))
+	if err != nil {
+		torch.Fail("mnist", "the embedded images: %v", err)
+	}
+	labels, err := idx.Read(strings.NewReader(labelFile))
+	if err != nil {
+		torch.Fail("mnist", "the embedded labels: %v", err)
+	}
+	return dataset(images, labels, normalized)
+}
+
+// check refuses arrays that are not images and their labels.
+func check(images, labels *idx.Array) error {
+	if len(images.Dims) != 3 || len(labels.Dims) != 1 || images.Dims[0] != labels.Dims[0] {
+		return fmt.Errorf("images of dimensions %v and labels of dimensions %v: expected [n h w] and [n]", images.Dims, labels.Dims)
+	}
+	return nil
+}
+
+// dataset makes the tensors. The arithmetic is ToTensor's and Normalize's, in their order, so that the bits are theirs.
+func dataset(images, labels *idx.Array, normalized bool) *data.TensorDataset {
+	var ds *data.TensorDataset
+	torch.Scope(func() {
+		d := images.Dims
+		x := torch.From(images.Data, d[0], 1, d[1], d[2]).To(torch.Float32).DivScalar_(255)
+		if normalized {
+			x.SubScalar_(Mean).DivScalar_(Std)
+		}
+		ds = data.NewTensorDataset(x, torch.From(labels.Data).To(torch.Int64))
+	})
+	return ds
+}
