@@ -1,0 +1,6 @@
+package torch
+
+import "math"
+
+// End stands for the end of a dimension in Slice and R.
+const End = math.MaxInt64
