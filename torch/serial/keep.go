@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/golite/golite/internal/atomicfile"
-	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/ptfile"
 	"github.com/golite/golite/torch/serial/safetensors"
+	"github.com/golite/golite/torch/serial/shard"
 )
 
 // Keep says which checkpoints of a series stay. Each name is made by a pattern whose parts in braces stand for numbers:
@@ -137,7 +137,7 @@ func Check(path string, verify bool) error {
 	}
 	switch {
 	case st.IsDir():
-		return &errs.ErrUnsupported{File: path, What: "a folder as a checkpoint"}
+		f, err = shard.Open(path)
 	case isSafetensors(path):
 		f, err = safetensors.Open(path)
 	default:

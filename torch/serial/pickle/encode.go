@@ -452,3 +452,14 @@ func latin1(b []byte) string {
 	}
 	return string(out)
 }
+
+// NewObject writes a new object of a Python class, without arguments, whose state is set to state.
+func (e *Encoder) NewObject(module, name string, state any) error {
+	e.Global(module, name)
+	e.out = append(e.out, opEmptyTuple, opNewObj)
+	if err := e.Value(state); err != nil {
+		return err
+	}
+	e.Build()
+	return nil
+}

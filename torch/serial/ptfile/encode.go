@@ -217,3 +217,19 @@ func (e *encoder) numpyArray(a *NumpyArray) error {
 	e.pickle.Build()
 	return nil
 }
+
+// EncodePlain returns the pickle of a value without tensors, with the types of this package; extend, if not nil, writes
+// others. It is how the metadata of sharded checkpoints is written.
+func EncodePlain(v any, extend func(e *pickle.Encoder, v any) (bool, error)) ([]byte, error) {
+	e := newEncoder(Options{FullPickle: true})
+	own := e.pickle.Extend
+	e.pickle.Extend = func(p *pickle.Encoder, v any) (bool, error) {
+		if extend != nil {
+			if done, err := extend(p, v); done || err != nil {
+				return done, err
+			}
+		}
+		return own(p, v)
+	}
+	return e.pickle.Encode(v)
+}

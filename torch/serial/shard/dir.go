@@ -1,0 +1,306 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/golite/golite/torch/serial/errs"
+	"github.com/golite/golite/torch/serial/pickle"
+	"github.com/golite/golite/torch/serial/ptfile"
+)
+
+// Dir is an open sharded checkpoint.
+type Dir struct {
+	// Path names the folder.
+	Path string
+	// Entries are its tensors and other values, in the order of the metadata.
+	Entries []*Entry
+
+	files map[string]*os.File
+	sizes map[string]int64
+}
+
+// Open reads a folder's metadata and opens its parts. A folder without metadata is an unfinished save: the error is
+// fs.ErrNotExist.
+func Open(path string) (*Dir, error) {
+	name := filepath.Join(path, metadataName)
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("no complete sharded checkpoint: %w", err)
+	}
+	d := &Dir{Path: path, files: map[string]*os.File{}, sizes: map[string]int64{}}
+	if d.Entries, err = parseMetadata(raw); err != nil {
+		return nil, errs.InFile(err, name)
+	}
+	if err := d.openParts(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Dir) openParts() error {
+	for _, e := range d.Entries {
+		for _, c := range e.Chunks {
+			if d.files[c.File] == nil {
+				f, err := os.Open(filepath.Join(d.Path, c.File))
+				if err != nil {
+					return &errs.ErrCorrupt{File: d.Path, Record: c.File, Offset: -1, Reason: "a part is missing", Err: err}
+				}
+				d.files[c.File] = f
+				st, err := f.Stat()
+				if err != nil {
+					return err
+				}
+				d.sizes[c.File] = st.Size()
+			}
+			if c.Offset > d.sizes[c.File]-c.Length {
+				return &errs.ErrCorrupt{File: d.Path, Record: c.File, Offset: c.Offset, Reason: fmt.Sprintf("%s: %d bytes are wanted, the part has %d", e.Name, c.Length, d.sizes[c.File])}
+			}
+		}
+	}
+	return nil
+}
+
+// Close closes the parts.
+func (d *Dir) Close() error {
+	var err error
+	for _, f := range d.files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// read opens the torch.save file at a place.
+func (d *Dir) read(p Place) (*ptfile.File, error) {
+	name := fmt.Sprintf("%s[%d:%d]", filepath.Join(d.Path, p.File), p.Offset, p.Offset+p.Length)
+	return ptfile.Read(io.NewSectionReader(d.files[p.File], p.Offset, p.Length), p.Length, name)
+}
+
+// Value reads an entry that is no tensor.
+func (d *Dir) Value(e *Entry) (any, error) {
+	f, err := d.read(e.Chunks[0].Place)
+	if err != nil {
+		return nil, err
+	}
+	return f.Root, nil
+}
+
+// tensor opens a chunk.
+func (d *Dir) tensor(e *Entry, c *Chunk) (*ptfile.Tensor, error) {
+	f, err := d.read(c.Place)
+	if err != nil {
+		return nil, err
+	}
+	t, ok := f.Root.(*ptfile.Tensor)
+	if !ok || t.Layout != ptfile.Strided || t.DType != e.DType || fmt.Sprint(t.Shape) != fmt.Sprint(c.Sizes) || t.Bytes() > c.Length {
+		return nil, &errs.ErrCorrupt{File: f.Path, Record: e.Name, Offset: c.Offset, Reason: fmt.Sprintf("the part is not the tensor %s%v that the metadata promises", e.DType, c.Sizes)}
+	}
+	return t, nil
+}
+
+// ReadBox reads the elements of a tensor's box into dst, in row-major order, whatever the boxes in which it was saved. Checksums
+// are checked. dst must have exactly the box's bytes. It needs memory for one chunk at a time, none where chunks lie whole and
+// in order in the box.
+func (d *Dir) ReadBox(e *Entry, offsets, sizes []int, dst []byte) error {
+	width := e.DType.Size()
+	if want := product(sizes) * width; want != len(dst) || len(offsets) != len(e.Shape) || len(sizes) != len(e.Shape) {
+		return fmt.Errorf("%s: %d bytes of memory for the box %v of %s", e.Name, len(dst), sizes, e.DType)
+	}
+	for i := range e.Chunks {
+		c := &e.Chunks[i]
+		at, box := intersect(offsets, sizes, c.Offsets, c.Sizes)
+		if at == nil {
+			continue
+		}
+		if err := d.readChunk(e, c, at, box, offsets, sizes, dst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Dir) readChunk(e *Entry, c *Chunk, at, box, offsets, sizes []int, dst []byte) error {
+	t, err := d.tensor(e, c)
+	if err != nil {
+		return err
+	}
+	width := e.DType.Size()
+	whole := t.Contiguous() && t.Offset == 0 && t.Storage.Size == t.Bytes() && product(box) == product(c.Sizes)
+	if from, ok := runWithin(at, box, offsets, sizes); whole && ok {
+		return t.Storage.Read(dst[from*width : (from+product(box))*width])
+	}
+	if err := t.Storage.Verify(); err != nil {
+		return err
+	}
+	mem := make([]byte, 0, t.Bytes())
+	if err := t.Dense(func(p []byte) error { mem = append(mem, p...); return nil }); err != nil {
+		return err
+	}
+	copyBox(dst, offsets, sizes, mem, c.Offsets, c.Sizes, at, box, width)
+	return nil
+}
+
+func product(ns []int) int {
+	p := 1
+	for _, n := range ns {
+		p *= n
+	}
+	return p
+}
+
+// runWithin reports whether the box at lies in one run within the outer box, and where the run begins, in elements.
+func runWithin(at, box, offsets, sizes []int) (from int, ok bool) {
+	split := false // a dimension with more than one step was met: all after it must be whole
+	for i := range box {
+		from = from*sizes[i] + at[i] - offsets[i]
+		if split && box[i] != sizes[i] {
+			return 0, false
+		}
+		split = split || box[i] > 1
+	}
+	return from, true
+}
+
+// copyBox copies the box at from src, laid out as (srcAt, srcSizes), to dst, laid out as (dstAt, dstSizes).
+func copyBox(dst []byte, dstAt, dstSizes []int, src []byte, srcAt, srcSizes, at, box []int, width int) {
+	if len(box) == 0 {
+		copy(dst, src)
+		return
+	}
+	last := len(box) - 1
+	run := box[last] * width
+	index := make([]int, len(box))
+	for {
+		var s, d int
+		for i := range box {
+			s = s*srcSizes[i] + at[i] + index[i] - srcAt[i]
+			d = d*dstSizes[i] + at[i] + index[i] - dstAt[i]
+		}
+		copy(dst[d*width:d*width+run], src[s*width:])
+		i := last - 1
+		for ; i >= 0; i-- {
+			if index[i]++; index[i] < box[i] {
+				break
+			}
+			index[i] = 0
+		}
+		if i < 0 {
+			return
+		}
+	}
+}
+
+// Verify reads every piece and checks its checksums, in constant memory but for the metadata.
+func (d *Dir) Verify() (checked int64, err error) {
+	for _, e := range d.Entries {
+		for i := range e.Chunks {
+			f, err := d.read(e.Chunks[i].Place)
+			if err != nil {
+				return checked, err
+			}
+			n, err := f.Verify()
+			checked += n
+			if err != nil {
+				return checked, err
+			}
+			if e.IsTensor() {
+				if _, err := d.tensor(e, &e.Chunks[i]); err != nil {
+					return checked, err
+				}
+			}
+		}
+	}
+	return checked, nil
+}
+
+// State puts the entries back into nested dicts and lists. leaf gives the value for each entry.
+func (d *Dir) State(leaf func(e *Entry) (any, error)) (*pickle.Dict, error) {
+	root := &node{}
+	for _, e := range d.Entries {
+		v, err := leaf(e)
+		if err != nil {
+			return nil, err
+		}
+		if err := root.put(e.Path, v); err != nil {
+			return nil, &errs.ErrCorrupt{File: d.Path, Record: e.Name, Offset: -1, Reason: err.Error()}
+		}
+	}
+	v, err := root.value()
+	if err != nil {
+		return nil, &errs.ErrCorrupt{File: d.Path, Offset: -1, Reason: err.Error()}
+	}
+	out, ok := v.(*pickle.Dict)
+	if !ok {
+		return pickle.NewDict(pickle.PlainDict), nil
+	}
+	return out, nil
+}
+
+// node is a dict or list that is being put together.
+type node struct {
+	leaf  any
+	full  bool
+	keys  []any
+	child map[any]*node
+}
+
+func (n *node) put(path []any, v any) error {
+	if n.full {
+		return fmt.Errorf("its path leads through a value")
+	}
+	if len(path) == 0 {
+		if n.child != nil {
+			return fmt.Errorf("its path is also that of a container")
+		}
+		n.leaf, n.full = v, true
+		return nil
+	}
+	if n.child == nil {
+		n.child = map[any]*node{}
+	}
+	c := n.child[path[0]]
+	if c == nil {
+		c = &node{}
+		n.child[path[0]] = c
+		n.keys = append(n.keys, path[0])
+	}
+	return c.put(path[1:], v)
+}
+
+func (n *node) value() (any, error) {
+	if n.full {
+		return n.leaf, nil
+	}
+	if len(n.keys) == 0 {
+		return nil, nil
+	}
+	if _, list := n.keys[0].(int); list {
+		out := make([]any, len(n.keys))
+		for _, k := range n.keys {
+			i, ok := k.(int)
+			if !ok || i >= len(out) {
+				return nil, fmt.Errorf("a list has %d items, one of them at %v", len(out), k)
+			}
+			v, err := n.child[k].value()
+			if err != nil {
+				return nil, err
+			}
+			out[i] = v
+		}
+		return out, nil
+	}
+	d := pickle.NewDict(pickle.PlainDict)
+	for _, k := range n.keys {
+		v, err := n.child[k].value()
+		if err != nil {
+			return nil, err
+		}
+		if err := d.Set(k, v); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}

@@ -1,0 +1,314 @@
+package serial
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+
+	"github.com/golite/golite/internal/atomicfile"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/serial/errs"
+	"github.com/golite/golite/torch/serial/pickle"
+	"github.com/golite/golite/torch/serial/ptfile"
+	"github.com/golite/golite/torch/serial/shard"
+)
+
+// Shard is one rank's box of a tensor that is spread over ranks, as a value to be saved by SavePart.
+type Shard struct {
+	// Tensor is the rank's part.
+	Tensor *torch.Tensor
+	// Offsets is where it begins in the whole tensor, whose shape is Shape.
+	Offsets, Shape []int
+}
+
+// NewSaveID returns a name for one sharded save. Rank 0 makes it and broadcasts it.
+func NewSaveID() string { return shard.NewSaveID() }
+
+// SavePart writes one rank's part of a sharded checkpoint to a folder that all ranks share, durably, and returns an index, which
+// the ranks gather on one of them for CommitParts. All ranks call it at once, with the same id.
+//
+// v is a state of nested dicts (maps with string or int keys, *Dict, *torch.StateDict) and lists. A *Shard in it is written by
+// every rank that has one. Everything else is the same on all ranks, and rank 0 alone writes it. Non-contiguous tensors
+// are written contiguous, and tensors that share memory each for themselves.
+func SavePart(dir string, rank int, id string, v any) (index []byte, err error) {
+	c := newCollector(false)
+	defer c.release()
+	err = guard(func() error {
+		f := flattener{c: c, rank: rank}
+		if err := f.walk(nil, v); err != nil {
+			return err
+		}
+		if rank == 0 {
+			f.items = append(f.items, shard.Item{Path: []any{intKeysName}, Value: f.intKeys})
+		}
+		index, err = shard.WritePart(atomicfile.OS, dir, rank, id, f.items, c.convert)
+		return err
+	})
+	return index, errs.InFile(err, dir)
+}
+
+// CommitParts makes a folder's parts a checkpoint, in one atomic step. One rank calls it, with the indexes of all, after all have
+// returned from SavePart; the others wait for it before they save again. Until then the folder is the checkpoint it was before.
+// The result is a checkpoint of PyTorch's distributed checkpoint, too.
+func CommitParts(dir string, indexes [][]byte) error {
+	return shard.Commit(atomicfile.OS, dir, indexes)
+}
+
+// intKeysName is the entry in which the paths of dicts with integer keys are kept: DCP knows only strings.
+const intKeysName = ".golite.int_keys"
+
+// flattener takes a state apart as DCP does: dicts to their items, lists only where they hold tensors.
+type flattener struct {
+	c       *collector
+	rank    int
+	items   []shard.Item
+	intKeys []any // names of the dicts whose keys are integers
+}
+
+func (f *flattener) walk(path []any, v any) error {
+	switch v := v.(type) {
+	case *Shard:
+		return f.tensor(path, v.Tensor, v.Offsets, v.Shape)
+	case Shard:
+		return f.tensor(path, v.Tensor, v.Offsets, v.Shape)
+	case *torch.Tensor:
+		if v != nil && f.rank == 0 {
+			return f.tensor(path, v, nil, nil)
+		}
+	case *torch.StateDict:
+		d, err := stateDictValue(v)
+		if err != nil {
+			return err
+		}
+		return f.dict(path, d)
+	case *pickle.Dict:
+		return f.dict(path, v)
+	case []any:
+		if hasTensor(v) {
+			return f.list(path, v)
+		}
+	case pickle.Tuple:
+		if hasTensor(v) {
+			return f.list(path, v)
+		}
+	default:
+		if t, ok := parameter(v); ok {
+			return f.walk(path, t)
+		}
+		if d, ok, err := mapAsDict(v); ok || err != nil {
+			if err != nil {
+				return err
+			}
+			return f.dict(path, d)
+		}
+	}
+	if len(path) == 0 {
+		return &errs.ErrUnsupported{What: fmt.Sprintf("a %T as a sharded state", v), Remedy: "use a map with string keys"}
+	}
+	if f.rank == 0 {
+		f.items = append(f.items, shard.Item{Path: path, Value: v})
+	}
+	return nil
+}
+
+func (f *flattener) list(path []any, items []any) error {
+	for i, v := range items {
+		if err := f.walk(append(path[:len(path):len(path)], i), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *flattener) dict(path []any, d *pickle.Dict) error {
+	ints := false
+	for k, v := range d.All() {
+		key := k
+		switch n := k.(type) {
+		case string:
+		case int:
+			ints = true
+			key = strconv.Itoa(n)
+		default:
+			return &errs.ErrUnsupported{What: fmt.Sprintf("%v: a dict key of type %T in a sharded checkpoint", path, k), Remedy: "use string or int keys"}
+		}
+		if err := f.walk(append(path[:len(path):len(path)], key), v); err != nil {
+			return err
+		}
+	}
+	if d.Len() == 0 && f.rank == 0 && len(path) > 0 {
+		f.items = append(f.items, shard.Item{Path: path, Value: d})
+	}
+	if ints {
+		f.intKeys = append(f.intKeys, append([]any{}, path...))
+	}
+	return nil
+}
+
+func (f *flattener) tensor(path []any, t *torch.Tensor, offsets, shape []int) error {
+	d, err := f.c.tensor(t)
+	if err != nil {
+		return err
+	}
+	if d.Layout != ptfile.Strided { // DCP has no sparse tensors; as a value of its own it is kept
+		f.items = append(f.items, shard.Item{Path: path, Value: t})
+		return nil
+	}
+	f.items = append(f.items, shard.Item{Path: path, Tensor: d, Offsets: offsets, Shape: shape})
+	return nil
+}
+
+// hasTensor tells whether a list holds a tensor, directly or in lists and dicts within.
+func hasTensor(items []any) bool {
+	for _, v := range items {
+		switch v := v.(type) {
+		case *torch.Tensor, *Shard, Shard, *torch.StateDict:
+			return true
+		case []any:
+			if hasTensor(v) {
+				return true
+			}
+		case pickle.Tuple:
+			if hasTensor(v) {
+				return true
+			}
+		case *pickle.Dict:
+			for _, inner := range v.All() {
+				if hasTensor([]any{inner}) {
+					return true
+				}
+			}
+		default:
+			if _, ok := parameter(v); ok {
+				return true
+			}
+			if d, ok, _ := mapAsDict(v); ok && hasTensor([]any{d}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ShardOptions says how LoadSharded reads.
+type ShardOptions struct {
+	// Device is where the tensors go; the zero value is the CPU.
+	Device torch.Device
+	// Box picks the part of a tensor that this rank wants, by the tensor's name and shape: where it begins, and its sizes. nil, and a
+	// nil result, mean the whole tensor. The number of ranks need not be that of the save.
+	Box func(name string, shape []int) (offsets, sizes []int)
+	// Only picks the entries that are read, by name; the others are left out. nil picks all.
+	Only func(name string) bool
+}
+
+// LoadSharded reads a sharded checkpoint of CommitParts or of torch.distributed.checkpoint into nested dicts and lists.
+func LoadSharded(dir string, opts ...ShardOptions) (*Dict, error) {
+	o := option(opts)
+	d, err := shard.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var intKeys []any
+	kept := d.Entries[:0]
+	for _, e := range d.Entries {
+		if e.Name == intKeysName {
+			v, err := d.Value(e)
+			if err != nil {
+				return nil, err
+			}
+			intKeys, _ = v.([]any)
+		} else if o.Only == nil || o.Only(e.Name) {
+			kept = append(kept, e)
+		}
+	}
+	d.Entries = kept
+	var out *Dict
+	err = guard(func() error {
+		out, err = d.State(func(e *shard.Entry) (any, error) { return o.entry(d, e) })
+		return err
+	})
+	if err != nil {
+		return nil, loadError(dir, err)
+	}
+	for _, path := range intKeys {
+		if out, err = withIntKeys(out, path); err != nil {
+			return nil, errs.InFile(err, dir)
+		}
+	}
+	return out, nil
+}
+
+func (o ShardOptions) entry(d *shard.Dir, e *shard.Entry) (any, error) {
+	if !e.IsTensor() {
+		v, err := d.Value(e)
+		if err != nil {
+			return nil, err
+		}
+		return load(&anyFile{root: v}, d.Path, LoadOptions{Device: o.Device})
+	}
+	offsets, sizes := make([]int, len(e.Shape)), e.Shape
+	if o.Box != nil {
+		if at, box := o.Box(e.Name, e.Shape); box != nil {
+			offsets, sizes = at, box
+		}
+	}
+	for i, n := range sizes {
+		if len(sizes) != len(e.Shape) || len(offsets) != len(sizes) || n < 0 || offsets[i] < 0 || offsets[i]+n > e.Shape[i] {
+			return nil, fmt.Errorf("%s: the box at %v of sizes %v does not lie within %v", e.Name, offsets, sizes, e.Shape)
+		}
+	}
+	dtype, err := torchDType(e.DType)
+	if err != nil {
+		return nil, err
+	}
+	t := torch.Options{DType: dtype, Device: torch.CPU}.Empty(sizes...)
+	mem, err := memory(t)
+	if err != nil {
+		return nil, err
+	}
+	err = d.ReadBox(e, offsets, sizes, mem[:t.Numel()*dtype.Size()])
+	runtime.KeepAlive(t)
+	if err != nil {
+		t.Release()
+		return nil, err
+	}
+	if o.Device.Type != 0 && o.Device != torch.CPU {
+		host := t
+		t = toDevice(host, o.Device)
+		host.Release()
+	}
+	return t, nil
+}
+
+// withIntKeys makes integers of the keys of the dict at path.
+func withIntKeys(root *Dict, path any) (*Dict, error) {
+	keys, ok := path.([]any)
+	if !ok {
+		return nil, &errs.ErrCorrupt{Record: intKeysName, Offset: -1, Reason: "a path is expected"}
+	}
+	if len(keys) > 0 {
+		inner, ok := root.Get(keys[0])
+		d, ok2 := inner.(*Dict)
+		if !ok || !ok2 {
+			return root, nil // it was left out
+		}
+		fixed, err := withIntKeys(d, keys[1:])
+		if err == nil {
+			err = root.Set(keys[0], fixed)
+		}
+		return root, err
+	}
+	out := NewDict()
+	for k, v := range root.All() {
+		if s, ok := k.(string); ok {
+			if n, err := strconv.Atoi(s); err == nil {
+				k = n
+			}
+		}
+		if err := out.Set(k, v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
