@@ -81,14 +81,14 @@ func (s *Distributed) order() func(i int) int {
 type Shard struct {
 	s              Sampler
 	replicas, rank int
-	noShare        bool
+	exact          bool
 }
 
 // NewShard makes the part of one rank. Ranks get the same number of indices, the first ones given again where they
 // don't divide evenly; with exact they may differ by one, and none is given twice.
 func NewShard(s Sampler, replicas, rank int, exact bool) *Shard {
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShard", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
-	return &Shard{s: s, replicas: replicas, rank: rank, noShare: exact}
+	return &Shard{s: s, replicas: replicas, rank: rank, exact: exact}
 }
 
 // SetEpoch passes the number of the pass on.
@@ -100,7 +100,7 @@ func (s *Shard) SetEpoch(epoch int) {
 
 // Len returns the number of indices of this rank.
 func (s *Shard) Len() int {
-	if s.noShare {
+	if s.exact {
 		return (s.s.Len() - s.rank + s.replicas - 1) / s.replicas
 	}
 	return (s.s.Len() + s.replicas - 1) / s.replicas
@@ -108,25 +108,63 @@ func (s *Shard) Len() int {
 
 // Indices starts a pass.
 func (s *Shard) Indices() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		var first []int // the order's start, for padding
-		at := 0
-		for i := range s.s.Indices() {
-			if len(first) < s.replicas {
-				first = append(first, i)
-			}
-			if at%s.replicas == s.rank && !yield(i) {
-				return
-			}
-			at++
+	return func(yield func(int) bool) { shard(s.s.Indices(), s.replicas, s.rank, s.exact, yield) }
+}
+
+// ShardBatches gives a rank every replicas-th batch of a batch sampler of the user's own, whose batches must be the
+// same on all ranks.
+type ShardBatches struct {
+	b              BatchSampler
+	replicas, rank int
+	exact          bool
+}
+
+// NewShardBatches makes the part of one rank. Ranks get the same number of batches, the first ones given again where
+// they don't divide evenly; with exact they may differ by one, and none is given twice.
+func NewShardBatches(b BatchSampler, replicas, rank int, exact bool) *ShardBatches {
+	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShardBatches", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
+	return &ShardBatches{b, replicas, rank, exact}
+}
+
+// SetEpoch passes the number of the pass on.
+func (s *ShardBatches) SetEpoch(epoch int) {
+	if e, ok := s.b.(EpochSetter); ok {
+		e.SetEpoch(epoch)
+	}
+}
+
+// Len returns the number of batches of this rank.
+func (s *ShardBatches) Len() int {
+	if s.exact {
+		return (s.b.Len() - s.rank + s.replicas - 1) / s.replicas
+	}
+	return (s.b.Len() + s.replicas - 1) / s.replicas
+}
+
+// Batches starts a pass.
+func (s *ShardBatches) Batches() iter.Seq[[]int] {
+	return func(yield func([]int) bool) { shard(s.b.Batches(), s.replicas, s.rank, s.exact, yield) }
+}
+
+// shard passes every replicas-th value on, and gives the first ones again where they don't divide evenly.
+func shard[T any](all iter.Seq[T], replicas, rank int, exact bool, yield func(T) bool) {
+	var first []T
+	at := 0
+	for v := range all {
+		if len(first) < replicas {
+			first = append(first, v)
 		}
-		if s.noShare || at == 0 {
+		if at%replicas == rank && !yield(v) {
 			return
 		}
-		for pad := 0; at%s.replicas != 0; at, pad = at+1, pad+1 {
-			if at%s.replicas == s.rank && !yield(first[pad%len(first)]) {
-				return
-			}
+		at++
+	}
+	if exact || at == 0 {
+		return
+	}
+	for pad := 0; at%replicas != 0; at, pad = at+1, pad+1 {
+		if at%replicas == rank && !yield(first[pad%len(first)]) {
+			return
 		}
 	}
 }
