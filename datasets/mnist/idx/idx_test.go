@@ -55,7 +55,7 @@ func TestReadBad(t *testing.T) {
 		"no elements":       {good[:16], idx.ErrTruncated},
 		"an element less":   {good[:len(good)-1], idx.ErrTruncated},
 		"an element more":   {append(bytes.Clone(good), 1), idx.ErrTrailing},
-		"a huge claim":          {[]byte{0, 0, 8, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, idx.ErrSize},
+		"a huge claim":      {[]byte{0, 0, 8, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, idx.ErrSize},
 		"a large claim":     {[]byte{0, 0, 8, 2, 0, 0, 0x80, 0, 0, 0, 0x80, 0}, idx.ErrTruncated},
 		"half a gzip":       {z[:len(z)-12], idx.ErrTruncated},
 		"gzip without sum":  {z[:len(z)-4], idx.ErrTruncated},

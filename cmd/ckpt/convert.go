@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/golite/golite/internal/atomicfile"
+	"github.com/golite/golite/torch/serial/pickle"
+	"github.com/golite/golite/torch/serial/ptfile"
+	"github.com/golite/golite/torch/serial/safetensors"
+)
+
+// convert writes a checkpoint in the format that the output's name says.
+func convert(c *context) error {
+	if err := c.want(2, 2); err != nil {
+		return err
+	}
+	return c.rewrite(false)
+}
+
+// consolidate writes a sharded checkpoint as one file.
+func consolidate(c *context) error {
+	if err := c.want(2, 2); err != nil {
+		return err
+	}
+	return c.rewrite(true)
+}
+
+func (c *context) rewrite(sharded bool) (err error) {
+	in, out := c.args[0], c.args[1]
+	f, err := open(in, c.key)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if sharded && f.format != "sharded" {
+		return fmt.Errorf("%s is one file already (%s)", in, f.format)
+	}
+	if _, err := f.check(); err != nil {
+		return err
+	}
+	var a interface {
+		Size() int64
+		WriteTo(w io.WriterAt, base int64) error
+	}
+	if strings.EqualFold(filepath.Ext(out), ".safetensors") {
+		a, err = f.asSafetensors()
+	} else {
+		a, err = ptfile.NewArchive(f.root, ptfile.Options{FullPickle: f.format != "sharded"})
+	}
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(atomicfile.OS, out, a.Size(), func(w io.WriterAt) error { return a.WriteTo(w, 0) }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.stdout, "%s: %s\n", out, size(a.Size()))
+	return err
+}
+
+// asSafetensors takes the state dict of a file: a dict of names and tensors.
+func (f *file) asSafetensors() (*safetensors.Archive, error) {
+	d, ok := f.root.(*pickle.Dict)
+	if _, lightning := d.Get("pytorch-lightning_version"); ok && lightning {
+		v, _ := d.Get("state_dict")
+		d, ok = v.(*pickle.Dict)
+	}
+	if !ok {
+		return nil, fmt.Errorf("%s holds no dict of tensors; name the part that is one with -key", f.path)
+	}
+	var list []safetensors.Named
+	for k, v := range d.All() {
+		name, ok1 := k.(string)
+		t, ok2 := v.(*ptfile.Tensor)
+		if !ok1 || !ok2 {
+			return nil, fmt.Errorf("%s: %v is a %T, and safetensors files hold named tensors alone; name the part that is a state dict with -key", f.path, k, v)
+		}
+		list = append(list, safetensors.Named{Name: name, Tensor: t})
+	}
+	meta := map[string]string{"format": "pt"}
+	for k, v := range f.metadata {
+		meta[k] = v
+	}
+	return safetensors.NewArchive(list, meta)
+}

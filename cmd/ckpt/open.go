@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/golite/golite/torch/serial/pickle"
+	"github.com/golite/golite/torch/serial/ptfile"
+	"github.com/golite/golite/torch/serial/safetensors"
+	"github.com/golite/golite/torch/serial/shard"
+)
+
+// file is an open checkpoint of any format.
+type file struct {
+	path, format string
+	root         any
+	metadata     map[string]string // safetensors
+	check        func() (int64, error)
+	io.Closer
+	verified map[*ptfile.Storage]bool
+}
+
+// open opens a checkpoint and takes the part under key.
+func open(path, key string) (*file, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f.path, f.verified = path, map[*ptfile.Storage]bool{}
+	if key != "" {
+		for k := range strings.SplitSeq(key, ".") {
+			d, ok := f.root.(*pickle.Dict)
+			v, found := d.Get(k)
+			if !ok || !found {
+				return nil, errors.Join(fmt.Errorf("%s has no key %q", path, key), f.Close())
+			}
+			f.root = v
+		}
+	}
+	return f, nil
+}
+
+func openFile(path string) (*file, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return openFolder(path)
+	}
+	if head, err := readHead(path); err != nil {
+		return nil, err
+	} else if safetensors.Looks(head) {
+		return openSafetensors(path)
+	}
+	p, err := ptfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &file{format: string(p.Format), root: p.Root, check: p.Verify, Closer: p}, nil
+}
+
+func readHead(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, 9)
+	n, err := io.ReadFull(f, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return head[:n], err
+}
+
+func openSafetensors(path string) (*file, error) {
+	s, err := safetensors.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	root := pickle.NewDict(pickle.OrderedDict)
+	for _, n := range s.Names {
+		t, _ := s.Tensor(n)
+		if err := root.Set(n, t); err != nil {
+			return nil, err
+		}
+	}
+	return &file{format: "safetensors", root: root, metadata: s.Metadata, check: s.Verify, Closer: s}, nil
+}
+
+func openFolder(path string) (*file, error) {
+	d, err := shard.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := d.State(func(e *shard.Entry) (any, error) {
+		if e.IsTensor() {
+			return d.Tensor(e)
+		}
+		return d.Value(e)
+	})
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	root.Delete(".golite.int_keys")
+	return &file{format: "sharded", root: root, check: d.Verify, Closer: d}, nil
+}
+
+// leaf is a value that is no container, with its path joined by dots.
+type leaf struct {
+	name  string
+	value any
+}
+
+// leaves lists the values of a tree, in order.
+func leaves(name string, v any) []leaf {
+	join := func(k any) string {
+		if name == "" {
+			return fmt.Sprint(k)
+		}
+		return fmt.Sprint(name, ".", k)
+	}
+	var out []leaf
+	list := func(items []any) []leaf {
+		for i, item := range items {
+			out = append(out, leaves(join(i), item)...)
+		}
+		return out
+	}
+	switch v := v.(type) {
+	case *pickle.Dict:
+		for k, item := range v.All() {
+			out = append(out, leaves(join(k), item)...)
+		}
+		return out
+	case []any:
+		return list(v)
+	case pickle.Tuple:
+		return list(v)
+	}
+	return []leaf{{name, v}}
+}
+
+// verify checks a tensor's storages before its elements are used, each once.
+func (f *file) verifyTensor(t *ptfile.Tensor) error {
+	for _, p := range t.Parts {
+		if err := f.verifyTensor(p); err != nil {
+			return err
+		}
+	}
+	if t.Storage == nil || f.verified[t.Storage] {
+		return nil
+	}
+	f.verified[t.Storage] = true
+	return t.Storage.Verify()
+}
+
+// shape writes a tensor's sizes as "2x3", a scalar's as "scalar".
+func shape(t *ptfile.Tensor) string {
+	if len(t.Shape) == 0 {
+		return "scalar"
+	}
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Shape), " ", "x"), "[]")
+}
