@@ -36,6 +36,11 @@ func generate(text string) (map[string][]byte, error) {
 			refused = append(refused, s)
 			continue
 		}
+		for _, a := range s.Args {
+			if _, ok := kinds[a.Type.Key()]; !ok {
+				return nil, fmt.Errorf("%s: the generator doesn't know how to write a %s", s.FullName(), a.Type)
+			}
+		}
 		f := function{names.name(s), s, lines[i]}
 		if other, clash := owner[f.name]; clash {
 			return nil, fmt.Errorf("%s and %s would both be called %s", other, s.FullName(), f.name)

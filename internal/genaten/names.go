@@ -66,6 +66,8 @@ func param(s string) string {
 	switch {
 	case k == len(p): // A, LU, UPLO
 		p = strings.ToLower(p)
+	case k > 1: // LUData
+		p = strings.ToLower(p[:k-1]) + p[k-1:]
 	default:
 		p = strings.ToLower(p[:1]) + p[1:]
 	}

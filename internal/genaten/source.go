@@ -33,7 +33,6 @@ var kinds = map[string]kind{
 	"str":           {"string", "args.String(%[1]s)"},
 	"str?":          {"*string", "optString(&args, %[1]s)"},
 	"str[]":         {"[]string", "args.Strings(%[1]s)"},
-	"str[]?":        {"[]string", "optStrings(&args, %[1]s)"},
 	"ScalarType":    {"torch.DType", "needDType(&args, &%[2]s, %[1]s, %[3]q)"},
 	"ScalarType?":   {"torch.DType", "abi.DType(&args, %[1]s)"},
 	"Device":        {"torch.Device", "needDevice(&args, &%[2]s, %[1]s, %[3]q)"},
@@ -42,7 +41,6 @@ var kinds = map[string]kind{
 	"Layout?":       {"torch.Layout", "abi.Enum(&args, uint8(%[1]s))"},
 	"MemoryFormat":  {"torch.MemoryFormat", "needEnum(&args, &%[2]s, uint8(%[1]s), %[3]q)"},
 	"MemoryFormat?": {"torch.MemoryFormat", "abi.Enum(&args, uint8(%[1]s))"},
-	"Generator":     {"*torch.Generator", "needGenerator(&args, &%[2]s, %[1]s, %[3]q)"},
 	"Generator?":    {"*torch.Generator", "abi.Generator(&args, %[1]s)"},
 }
 

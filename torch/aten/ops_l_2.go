@@ -1750,12 +1750,12 @@ var opLuSolve = op.Op{Name: "aten::lu_solve"}
 // LuSolve calls aten::lu_solve:
 //
 //	lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor
-func LuSolve(self, lUData, lUPivots *torch.Tensor) *torch.Tensor {
+func LuSolve(self, luData, luPivots *torch.Tensor) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opLuSolve, self, "self")
-	need(&args, &opLuSolve, lUData, "LU_data")
-	need(&args, &opLuSolve, lUPivots, "LU_pivots")
+	need(&args, &opLuSolve, luData, "LU_data")
+	need(&args, &opLuSolve, luPivots, "LU_pivots")
 	abi.Call(&opLuSolve, &args, &res)
 	return abi.Result(&res)
 }
@@ -1765,12 +1765,12 @@ var opLuSolveOut = op.Op{Name: "aten::lu_solve.out"}
 // LuSolveOut calls aten::lu_solve.out:
 //
 //	lu_solve.out(Tensor self, Tensor LU_data, Tensor LU_pivots, *, Tensor(a!) out) -> Tensor(a!)
-func LuSolveOut(self, lUData, lUPivots, out *torch.Tensor) *torch.Tensor {
+func LuSolveOut(self, luData, luPivots, out *torch.Tensor) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opLuSolveOut, self, "self")
-	need(&args, &opLuSolveOut, lUData, "LU_data")
-	need(&args, &opLuSolveOut, lUPivots, "LU_pivots")
+	need(&args, &opLuSolveOut, luData, "LU_data")
+	need(&args, &opLuSolveOut, luPivots, "LU_pivots")
 	need(&args, &opLuSolveOut, out, "out")
 	abi.Call(&opLuSolveOut, &args, &res)
 	return out
@@ -1781,11 +1781,11 @@ var opLuUnpack = op.Op{Name: "aten::lu_unpack"}
 // LuUnpack calls aten::lu_unpack:
 //
 //	lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor P, Tensor L, Tensor U)
-func LuUnpack(lUData, lUPivots *torch.Tensor, unpackData, unpackPivots bool) (*torch.Tensor, *torch.Tensor, *torch.Tensor) {
+func LuUnpack(luData, luPivots *torch.Tensor, unpackData, unpackPivots bool) (*torch.Tensor, *torch.Tensor, *torch.Tensor) {
 	var args op.Args
 	var res op.Results
-	need(&args, &opLuUnpack, lUData, "LU_data")
-	need(&args, &opLuUnpack, lUPivots, "LU_pivots")
+	need(&args, &opLuUnpack, luData, "LU_data")
+	need(&args, &opLuUnpack, luPivots, "LU_pivots")
 	args.Bool(unpackData)
 	args.Bool(unpackPivots)
 	abi.Call(&opLuUnpack, &args, &res)
@@ -1797,11 +1797,11 @@ var opLuUnpackOut = op.Op{Name: "aten::lu_unpack.out"}
 // LuUnpackOut calls aten::lu_unpack.out:
 //
 //	lu_unpack.out(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True, *, Tensor(a!) P, Tensor(b!) L, Tensor(c!) U) -> (Tensor(a!) P, Tensor(b!) L, Tensor(c!) U)
-func LuUnpackOut(lUData, lUPivots *torch.Tensor, unpackData, unpackPivots bool, p, l, u *torch.Tensor) (*torch.Tensor, *torch.Tensor, *torch.Tensor) {
+func LuUnpackOut(luData, luPivots *torch.Tensor, unpackData, unpackPivots bool, p, l, u *torch.Tensor) (*torch.Tensor, *torch.Tensor, *torch.Tensor) {
 	var args op.Args
 	var res op.Results
-	need(&args, &opLuUnpackOut, lUData, "LU_data")
-	need(&args, &opLuUnpackOut, lUPivots, "LU_pivots")
+	need(&args, &opLuUnpackOut, luData, "LU_data")
+	need(&args, &opLuUnpackOut, luPivots, "LU_pivots")
 	args.Bool(unpackData)
 	args.Bool(unpackPivots)
 	need(&args, &opLuUnpackOut, p, "P")
