@@ -1,0 +1,119 @@
+package lint
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// law gives every room its floor: a package imports packages of its own floor and of those below. Floor 0 is plain Go:
+// no libtorch, directly or through another package. The longest matching path counts, and path/... covers what lies in it.
+var law = map[string]int{
+	"internal/...":              0,
+	"third_party":               0,
+	"datasets/mnist/idx":        0,
+	"lite/cluster":              0,
+	"torch/serial/errs":         0,
+	"torch/serial/pickle":       0,
+	"torch/serial/ptfile":       0,
+	"torch/serial/safetensors":  0,
+	"torch/serial/shard":        0,
+	"torch/serial/internal/...": 0,
+	"cmd/libtorch":              0, // it installs what the others need to link
+	"cmd/ckpt":                  0, // looks into checkpoints where no libtorch is
+	"cgotorch":                  1,
+	"internal/op":               2,
+	"internal/genaten":          2,
+	"torch":                     3,
+	"torch/...":                 4,
+	"sampler":                   4,
+	"amp/...":                   4,
+	"datasets/...":              5,
+	"ddp/...":                   5,
+	"lite/...":                  6,
+	"trainer/...":               7,
+	"examples/...":              8,
+	"benchmarks/...":            8,
+	"scripts/...":               8,
+	"cmd/...":                   8,
+}
+
+// apart lists imports that the floors allow and the design does not.
+var apart = []struct{ from, to, why string }{
+	{"sampler", "net", "samplers know nothing of processes"},
+	{"sampler", "os/exec", "samplers know nothing of processes"},
+	{"sampler", "torch/data", "data draws from samplers, not the other way"},
+	{"torch/data", "net", "a loader knows nothing of processes"},
+	{"torch/data", "os/exec", "a loader knows nothing of processes"},
+	{"torch/nn", "torch/optim", "optimizers know modules, not the other way"},
+	{"torch/nn", "torch/data", "modules know nothing of data sets"},
+	{"torch/optim", "torch/data", "optimizers know nothing of data sets"},
+	{"ddp", "datasets", "a library brings no data set along"},
+}
+
+// floor finds a package's place, -1 if it has none.
+func floor(pkg string) int {
+	if f, ok := law[pkg]; ok {
+		return f
+	}
+	for p := pkg; ; {
+		if f, ok := law[p+"/..."]; ok {
+			return f
+		}
+		i := strings.LastIndexByte(p, '/')
+		if i < 0 {
+			return -1
+		}
+		p = p[:i]
+	}
+}
+
+func TestImportLaw(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue // tests may use what lies above
+		}
+		own := floor(f.pkg)
+		if own < 0 {
+			t.Errorf("%s: package %s has no place in the import law (internal/lint/imports_test.go)", f.path, f.pkg)
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			to, ours := strings.CutPrefix(path, module)
+			if ours && floor(to) > own {
+				t.Errorf("%s: %s (floor %d) may not import %s (floor %d)", f.at(spec), f.pkg, own, to, floor(to))
+			}
+			for _, a := range apart {
+				if under(f.pkg, a.from) && under(to, a.to) {
+					t.Errorf("%s: %s may not import %s: %s", f.at(spec), f.pkg, to, a.why)
+				}
+			}
+			if path == "C" && f.pkg != "cgotorch" {
+				t.Errorf("%s: only cgotorch imports \"C\"", f.at(spec))
+			}
+		}
+	}
+}
+
+func under(pkg, room string) bool { return pkg == room || strings.HasPrefix(pkg, room+"/") }
+
+// A package that is gone leaves no entry behind, so that the law keeps meaning something.
+func TestLawHasNoDeadEntries(t *testing.T) {
+	have := map[string]bool{}
+	for _, f := range goFiles(t) {
+		have[f.pkg] = true
+	}
+	var dead []string
+	for p := range law {
+		if !have[p] && !strings.HasSuffix(p, "/...") {
+			dead = append(dead, p)
+		}
+	}
+	sort.Strings(dead)
+	require.Empty(t, dead)
+}
