@@ -49,7 +49,7 @@ func (c *context) rewrite(sharded bool) (err error) {
 	if strings.EqualFold(filepath.Ext(out), ".safetensors") {
 		a, err = f.asSafetensors()
 	} else {
-		a, err = ptfile.NewArchive(f.root, ptfile.Options{FullPickle: f.format != "sharded"})
+		a, err = ptfile.NewArchive(f.root, ptfile.Options{FullPickle: true})
 	}
 	if err != nil {
 		return err

@@ -106,7 +106,6 @@ func openFolder(path string) (*file, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	root.Delete(".golite.int_keys")
 	return &file{format: "sharded", root: root, check: d.Verify, Closer: d}, nil
 }
 

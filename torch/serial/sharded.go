@@ -3,6 +3,7 @@ package serial
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"github.com/golite/golite/internal/atomicfile"
@@ -39,7 +40,7 @@ func SavePart(dir string, rank int, id string, v any) (index []byte, err error) 
 			return err
 		}
 		if rank == 0 {
-			f.items = append(f.items, shard.Item{Path: []any{intKeysName}, Value: f.intKeys})
+			f.items = append(f.items, shard.Item{Path: []any{shard.IntKeys}, Value: f.intKeys})
 		}
 		index, err = shard.WritePart(atomicfile.OS, dir, rank, id, f.items, c.convert)
 		return err
@@ -53,9 +54,6 @@ func SavePart(dir string, rank int, id string, v any) (index []byte, err error) 
 func CommitParts(dir string, indexes [][]byte) error {
 	return shard.Commit(atomicfile.OS, dir, indexes)
 }
-
-// intKeysName is the entry in which the paths of dicts with integer keys are kept: DCP knows only strings.
-const intKeysName = ".golite.int_keys"
 
 // flattener takes a state apart as DCP does: dicts to their items, lists only where they hold tensors.
 type flattener struct {
@@ -209,20 +207,9 @@ func LoadSharded(dir string, opts ...ShardOptions) (*Dict, error) {
 		return nil, err
 	}
 	defer d.Close()
-	var intKeys []any
-	kept := d.Entries[:0]
-	for _, e := range d.Entries {
-		if e.Name == intKeysName {
-			v, err := d.Value(e)
-			if err != nil {
-				return nil, err
-			}
-			intKeys, _ = v.([]any)
-		} else if o.Only == nil || o.Only(e.Name) {
-			kept = append(kept, e)
-		}
-	}
-	d.Entries = kept
+	d.Entries = slices.DeleteFunc(d.Entries, func(e *shard.Entry) bool {
+		return o.Only != nil && e.Name != shard.IntKeys && !o.Only(e.Name)
+	})
 	var out *Dict
 	err = guard(func() error {
 		out, err = d.State(func(e *shard.Entry) (any, error) { return o.entry(d, e) })
@@ -230,11 +217,6 @@ func LoadSharded(dir string, opts ...ShardOptions) (*Dict, error) {
 	})
 	if err != nil {
 		return nil, loadError(dir, err)
-	}
-	for _, path := range intKeys {
-		if out, err = withIntKeys(out, path); err != nil {
-			return nil, errs.InFile(err, dir)
-		}
 	}
 	return out, nil
 }
@@ -279,36 +261,4 @@ func (o ShardOptions) entry(d *shard.Dir, e *shard.Entry) (any, error) {
 		host.Release()
 	}
 	return t, nil
-}
-
-// withIntKeys makes integers of the keys of the dict at path.
-func withIntKeys(root *Dict, path any) (*Dict, error) {
-	keys, ok := path.([]any)
-	if !ok {
-		return nil, &errs.ErrCorrupt{Record: intKeysName, Offset: -1, Reason: "a path is expected"}
-	}
-	if len(keys) > 0 {
-		inner, ok := root.Get(keys[0])
-		d, ok2 := inner.(*Dict)
-		if !ok || !ok2 {
-			return root, nil // it was left out
-		}
-		fixed, err := withIntKeys(d, keys[1:])
-		if err == nil {
-			err = root.Set(keys[0], fixed)
-		}
-		return root, err
-	}
-	out := NewDict()
-	for k, v := range root.All() {
-		if s, ok := k.(string); ok {
-			if n, err := strconv.Atoi(s); err == nil {
-				k = n
-			}
-		}
-		if err := out.Set(k, v); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

@@ -64,8 +64,8 @@ func NewArchive(root any, o Options) (*Archive, error) {
 	text("byteorder", "little")
 	id := crc32.ChecksumIEEE(pkl)
 	for i, s := range e.storages {
-		if s.big {
-			return nil, fmt.Errorf("storage %s comes from a big-endian file: read it into memory first", s.Key)
+		if s.big { // read in this machine's order; its checksum is of other bytes
+			s = NewReaderStorage(s, 0, s.Size, s.DType, s.Location)
 		}
 		a.add(fmt.Sprintf("%s/data/%d", o.Name, i), s)
 	}

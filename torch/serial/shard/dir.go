@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/golite/golite/torch/serial/errs"
-	"github.com/golite/golite/torch/serial/pickle"
 	"github.com/golite/golite/torch/serial/ptfile"
 )
 
@@ -214,93 +213,4 @@ func (d *Dir) Verify() (checked int64, err error) {
 		}
 	}
 	return checked, nil
-}
-
-// State puts the entries back into nested dicts and lists. leaf gives the value for each entry.
-func (d *Dir) State(leaf func(e *Entry) (any, error)) (*pickle.Dict, error) {
-	root := &node{}
-	for _, e := range d.Entries {
-		v, err := leaf(e)
-		if err != nil {
-			return nil, err
-		}
-		if err := root.put(e.Path, v); err != nil {
-			return nil, &errs.ErrCorrupt{File: d.Path, Record: e.Name, Offset: -1, Reason: err.Error()}
-		}
-	}
-	v, err := root.value()
-	if err != nil {
-		return nil, &errs.ErrCorrupt{File: d.Path, Offset: -1, Reason: err.Error()}
-	}
-	out, ok := v.(*pickle.Dict)
-	if !ok {
-		return pickle.NewDict(pickle.PlainDict), nil
-	}
-	return out, nil
-}
-
-// node is a dict or list that is being put together.
-type node struct {
-	leaf  any
-	full  bool
-	keys  []any
-	child map[any]*node
-}
-
-func (n *node) put(path []any, v any) error {
-	if n.full {
-		return fmt.Errorf("its path leads through a value")
-	}
-	if len(path) == 0 {
-		if n.child != nil {
-			return fmt.Errorf("its path is also that of a container")
-		}
-		n.leaf, n.full = v, true
-		return nil
-	}
-	if n.child == nil {
-		n.child = map[any]*node{}
-	}
-	c := n.child[path[0]]
-	if c == nil {
-		c = &node{}
-		n.child[path[0]] = c
-		n.keys = append(n.keys, path[0])
-	}
-	return c.put(path[1:], v)
-}
-
-func (n *node) value() (any, error) {
-	if n.full {
-		return n.leaf, nil
-	}
-	if len(n.keys) == 0 {
-		return nil, nil
-	}
-	if _, list := n.keys[0].(int); list {
-		out := make([]any, len(n.keys))
-		for _, k := range n.keys {
-			i, ok := k.(int)
-			if !ok || i >= len(out) {
-				return nil, fmt.Errorf("a list has %d items, one of them at %v", len(out), k)
-			}
-			v, err := n.child[k].value()
-			if err != nil {
-				return nil, err
-			}
-			out[i] = v
-		}
-		return out, nil
-	}
-	d := pickle.NewDict(pickle.PlainDict)
-	for _, k := range n.keys {
-		v, err := n.child[k].value()
-		if err != nil {
-			return nil, err
-		}
-		if err := d.Set(k, v); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
 }
