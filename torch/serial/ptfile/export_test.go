@@ -26,3 +26,17 @@ func RawRecords(w io.WriterAt, names []string, bodies [][]byte) error {
 
 // CombineCRC is combineCRC.
 var CombineCRC = combineCRC
+
+// PickleOf returns data.pkl of a zip file.
+func PickleOf(path string) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	prefix, err := f.dir.prefix()
+	if err != nil {
+		return nil, err
+	}
+	return f.record(f.dir.byName[prefix+"data.pkl"])
+}
