@@ -52,7 +52,8 @@ func main() {
 
 func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("what? install or env\n" + usage)
+		fmt.Fprint(log, usage)
+		return errors.New("no command: install or env")
 	}
 	flags := flag.NewFlagSet("libtorch "+args[0], flag.ContinueOnError)
 	flags.SetOutput(log)
@@ -64,7 +65,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q\n%s", flags.Arg(0), usage)
+		flags.Usage()
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	in, err := newInstaller(*kind, log)
 	if err != nil {
@@ -76,7 +78,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	case "env":
 		return in.printEnv(out)
 	}
-	return fmt.Errorf("unknown command %q\n%s", args[0], usage)
+	flags.Usage()
+	return fmt.Errorf("unknown command %q", args[0])
 }
 
 // installer holds what the commands work with; tests make their own.

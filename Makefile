@@ -1,0 +1,72 @@
+# golite: train PyTorch-style models in Go, on libtorch. `make demo` and `make test` need Go 1.26, g++, make and python3-pip.
+
+GO          ?= go
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 60s
+TESTFLAGS   ?=
+DEMOFLAGS   ?= -epochs 3 -checkpoint mnist.pt
+
+# The race detector compiles cgotorch's C++ a second time, and pays where goroutines meet.
+RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./torch
+
+say = @printf '\n== %s\n' "$(1)"
+
+.NOTPARALLEL:
+.PHONY: help libtorch demo build test lint fmt vet staticcheck unit race fuzz bench generate clean
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+libtorch: ## Install libtorch into the user's cache folder and link it as third_party/libtorch.
+	@$(GO) run ./cmd/libtorch install
+
+demo: libtorch ## Train an MLP on MNIST, print its test accuracy, save mnist.pt.
+	$(call say,building examples/mnist: the first time compiles the C++ part, which takes minutes)
+	$(GO) build -o bin/mnist ./examples/mnist
+	$(call say,training)
+	@bin/mnist $(DEMOFLAGS)
+
+build: libtorch ## Compile everything.
+	$(GO) build ./...
+
+test: libtorch fmt vet staticcheck unit race ## Check the sources and run all tests.
+
+lint: libtorch fmt vet staticcheck ## Check the sources only.
+	$(GO) test ./internal/lint
+
+fmt:
+	$(call say,gofmt)
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not formatted (gofmt -w does it):"; echo "$$bad"; exit 1; fi
+
+vet: libtorch
+	$(call say,go vet)
+	$(GO) vet ./...
+
+staticcheck: libtorch
+	$(call say,staticcheck)
+	$(GO) run $(STATICCHECK) ./...
+
+unit: libtorch
+	$(call say,tests: the first time compiles the C++ part)
+	$(GO) test $(TESTFLAGS) ./...
+
+race: libtorch
+	$(call say,tests with the race detector)
+	$(GO) test -race $(TESTFLAGS) $(RACE)
+
+fuzz: libtorch ## Fuzz each parser for FUZZTIME (60s).
+	@for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
+			printf '\n== %s %s\n' $$(dirname $$f) $$name; \
+			$(GO) test $$(dirname $$f) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
+
+bench: libtorch ## Run the Go benchmarks.
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+generate: libtorch ## Write the generated code anew (torch/aten, zz_generated_*.go).
+	$(GO) generate ./...
+
+clean: ## Remove what builds left here; libtorch stays in the cache folder.
+	rm -rf bin out
