@@ -1,0 +1,272 @@
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ExitStopped is the exit code of a process that ended early because it was asked to stop (EX_TEMPFAIL of sysexits).
+const ExitStopped = 75
+
+// marker is the variable by which a rank knows that it is one. It is taken out of the environment at start, so that
+// programs that the rank starts do not take themselves for ranks of this job.
+const marker = "GOLITE_RANK_OF"
+
+// The rank's ends of the pipes.
+const (
+	upFD   = 3
+	downFD = 4
+)
+
+// Place is where a rank stands, as its supervisor told it.
+type Place struct {
+	Job            string // distinguishes the job from others on the host
+	GlobalRank     int
+	LocalRank      int
+	NodeRank       int
+	WorldSize      int
+	LocalWorldSize int
+	MainAddress    string
+	MainPort       int // 0: rank 0 publishes the port it took
+}
+
+// birth is what the marker holds.
+type birth struct {
+	Version int           `json:"version"`
+	Place   Place         `json:"place"`
+	Beat    time.Duration `json:"beat"`
+}
+
+// Child is a rank's connection to its supervisor. Its methods may be called from any goroutine.
+type Child struct {
+	birth birth
+	down  *os.File
+
+	writing sync.Mutex
+	up      *os.File
+
+	attach sync.Once
+	state  func() State
+	mu     sync.Mutex
+	groups []int
+
+	portOnce, stopOnce, abortOnce sync.Once
+	portSet, stop, abort          chan struct{}
+	port                          int
+	cause                         string
+}
+
+// inherited is this process's Child, nil where it was not started by a supervisor.
+var inherited = adopt()
+
+// adopt runs before main, so that the rank dies with its supervisor even if it never comes to Attach.
+func adopt() *Child {
+	text, ok := os.LookupEnv(marker)
+	if !ok {
+		return nil
+	}
+	os.Unsetenv(marker)
+	var b birth
+	if err := json.Unmarshal([]byte(text), &b); err != nil || b.Version != protocolVersion || !isPipe(upFD) || !isPipe(downFD) {
+		return nil // a variable left over, in a process that is no rank
+	}
+	for _, fd := range []int{upFD, downFD} {
+		syscall.CloseOnExec(fd)
+	}
+	if err := syscall.SetNonblock(downFD, true); err != nil {
+		return nil
+	}
+	c := &Child{birth: b, up: os.NewFile(upFD, "up"), down: os.NewFile(downFD, "down"),
+		portSet: make(chan struct{}), stop: make(chan struct{}), abort: make(chan struct{})}
+	go c.listen()
+	return c
+}
+
+func isPipe(fd int) bool {
+	var st syscall.Stat_t
+	return syscall.Fstat(fd, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFIFO
+}
+
+// Attach returns the connection of a process that Supervise started, and false in any other. The first call says hello
+// and starts the signs of life; SIGTERM and SIGINT are from then on requests to stop, passed on to all ranks.
+func Attach() (*Child, bool) {
+	c := inherited
+	if c == nil {
+		return nil, false
+	}
+	c.attach.Do(func() {
+		c.send(kindHello, encodeJSON(hello{os.Getpid(), c.birth.Place.GlobalRank}))
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+		go func() {
+			for range signals {
+				c.send(kindStop, nil)
+			}
+		}()
+		go c.beat()
+	})
+	return c, true
+}
+
+// Place returns where this rank stands.
+func (c *Child) Place() Place { return c.birth.Place }
+
+// send writes one message; an error means that the supervisor is gone, and listen sees that too.
+func (c *Child) send(k kind, body []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return writeFrame(c.up, k, body)
+}
+
+// beat tells where the rank is, again and again.
+func (c *Child) beat() {
+	for range time.Tick(c.birth.Beat) {
+		if c.sendState() != nil {
+			return
+		}
+	}
+}
+
+func (c *Child) sendState() error {
+	c.mu.Lock()
+	f := c.state
+	c.mu.Unlock()
+	var s State
+	if f != nil {
+		s = f()
+	}
+	return c.send(kindState, encodeJSON(s))
+}
+
+// listen hears the supervisor, and ends the rank when it is gone.
+func (c *Child) listen() {
+	for {
+		k, body, err := readFrame(c.down)
+		if err != nil {
+			c.die()
+			return
+		}
+		switch k {
+		case kindPort:
+			var p port
+			if decodeJSON(k, body, &p) == nil {
+				c.portOnce.Do(func() { c.port = p.Port; close(c.portSet) })
+			}
+		case kindPeers:
+			var p peersBody
+			if decodeJSON(k, body, &p) == nil {
+				c.mu.Lock()
+				c.groups = p.Groups
+				c.mu.Unlock()
+			}
+		case kindStop:
+			c.stopOnce.Do(func() { close(c.stop) })
+		case kindAbort:
+			c.abortOnce.Do(func() { c.cause = string(body); close(c.abort) })
+		case kindDump:
+			go func() { // the stacks may be more than the pipe takes at once
+				c.sendState()
+				c.send(kindDump, stacks())
+			}()
+		}
+	}
+}
+
+func stacks() []byte {
+	buf := make([]byte, 256<<10)
+	return buf[:runtime.Stack(buf, true)]
+}
+
+// die kills all the job's processes on this node, this one last.
+func (c *Child) die() {
+	c.mu.Lock()
+	groups := c.groups
+	c.mu.Unlock()
+	self := os.Getpid()
+	for _, g := range groups {
+		if g > 1 && g != self {
+			syscall.Kill(-g, syscall.SIGKILL)
+		}
+	}
+	if syscall.Getpgrp() == self {
+		syscall.Kill(-self, syscall.SIGKILL)
+	}
+	syscall.Kill(self, syscall.SIGKILL)
+}
+
+// SetState registers the function that tells where the rank is. It is called about once a second from another
+// goroutine, and must not wait for anything.
+func (c *Child) SetState(f func() State) {
+	c.mu.Lock()
+	c.state = f
+	c.mu.Unlock()
+}
+
+// PublishPort tells all local ranks the port on which rank 0 listens.
+func (c *Child) PublishPort(number int) error {
+	if number < 1 || number > 65535 {
+		return fmt.Errorf("launch: %d is not a port", number)
+	}
+	if err := c.send(kindPort, encodeJSON(port{number})); err != nil {
+		return fmt.Errorf("launch: the port can't be published: %w", err)
+	}
+	return nil
+}
+
+// AwaitPort returns the port on which rank 0 listens: Place's, or, where that is 0, what rank 0 publishes.
+func (c *Child) AwaitPort(ctx context.Context) (int, error) {
+	if p := c.birth.Place.MainPort; p != 0 {
+		return p, nil
+	}
+	select {
+	case <-c.portSet:
+		return c.port, nil
+	case <-c.abort:
+		return 0, errors.New("launch: the job was aborted before rank 0 published its port: " + c.cause)
+	case <-ctx.Done():
+		return 0, fmt.Errorf("launch: rank 0 has not published its port: %w", context.Cause(ctx))
+	}
+}
+
+// Stop is closed when the job is asked to stop: by a signal to the supervisor, or to any rank.
+func (c *Child) Stop() <-chan struct{} { return c.stop }
+
+// Abort is closed when the job has failed elsewhere: what waits for peers should end at once. The process is killed soon after.
+func (c *Child) Abort() <-chan struct{} { return c.abort }
+
+// Cause returns why the job was aborted, once Abort is closed.
+func (c *Child) Cause() string { return c.cause }
+
+// Exit tells the supervisor how the rank ended, and ends the process: with exit code 0 where r is nil, ExitStopped where
+// it says Stopped, else 1. result is what Supervise returns, if this is global rank 0. Exit does not return.
+func (c *Child) Exit(result []byte, r *Report) {
+	code := 0
+	if r == nil && result != nil && c.birth.Place.GlobalRank == 0 {
+		if err := c.send(kindResult, result); err != nil {
+			r = &Report{Message: "the result can't be returned: " + err.Error()}
+		}
+	}
+	var body []byte
+	if r != nil {
+		c.sendState()
+		body, code = encodeJSON(r), 1
+		if len(body) > maxBody {
+			short := *r
+			short.Message, short.Stack = short.Message[:min(len(short.Message), maxBody/16)], short.Stack[:min(len(short.Stack), maxBody/16)]
+			body = encodeJSON(short)
+		}
+		if r.Stopped {
+			code = ExitStopped
+		}
+	}
+	c.send(kindOutcome, body)
+	os.Exit(code)
+}

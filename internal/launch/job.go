@@ -1,0 +1,353 @@
+package launch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// job is what the supervisor knows and decides. It takes messages, exits, signals and the time, and returns what is to be
+// done; it starts no process and reads no clock, so that its decisions can be tested one by one.
+type job struct {
+	spec  Spec
+	ranks []rank
+	phase phase
+
+	failures   []failure
+	settled    time.Time // when the failures known are all that will be waited for
+	killAt     time.Time // when what has not ended is killed
+	stopAt     time.Time // when the grace of a stop ends
+	stopping   bool
+	stopSignal string
+	overdue    bool // the grace of a stop ended before all ranks had
+	cancelled  error
+	port       int
+	result     []byte
+	lastTick   time.Time
+}
+
+type phase int
+
+const (
+	running  phase = iota
+	settling       // a rank has failed; those that follow from it, or caused it, are waited for
+	aborting       // all have been told
+	killing
+)
+
+// rank is one of the job's processes.
+type rank struct {
+	pid      int
+	hello    bool
+	state    State
+	lastSign time.Time
+	ended    bool // it told how it ended
+	report   *Report
+	exited   bool
+	dump     string
+	status   string // how it exited, in words
+}
+
+// action is something to be done to one rank.
+type action struct {
+	rank int
+	do   actionKind
+	kind kind // with sendMessage
+	body []byte
+}
+
+type actionKind int
+
+const (
+	sendMessage actionKind = iota
+	terminate              // SIGTERM to the process group
+	kill                   // SIGKILL to the process group
+)
+
+func newJob(spec Spec, now time.Time) *job {
+	return &job{spec: spec, ranks: make([]rank, spec.LocalRanks), lastTick: now}
+}
+
+func (j *job) global(local int) int { return j.spec.NodeRank*j.spec.LocalRanks + local }
+
+func (j *job) local(global int) (int, bool) {
+	l := global - j.spec.NodeRank*j.spec.LocalRanks
+	return l, l >= 0 && l < j.spec.LocalRanks
+}
+
+// over reports whether all processes have ended.
+func (j *job) over() bool {
+	return !slices.ContainsFunc(j.ranks, func(r rank) bool { return !r.exited })
+}
+
+// each makes an action for every rank that has not exited.
+func (j *job) each(a action) []action {
+	var list []action
+	for i, r := range j.ranks {
+		if !r.exited {
+			a.rank = i
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// onMessage takes what a rank said.
+func (j *job) onMessage(i int, k kind, body []byte, now time.Time) []action {
+	r := &j.ranks[i]
+	r.lastSign = now
+	var err error
+	switch k {
+	case kindHello:
+		var h hello
+		err = decodeJSON(k, body, &h)
+		r.hello = true
+		var list []action
+		if j.port != 0 {
+			list = append(list, action{i, sendMessage, kindPort, encodeJSON(port{j.port})})
+		}
+		if j.stopping {
+			list = append(list, action{i, sendMessage, kindStop, nil})
+		}
+		if err == nil {
+			return list
+		}
+	case kindState:
+		var s State
+		if err = decodeJSON(k, body, &s); err == nil && j.phase < aborting { // then: where it was at the failure
+			r.state = s
+		}
+	case kindPort:
+		var p port
+		if err = decodeJSON(k, body, &p); err == nil {
+			j.port = p.Port
+			return j.each(action{do: sendMessage, kind: kindPort, body: body})
+		}
+	case kindStop:
+		return j.onStop(fmt.Sprintf("a signal to rank %d", j.global(i)), now)
+	case kindDump:
+		r.dump = string(body)
+	case kindResult:
+		j.result = body
+	case kindOutcome:
+		r.ended = true
+		if len(body) == 0 {
+			return nil
+		}
+		r.report = &Report{}
+		if err = decodeJSON(k, body, r.report); err == nil {
+			return j.reported(i, now)
+		}
+	}
+	if err != nil {
+		return j.fail(failure{rank: i, kind: CauseGarbled, message: err.Error(), at: now})
+	}
+	return nil
+}
+
+// reported takes a rank's own report of how it failed.
+func (j *job) reported(i int, now time.Time) []action {
+	r := j.ranks[i].report
+	if r.Stopped && j.stopping {
+		return nil
+	}
+	f := failure{rank: i, kind: CauseError, message: r.Message, report: r, at: now}
+	if r.Stack != "" {
+		f.kind = CausePanic
+	}
+	return j.fail(f)
+}
+
+// exit is how a process ended.
+type exit struct {
+	code   int
+	signal syscall.Signal // 0: none
+	stderr string
+}
+
+// onExit takes the end of a rank's process. All its messages have been taken before.
+func (j *job) onExit(i int, e exit, now time.Time) []action {
+	r := &j.ranks[i]
+	r.exited = true
+	crash, crashed := crashText(e.stderr)
+	f := failure{rank: i, exitCode: e.code, signal: e.signal, at: now}
+	switch {
+	case r.report != nil:
+		r.status = "ended with: " + firstLine(r.report.Message)
+		return nil // it told how
+	case r.ended && e.code == 0 && e.signal == 0:
+		r.status = "had finished"
+		return nil
+	case crashed:
+		f.kind, f.message = CausePanic, firstLine(crash)
+	case e.signal != 0:
+		f.kind, f.message = CauseSignal, fmt.Sprintf("killed by signal %d (%s)", int(e.signal), e.signal)
+	case e.code == 0 && !r.ended:
+		f.kind = CauseSilent
+		f.message = "the process ended with exit code 0 before its function did: os.Exit was called, or the program did not come to the same Run as the first process"
+	default:
+		f.kind, f.message = CauseExit, fmt.Sprintf("exit code %d", e.code)
+	}
+	r.status = f.message
+	if j.phase >= aborting && f.kind == CauseSignal || j.stopping && e.signal == syscall.SIGTERM {
+		r.status = "was ended by the supervisor"
+		return nil
+	}
+	r.report = &Report{Message: f.message, Stack: crash}
+	return j.fail(f)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// fail takes a failure: the first one starts the end of the job.
+func (j *job) fail(f failure) []action {
+	if j.phase >= aborting {
+		return nil // it follows from the end
+	}
+	j.failures = append(j.failures, f)
+	wait := j.spec.Settle
+	if f.secondary() {
+		wait = 4 * j.spec.Settle // its cause should show up
+	}
+	if until := f.at.Add(wait); j.phase == running || !f.secondary() {
+		j.settled = until
+	}
+	if j.phase == settling {
+		return nil
+	}
+	j.phase = settling
+	return j.each(action{do: sendMessage, kind: kindDump})
+}
+
+// onStop takes a request to stop: the first one is passed on, a second one ends the grace.
+func (j *job) onStop(from string, now time.Time) []action {
+	if j.stopping {
+		if from == "a second signal" {
+			j.stopAt = now
+		}
+		return nil
+	}
+	j.stopping, j.stopSignal, j.stopAt = true, from, now.Add(j.spec.StopGrace)
+	return j.each(action{do: sendMessage, kind: kindStop})
+}
+
+// onCancel takes the end of the context.
+func (j *job) onCancel(cause error, now time.Time) []action {
+	if j.phase >= aborting {
+		return nil
+	}
+	j.cancelled = cause
+	return j.abort("cancelled: "+cause.Error(), now)
+}
+
+func (j *job) abort(cause string, now time.Time) []action {
+	j.phase, j.killAt = aborting, now.Add(j.spec.AbortGrace)
+	return append(j.each(action{do: sendMessage, kind: kindAbort, body: []byte(cause)}), j.each(action{do: terminate})...)
+}
+
+// onTick takes the time.
+func (j *job) onTick(now time.Time) []action {
+	gap := now.Sub(j.lastTick)
+	j.lastTick = now
+	if gap > 2*j.spec.Heartbeat+time.Second { // this process slept, or was stopped: what the ranks said waits to be read
+		for i := range j.ranks {
+			j.ranks[i].lastSign = now
+		}
+	}
+	var list []action
+	if j.phase < aborting {
+		list = j.findHung(now)
+	}
+	switch {
+	case j.phase == running && j.stopping && !now.Before(j.stopAt):
+		j.overdue = true
+		list = append(list, j.abort("the grace period of the stop has ended", now)...)
+	case j.phase == settling && !now.Before(j.settled):
+		root := j.root()
+		list = append(list, j.abort(fmt.Sprintf("rank %d: %s", j.global(root.rank), firstLine(root.message)), now)...)
+	case j.phase == aborting && !now.Before(j.killAt):
+		j.phase = killing
+		list = append(list, j.each(action{do: kill})...)
+	}
+	return list
+}
+
+func (j *job) findHung(now time.Time) (list []action) {
+	if j.spec.HangTimeout < 0 {
+		return nil
+	}
+	for i := range j.ranks {
+		r := &j.ranks[i]
+		silent := now.Sub(r.lastSign)
+		if !r.hello || r.exited || r.ended || silent < j.spec.HangTimeout {
+			continue
+		}
+		if slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) {
+			continue
+		}
+		list = append(list, j.fail(failure{rank: i, kind: CauseHang, at: now, message: fmt.Sprintf(
+			"no sign of life for %s: the process is %s; it was at %s", silent.Round(100*time.Millisecond), condition(r.pid), r.state)})...)
+	}
+	return list
+}
+
+func (j *job) root() failure {
+	return rootCause(j.failures, func(i int) bool { return !j.ranks[i].exited && !j.ranks[i].ended }, j.local)
+}
+
+// verdict is what Supervise returns once all processes have ended.
+func (j *job) verdict() ([]byte, error) {
+	stopped := func(r rank) bool { return r.report != nil && r.report.Stopped }
+	follows := !slices.ContainsFunc(j.failures, func(f failure) bool { return !f.secondary() })
+	switch {
+	case len(j.failures) > 0 && !(j.stopping && follows && slices.ContainsFunc(j.ranks, stopped)):
+		return nil, j.jobError()
+	case j.cancelled != nil:
+		return nil, fmt.Errorf("the job was cancelled: %w", j.cancelled)
+	case j.overdue:
+		return nil, fmt.Errorf("%w (%s), and killed, as it had not ended within %s", ErrStopped, j.stopSignal, j.spec.StopGrace)
+	case j.stopping && slices.ContainsFunc(j.ranks, func(r rank) bool { return !r.ended || r.report != nil }):
+		return nil, fmt.Errorf("%w (%s)", ErrStopped, j.stopSignal)
+	}
+	return j.result, nil
+}
+
+func (j *job) jobError() *JobError {
+	f := j.rootBeforeExit()
+	r := j.ranks[f.rank]
+	e := &JobError{Rank: j.global(f.rank), PID: r.pid, Kind: f.kind, Message: f.message, ExitCode: f.exitCode, Signal: f.signal, Report: f.report}
+	if r.report != nil && f.kind != CauseHang {
+		e.Stack = r.report.Stack
+	}
+	if f.kind == CauseHang {
+		e.Stack = r.dump
+	}
+	for i, o := range j.ranks {
+		if i == f.rank {
+			continue
+		}
+		text := o.state.at(f.at)
+		switch {
+		case !o.hello:
+			text = "had not come to Run"
+		case o.status == "had finished":
+			text = o.status
+		case o.report != nil && !o.report.Stopped && o.report.Message != "":
+			text += "; " + firstLine(o.report.Message)
+		}
+		e.Others = append(e.Others, RankStatus{Rank: j.global(i), PID: o.pid, Text: text, State: o.state, Stack: o.dump})
+	}
+	return e
+}
+
+// rootBeforeExit is root as it was when the job was aborted: by the end all have exited, the blamed ones too.
+func (j *job) rootBeforeExit() failure {
+	return rootCause(j.failures, func(i int) bool {
+		return !slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) && j.ranks[i].status != "had finished"
+	}, j.local)
+}

@@ -1,0 +1,183 @@
+package launch
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stage is a job with a clock of its own and no processes.
+type stage struct {
+	*job
+	now time.Time
+}
+
+func newStage(t *testing.T, ranks int) *stage {
+	spec, err := Spec{LocalRanks: ranks, Path: "none"}.withDefaults()
+	require.NoError(t, err)
+	now := time.Unix(1000, 0)
+	s := &stage{newJob(spec, now), now}
+	for i := range s.ranks {
+		s.onMessage(i, kindHello, encodeJSON(hello{PID: 1, Rank: i}), now)
+	}
+	return s
+}
+
+// pass lets time pass in ticks of 100 ms, while all ranks but the silent ones give signs of life.
+func (s *stage) pass(d time.Duration, silent ...int) (list []action) {
+	for end := s.now.Add(d); s.now.Before(end); {
+		s.now = s.now.Add(100 * time.Millisecond)
+		for i := range s.ranks {
+			if len(silent) == 0 || silent[0] != i {
+				s.onMessage(i, kindState, encodeJSON(State{Step: 5}), s.now)
+			}
+		}
+		list = append(list, s.onTick(s.now)...)
+	}
+	return list
+}
+
+func (s *stage) report(i int, r Report) []action {
+	return s.onMessage(i, kindOutcome, encodeJSON(r), s.now)
+}
+
+func does(list []action, do actionKind, k kind) bool {
+	for _, a := range list {
+		if a.do == do && a.kind == k {
+			return true
+		}
+	}
+	return false
+}
+
+func TestVictimIsNamedThoughPeersReportFirst(t *testing.T) {
+	s := newStage(t, 3)
+	first := s.report(0, Report{Message: "connection reset", Secondary: true})
+	require.True(t, does(first, sendMessage, kindDump), "all are asked where they are")
+	s.report(2, Report{Message: "connection reset", Secondary: true})
+	require.Empty(t, s.pass(300*time.Millisecond))
+	s.onExit(1, exit{signal: syscall.SIGKILL}, s.now)
+	list := s.pass(time.Second)
+	require.True(t, does(list, sendMessage, kindAbort))
+	require.True(t, does(list, terminate, 0))
+	require.Equal(t, 1, s.jobError().Rank)
+	require.Equal(t, CauseSignal, s.jobError().Kind)
+	list = s.pass(3 * time.Second)
+	require.True(t, does(list, kill, 0), "after the grace what remains is killed")
+}
+
+func TestTimeoutNamesTheRankThatDidNotCome(t *testing.T) {
+	s := newStage(t, 3)
+	s.report(0, Report{Message: "all_reduce timed out", Secondary: true, Blames: []int{1}})
+	s.report(2, Report{Message: "all_reduce timed out", Secondary: true, Blames: []int{1}})
+	s.pass(2 * time.Second)
+	for i := range s.ranks {
+		s.onExit(i, exit{signal: syscall.SIGKILL}, s.now)
+	}
+	require.True(t, s.over())
+	_, err := s.verdict()
+	require.ErrorContains(t, err, "rank 1: did not come to where its peers waited: all_reduce timed out")
+}
+
+func TestEachOnTheOtherBlamedIsTheFirstReport(t *testing.T) {
+	s := newStage(t, 2)
+	s.report(1, Report{Message: "one", Secondary: true, Blames: []int{0}})
+	s.report(0, Report{Message: "two", Secondary: true, Blames: []int{1}})
+	s.pass(2 * time.Second)
+	require.Equal(t, 1, s.jobError().Rank)
+}
+
+func TestSilenceIsAHang(t *testing.T) {
+	s := newStage(t, 2)
+	require.Empty(t, s.pass(59*time.Second, 1))
+	require.True(t, does(s.pass(3*time.Second, 1), sendMessage, kindAbort))
+	require.Equal(t, CauseHang, s.jobError().Kind)
+	require.Equal(t, 1, s.jobError().Rank)
+}
+
+func TestASleepingSupervisorBlamesNobody(t *testing.T) {
+	s := newStage(t, 2)
+	s.now = s.now.Add(time.Hour) // the laptop was shut
+	require.Empty(t, s.onTick(s.now))
+	require.Equal(t, running, s.phase)
+}
+
+func TestHangTimeoutCanBeOff(t *testing.T) {
+	s := newStage(t, 1)
+	s.spec.HangTimeout = -1
+	require.Empty(t, s.pass(10*time.Minute, 0))
+}
+
+func TestStop(t *testing.T) {
+	s := newStage(t, 2)
+	require.True(t, does(s.onStop("terminated", s.now), sendMessage, kindStop))
+	require.Empty(t, s.onStop("a signal to rank 1", s.now), "once is enough")
+	s.report(0, Report{Message: "stopped", Stopped: true})
+	s.report(1, Report{Message: "lost rank 0", Secondary: true})
+	s.onExit(0, exit{code: ExitStopped}, s.now)
+	s.onExit(1, exit{code: 1}, s.now)
+	_, err := s.verdict()
+	require.ErrorIs(t, err, ErrStopped, "a peer's loss of a stopped rank is no failure")
+
+	s = newStage(t, 2)
+	s.onStop("terminated", s.now)
+	require.True(t, does(s.pass(31*time.Second), sendMessage, kindAbort), "the grace ends")
+	s = newStage(t, 1)
+	s.onStop("terminated", s.now)
+	s.onMessage(0, kindResult, []byte("done"), s.now)
+	s.onMessage(0, kindOutcome, nil, s.now)
+	s.onExit(0, exit{}, s.now)
+	result, err := s.verdict()
+	require.NoError(t, err, "it finished all the same")
+	require.Equal(t, "done", string(result))
+
+	s = newStage(t, 1)
+	s.onStop("terminated", s.now)
+	s.report(0, Report{Message: "the disk is full"})
+	s.onExit(0, exit{code: 1}, s.now)
+	_, err = s.verdict()
+	require.ErrorContains(t, err, "the disk is full", "a failure while stopping is a failure")
+}
+
+func TestLateRankLearnsPortAndStop(t *testing.T) {
+	s := newStage(t, 2)
+	s.onMessage(0, kindPort, encodeJSON(port{4711}), s.now)
+	s.onStop("terminated", s.now)
+	list := s.onMessage(1, kindHello, encodeJSON(hello{}), s.now)
+	require.True(t, does(list, sendMessage, kindPort))
+	require.True(t, does(list, sendMessage, kindStop))
+}
+
+func TestStoppedWithoutBeingAskedIsAFailure(t *testing.T) {
+	s := newStage(t, 1)
+	s.report(0, Report{Message: "stopped", Stopped: true})
+	s.onExit(0, exit{code: ExitStopped}, s.now)
+	_, err := s.verdict()
+	require.ErrorContains(t, err, "rank 0: stopped")
+}
+
+func TestGlobalRanksOfASecondNode(t *testing.T) {
+	spec, err := Spec{LocalRanks: 2, Nodes: 2, NodeRank: 1, MainPort: 1, Path: "none"}.withDefaults()
+	require.NoError(t, err)
+	j := newJob(spec, time.Unix(0, 0))
+	require.Equal(t, 3, j.global(1))
+	l, ok := j.local(2)
+	require.True(t, ok)
+	require.Equal(t, 0, l)
+	_, ok = j.local(1)
+	require.False(t, ok, "rank 1 is on the other node")
+}
+
+func TestCrashText(t *testing.T) {
+	text, crashed := crashText("step 1\nstep 2\npanic: boom\n\ngoroutine 1 [running]:\nmain.main()\n")
+	require.True(t, crashed)
+	require.Equal(t, "panic: boom\n\ngoroutine 1 [running]:\nmain.main()", text)
+	text, crashed = crashText("terminate called after throwing an instance of 'c10::Error'\n  what(): no\n")
+	require.True(t, crashed)
+	require.Contains(t, text, "what(): no")
+	text, crashed = crashText("don't panic: it is fine\n")
+	require.False(t, crashed)
+	require.Equal(t, "don't panic: it is fine", text)
+}
