@@ -21,28 +21,36 @@ func (t *Tensor) place(dt *DType, d *Device) { *dt, *d = t.DType(), t.Device() }
 //
 //	x.To(torch.Float32)
 //	x.To(l.Device(), torch.BFloat16)
-func (t *Tensor) To(targets ...Target) *Tensor { return t.to(targets, false, false) }
+func (t *Tensor) To(targets ...Target) *Tensor {
+	dt, d := destination(targets)
+	return t.convert(dt, d, false, false)
+}
 
 // ToNonBlocking is To that doesn't wait for a copy between page-locked memory and a GPU (non_blocking=True).
-func (t *Tensor) ToNonBlocking(targets ...Target) *Tensor { return t.to(targets, true, false) }
+func (t *Tensor) ToNonBlocking(targets ...Target) *Tensor {
+	dt, d := destination(targets)
+	return t.convert(dt, d, true, false)
+}
 
 // ToCopy is To that always copies (copy=True).
-func (t *Tensor) ToCopy(targets ...Target) *Tensor { return t.to(targets, false, true) }
+func (t *Tensor) ToCopy(targets ...Target) *Tensor {
+	dt, d := destination(targets)
+	return t.convert(dt, d, false, true)
+}
 
-func (t *Tensor) to(targets []Target, nonBlocking, always bool) *Tensor {
-	var dt DType
-	var d Device
+func destination(targets []Target) (dt DType, d Device) {
 	for _, x := range targets {
 		if p, ok := x.(*Tensor); x == nil || ok && p == nil {
-			Fail("aten::to", "a target is nil: want a DType, a Device or a tensor")
+			Fail(opTo.Name, "a target is nil: want a DType, a Device or a tensor")
 		}
 		x.place(&dt, &d)
 	}
-	return t.convert(dt, d, nonBlocking, always)
+	return dt, d
 }
 
 func (t *Tensor) convert(dt DType, d Device, nonBlocking, always bool) *Tensor {
 	var a op.Args
+	var r op.Results
 	put(&a, &opTo, t)
 	abi.DType(&a, dt)
 	a.None()
@@ -51,7 +59,8 @@ func (t *Tensor) convert(dt DType, d Device, nonBlocking, always bool) *Tensor {
 	a.Bool(nonBlocking)
 	a.Bool(always)
 	a.None()
-	return result(&opTo, &a)
+	abi.Call(&opTo, &a, &r)
+	return abi.Result(&r)
 }
 
 // ToMemoryFormat returns the tensor with its dimensions in that order in memory (Tensor.to with memory_format).
