@@ -5,6 +5,7 @@ import (
 
 	"github.com/golite/golite/internal/op"
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
 	"github.com/golite/golite/torch/serial/ptfile"
 )
@@ -110,13 +111,21 @@ func (b *builder) sparse(t *ptfile.Tensor) (*torch.Tensor, error) {
 		}
 		parts = append(parts, part)
 	}
-	if t.Layout == "sparse_coo" {
-		return b.coo(t, parts), nil
-	}
-	dtype, err := torchDType(t.DType)
+	var out *torch.Tensor
+	err := torch.Try(func() {
+		if t.Layout == "sparse_coo" {
+			out = b.coo(t, parts)
+		} else {
+			out = b.compressed(t, parts)
+		}
+	})
 	if err != nil {
-		return nil, err
+		return nil, &errs.ErrCorrupt{Record: t.Parts[0].Storage.Record(), Offset: -1, Reason: "libtorch refuses the sparse tensor on it", Err: err}
 	}
+	return out, nil
+}
+
+func (b *builder) compressed(t *ptfile.Tensor, parts []*torch.Tensor) *torch.Tensor {
 	layout := layouts[t.Layout]
 	call(&opValidateCSR, func(a *op.Args) {
 		for _, p := range parts {
@@ -131,11 +140,11 @@ func (b *builder) sparse(t *ptfile.Tensor) (*torch.Tensor, error) {
 			abi.Tensor(a, p)
 		}
 		a.Ints(t.Shape)
-		abi.DType(a, dtype)
+		abi.DType(a, parts[2].DType())
 		abi.Enum(a, uint8(layout))
 		abi.Device(a, parts[0].Device())
 		a.Bool(false)
-	})), nil
+	}))
 }
 
 func (b *builder) coo(t *ptfile.Tensor, parts []*torch.Tensor) *torch.Tensor {

@@ -40,42 +40,45 @@ func (c *collector) release() {
 	runtime.KeepAlive(c.alive)
 }
 
-// convert is ptfile.Options.Convert: it gives nil for values that are not libtorch's.
-func (c *collector) convert(v any) (any, error) {
+// convert is ptfile.Options.Convert.
+func (c *collector) convert(v any) (out any, ok bool, err error) {
 	switch v := v.(type) {
 	case *torch.Tensor:
 		if v == nil {
-			return none{}, nil
+			return nil, true, nil
 		}
-		return c.tensor(v)
-	case none:
-		return nil, nil
+		out, err = c.tensor(v)
 	case *torch.StateDict:
-		return stateDictValue(v)
+		out, err = stateDictValue(v)
 	case torch.DType:
-		return fileDType(v)
+		out, err = fileDType(v)
 	case torch.Device:
-		return ptfile.ParseDevice(v.String())
+		out, err = ptfile.ParseDevice(v.String())
 	case torch.Layout:
-		return ptfile.Layout(v.String()), nil
-	}
-	if t, ok := parameter(v); ok {
+		out = ptfile.Layout(v.String())
+	default:
+		t, isParameter := parameter(v)
+		if !isParameter {
+			return nil, false, nil
+		}
 		if t == nil {
-			return none{}, nil
+			return nil, true, nil
 		}
-		d, err := c.tensor(t)
-		if err != nil {
-			return nil, err
-		}
-		p := *d
-		p.Parameter, p.RequiresGrad = true, t.RequiresGrad()
-		return &p, nil
+		out, err = c.parameter(t)
 	}
-	return nil, nil
+	return out, true, err
 }
 
-// none stands for a nil tensor, which is Python's None.
-type none struct{}
+// parameter describes an nn.Parameter.
+func (c *collector) parameter(t *torch.Tensor) (*ptfile.Tensor, error) {
+	d, err := c.tensor(t)
+	if err != nil {
+		return nil, err
+	}
+	p := *d
+	p.Parameter, p.RequiresGrad = true, t.RequiresGrad()
+	return &p, nil
+}
 
 // parameter finds the tensor of nn.Parameter and of other structs that only embed one (nn.Buffer), without importing
 // package nn, which may import this one.

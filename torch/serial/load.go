@@ -104,7 +104,7 @@ func load(f *anyFile, path string, o LoadOptions) (out any, err error) {
 		for _, t := range b.tensors {
 			t.Release()
 		}
-		return nil, loadError(path, err)
+		return nil, errs.InFile(err, path)
 	}
 	return out, nil
 }
@@ -114,14 +114,6 @@ func guard(f func() error) error {
 	var err error
 	panicked := torch.Try(func() { torch.NoGrad(func() { err = f() }) })
 	return errors.Join(err, panicked)
-}
-
-func loadError(path string, err error) error {
-	var te *torch.Error
-	if errors.As(err, &te) {
-		return &errs.ErrCorrupt{File: path, Offset: -1, Reason: "libtorch refuses a tensor of it", Err: err}
-	}
-	return errs.InFile(err, path)
 }
 
 // pick marks the storages of the tensors that only names.

@@ -216,7 +216,7 @@ func LoadSharded(dir string, opts ...ShardOptions) (*Dict, error) {
 		return err
 	})
 	if err != nil {
-		return nil, loadError(dir, err)
+		return nil, errs.InFile(err, dir)
 	}
 	return out, nil
 }

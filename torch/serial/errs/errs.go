@@ -122,6 +122,11 @@ func InFile(err error, file string) error {
 		u.File = file
 	case errors.As(err, &n) && n.File == "":
 		n.File = file
+	default:
+		return err
+	}
+	if !Typed(err) { // the texts around it were made without the file's name
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return err
 }

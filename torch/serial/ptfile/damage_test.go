@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,9 +20,14 @@ import (
 )
 
 // buffer is a file in memory.
-type buffer struct{ b []byte }
+type buffer struct {
+	mu sync.Mutex
+	b  []byte
+}
 
 func (w *buffer) WriteAt(p []byte, off int64) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if need := int(off) + len(p); need > len(w.b) {
 		w.b = append(w.b, make([]byte, need-len(w.b))...)
 	}

@@ -14,7 +14,7 @@ type encoder struct {
 	keys     map[*Storage]string
 	storages []*Storage
 	typed    map[*Storage]DType
-	convert  func(v any) (any, error)
+	convert  func(v any) (any, bool, error)
 }
 
 func newEncoder(o Options) *encoder {
@@ -27,11 +27,11 @@ func newEncoder(o Options) *encoder {
 // extend writes the values of this package.
 func (e *encoder) extend(p *pickle.Encoder, v any) (bool, error) {
 	if e.convert != nil {
-		c, err := e.convert(v)
+		c, ok, err := e.convert(v)
 		if err != nil {
 			return false, err
 		}
-		if c != nil {
+		if ok {
 			return true, p.Value(c)
 		}
 	}

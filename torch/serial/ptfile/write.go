@@ -15,9 +15,9 @@ type Options struct {
 	// FullPickle allows values that only torch.load(weights_only=False) reads: numpy arrays, defaultdicts, frozensets,
 	// argparse.Namespace.
 	FullPickle bool
-	// Convert turns values of other packages into those of this one (torch.Tensor into *Tensor); it returns nil for values
+	// Convert turns values of other packages into those of this one (torch.Tensor into *Tensor); ok is false for values
 	// that it does not know. May be nil.
-	Convert func(v any) (any, error)
+	Convert func(v any) (out any, ok bool, err error)
 	// Workers is how many goroutines write; 0 means one for each processor.
 	Workers int
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,9 +16,14 @@ import (
 	"github.com/golite/golite/torch/serial/safetensors"
 )
 
-type buffer struct{ b []byte }
+type buffer struct {
+	mu sync.Mutex
+	b  []byte
+}
 
 func (w *buffer) WriteAt(p []byte, off int64) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if need := int(off) + len(p); need > len(w.b) {
 		w.b = append(w.b, make([]byte, need-len(w.b))...)
 	}

@@ -59,7 +59,7 @@ func nameOf(path []any) string {
 
 // WritePart writes one rank's items to its part file in dir, durably, and returns an index for Commit. A rank without items
 // writes nothing; its index is needed all the same. convert is ptfile.Options.Convert and may be nil.
-func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item, convert func(any) (any, error)) (index []byte, err error) {
+func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item, convert func(any) (any, bool, error)) (index []byte, err error) {
 	if !saveID.MatchString(id) || rank < 0 {
 		return nil, fmt.Errorf("rank %d, save id %q: want letters and digits, such as NewSaveID gives", rank, id)
 	}
