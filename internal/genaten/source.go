@@ -70,7 +70,7 @@ func (f function) source() string {
 	fmt.Fprintf(&b, "func %s(%s) %s{\n\tvar args op.Args\n\tvar res op.Results\n", f.name, paramList(f.schema, names), resultTypes(f.schema))
 	for i, a := range f.schema.Args {
 		b.WriteByte('\t')
-		fmt.Fprintf(&b, kinds[a.Type.Key()].write+"%.0[1]s%.0[2]s%.0[3]s\n", names[i], variable, a.Name)
+		fmt.Fprintf(&b, writer(a)+"%.0[1]s%.0[2]s%.0[3]s\n", names[i], variable, a.Name)
 	}
 	fmt.Fprintf(&b, "\tabi.Call(&%s, &args, &res)\n", variable)
 	if len(f.schema.Returns) > 0 {
@@ -78,6 +78,26 @@ func (f function) source() string {
 	}
 	b.WriteString("}\n")
 	return b.String()
+}
+
+// writer is the call that writes an argument. Lists of a fixed size, int[2], are checked for it: many of libtorch's
+// kernels don't, and read past the end.
+func writer(a schema.Arg) string {
+	inner := a.Type.Inner()
+	if inner.Size < 2 {
+		return kinds[a.Type.Key()].write
+	}
+	switch inner.Key() {
+	case "int[]":
+		least := inner.Size
+		if list, ok := a.Default.([]any); ok && len(list) == 0 {
+			least = 0
+		}
+		return fmt.Sprintf("sizedInts(&args, &%%[2]s, %%[1]s, %d, %d, %t, %%[3]q)", least, inner.Size, a.Type.IsOptional())
+	case "bool[]":
+		return fmt.Sprintf("sizedBools(&args, &%%[2]s, %%[1]s, %d, %%[3]q)", inner.Size)
+	}
+	return kinds[a.Type.Key()].write
 }
 
 // paramList writes the parameters, those of one type in a row together.

@@ -43,7 +43,7 @@ func Call(name string, args ...any) []any {
 	var a op.Args
 	var r op.Results
 	for i, arg := range e.schema.Args {
-		if problem := encode(&a, arg.Type, values[i]); problem != "" {
+		if problem := encodeSized(&a, arg, values[i]); problem != "" {
 			torch.Fail(name, "argument %s (%s): %s", arg.Name, arg.Type, problem)
 		}
 	}

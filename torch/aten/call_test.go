@@ -47,6 +47,8 @@ func TestCall(t *testing.T) {
 		"layout and device": {"aten::ones", []any{[]int{1}, aten.Kw{"layout": torch.Strided, "device": torch.CPU, "pin_memory": false}}, []float32{1}},
 		"zero device":       {"aten::ones", []any{[]int{1}, aten.Kw{"device": torch.Device{}, "dtype": torch.DType(0)}}, []float32{1}},
 		"memory format":     {"aten::clone", []any{x, aten.Kw{"memory_format": torch.ContiguousFormat}}, []float32{1, 2}},
+		"one in int[2]":     {"aten::avg_pool2d", []any{m.Reshape(1, 2, 2), []int{2}}, []float32{2.5}},
+		"number for int[2]": {"aten::avg_pool2d", []any{m.Reshape(1, 2, 2), 2, []int{}}, []float32{2.5}},
 		"scalars":           {"aten::_foreach_add.ScalarList", []any{[]*torch.Tensor{x}, []float64{1}}, nil},
 		"named default":     {"aten::linalg_norm", []any{torch.From([]float32{3, 4})}, []float32{5}},
 	} {
@@ -131,6 +133,9 @@ func TestCallErrors(t *testing.T) {
 		"floats for ints":     {"aten::permute", []any{x, []float64{0.5}}, []string{"want a []int, got the float64 0.5 at index 0"}},
 		"nil in ints":         {"aten::permute", []any{x, []any{nil}}, []string{"got nil at index 0"}},
 		"string for int[1]":   {"aten::sum.dim_IntList", []any{x, "all"}, []string{"want a []int or an integer", `"all"`}},
+		"too short a list":    {"aten::reflection_pad3d", []any{torch.Ones(1, 2, 2, 2), []int{1, 1}}, []string{"argument padding (SymInt[6])", "of 6, got 2"}},
+		"empty list":          {"aten::reflection_pad3d", []any{torch.Ones(1, 2, 2, 2), []int{}}, []string{"of 6, got 0"}},
+		"too few bools":       {"aten::native_layer_norm_backward", []any{x, x, []int{2}, x, x, nil, nil, []bool{true}}, []string{"argument output_mask (bool[3])", "of 3, got 1"}},
 		"nil in tensors":      {"aten::cat", []any{[]*torch.Tensor{x, nil}}, []string{"argument tensors (Tensor[])", "got nil at index 1"}},
 		"tensor for tensors":  {"aten::cat", []any{x}, []string{"want a []*torch.Tensor", "got a *torch.Tensor"}},
 		"ints for tensors":    {"aten::cat", []any{[]int{1}}, []string{"want a []*torch.Tensor", "the int 1 at index 0"}},

@@ -1,6 +1,7 @@
 package aten
 
 import (
+	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/op"
 	"github.com/golite/golite/torch"
 )
@@ -106,4 +107,34 @@ func optFloats(a *op.Args, v []float64) {
 		return
 	}
 	a.Floats(v)
+}
+
+// sizedInts writes an int[n]: n integers, or one that stands for all, or none at all where least is 0.
+func sizedInts(a *op.Args, o *op.Op, v []int, least, n int, optional bool, name string) {
+	switch {
+	case v == nil && optional:
+		a.None()
+	case len(v) == n || len(v) == 0 && least == 0:
+		a.Ints(v)
+	case len(v) == 1:
+		a.Word(cgotorch.TagInts)
+		a.Word(uint64(n))
+		for range n {
+			a.Word(uint64(v[0]))
+		}
+	default:
+		wrongLength(o, name, "int", n, len(v))
+	}
+}
+
+func sizedBools(a *op.Args, o *op.Op, v []bool, n int, name string) {
+	if len(v) != n {
+		wrongLength(o, name, "bool", n, len(v))
+	}
+	a.Bools(v)
+}
+
+//go:noinline
+func wrongLength(o *op.Op, name, typ string, n, got int) {
+	torch.Fail(o.Name, "argument %s is %s[%d]: want %d values, got %d", name, typ, n, n, got)
 }

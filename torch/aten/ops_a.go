@@ -205,7 +205,7 @@ func AdaptiveAvgPool2d(self *torch.Tensor, outputSize []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveAvgPool2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveAvgPool2d, outputSize, 2, 2, false, "output_size")
 	abi.Call(&opAdaptiveAvgPool2d, &args, &res)
 	return abi.Result(&res)
 }
@@ -248,7 +248,7 @@ func AdaptiveAvgPool2dOut(self *torch.Tensor, outputSize []int, out *torch.Tenso
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveAvgPool2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveAvgPool2dOut, outputSize, 2, 2, false, "output_size")
 	need(&args, &opAdaptiveAvgPool2dOut, out, "out")
 	abi.Call(&opAdaptiveAvgPool2dOut, &args, &res)
 	return out
@@ -263,7 +263,7 @@ func AdaptiveAvgPool3d(self *torch.Tensor, outputSize []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveAvgPool3d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveAvgPool3d, outputSize, 3, 3, false, "output_size")
 	abi.Call(&opAdaptiveAvgPool3d, &args, &res)
 	return abi.Result(&res)
 }
@@ -292,7 +292,7 @@ func AdaptiveAvgPool3dOut(self *torch.Tensor, outputSize []int, out *torch.Tenso
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveAvgPool3dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveAvgPool3dOut, outputSize, 3, 3, false, "output_size")
 	need(&args, &opAdaptiveAvgPool3dOut, out, "out")
 	abi.Call(&opAdaptiveAvgPool3dOut, &args, &res)
 	return out
@@ -321,7 +321,7 @@ func AdaptiveMaxPool2d(self *torch.Tensor, outputSize []int) (*torch.Tensor, *to
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveMaxPool2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveMaxPool2d, outputSize, 2, 2, false, "output_size")
 	abi.Call(&opAdaptiveMaxPool2d, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
 }
@@ -366,7 +366,7 @@ func AdaptiveMaxPool2dOut(self *torch.Tensor, outputSize []int, out, indices *to
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveMaxPool2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveMaxPool2dOut, outputSize, 2, 2, false, "output_size")
 	need(&args, &opAdaptiveMaxPool2dOut, out, "out")
 	need(&args, &opAdaptiveMaxPool2dOut, indices, "indices")
 	abi.Call(&opAdaptiveMaxPool2dOut, &args, &res)
@@ -382,7 +382,7 @@ func AdaptiveMaxPool3d(self *torch.Tensor, outputSize []int) (*torch.Tensor, *to
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveMaxPool3d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveMaxPool3d, outputSize, 3, 3, false, "output_size")
 	abi.Call(&opAdaptiveMaxPool3d, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
 }
@@ -427,7 +427,7 @@ func AdaptiveMaxPool3dOut(self *torch.Tensor, outputSize []int, out, indices *to
 	var args op.Args
 	var res op.Results
 	need(&args, &opAdaptiveMaxPool3dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opAdaptiveMaxPool3dOut, outputSize, 3, 3, false, "output_size")
 	need(&args, &opAdaptiveMaxPool3dOut, out, "out")
 	need(&args, &opAdaptiveMaxPool3dOut, indices, "indices")
 	abi.Call(&opAdaptiveMaxPool3dOut, &args, &res)

@@ -725,9 +725,9 @@ func AvgPool2d(self *torch.Tensor, kernelSize, stride, padding []int, ceilMode, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opAvgPool2d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool2d, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opAvgPool2d, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opAvgPool2d, padding, 2, 2, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)
@@ -745,9 +745,9 @@ func AvgPool2dBackward(gradOutput, self *torch.Tensor, kernelSize, stride, paddi
 	var res op.Results
 	need(&args, &opAvgPool2dBackward, gradOutput, "grad_output")
 	need(&args, &opAvgPool2dBackward, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool2dBackward, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opAvgPool2dBackward, stride, 2, 2, false, "stride")
+	sizedInts(&args, &opAvgPool2dBackward, padding, 2, 2, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)
@@ -765,9 +765,9 @@ func AvgPool2dBackwardGradInput(gradOutput, self *torch.Tensor, kernelSize, stri
 	var res op.Results
 	need(&args, &opAvgPool2dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opAvgPool2dBackwardGradInput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool2dBackwardGradInput, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opAvgPool2dBackwardGradInput, stride, 2, 2, false, "stride")
+	sizedInts(&args, &opAvgPool2dBackwardGradInput, padding, 2, 2, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)
@@ -785,9 +785,9 @@ func AvgPool2dOut(self *torch.Tensor, kernelSize, stride, padding []int, ceilMod
 	var args op.Args
 	var res op.Results
 	need(&args, &opAvgPool2dOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool2dOut, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opAvgPool2dOut, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opAvgPool2dOut, padding, 2, 2, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)
@@ -805,9 +805,9 @@ func AvgPool3d(self *torch.Tensor, kernelSize, stride, padding []int, ceilMode, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opAvgPool3d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool3d, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opAvgPool3d, stride, 0, 3, false, "stride")
+	sizedInts(&args, &opAvgPool3d, padding, 3, 3, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)
@@ -825,9 +825,9 @@ func AvgPool3dBackward(gradOutput, self *torch.Tensor, kernelSize, stride, paddi
 	var res op.Results
 	need(&args, &opAvgPool3dBackward, gradOutput, "grad_output")
 	need(&args, &opAvgPool3dBackward, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool3dBackward, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opAvgPool3dBackward, stride, 3, 3, false, "stride")
+	sizedInts(&args, &opAvgPool3dBackward, padding, 3, 3, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)
@@ -845,9 +845,9 @@ func AvgPool3dBackwardGradInput(gradOutput, self *torch.Tensor, kernelSize, stri
 	var res op.Results
 	need(&args, &opAvgPool3dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opAvgPool3dBackwardGradInput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool3dBackwardGradInput, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opAvgPool3dBackwardGradInput, stride, 3, 3, false, "stride")
+	sizedInts(&args, &opAvgPool3dBackwardGradInput, padding, 3, 3, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)
@@ -865,9 +865,9 @@ func AvgPool3dOut(self *torch.Tensor, kernelSize, stride, padding []int, ceilMod
 	var args op.Args
 	var res op.Results
 	need(&args, &opAvgPool3dOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opAvgPool3dOut, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opAvgPool3dOut, stride, 0, 3, false, "stride")
+	sizedInts(&args, &opAvgPool3dOut, padding, 3, 3, false, "padding")
 	args.Bool(ceilMode)
 	args.Bool(countIncludePad)
 	optInt(&args, divisorOverride)

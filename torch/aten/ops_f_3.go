@@ -1296,8 +1296,8 @@ func FractionalMaxPool2d(self *torch.Tensor, kernelSize, outputSize []int, rando
 	var args op.Args
 	var res op.Results
 	need(&args, &opFractionalMaxPool2d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool2d, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool2d, outputSize, 2, 2, false, "output_size")
 	need(&args, &opFractionalMaxPool2d, randomSamples, "random_samples")
 	abi.Call(&opFractionalMaxPool2d, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
@@ -1313,8 +1313,8 @@ func FractionalMaxPool2dBackward(gradOutput, self *torch.Tensor, kernelSize, out
 	var res op.Results
 	need(&args, &opFractionalMaxPool2dBackward, gradOutput, "grad_output")
 	need(&args, &opFractionalMaxPool2dBackward, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool2dBackward, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool2dBackward, outputSize, 2, 2, false, "output_size")
 	need(&args, &opFractionalMaxPool2dBackward, indices, "indices")
 	abi.Call(&opFractionalMaxPool2dBackward, &args, &res)
 	return abi.Result(&res)
@@ -1330,8 +1330,8 @@ func FractionalMaxPool2dBackwardGradInput(gradOutput, self *torch.Tensor, kernel
 	var res op.Results
 	need(&args, &opFractionalMaxPool2dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opFractionalMaxPool2dBackwardGradInput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool2dBackwardGradInput, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool2dBackwardGradInput, outputSize, 2, 2, false, "output_size")
 	need(&args, &opFractionalMaxPool2dBackwardGradInput, indices, "indices")
 	need(&args, &opFractionalMaxPool2dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opFractionalMaxPool2dBackwardGradInput, &args, &res)
@@ -1347,8 +1347,8 @@ func FractionalMaxPool2dOutput(self *torch.Tensor, kernelSize, outputSize []int,
 	var args op.Args
 	var res op.Results
 	need(&args, &opFractionalMaxPool2dOutput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool2dOutput, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool2dOutput, outputSize, 2, 2, false, "output_size")
 	need(&args, &opFractionalMaxPool2dOutput, randomSamples, "random_samples")
 	need(&args, &opFractionalMaxPool2dOutput, output, "output")
 	need(&args, &opFractionalMaxPool2dOutput, indices, "indices")
@@ -1365,8 +1365,8 @@ func FractionalMaxPool3d(self *torch.Tensor, kernelSize, outputSize []int, rando
 	var args op.Args
 	var res op.Results
 	need(&args, &opFractionalMaxPool3d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool3d, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool3d, outputSize, 3, 3, false, "output_size")
 	need(&args, &opFractionalMaxPool3d, randomSamples, "random_samples")
 	abi.Call(&opFractionalMaxPool3d, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
@@ -1382,8 +1382,8 @@ func FractionalMaxPool3dBackward(gradOutput, self *torch.Tensor, kernelSize, out
 	var res op.Results
 	need(&args, &opFractionalMaxPool3dBackward, gradOutput, "grad_output")
 	need(&args, &opFractionalMaxPool3dBackward, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool3dBackward, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool3dBackward, outputSize, 3, 3, false, "output_size")
 	need(&args, &opFractionalMaxPool3dBackward, indices, "indices")
 	abi.Call(&opFractionalMaxPool3dBackward, &args, &res)
 	return abi.Result(&res)
@@ -1399,8 +1399,8 @@ func FractionalMaxPool3dBackwardGradInput(gradOutput, self *torch.Tensor, kernel
 	var res op.Results
 	need(&args, &opFractionalMaxPool3dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opFractionalMaxPool3dBackwardGradInput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool3dBackwardGradInput, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool3dBackwardGradInput, outputSize, 3, 3, false, "output_size")
 	need(&args, &opFractionalMaxPool3dBackwardGradInput, indices, "indices")
 	need(&args, &opFractionalMaxPool3dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opFractionalMaxPool3dBackwardGradInput, &args, &res)
@@ -1416,8 +1416,8 @@ func FractionalMaxPool3dOutput(self *torch.Tensor, kernelSize, outputSize []int,
 	var args op.Args
 	var res op.Results
 	need(&args, &opFractionalMaxPool3dOutput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(outputSize)
+	sizedInts(&args, &opFractionalMaxPool3dOutput, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opFractionalMaxPool3dOutput, outputSize, 3, 3, false, "output_size")
 	need(&args, &opFractionalMaxPool3dOutput, randomSamples, "random_samples")
 	need(&args, &opFractionalMaxPool3dOutput, output, "output")
 	need(&args, &opFractionalMaxPool3dOutput, indices, "indices")

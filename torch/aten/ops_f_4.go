@@ -382,7 +382,7 @@ func FusedRmsNormBackward(gradOut, input *torch.Tensor, normalizedShape []int, r
 	args.Ints(normalizedShape)
 	need(&args, &opFusedRmsNormBackward, rstd, "rstd")
 	abi.Tensor(&args, weight)
-	args.Bools(outputMask)
+	sizedBools(&args, &opFusedRmsNormBackward, outputMask, 2, "output_mask")
 	abi.Call(&opFusedRmsNormBackward, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
 }

@@ -198,10 +198,10 @@ func Im2col(self *torch.Tensor, kernelSize, dilation, padding, stride []int) *to
 	var args op.Args
 	var res op.Results
 	need(&args, &opIm2col, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(dilation)
-	args.Ints(padding)
-	args.Ints(stride)
+	sizedInts(&args, &opIm2col, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opIm2col, dilation, 2, 2, false, "dilation")
+	sizedInts(&args, &opIm2col, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opIm2col, stride, 2, 2, false, "stride")
 	abi.Call(&opIm2col, &args, &res)
 	return abi.Result(&res)
 }
@@ -215,10 +215,10 @@ func Im2colOut(self *torch.Tensor, kernelSize, dilation, padding, stride []int, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opIm2colOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(dilation)
-	args.Ints(padding)
-	args.Ints(stride)
+	sizedInts(&args, &opIm2colOut, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opIm2colOut, dilation, 2, 2, false, "dilation")
+	sizedInts(&args, &opIm2colOut, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opIm2colOut, stride, 2, 2, false, "stride")
 	need(&args, &opIm2colOut, out, "out")
 	abi.Call(&opIm2colOut, &args, &res)
 	return out
@@ -837,7 +837,7 @@ func InternalAdaptiveAvgPool2d(self *torch.Tensor, outputSize []int) *torch.Tens
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalAdaptiveAvgPool2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opInternalAdaptiveAvgPool2d, outputSize, 2, 2, false, "output_size")
 	abi.Call(&opInternalAdaptiveAvgPool2d, &args, &res)
 	return abi.Result(&res)
 }
@@ -851,7 +851,7 @@ func InternalAdaptiveAvgPool2dOut(self *torch.Tensor, outputSize []int, out *tor
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalAdaptiveAvgPool2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opInternalAdaptiveAvgPool2dOut, outputSize, 2, 2, false, "output_size")
 	need(&args, &opInternalAdaptiveAvgPool2dOut, out, "out")
 	abi.Call(&opInternalAdaptiveAvgPool2dOut, &args, &res)
 	return out
@@ -866,7 +866,7 @@ func InternalAdaptiveAvgPool3d(self *torch.Tensor, outputSize []int) *torch.Tens
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalAdaptiveAvgPool3d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opInternalAdaptiveAvgPool3d, outputSize, 3, 3, false, "output_size")
 	abi.Call(&opInternalAdaptiveAvgPool3d, &args, &res)
 	return abi.Result(&res)
 }
@@ -909,7 +909,7 @@ func InternalAdaptiveAvgPool3dOut(self *torch.Tensor, outputSize []int, out *tor
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalAdaptiveAvgPool3dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opInternalAdaptiveAvgPool3dOut, outputSize, 3, 3, false, "output_size")
 	need(&args, &opInternalAdaptiveAvgPool3dOut, out, "out")
 	abi.Call(&opInternalAdaptiveAvgPool3dOut, &args, &res)
 	return out
@@ -1644,7 +1644,7 @@ func InternalToSparse(self *torch.Tensor, layout torch.Layout, blocksize []int, 
 	var res op.Results
 	need(&args, &opInternalToSparse, self, "self")
 	abi.Enum(&args, uint8(layout))
-	optInts(&args, blocksize)
+	sizedInts(&args, &opInternalToSparse, blocksize, 2, 2, true, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opInternalToSparse, &args, &res)
 	return abi.Result(&res)
@@ -1659,7 +1659,7 @@ func InternalToSparseBsc(self *torch.Tensor, blocksize []int, denseDim *int) *to
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalToSparseBsc, self, "self")
-	args.Ints(blocksize)
+	sizedInts(&args, &opInternalToSparseBsc, blocksize, 2, 2, false, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opInternalToSparseBsc, &args, &res)
 	return abi.Result(&res)
@@ -1674,7 +1674,7 @@ func InternalToSparseBscOut(self *torch.Tensor, blocksize []int, denseDim *int, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalToSparseBscOut, self, "self")
-	args.Ints(blocksize)
+	sizedInts(&args, &opInternalToSparseBscOut, blocksize, 2, 2, false, "blocksize")
 	optInt(&args, denseDim)
 	need(&args, &opInternalToSparseBscOut, out, "out")
 	abi.Call(&opInternalToSparseBscOut, &args, &res)
@@ -1690,7 +1690,7 @@ func InternalToSparseBsr(self *torch.Tensor, blocksize []int, denseDim *int) *to
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalToSparseBsr, self, "self")
-	args.Ints(blocksize)
+	sizedInts(&args, &opInternalToSparseBsr, blocksize, 2, 2, false, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opInternalToSparseBsr, &args, &res)
 	return abi.Result(&res)
@@ -1705,7 +1705,7 @@ func InternalToSparseBsrOut(self *torch.Tensor, blocksize []int, denseDim *int, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalToSparseBsrOut, self, "self")
-	args.Ints(blocksize)
+	sizedInts(&args, &opInternalToSparseBsrOut, blocksize, 2, 2, false, "blocksize")
 	optInt(&args, denseDim)
 	need(&args, &opInternalToSparseBsrOut, out, "out")
 	abi.Call(&opInternalToSparseBsrOut, &args, &res)
@@ -1780,7 +1780,7 @@ func InternalToSparseOut(self *torch.Tensor, layout torch.Layout, blocksize []in
 	var res op.Results
 	need(&args, &opInternalToSparseOut, self, "self")
 	abi.Enum(&args, uint8(layout))
-	optInts(&args, blocksize)
+	sizedInts(&args, &opInternalToSparseOut, blocksize, 2, 2, true, "blocksize")
 	optInt(&args, denseDim)
 	need(&args, &opInternalToSparseOut, out, "out")
 	abi.Call(&opInternalToSparseOut, &args, &res)

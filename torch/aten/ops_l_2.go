@@ -363,7 +363,7 @@ func LinearBackward(self, gradOutput, weight *torch.Tensor, outputMask []bool) (
 	need(&args, &opLinearBackward, self, "self")
 	need(&args, &opLinearBackward, gradOutput, "grad_output")
 	need(&args, &opLinearBackward, weight, "weight")
-	args.Bools(outputMask)
+	sizedBools(&args, &opLinearBackward, outputMask, 3, "output_mask")
 	abi.Call(&opLinearBackward, &args, &res)
 	return abi.Result(&res), abi.Result(&res), abi.Result(&res)
 }
@@ -379,7 +379,7 @@ func LinearBackwardOut(self, gradOutput, weight *torch.Tensor, outputMask []bool
 	need(&args, &opLinearBackwardOut, self, "self")
 	need(&args, &opLinearBackwardOut, gradOutput, "grad_output")
 	need(&args, &opLinearBackwardOut, weight, "weight")
-	args.Bools(outputMask)
+	sizedBools(&args, &opLinearBackwardOut, outputMask, 3, "output_mask")
 	need(&args, &opLinearBackwardOut, out0, "out0")
 	need(&args, &opLinearBackwardOut, out1, "out1")
 	need(&args, &opLinearBackwardOut, out2, "out2")

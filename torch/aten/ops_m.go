@@ -496,7 +496,7 @@ func MatmulBackward(grad, self, other *torch.Tensor, mask []bool) (*torch.Tensor
 	need(&args, &opMatmulBackward, grad, "grad")
 	need(&args, &opMatmulBackward, self, "self")
 	need(&args, &opMatmulBackward, other, "other")
-	args.Bools(mask)
+	sizedBools(&args, &opMatmulBackward, mask, 2, "mask")
 	abi.Call(&opMatmulBackward, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
 }
@@ -512,7 +512,7 @@ func MatmulBackwardOut(grad, self, other *torch.Tensor, mask []bool, out0, out1 
 	need(&args, &opMatmulBackwardOut, grad, "grad")
 	need(&args, &opMatmulBackwardOut, self, "self")
 	need(&args, &opMatmulBackwardOut, other, "other")
-	args.Bools(mask)
+	sizedBools(&args, &opMatmulBackwardOut, mask, 2, "mask")
 	need(&args, &opMatmulBackwardOut, out0, "out0")
 	need(&args, &opMatmulBackwardOut, out1, "out1")
 	abi.Call(&opMatmulBackwardOut, &args, &res)
@@ -722,10 +722,10 @@ func MaxPool2d(self *torch.Tensor, kernelSize, stride, padding, dilation []int, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opMaxPool2d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool2d, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opMaxPool2d, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opMaxPool2d, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opMaxPool2d, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	abi.Call(&opMaxPool2d, &args, &res)
 	return abi.Result(&res)
@@ -741,10 +741,10 @@ func MaxPool2dBackward(gradOutput, self *torch.Tensor, kernelSize, stride, paddi
 	var res op.Results
 	need(&args, &opMaxPool2dBackward, gradOutput, "grad_output")
 	need(&args, &opMaxPool2dBackward, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool2dBackward, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opMaxPool2dBackward, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opMaxPool2dBackward, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opMaxPool2dBackward, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	abi.Call(&opMaxPool2dBackward, &args, &res)
 	return abi.Result(&res)
@@ -760,10 +760,10 @@ func MaxPool2dBackwardOut(gradOutput, self *torch.Tensor, kernelSize, stride, pa
 	var res op.Results
 	need(&args, &opMaxPool2dBackwardOut, gradOutput, "grad_output")
 	need(&args, &opMaxPool2dBackwardOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool2dBackwardOut, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opMaxPool2dBackwardOut, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opMaxPool2dBackwardOut, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opMaxPool2dBackwardOut, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opMaxPool2dBackwardOut, out, "out")
 	abi.Call(&opMaxPool2dBackwardOut, &args, &res)
@@ -779,10 +779,10 @@ func MaxPool2dWithIndices(self *torch.Tensor, kernelSize, stride, padding, dilat
 	var args op.Args
 	var res op.Results
 	need(&args, &opMaxPool2dWithIndices, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool2dWithIndices, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opMaxPool2dWithIndices, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opMaxPool2dWithIndices, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opMaxPool2dWithIndices, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	abi.Call(&opMaxPool2dWithIndices, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
@@ -798,10 +798,10 @@ func MaxPool2dWithIndicesBackward(gradOutput, self *torch.Tensor, kernelSize, st
 	var res op.Results
 	need(&args, &opMaxPool2dWithIndicesBackward, gradOutput, "grad_output")
 	need(&args, &opMaxPool2dWithIndicesBackward, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool2dWithIndicesBackward, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opMaxPool2dWithIndicesBackward, stride, 2, 2, false, "stride")
+	sizedInts(&args, &opMaxPool2dWithIndicesBackward, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opMaxPool2dWithIndicesBackward, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opMaxPool2dWithIndicesBackward, indices, "indices")
 	abi.Call(&opMaxPool2dWithIndicesBackward, &args, &res)
@@ -818,10 +818,10 @@ func MaxPool2dWithIndicesBackwardGradInput(gradOutput, self *torch.Tensor, kerne
 	var res op.Results
 	need(&args, &opMaxPool2dWithIndicesBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opMaxPool2dWithIndicesBackwardGradInput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool2dWithIndicesBackwardGradInput, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opMaxPool2dWithIndicesBackwardGradInput, stride, 2, 2, false, "stride")
+	sizedInts(&args, &opMaxPool2dWithIndicesBackwardGradInput, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opMaxPool2dWithIndicesBackwardGradInput, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opMaxPool2dWithIndicesBackwardGradInput, indices, "indices")
 	need(&args, &opMaxPool2dWithIndicesBackwardGradInput, gradInput, "grad_input")
@@ -838,10 +838,10 @@ func MaxPool2dWithIndicesOut(self *torch.Tensor, kernelSize, stride, padding, di
 	var args op.Args
 	var res op.Results
 	need(&args, &opMaxPool2dWithIndicesOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool2dWithIndicesOut, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opMaxPool2dWithIndicesOut, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opMaxPool2dWithIndicesOut, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opMaxPool2dWithIndicesOut, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opMaxPool2dWithIndicesOut, out, "out")
 	need(&args, &opMaxPool2dWithIndicesOut, indices, "indices")
@@ -858,10 +858,10 @@ func MaxPool3d(self *torch.Tensor, kernelSize, stride, padding, dilation []int, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opMaxPool3d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool3d, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opMaxPool3d, stride, 0, 3, false, "stride")
+	sizedInts(&args, &opMaxPool3d, padding, 3, 3, false, "padding")
+	sizedInts(&args, &opMaxPool3d, dilation, 3, 3, false, "dilation")
 	args.Bool(ceilMode)
 	abi.Call(&opMaxPool3d, &args, &res)
 	return abi.Result(&res)
@@ -876,10 +876,10 @@ func MaxPool3dWithIndices(self *torch.Tensor, kernelSize, stride, padding, dilat
 	var args op.Args
 	var res op.Results
 	need(&args, &opMaxPool3dWithIndices, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool3dWithIndices, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opMaxPool3dWithIndices, stride, 0, 3, false, "stride")
+	sizedInts(&args, &opMaxPool3dWithIndices, padding, 3, 3, false, "padding")
+	sizedInts(&args, &opMaxPool3dWithIndices, dilation, 3, 3, false, "dilation")
 	args.Bool(ceilMode)
 	abi.Call(&opMaxPool3dWithIndices, &args, &res)
 	return abi.Result(&res), abi.Result(&res)
@@ -895,10 +895,10 @@ func MaxPool3dWithIndicesBackward(gradOutput, self *torch.Tensor, kernelSize, st
 	var res op.Results
 	need(&args, &opMaxPool3dWithIndicesBackward, gradOutput, "grad_output")
 	need(&args, &opMaxPool3dWithIndicesBackward, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool3dWithIndicesBackward, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opMaxPool3dWithIndicesBackward, stride, 3, 3, false, "stride")
+	sizedInts(&args, &opMaxPool3dWithIndicesBackward, padding, 3, 3, false, "padding")
+	sizedInts(&args, &opMaxPool3dWithIndicesBackward, dilation, 3, 3, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opMaxPool3dWithIndicesBackward, indices, "indices")
 	abi.Call(&opMaxPool3dWithIndicesBackward, &args, &res)
@@ -915,10 +915,10 @@ func MaxPool3dWithIndicesBackwardGradInput(gradOutput, self *torch.Tensor, kerne
 	var res op.Results
 	need(&args, &opMaxPool3dWithIndicesBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opMaxPool3dWithIndicesBackwardGradInput, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool3dWithIndicesBackwardGradInput, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opMaxPool3dWithIndicesBackwardGradInput, stride, 3, 3, false, "stride")
+	sizedInts(&args, &opMaxPool3dWithIndicesBackwardGradInput, padding, 3, 3, false, "padding")
+	sizedInts(&args, &opMaxPool3dWithIndicesBackwardGradInput, dilation, 3, 3, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opMaxPool3dWithIndicesBackwardGradInput, indices, "indices")
 	need(&args, &opMaxPool3dWithIndicesBackwardGradInput, gradInput, "grad_input")
@@ -935,10 +935,10 @@ func MaxPool3dWithIndicesOut(self *torch.Tensor, kernelSize, stride, padding, di
 	var args op.Args
 	var res op.Results
 	need(&args, &opMaxPool3dWithIndicesOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opMaxPool3dWithIndicesOut, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opMaxPool3dWithIndicesOut, stride, 0, 3, false, "stride")
+	sizedInts(&args, &opMaxPool3dWithIndicesOut, padding, 3, 3, false, "padding")
+	sizedInts(&args, &opMaxPool3dWithIndicesOut, dilation, 3, 3, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opMaxPool3dWithIndicesOut, out, "out")
 	need(&args, &opMaxPool3dWithIndicesOut, indices, "indices")
@@ -970,7 +970,7 @@ func MaxUnpool2d(self, indices *torch.Tensor, outputSize []int) *torch.Tensor {
 	var res op.Results
 	need(&args, &opMaxUnpool2d, self, "self")
 	need(&args, &opMaxUnpool2d, indices, "indices")
-	args.Ints(outputSize)
+	sizedInts(&args, &opMaxUnpool2d, outputSize, 2, 2, false, "output_size")
 	abi.Call(&opMaxUnpool2d, &args, &res)
 	return abi.Result(&res)
 }
@@ -985,7 +985,7 @@ func MaxUnpool2dOut(self, indices *torch.Tensor, outputSize []int, out *torch.Te
 	var res op.Results
 	need(&args, &opMaxUnpool2dOut, self, "self")
 	need(&args, &opMaxUnpool2dOut, indices, "indices")
-	args.Ints(outputSize)
+	sizedInts(&args, &opMaxUnpool2dOut, outputSize, 2, 2, false, "output_size")
 	need(&args, &opMaxUnpool2dOut, out, "out")
 	abi.Call(&opMaxUnpool2dOut, &args, &res)
 	return out
@@ -1001,9 +1001,9 @@ func MaxUnpool3d(self, indices *torch.Tensor, outputSize, stride, padding []int)
 	var res op.Results
 	need(&args, &opMaxUnpool3d, self, "self")
 	need(&args, &opMaxUnpool3d, indices, "indices")
-	args.Ints(outputSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opMaxUnpool3d, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opMaxUnpool3d, stride, 3, 3, false, "stride")
+	sizedInts(&args, &opMaxUnpool3d, padding, 3, 3, false, "padding")
 	abi.Call(&opMaxUnpool3d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1018,9 +1018,9 @@ func MaxUnpool3dOut(self, indices *torch.Tensor, outputSize, stride, padding []i
 	var res op.Results
 	need(&args, &opMaxUnpool3dOut, self, "self")
 	need(&args, &opMaxUnpool3dOut, indices, "indices")
-	args.Ints(outputSize)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opMaxUnpool3dOut, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opMaxUnpool3dOut, stride, 3, 3, false, "stride")
+	sizedInts(&args, &opMaxUnpool3dOut, padding, 3, 3, false, "padding")
 	need(&args, &opMaxUnpool3dOut, out, "out")
 	abi.Call(&opMaxUnpool3dOut, &args, &res)
 	return out
@@ -1690,7 +1690,7 @@ func MiopenRnnBackward(input *torch.Tensor, weight []*torch.Tensor, weightStride
 	args.Ints(batchSizes)
 	abi.Tensor(&args, dropoutState)
 	need(&args, &opMiopenRnnBackward, reserve, "reserve")
-	args.Bools(outputMask)
+	sizedBools(&args, &opMiopenRnnBackward, outputMask, 4, "output_mask")
 	abi.Call(&opMiopenRnnBackward, &args, &res)
 	return abi.Result(&res), abi.Result(&res), abi.Result(&res), abi.ResultList(&res)
 }
@@ -1723,7 +1723,7 @@ func MiopenRnnBackwardOut(input *torch.Tensor, weight []*torch.Tensor, weightStr
 	args.Ints(batchSizes)
 	abi.Tensor(&args, dropoutState)
 	need(&args, &opMiopenRnnBackwardOut, reserve, "reserve")
-	args.Bools(outputMask)
+	sizedBools(&args, &opMiopenRnnBackwardOut, outputMask, 4, "output_mask")
 	need(&args, &opMiopenRnnBackwardOut, out0, "out0")
 	need(&args, &opMiopenRnnBackwardOut, out1, "out1")
 	need(&args, &opMiopenRnnBackwardOut, out2, "out2")
@@ -1842,7 +1842,7 @@ func MkldnnAdaptiveAvgPool2d(self *torch.Tensor, outputSize []int) *torch.Tensor
 	var args op.Args
 	var res op.Results
 	need(&args, &opMkldnnAdaptiveAvgPool2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opMkldnnAdaptiveAvgPool2d, outputSize, 2, 2, false, "output_size")
 	abi.Call(&opMkldnnAdaptiveAvgPool2d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1885,7 +1885,7 @@ func MkldnnAdaptiveAvgPool2dOut(self *torch.Tensor, outputSize []int, out *torch
 	var args op.Args
 	var res op.Results
 	need(&args, &opMkldnnAdaptiveAvgPool2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opMkldnnAdaptiveAvgPool2dOut, outputSize, 2, 2, false, "output_size")
 	need(&args, &opMkldnnAdaptiveAvgPool2dOut, out, "out")
 	abi.Call(&opMkldnnAdaptiveAvgPool2dOut, &args, &res)
 	return out

@@ -267,8 +267,8 @@ func NnpackSpatialConvolution(input, weight, bias *torch.Tensor, padding, stride
 	need(&args, &opNnpackSpatialConvolution, input, "input")
 	need(&args, &opNnpackSpatialConvolution, weight, "weight")
 	abi.Tensor(&args, bias)
-	args.Ints(padding)
-	args.Ints(stride)
+	sizedInts(&args, &opNnpackSpatialConvolution, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opNnpackSpatialConvolution, stride, 2, 2, false, "stride")
 	abi.Call(&opNnpackSpatialConvolution, &args, &res)
 	return abi.Result(&res)
 }
@@ -284,8 +284,8 @@ func NnpackSpatialConvolutionOut(input, weight, bias *torch.Tensor, padding, str
 	need(&args, &opNnpackSpatialConvolutionOut, input, "input")
 	need(&args, &opNnpackSpatialConvolutionOut, weight, "weight")
 	abi.Tensor(&args, bias)
-	args.Ints(padding)
-	args.Ints(stride)
+	sizedInts(&args, &opNnpackSpatialConvolutionOut, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opNnpackSpatialConvolutionOut, stride, 2, 2, false, "stride")
 	need(&args, &opNnpackSpatialConvolutionOut, out, "out")
 	abi.Call(&opNnpackSpatialConvolutionOut, &args, &res)
 	return out
@@ -806,7 +806,7 @@ func NuclearNormDim(self *torch.Tensor, dim []int, keepdim bool) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opNuclearNormDim, self, "self")
-	args.Ints(dim)
+	sizedInts(&args, &opNuclearNormDim, dim, 2, 2, false, "dim")
 	args.Bool(keepdim)
 	abi.Call(&opNuclearNormDim, &args, &res)
 	return abi.Result(&res)
@@ -821,7 +821,7 @@ func NuclearNormDimOut(self *torch.Tensor, dim []int, keepdim bool, out *torch.T
 	var args op.Args
 	var res op.Results
 	need(&args, &opNuclearNormDimOut, self, "self")
-	args.Ints(dim)
+	sizedInts(&args, &opNuclearNormDimOut, dim, 2, 2, false, "dim")
 	args.Bool(keepdim)
 	need(&args, &opNuclearNormDimOut, out, "out")
 	abi.Call(&opNuclearNormDimOut, &args, &res)

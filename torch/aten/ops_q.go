@@ -604,10 +604,10 @@ func QuantizedMaxPool2d(self *torch.Tensor, kernelSize, stride, padding, dilatio
 	var args op.Args
 	var res op.Results
 	need(&args, &opQuantizedMaxPool2d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opQuantizedMaxPool2d, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opQuantizedMaxPool2d, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opQuantizedMaxPool2d, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opQuantizedMaxPool2d, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	abi.Call(&opQuantizedMaxPool2d, &args, &res)
 	return abi.Result(&res)
@@ -622,10 +622,10 @@ func QuantizedMaxPool2dOut(self *torch.Tensor, kernelSize, stride, padding, dila
 	var args op.Args
 	var res op.Results
 	need(&args, &opQuantizedMaxPool2dOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opQuantizedMaxPool2dOut, kernelSize, 2, 2, false, "kernel_size")
+	sizedInts(&args, &opQuantizedMaxPool2dOut, stride, 0, 2, false, "stride")
+	sizedInts(&args, &opQuantizedMaxPool2dOut, padding, 2, 2, false, "padding")
+	sizedInts(&args, &opQuantizedMaxPool2dOut, dilation, 2, 2, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opQuantizedMaxPool2dOut, out, "out")
 	abi.Call(&opQuantizedMaxPool2dOut, &args, &res)
@@ -641,10 +641,10 @@ func QuantizedMaxPool3d(self *torch.Tensor, kernelSize, stride, padding, dilatio
 	var args op.Args
 	var res op.Results
 	need(&args, &opQuantizedMaxPool3d, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opQuantizedMaxPool3d, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opQuantizedMaxPool3d, stride, 0, 3, false, "stride")
+	sizedInts(&args, &opQuantizedMaxPool3d, padding, 3, 3, false, "padding")
+	sizedInts(&args, &opQuantizedMaxPool3d, dilation, 3, 3, false, "dilation")
 	args.Bool(ceilMode)
 	abi.Call(&opQuantizedMaxPool3d, &args, &res)
 	return abi.Result(&res)
@@ -659,10 +659,10 @@ func QuantizedMaxPool3dOut(self *torch.Tensor, kernelSize, stride, padding, dila
 	var args op.Args
 	var res op.Results
 	need(&args, &opQuantizedMaxPool3dOut, self, "self")
-	args.Ints(kernelSize)
-	args.Ints(stride)
-	args.Ints(padding)
-	args.Ints(dilation)
+	sizedInts(&args, &opQuantizedMaxPool3dOut, kernelSize, 3, 3, false, "kernel_size")
+	sizedInts(&args, &opQuantizedMaxPool3dOut, stride, 0, 3, false, "stride")
+	sizedInts(&args, &opQuantizedMaxPool3dOut, padding, 3, 3, false, "padding")
+	sizedInts(&args, &opQuantizedMaxPool3dOut, dilation, 3, 3, false, "dilation")
 	args.Bool(ceilMode)
 	need(&args, &opQuantizedMaxPool3dOut, out, "out")
 	abi.Call(&opQuantizedMaxPool3dOut, &args, &res)

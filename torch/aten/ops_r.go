@@ -1016,7 +1016,7 @@ func ReflectionPad1d(self *torch.Tensor, padding []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opReflectionPad1d, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad1d, padding, 2, 2, false, "padding")
 	abi.Call(&opReflectionPad1d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1031,7 +1031,7 @@ func ReflectionPad1dBackward(gradOutput, self *torch.Tensor, padding []int) *tor
 	var res op.Results
 	need(&args, &opReflectionPad1dBackward, gradOutput, "grad_output")
 	need(&args, &opReflectionPad1dBackward, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad1dBackward, padding, 2, 2, false, "padding")
 	abi.Call(&opReflectionPad1dBackward, &args, &res)
 	return abi.Result(&res)
 }
@@ -1046,7 +1046,7 @@ func ReflectionPad1dBackwardGradInput(gradOutput, self *torch.Tensor, padding []
 	var res op.Results
 	need(&args, &opReflectionPad1dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opReflectionPad1dBackwardGradInput, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad1dBackwardGradInput, padding, 2, 2, false, "padding")
 	need(&args, &opReflectionPad1dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opReflectionPad1dBackwardGradInput, &args, &res)
 	return gradInput
@@ -1061,7 +1061,7 @@ func ReflectionPad1dOut(self *torch.Tensor, padding []int, out *torch.Tensor) *t
 	var args op.Args
 	var res op.Results
 	need(&args, &opReflectionPad1dOut, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad1dOut, padding, 2, 2, false, "padding")
 	need(&args, &opReflectionPad1dOut, out, "out")
 	abi.Call(&opReflectionPad1dOut, &args, &res)
 	return out
@@ -1076,7 +1076,7 @@ func ReflectionPad2d(self *torch.Tensor, padding []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opReflectionPad2d, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad2d, padding, 4, 4, false, "padding")
 	abi.Call(&opReflectionPad2d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1091,7 +1091,7 @@ func ReflectionPad2dBackward(gradOutput, self *torch.Tensor, padding []int) *tor
 	var res op.Results
 	need(&args, &opReflectionPad2dBackward, gradOutput, "grad_output")
 	need(&args, &opReflectionPad2dBackward, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad2dBackward, padding, 4, 4, false, "padding")
 	abi.Call(&opReflectionPad2dBackward, &args, &res)
 	return abi.Result(&res)
 }
@@ -1106,7 +1106,7 @@ func ReflectionPad2dBackwardGradInput(gradOutput, self *torch.Tensor, padding []
 	var res op.Results
 	need(&args, &opReflectionPad2dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opReflectionPad2dBackwardGradInput, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad2dBackwardGradInput, padding, 4, 4, false, "padding")
 	need(&args, &opReflectionPad2dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opReflectionPad2dBackwardGradInput, &args, &res)
 	return gradInput
@@ -1121,7 +1121,7 @@ func ReflectionPad2dOut(self *torch.Tensor, padding []int, out *torch.Tensor) *t
 	var args op.Args
 	var res op.Results
 	need(&args, &opReflectionPad2dOut, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad2dOut, padding, 4, 4, false, "padding")
 	need(&args, &opReflectionPad2dOut, out, "out")
 	abi.Call(&opReflectionPad2dOut, &args, &res)
 	return out
@@ -1136,7 +1136,7 @@ func ReflectionPad3d(self *torch.Tensor, padding []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opReflectionPad3d, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad3d, padding, 6, 6, false, "padding")
 	abi.Call(&opReflectionPad3d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1151,7 +1151,7 @@ func ReflectionPad3dBackward(gradOutput, self *torch.Tensor, padding []int) *tor
 	var res op.Results
 	need(&args, &opReflectionPad3dBackward, gradOutput, "grad_output")
 	need(&args, &opReflectionPad3dBackward, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad3dBackward, padding, 6, 6, false, "padding")
 	abi.Call(&opReflectionPad3dBackward, &args, &res)
 	return abi.Result(&res)
 }
@@ -1166,7 +1166,7 @@ func ReflectionPad3dBackwardGradInput(gradOutput, self *torch.Tensor, padding []
 	var res op.Results
 	need(&args, &opReflectionPad3dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opReflectionPad3dBackwardGradInput, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad3dBackwardGradInput, padding, 6, 6, false, "padding")
 	need(&args, &opReflectionPad3dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opReflectionPad3dBackwardGradInput, &args, &res)
 	return gradInput
@@ -1181,7 +1181,7 @@ func ReflectionPad3dOut(self *torch.Tensor, padding []int, out *torch.Tensor) *t
 	var args op.Args
 	var res op.Results
 	need(&args, &opReflectionPad3dOut, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReflectionPad3dOut, padding, 6, 6, false, "padding")
 	need(&args, &opReflectionPad3dOut, out, "out")
 	abi.Call(&opReflectionPad3dOut, &args, &res)
 	return out
@@ -1532,7 +1532,7 @@ func ReplicationPad1d(self *torch.Tensor, padding []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opReplicationPad1d, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad1d, padding, 2, 2, false, "padding")
 	abi.Call(&opReplicationPad1d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1547,7 +1547,7 @@ func ReplicationPad1dBackward(gradOutput, self *torch.Tensor, padding []int) *to
 	var res op.Results
 	need(&args, &opReplicationPad1dBackward, gradOutput, "grad_output")
 	need(&args, &opReplicationPad1dBackward, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad1dBackward, padding, 2, 2, false, "padding")
 	abi.Call(&opReplicationPad1dBackward, &args, &res)
 	return abi.Result(&res)
 }
@@ -1562,7 +1562,7 @@ func ReplicationPad1dBackwardGradInput(gradOutput, self *torch.Tensor, padding [
 	var res op.Results
 	need(&args, &opReplicationPad1dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opReplicationPad1dBackwardGradInput, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad1dBackwardGradInput, padding, 2, 2, false, "padding")
 	need(&args, &opReplicationPad1dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opReplicationPad1dBackwardGradInput, &args, &res)
 	return gradInput
@@ -1577,7 +1577,7 @@ func ReplicationPad1dOut(self *torch.Tensor, padding []int, out *torch.Tensor) *
 	var args op.Args
 	var res op.Results
 	need(&args, &opReplicationPad1dOut, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad1dOut, padding, 2, 2, false, "padding")
 	need(&args, &opReplicationPad1dOut, out, "out")
 	abi.Call(&opReplicationPad1dOut, &args, &res)
 	return out
@@ -1592,7 +1592,7 @@ func ReplicationPad2d(self *torch.Tensor, padding []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opReplicationPad2d, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad2d, padding, 4, 4, false, "padding")
 	abi.Call(&opReplicationPad2d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1607,7 +1607,7 @@ func ReplicationPad2dBackward(gradOutput, self *torch.Tensor, padding []int) *to
 	var res op.Results
 	need(&args, &opReplicationPad2dBackward, gradOutput, "grad_output")
 	need(&args, &opReplicationPad2dBackward, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad2dBackward, padding, 4, 4, false, "padding")
 	abi.Call(&opReplicationPad2dBackward, &args, &res)
 	return abi.Result(&res)
 }
@@ -1622,7 +1622,7 @@ func ReplicationPad2dBackwardGradInput(gradOutput, self *torch.Tensor, padding [
 	var res op.Results
 	need(&args, &opReplicationPad2dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opReplicationPad2dBackwardGradInput, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad2dBackwardGradInput, padding, 4, 4, false, "padding")
 	need(&args, &opReplicationPad2dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opReplicationPad2dBackwardGradInput, &args, &res)
 	return gradInput
@@ -1637,7 +1637,7 @@ func ReplicationPad2dOut(self *torch.Tensor, padding []int, out *torch.Tensor) *
 	var args op.Args
 	var res op.Results
 	need(&args, &opReplicationPad2dOut, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad2dOut, padding, 4, 4, false, "padding")
 	need(&args, &opReplicationPad2dOut, out, "out")
 	abi.Call(&opReplicationPad2dOut, &args, &res)
 	return out
@@ -1652,7 +1652,7 @@ func ReplicationPad3d(self *torch.Tensor, padding []int) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opReplicationPad3d, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad3d, padding, 6, 6, false, "padding")
 	abi.Call(&opReplicationPad3d, &args, &res)
 	return abi.Result(&res)
 }
@@ -1667,7 +1667,7 @@ func ReplicationPad3dBackward(gradOutput, self *torch.Tensor, padding []int) *to
 	var res op.Results
 	need(&args, &opReplicationPad3dBackward, gradOutput, "grad_output")
 	need(&args, &opReplicationPad3dBackward, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad3dBackward, padding, 6, 6, false, "padding")
 	abi.Call(&opReplicationPad3dBackward, &args, &res)
 	return abi.Result(&res)
 }
@@ -1682,7 +1682,7 @@ func ReplicationPad3dBackwardGradInput(gradOutput, self *torch.Tensor, padding [
 	var res op.Results
 	need(&args, &opReplicationPad3dBackwardGradInput, gradOutput, "grad_output")
 	need(&args, &opReplicationPad3dBackwardGradInput, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad3dBackwardGradInput, padding, 6, 6, false, "padding")
 	need(&args, &opReplicationPad3dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opReplicationPad3dBackwardGradInput, &args, &res)
 	return gradInput
@@ -1697,7 +1697,7 @@ func ReplicationPad3dOut(self *torch.Tensor, padding []int, out *torch.Tensor) *
 	var args op.Args
 	var res op.Results
 	need(&args, &opReplicationPad3dOut, self, "self")
-	args.Ints(padding)
+	sizedInts(&args, &opReplicationPad3dOut, padding, 6, 6, false, "padding")
 	need(&args, &opReplicationPad3dOut, out, "out")
 	abi.Call(&opReplicationPad3dOut, &args, &res)
 	return out

@@ -469,7 +469,7 @@ func TestOptionalFilledIntlist(values *torch.Tensor, addends []int) *torch.Tenso
 	var args op.Args
 	var res op.Results
 	need(&args, &opTestOptionalFilledIntlist, values, "values")
-	optInts(&args, addends)
+	sizedInts(&args, &opTestOptionalFilledIntlist, addends, 2, 2, true, "addends")
 	abi.Call(&opTestOptionalFilledIntlist, &args, &res)
 	return abi.Result(&res)
 }
@@ -483,7 +483,7 @@ func TestOptionalFilledIntlistOut(values *torch.Tensor, addends []int, out *torc
 	var args op.Args
 	var res op.Results
 	need(&args, &opTestOptionalFilledIntlistOut, values, "values")
-	optInts(&args, addends)
+	sizedInts(&args, &opTestOptionalFilledIntlistOut, addends, 2, 2, true, "addends")
 	need(&args, &opTestOptionalFilledIntlistOut, out, "out")
 	abi.Call(&opTestOptionalFilledIntlistOut, &args, &res)
 	return out
@@ -629,10 +629,10 @@ func ThnnConv2d(self, weight *torch.Tensor, kernelSize []int, bias *torch.Tensor
 	var res op.Results
 	need(&args, &opThnnConv2d, self, "self")
 	need(&args, &opThnnConv2d, weight, "weight")
-	args.Ints(kernelSize)
+	sizedInts(&args, &opThnnConv2d, kernelSize, 2, 2, false, "kernel_size")
 	abi.Tensor(&args, bias)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opThnnConv2d, stride, 2, 2, false, "stride")
+	sizedInts(&args, &opThnnConv2d, padding, 2, 2, false, "padding")
 	abi.Call(&opThnnConv2d, &args, &res)
 	return abi.Result(&res)
 }
@@ -647,10 +647,10 @@ func ThnnConv2dOut(self, weight *torch.Tensor, kernelSize []int, bias *torch.Ten
 	var res op.Results
 	need(&args, &opThnnConv2dOut, self, "self")
 	need(&args, &opThnnConv2dOut, weight, "weight")
-	args.Ints(kernelSize)
+	sizedInts(&args, &opThnnConv2dOut, kernelSize, 2, 2, false, "kernel_size")
 	abi.Tensor(&args, bias)
-	args.Ints(stride)
-	args.Ints(padding)
+	sizedInts(&args, &opThnnConv2dOut, stride, 2, 2, false, "stride")
+	sizedInts(&args, &opThnnConv2dOut, padding, 2, 2, false, "padding")
 	need(&args, &opThnnConv2dOut, out, "out")
 	abi.Call(&opThnnConv2dOut, &args, &res)
 	return out
@@ -1184,7 +1184,7 @@ func ToSparse(self *torch.Tensor, layout torch.Layout, blocksize []int, denseDim
 	var res op.Results
 	need(&args, &opToSparse, self, "self")
 	abi.Enum(&args, uint8(layout))
-	optInts(&args, blocksize)
+	sizedInts(&args, &opToSparse, blocksize, 2, 2, true, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opToSparse, &args, &res)
 	return abi.Result(&res)
@@ -1199,7 +1199,7 @@ func ToSparseBsc(self *torch.Tensor, blocksize []int, denseDim *int) *torch.Tens
 	var args op.Args
 	var res op.Results
 	need(&args, &opToSparseBsc, self, "self")
-	args.Ints(blocksize)
+	sizedInts(&args, &opToSparseBsc, blocksize, 2, 2, false, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opToSparseBsc, &args, &res)
 	return abi.Result(&res)
@@ -1214,7 +1214,7 @@ func ToSparseBsr(self *torch.Tensor, blocksize []int, denseDim *int) *torch.Tens
 	var args op.Args
 	var res op.Results
 	need(&args, &opToSparseBsr, self, "self")
-	args.Ints(blocksize)
+	sizedInts(&args, &opToSparseBsr, blocksize, 2, 2, false, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opToSparseBsr, &args, &res)
 	return abi.Result(&res)

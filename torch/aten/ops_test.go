@@ -43,6 +43,9 @@ func TestFamilies(t *testing.T) {
 	picked := aten.IndexTensor(torch.From([]float32{1, 2, 3, 4}).Reshape(2, 2), []*torch.Tensor{nil, torch.From([]int64{1})})
 	require.Equal(t, []float32{2, 4}, floats(picked))
 
+	square := torch.From([]float32{1, 2, 3, 4}, 1, 2, 2)
+	require.Equal(t, []float32{2.5}, floats(aten.AvgPool2d(square, []int{2}, nil, []int{0, 0}, false, true, nil)), "one integer stands for both, no stride is the kernel's size")
+
 	low := torch.Int(2)
 	require.Equal(t, []float32{2, 2}, floats(aten.Clamp(x, &low, nil)))
 	require.Equal(t, []float32{3}, floats(aten.SumDimIntList(x, []int{0}, true, 0)))
@@ -72,6 +75,9 @@ func TestNilArguments(t *testing.T) {
 		"out":        {func() { aten.AddOut(x, x, torch.Int(1), nil) }, []string{"aten::add.out", "argument out"}},
 		"list":       {func() { aten.Cat([]*torch.Tensor{x, nil}, 0) }, []string{"aten::cat", "argument tensors", "item 1 is nil"}},
 		"dtype":      {func() { aten.LogSoftmaxBackwardData(x, x, 0, 0) }, []string{"aten::_log_softmax_backward_data", "argument input_dtype", "ScalarType"}},
+		"short list": {func() { aten.ReflectionPad3d(x, []int{1, 1}) }, []string{"aten::reflection_pad3d", "argument padding is int[6]: want 6 values, got 2"}},
+		"no list":    {func() { aten.AvgPool2d(x, nil, nil, nil, false, true, nil) }, []string{"aten::avg_pool2d", "kernel_size"}},
+		"few bools":  {func() { aten.NativeLayerNormBackward(x, x, nil, x, x, nil, nil, nil) }, []string{"argument output_mask is bool[3]"}},
 		"empty list": {func() { aten.Cat(nil, 0) }, []string{"aten::cat"}},
 	} {
 		err := torch.Try(c.call)

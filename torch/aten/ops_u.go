@@ -631,7 +631,7 @@ func UpsampleBicubic2d(self *torch.Tensor, outputSize []int, alignCorners bool, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBicubic2d, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -648,7 +648,7 @@ func UpsampleBicubic2dAa(self *torch.Tensor, outputSize []int, alignCorners bool
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2dAa, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBicubic2dAa, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -665,8 +665,8 @@ func UpsampleBicubic2dAaBackward(gradOutput *torch.Tensor, outputSize, inputSize
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2dAaBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBicubic2dAaBackward, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBicubic2dAaBackward, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -683,8 +683,8 @@ func UpsampleBicubic2dAaBackwardGradInput(gradOutput *torch.Tensor, outputSize, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2dAaBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBicubic2dAaBackwardGradInput, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBicubic2dAaBackwardGradInput, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -702,7 +702,7 @@ func UpsampleBicubic2dAaOut(self *torch.Tensor, outputSize []int, alignCorners b
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2dAaOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBicubic2dAaOut, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -736,8 +736,8 @@ func UpsampleBicubic2dBackward(gradOutput *torch.Tensor, outputSize, inputSize [
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2dBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBicubic2dBackward, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBicubic2dBackward, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -754,8 +754,8 @@ func UpsampleBicubic2dBackwardGradInput(gradOutput *torch.Tensor, outputSize, in
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2dBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBicubic2dBackwardGradInput, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBicubic2dBackwardGradInput, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -773,7 +773,7 @@ func UpsampleBicubic2dOut(self *torch.Tensor, outputSize []int, alignCorners boo
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBicubic2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBicubic2dOut, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -807,7 +807,7 @@ func UpsampleBilinear2d(self *torch.Tensor, outputSize []int, alignCorners bool,
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBilinear2d, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -824,7 +824,7 @@ func UpsampleBilinear2dAa(self *torch.Tensor, outputSize []int, alignCorners boo
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2dAa, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBilinear2dAa, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -841,8 +841,8 @@ func UpsampleBilinear2dAaBackward(gradOutput *torch.Tensor, outputSize, inputSiz
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2dAaBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBilinear2dAaBackward, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBilinear2dAaBackward, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -859,8 +859,8 @@ func UpsampleBilinear2dAaBackwardGradInput(gradOutput *torch.Tensor, outputSize,
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2dAaBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBilinear2dAaBackwardGradInput, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBilinear2dAaBackwardGradInput, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -878,7 +878,7 @@ func UpsampleBilinear2dAaOut(self *torch.Tensor, outputSize []int, alignCorners 
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2dAaOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBilinear2dAaOut, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -912,8 +912,8 @@ func UpsampleBilinear2dBackward(gradOutput *torch.Tensor, outputSize, inputSize 
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2dBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBilinear2dBackward, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBilinear2dBackward, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -930,8 +930,8 @@ func UpsampleBilinear2dBackwardGradInput(gradOutput *torch.Tensor, outputSize, i
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2dBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleBilinear2dBackwardGradInput, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleBilinear2dBackwardGradInput, inputSize, 4, 4, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -949,7 +949,7 @@ func UpsampleBilinear2dOut(self *torch.Tensor, outputSize []int, alignCorners bo
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleBilinear2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleBilinear2dOut, outputSize, 2, 2, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1017,7 +1017,7 @@ func UpsampleLinear1dBackward(gradOutput *torch.Tensor, outputSize, inputSize []
 	var res op.Results
 	need(&args, &opUpsampleLinear1dBackward, gradOutput, "grad_output")
 	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleLinear1dBackward, inputSize, 3, 3, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scales)
 	abi.Call(&opUpsampleLinear1dBackward, &args, &res)
@@ -1034,7 +1034,7 @@ func UpsampleLinear1dBackwardGradInput(gradOutput *torch.Tensor, outputSize, inp
 	var res op.Results
 	need(&args, &opUpsampleLinear1dBackwardGradInput, gradOutput, "grad_output")
 	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleLinear1dBackwardGradInput, inputSize, 3, 3, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scales)
 	need(&args, &opUpsampleLinear1dBackwardGradInput, gradInput, "grad_input")
@@ -1100,7 +1100,7 @@ func UpsampleNearest1dBackward(gradOutput *torch.Tensor, outputSize, inputSize [
 	var res op.Results
 	need(&args, &opUpsampleNearest1dBackward, gradOutput, "grad_output")
 	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearest1dBackward, inputSize, 3, 3, false, "input_size")
 	optFloat(&args, scales)
 	abi.Call(&opUpsampleNearest1dBackward, &args, &res)
 	return abi.Result(&res)
@@ -1116,7 +1116,7 @@ func UpsampleNearest1dBackwardGradInput(gradOutput *torch.Tensor, outputSize, in
 	var res op.Results
 	need(&args, &opUpsampleNearest1dBackwardGradInput, gradOutput, "grad_output")
 	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearest1dBackwardGradInput, inputSize, 3, 3, false, "input_size")
 	optFloat(&args, scales)
 	need(&args, &opUpsampleNearest1dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opUpsampleNearest1dBackwardGradInput, &args, &res)
@@ -1163,7 +1163,7 @@ func UpsampleNearest2d(self *torch.Tensor, outputSize []int, scalesH, scalesW *f
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearest2d, outputSize, 2, 2, false, "output_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	abi.Call(&opUpsampleNearest2d, &args, &res)
@@ -1179,8 +1179,8 @@ func UpsampleNearest2dBackward(gradOutput *torch.Tensor, outputSize, inputSize [
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest2dBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearest2dBackward, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleNearest2dBackward, inputSize, 4, 4, false, "input_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	abi.Call(&opUpsampleNearest2dBackward, &args, &res)
@@ -1196,8 +1196,8 @@ func UpsampleNearest2dBackwardGradInput(gradOutput *torch.Tensor, outputSize, in
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest2dBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearest2dBackwardGradInput, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleNearest2dBackwardGradInput, inputSize, 4, 4, false, "input_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	need(&args, &opUpsampleNearest2dBackwardGradInput, gradInput, "grad_input")
@@ -1214,7 +1214,7 @@ func UpsampleNearest2dOut(self *torch.Tensor, outputSize []int, scalesH, scalesW
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearest2dOut, outputSize, 2, 2, false, "output_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	need(&args, &opUpsampleNearest2dOut, out, "out")
@@ -1262,7 +1262,7 @@ func UpsampleNearest3d(self *torch.Tensor, outputSize []int, scalesD, scalesH, s
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest3d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearest3d, outputSize, 3, 3, false, "output_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1279,8 +1279,8 @@ func UpsampleNearest3dBackward(gradOutput *torch.Tensor, outputSize, inputSize [
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest3dBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearest3dBackward, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opUpsampleNearest3dBackward, inputSize, 5, 5, false, "input_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1297,8 +1297,8 @@ func UpsampleNearest3dBackwardGradInput(gradOutput *torch.Tensor, outputSize, in
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest3dBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearest3dBackwardGradInput, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opUpsampleNearest3dBackwardGradInput, inputSize, 5, 5, false, "input_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1316,7 +1316,7 @@ func UpsampleNearest3dOut(self *torch.Tensor, outputSize []int, scalesD, scalesH
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearest3dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearest3dOut, outputSize, 3, 3, false, "output_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1365,7 +1365,7 @@ func UpsampleNearestExact1dBackward(gradOutput *torch.Tensor, outputSize, inputS
 	var res op.Results
 	need(&args, &opUpsampleNearestExact1dBackward, gradOutput, "grad_output")
 	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearestExact1dBackward, inputSize, 3, 3, false, "input_size")
 	optFloat(&args, scales)
 	abi.Call(&opUpsampleNearestExact1dBackward, &args, &res)
 	return abi.Result(&res)
@@ -1381,7 +1381,7 @@ func UpsampleNearestExact1dBackwardGradInput(gradOutput *torch.Tensor, outputSiz
 	var res op.Results
 	need(&args, &opUpsampleNearestExact1dBackwardGradInput, gradOutput, "grad_output")
 	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearestExact1dBackwardGradInput, inputSize, 3, 3, false, "input_size")
 	optFloat(&args, scales)
 	need(&args, &opUpsampleNearestExact1dBackwardGradInput, gradInput, "grad_input")
 	abi.Call(&opUpsampleNearestExact1dBackwardGradInput, &args, &res)
@@ -1428,7 +1428,7 @@ func UpsampleNearestExact2d(self *torch.Tensor, outputSize []int, scalesH, scale
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact2d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearestExact2d, outputSize, 2, 2, false, "output_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	abi.Call(&opUpsampleNearestExact2d, &args, &res)
@@ -1444,8 +1444,8 @@ func UpsampleNearestExact2dBackward(gradOutput *torch.Tensor, outputSize, inputS
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact2dBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearestExact2dBackward, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleNearestExact2dBackward, inputSize, 4, 4, false, "input_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	abi.Call(&opUpsampleNearestExact2dBackward, &args, &res)
@@ -1461,8 +1461,8 @@ func UpsampleNearestExact2dBackwardGradInput(gradOutput *torch.Tensor, outputSiz
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact2dBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearestExact2dBackwardGradInput, outputSize, 2, 2, false, "output_size")
+	sizedInts(&args, &opUpsampleNearestExact2dBackwardGradInput, inputSize, 4, 4, false, "input_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	need(&args, &opUpsampleNearestExact2dBackwardGradInput, gradInput, "grad_input")
@@ -1479,7 +1479,7 @@ func UpsampleNearestExact2dOut(self *torch.Tensor, outputSize []int, scalesH, sc
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact2dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearestExact2dOut, outputSize, 2, 2, false, "output_size")
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
 	need(&args, &opUpsampleNearestExact2dOut, out, "out")
@@ -1511,7 +1511,7 @@ func UpsampleNearestExact3d(self *torch.Tensor, outputSize []int, scalesD, scale
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact3d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearestExact3d, outputSize, 3, 3, false, "output_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1528,8 +1528,8 @@ func UpsampleNearestExact3dBackward(gradOutput *torch.Tensor, outputSize, inputS
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact3dBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearestExact3dBackward, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opUpsampleNearestExact3dBackward, inputSize, 5, 5, false, "input_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1546,8 +1546,8 @@ func UpsampleNearestExact3dBackwardGradInput(gradOutput *torch.Tensor, outputSiz
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact3dBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleNearestExact3dBackwardGradInput, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opUpsampleNearestExact3dBackwardGradInput, inputSize, 5, 5, false, "input_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1565,7 +1565,7 @@ func UpsampleNearestExact3dOut(self *torch.Tensor, outputSize []int, scalesD, sc
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleNearestExact3dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleNearestExact3dOut, outputSize, 3, 3, false, "output_size")
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
 	optFloat(&args, scalesW)
@@ -1598,7 +1598,7 @@ func UpsampleTrilinear3d(self *torch.Tensor, outputSize []int, alignCorners bool
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleTrilinear3d, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleTrilinear3d, outputSize, 3, 3, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
@@ -1616,8 +1616,8 @@ func UpsampleTrilinear3dBackward(gradOutput *torch.Tensor, outputSize, inputSize
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleTrilinear3dBackward, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleTrilinear3dBackward, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opUpsampleTrilinear3dBackward, inputSize, 5, 5, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
@@ -1635,8 +1635,8 @@ func UpsampleTrilinear3dBackwardGradInput(gradOutput *torch.Tensor, outputSize, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleTrilinear3dBackwardGradInput, gradOutput, "grad_output")
-	args.Ints(outputSize)
-	args.Ints(inputSize)
+	sizedInts(&args, &opUpsampleTrilinear3dBackwardGradInput, outputSize, 3, 3, false, "output_size")
+	sizedInts(&args, &opUpsampleTrilinear3dBackwardGradInput, inputSize, 5, 5, false, "input_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
@@ -1655,7 +1655,7 @@ func UpsampleTrilinear3dOut(self *torch.Tensor, outputSize []int, alignCorners b
 	var args op.Args
 	var res op.Results
 	need(&args, &opUpsampleTrilinear3dOut, self, "self")
-	args.Ints(outputSize)
+	sizedInts(&args, &opUpsampleTrilinear3dOut, outputSize, 3, 3, false, "output_size")
 	args.Bool(alignCorners)
 	optFloat(&args, scalesD)
 	optFloat(&args, scalesH)
