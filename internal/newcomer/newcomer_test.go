@@ -1,0 +1,180 @@
+package newcomer
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	module  = "github.com/golite/golite"
+	version = "v0.0.1"
+)
+
+// steps are the README's, but for the version, which no tag has yet.
+const steps = `
+go mod init example.org/train
+go get ` + module + `@` + version + `
+go run ` + module + `/cmd/libtorch install
+eval "$(go run ` + module + `/cmd/libtorch env)"
+go build -o train .
+./train
+`
+
+func TestAModuleOfOnesOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: it compiles the C++ part anew; run it without -short")
+	}
+	proxy := filepath.Join(t.TempDir(), "proxy")
+	publish(t, proxy)
+	cache := moduleCache(t)
+
+	dir := t.TempDir()
+	program, err := os.ReadFile("testdata/main.go.txt")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), program, 0o644))
+	out := shell(t, dir, steps,
+		"GOPROXY=file://"+proxy+",file://"+filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download")+","+goEnv(t, "GOPROXY"),
+		"GOMODCACHE="+cache, "GONOSUMDB="+module, "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=1")
+
+	source, err := os.Stat(filepath.Join(cache, module+"@"+version, "cgotorch", "call.cc"))
+	require.NoError(t, err, "golite was not built from the module cache")
+	require.Zero(t, source.Mode().Perm()&0o222, "the module cache is not read-only")
+	require.NoFileExists(t, filepath.Join(cache, module+"@"+version, "third_party", "libtorch"))
+
+	first, last := losses(t, out)
+	require.Less(t, last, first/2, "it trained, and learned nothing:\n%s", out)
+	require.FileExists(t, filepath.Join(dir, "trained.pt"))
+}
+
+// losses reads the program's lines "step 3 loss 0.25".
+func losses(t *testing.T, out string) (first, last float64) {
+	t.Helper()
+	n := 0
+	for line := range strings.Lines(out) {
+		var step int
+		var text string
+		if got, _ := fmt.Sscanf(line, "step %d loss %s", &step, &text); got != 2 {
+			continue
+		}
+		loss, err := strconv.ParseFloat(text, 64)
+		require.NoError(t, err)
+		if n++; n == 1 {
+			first = loss
+		}
+		last = loss
+	}
+	require.GreaterOrEqual(t, n, 2, "no losses in:\n%s", out)
+	return first, last
+}
+
+// moduleCache is an empty module cache at a path that stays the same: the C++ part is compiled anew only when it changed. One
+// test at a time has it.
+func moduleCache(t *testing.T) string {
+	t.Helper()
+	user, err := os.UserCacheDir()
+	require.NoError(t, err)
+	base := filepath.Join(user, "golite", "newcomer")
+	require.NoError(t, os.MkdirAll(base, 0o755))
+	lock(t, filepath.Join(base, ".lock"))
+	cache := filepath.Join(base, "mod")
+	clear := func() {
+		cmd := exec.Command("go", "clean", "-modcache")
+		cmd.Env = append(os.Environ(), "GOMODCACHE="+cache)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	clear()
+	t.Cleanup(clear)
+	return cache
+}
+
+// publish writes this checkout into a folder that serves as a module proxy.
+func publish(t *testing.T, proxy string) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	at := filepath.Join(proxy, filepath.FromSlash(module), "@v")
+	require.NoError(t, os.MkdirAll(at, 0o755))
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	require.NoError(t, err)
+	for name, text := range map[string]string{
+		"list":            version + "\n",
+		version + ".info": fmt.Sprintf(`{"Version":%q,"Time":"2026-01-01T00:00:00Z"}`, version),
+		version + ".mod":  string(mod),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(at, name), []byte(text), 0o644))
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == ".git" || rel == "bin" || rel == "out" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !d.Type().IsRegular() { // links are no part of a module
+			return nil
+		}
+		w, err := z.Create(module + "@" + version + "/" + filepath.ToSlash(rel))
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(w, bytes.NewReader(text))
+		return err
+	}))
+	require.NoError(t, z.Close())
+	require.NoError(t, os.WriteFile(filepath.Join(at, version+".zip"), b.Bytes(), 0o644))
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out))
+}
+
+// shell runs a script in dir and returns what it printed. The environment is the test's, without flags that would help.
+func shell(t *testing.T, dir, script string, env ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-euc", script)
+	cmd.Dir = dir
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "CGO_") && !strings.HasPrefix(e, "GOFLAGS=") && !strings.HasPrefix(e, "LD_LIBRARY_PATH=") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	cmd.Env = append(cmd.Env, env...)
+	out, err := cmd.CombinedOutput()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		t.Fatalf("it took more than 9 minutes:\n%s", out)
+	}
+	require.NoError(t, err, "%s", out)
+	return string(out)
+}
