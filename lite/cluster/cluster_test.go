@@ -24,8 +24,8 @@ func with(base env, more env) env {
 	return out
 }
 
-// The variables that each engine sets, with the values of a job in mid-run. torchrun's (2.11.0) and Open MPI's (4.1.4) were
-// read from their ranks; the others are those that the engines document.
+// The variables that each engine sets, with the values of a job in mid-run. torchrun's (2.11.0), Open MPI's (4.1.4) and
+// SLURM's (22.05.8) were read from their ranks; the others are those that the engines document.
 var (
 	torchrun = env{
 		"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "0", "TORCHELASTIC_MAX_RESTARTS": "0",
@@ -98,6 +98,10 @@ func TestPlacements(t *testing.T) {
 		{"srun", srun, 2, 2, Placement{"host5", 16234, 4, 3, 1, 1, 2}},
 		{"srun without --ntasks-per-node", with(srun, env{"SLURM_NTASKS_PER_NODE": "", "SLURM_TASKS_PER_NODE": "2(x2)"}), 2, 2,
 			Placement{"host5", 16234, 4, 3, 1, 1, 2}},
+		{"srun -n 2 as it is", env{"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "prog", "SLURM_NTASKS": "2", "SLURM_NPROCS": "2",
+			"SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODELIST": "localhost",
+			"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_NODES": "1", "SLURM_STEP_NUM_TASKS": "2",
+			"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_TASKS_PER_NODE": "2"}, 2, 1, Placement{"localhost", 15001, 2, 1, 1, 0, 2}},
 		{"mpirun on one node", with(mpirun, env{"MASTER_PORT": "7777"}), 4, 1, Placement{"127.0.0.1", 7777, 4, 2, 2, 0, 4}},
 		{"mpirun, filled node after node", with(mpirun, env{"OMPI_COMM_WORLD_LOCAL_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "0",
 			"MASTER_ADDR": "a", "MASTER_PORT": "1"}), 2, 2, Placement{"a", 1, 4, 2, 0, 1, 2}},

@@ -139,7 +139,7 @@ func (e *SLURM) Validate(devices, nodes int) error {
 		return err
 	}
 	if perNode != devices {
-		return fmt.Errorf("devices=%d, but SLURM has %d tasks on this node (--ntasks-per-node): set devices=%d", devices, perNode, perNode)
+		return fmt.Errorf("devices=%d, but SLURM has %d tasks on this node (--ntasks-per-node): set devices=%d, or the job's name to interactive to let golite start the ranks", devices, perNode, perNode)
 	}
 	n, ok, err := e.v.number("SLURM_STEP_NUM_NODES", "SLURM_NNODES")
 	if err == nil && ok && n != nodes {

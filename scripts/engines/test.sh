@@ -1,0 +1,124 @@
+#!/bin/bash
+# Runs one program, unchanged, under golite's own launchers and under torchrun, mpirun and srun for real, and compares the
+# losses, which must be the same to the last bit. Then a rank under torchrun is killed, and the job must resume by itself.
+#
+#   scripts/engines/test.sh            all of it
+#   scripts/engines/test.sh probe      only the engines, with a program that needs no libtorch
+#
+# Debian's openmpi-bin and slurm-wlm are installed if they are absent (as root), and torchrun comes from scripts/peers.sh.
+# Everything listens on the loopback and is ended at the end.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. scripts/engines/slurm.sh
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/golite-engines.XXXXXX")
+jobs_started=
+finish() {
+	status=$?
+	for pid in $jobs_started; do kill "$pid" 2>/dev/null || true; done
+	slurm_stop
+	if [ "$status" = 0 ]; then rm -rf "$work"; else echo "kept for a look: $work" >&2; fi
+}
+trap finish EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+die() { echo "FAIL: $*" >&2; exit 1; }
+
+install_engines() {
+	if command -v mpirun >/dev/null && command -v srun >/dev/null && command -v munged >/dev/null; then return; fi
+	[ "$(id -u)" = 0 ] || die "openmpi-bin and slurm-wlm are not installed: apt-get install openmpi-bin slurm-wlm, or run this as root"
+	say "installing openmpi-bin and slurm-wlm"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openmpi-bin slurm-wlm >"$work/apt.log" 2>&1 ||
+		{ tail -n 20 "$work/apt.log" >&2; die "apt-get install"; }
+}
+
+# The engines, each with 2 ranks. A port of its own keeps a job from meeting another's leftovers.
+under_torchrun() { "$torchrun" --no-python --nproc-per-node 2 --master-addr 127.0.0.1 --master-port "$(free_port)" "$@"; }
+under_mpirun() { mpirun --allow-run-as-root --oversubscribe -n 2 "$@"; }
+under_srun() { MASTER_ADDR=127.0.0.1 srun --immediate=30 -n 2 "$@"; }
+
+probe() {
+	say "probe: the engines, without libtorch"
+	go build -o "$work/probe" ./scripts/engines/probe
+	for engine in torchrun mpirun srun; do
+		timeout 120 bash -c "$(declare -f free_port under_$engine); torchrun='$torchrun' under_$engine '$work/probe'" >"$work/probe.$engine" 2>"$work/probe.$engine.err" ||
+			{ cat "$work/probe.$engine" "$work/probe.$engine.err" >&2; die "the probe under $engine"; }
+		sort "$work/probe.$engine"
+		for rank in 0 1; do
+			[ "$(grep -c "\"WorldSize\":2,\"GlobalRank\":$rank,\"LocalRank\":$rank,\"NodeRank\":0,\"LocalWorldSize\":2,\"Met\":1" "$work/probe.$engine")" = 1 ] ||
+				die "rank $rank under $engine does not stand where it should"
+		done
+	done
+	say "probe: a batch script that forgot srun is refused"
+	cat >"$work/batch.sh" <<-BATCH
+		#!/bin/sh
+		$work/probe
+	BATCH
+	sbatch --wait -n 2 -J train -o "$work/batch.out" "$work/batch.sh" >/dev/null 2>&1 && die "it went through: $(cat "$work/batch.out")"
+	grep "prepend srun" "$work/batch.out" || die "it was refused otherwise: $(cat "$work/batch.out")"
+}
+
+# demo NAME COMMAND... runs the training program and keeps its losses, sorted by step and rank.
+demo() {
+	name=$1
+	shift
+	say "$name"
+	rm -f "$work/$name.json"
+	"$@" -epochs 1 -threads 1 -metrics "$work/$name.json" >"$work/$name.out" 2>&1 || { tail -n 40 "$work/$name.out" >&2; die "$name"; }
+	tail -n 2 "$work/$name.out"
+	sort_losses "$work/$name.json" >"$work/$name.losses"
+	[ -s "$work/$name.losses" ] || die "$name has written no losses"
+}
+
+# sort_losses orders the lines that each rank appended, whichever came first. A line that came twice, as after a restart, is
+# said once; one that came twice with different losses is said twice.
+sort_losses() { grep '"loss"' "$1" | sort -t: -k4,4n -k2,2n -k5,5 | uniq; }
+
+compare() {
+	for name in "$@"; do
+		cmp "$work/processes.losses" "$work/$name.losses" || die "the losses of $name are not those of -strategy ddp"
+	done
+	echo "$(wc -l <"$work/processes.losses") losses of each are the same to the last bit: processes $*"
+}
+
+# elastic kills a rank under torchrun, which starts all anew; they go on from the last checkpoint.
+elastic() {
+	say "elastic: undisturbed"
+	flags=(-devices 2 -epochs 3 -threads 1)
+	timeout 600 "$work/mnist" "${flags[@]}" -strategy ddp -metrics "$work/whole.json" >"$work/whole.out" 2>&1 || { tail -n 20 "$work/whole.out" >&2; die "undisturbed"; }
+	say "elastic: a rank is killed in the second epoch"
+	timeout 600 "$work/mnist" "${flags[@]}" -strategy ddp -epochs 1 -checkpoint "$work/elastic.pt" >"$work/first.out" 2>&1 || { tail -n 20 "$work/first.out" >&2; die "first epoch"; }
+	timeout 600 "$torchrun" --no-python --nproc-per-node 2 --max-restarts 2 --master-addr 127.0.0.1 --master-port "$(free_port)" \
+		"$work/mnist" "${flags[@]}" -checkpoint "$work/elastic.pt" -resume "$work/elastic.pt" -metrics "$work/elastic.json" >"$work/elastic.out" 2>&1 &
+	job=$!
+	jobs_started="$jobs_started $job"
+	for _ in $(seq 600); do
+		if [ "$(wc -l <"$work/elastic.json" 2>/dev/null || echo 0)" -gt 200 ]; then break; fi
+		sleep 0.1
+	done
+	victim=$(pgrep -f "^$work/mnist .*elastic.json" | tail -n 1) || die "no rank to kill: $(tail -n 20 "$work/elastic.out")"
+	kill -9 "$victim"
+	wait "$job" || { tail -n 40 "$work/elastic.out" >&2; die "the job did not resume"; }
+	[ "$(grep -c '^resuming at epoch' "$work/elastic.out")" = 2 ] || die "it was not resumed once more: $(grep resuming "$work/elastic.out")"
+	sort_losses "$work/elastic.json" >"$work/elastic.losses"
+	sort_losses "$work/whole.json" | grep -v '"epoch":0' >"$work/whole.losses"
+	cmp "$work/whole.losses" "$work/elastic.losses" || die "the losses after the restart are not those of an undisturbed run"
+	echo "after the kill, the losses are those of an undisturbed run"
+}
+
+install_engines
+torchrun="$(scripts/peers.sh)/bin/torchrun"
+slurm_start "$work/slurm"
+probe
+if [ "${1:-all}" = probe ]; then exit 0; fi
+
+go build -o "$work/mnist" ./examples/mnist
+demo processes "$work/mnist" -devices 2 -strategy ddp
+demo goroutines "$work/mnist" -devices 2 -strategy ddp_spawn
+demo torchrun under_torchrun "$work/mnist"
+demo mpirun under_mpirun "$work/mnist"
+demo srun under_srun "$work/mnist"
+compare goroutines torchrun mpirun srun
+elastic
+say "all engines: ok"
