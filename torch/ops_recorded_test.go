@@ -1,0 +1,70 @@
+package torch
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/internal/fixture"
+)
+
+func TestMain(m *testing.M) { fixture.Main(m) }
+
+// lapack is what factorisations may differ by on another vendor's processor.
+var lapack = fixture.Tolerance{ULP: 1 << 12, Abs: 1e-5, Why: "square roots and LAPACK"}
+
+func fixtureOf(t *Tensor) fixture.Tensor {
+	return fixture.Tensor{DType: t.DType().String(), Shape: t.Shape(), Data: t.ToBytes()}
+}
+
+func inputs(t *testing.T, file *fixture.File) map[string]*Tensor {
+	in := map[string]*Tensor{}
+	for _, x := range file.Case(t, "inputs").Tensors {
+		d, err := ParseDType(x.DType)
+		require.NoError(t, err)
+		in[x.Name] = FromBytes(x.Data, d, x.Shape...)
+	}
+	return in
+}
+
+func check(t *testing.T, c *fixture.Case, got []*Tensor) {
+	require.Len(t, got, len(c.Tensors))
+	for i, r := range got {
+		c.Equal(t, c.Tensors[i].Name, fixtureOf(r), lapack)
+	}
+}
+
+func TestMethodsAsRecorded(t *testing.T) {
+	file := fixture.Open(t, "testdata/ops.json.gz")
+	methods := recordedMethods(inputs(t, file))
+	for _, c := range file.Cases {
+		if c.Name == "inputs" || strings.HasPrefix(c.Name, "plain ") {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			f, ok := methods[c.Name]
+			require.True(t, ok, "no method for the recorded case")
+			ManualSeed(3)
+			check(t, c, f())
+		})
+	}
+	require.Len(t, methods, len(file.Cases)-1-len(plainMethods), "every method has its recorded case")
+}
+
+func TestPlainMethodsAsRecorded(t *testing.T) {
+	file := fixture.Open(t, "testdata/ops.json.gz")
+	in := inputs(t, file)
+	for name, f := range plainMethods {
+		t.Run(name, func(t *testing.T) {
+			c := file.Case(t, "plain "+name)
+			var fields struct{ Argument string }
+			c.Decode(t, &fields)
+			x := in[fields.Argument]
+			check(t, c, []*Tensor{f[0](x)})
+			y := x.Clone()
+			require.Same(t, y, f[1](y), "in place gives the receiver")
+			check(t, c, []*Tensor{y})
+		})
+	}
+}
