@@ -1,0 +1,98 @@
+package nn
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	F "github.com/golite/golite/torch/nn/functional"
+)
+
+// InstanceNormOptions are the optional arguments of the constructors of instance normalisation.
+type InstanceNormOptions struct {
+	Eps          *float64 // added to the variance; default 1e-5
+	Momentum     *float64 // how far the running statistics move to the batch's; default 0.1
+	Affine       bool     // a weight and a bias (affine=True)
+	RunningStats bool     // running statistics, used in evaluation mode (track_running_stats=True)
+	DType        torch.DType
+	Device       torch.Device
+}
+
+// instanceNorm is what the instance normalisations have in common.
+type instanceNorm struct{ batchNorm }
+
+func (b *instanceNorm) init(operation string, features int, o InstanceNormOptions) {
+	b.batchNorm.init(operation, features, BatchNormOptions{
+		Eps: o.Eps, Momentum: o.Momentum, NoAffine: !o.Affine, NoRunningStats: !o.RunningStats, DType: o.DType, Device: o.Device,
+	})
+}
+
+// instances is the instance normalisations' Forward; dims is the number of dimensions without a batch.
+func (b *instanceNorm) instances(operation string, x *torch.Tensor, dims int) *torch.Tensor {
+	wantDims(operation, x, dims, dims+1)
+	unbatched := x.Dim() == dims
+	channel := 1
+	if unbatched {
+		channel = 0
+	}
+	if n := x.Size(channel); n != b.features && b.Weight.Tensor != nil {
+		torch.Fail(operation, "want %d channels, got an input %v", b.features, x.Shape())
+	}
+	if unbatched {
+		x = aten.Unsqueeze(x, 0)
+	}
+	out := F.InstanceNorm(x, b.RunningMean.Tensor, b.RunningVar.Tensor, F.BatchNormOptions{
+		Weight: b.Weight.Tensor, Bias: b.Bias.Tensor, Momentum: &b.momentum, Eps: &b.eps,
+		RunningStats: !b.Training() && b.RunningMean.Tensor != nil,
+	})
+	if unbatched {
+		out = aten.SqueezeDim(out, 0)
+	}
+	return out
+}
+
+// InstanceNorm1d normalises each channel of each sample (torch.nn.InstanceNorm1d). Keys, where the options ask for them:
+// weight, bias, running_mean, running_var [C], num_batches_tracked.
+type InstanceNorm1d struct{ instanceNorm }
+
+// NewInstanceNorm1d makes an instance normalisation of features channels.
+func NewInstanceNorm1d(features int, opts ...InstanceNormOptions) *InstanceNorm1d {
+	b := &InstanceNorm1d{}
+	b.init("nn.NewInstanceNorm1d", features, one("nn.NewInstanceNorm1d", opts))
+	return b
+}
+
+// Forward takes x [N, C, L] or [C, L].
+func (b *InstanceNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
+	return b.instances("nn.InstanceNorm1d", x, 2)
+}
+
+// InstanceNorm2d normalises each channel of each sample (torch.nn.InstanceNorm2d). Keys, where the options ask for them:
+// weight, bias, running_mean, running_var [C], num_batches_tracked.
+type InstanceNorm2d struct{ instanceNorm }
+
+// NewInstanceNorm2d makes an instance normalisation of features channels.
+func NewInstanceNorm2d(features int, opts ...InstanceNormOptions) *InstanceNorm2d {
+	b := &InstanceNorm2d{}
+	b.init("nn.NewInstanceNorm2d", features, one("nn.NewInstanceNorm2d", opts))
+	return b
+}
+
+// Forward takes x [N, C, H, W] or [C, H, W].
+func (b *InstanceNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
+	return b.instances("nn.InstanceNorm2d", x, 3)
+}
+
+// InstanceNorm3d normalises each channel of each sample (torch.nn.InstanceNorm3d). Keys, where the options ask for them:
+// weight, bias, running_mean, running_var [C], num_batches_tracked.
+type InstanceNorm3d struct{ instanceNorm }
+
+// NewInstanceNorm3d makes an instance normalisation of features channels.
+func NewInstanceNorm3d(features int, opts ...InstanceNormOptions) *InstanceNorm3d {
+	b := &InstanceNorm3d{}
+	b.init("nn.NewInstanceNorm3d", features, one("nn.NewInstanceNorm3d", opts))
+	return b
+}
+
+// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+func (b *InstanceNorm3d) Forward(x *torch.Tensor) *torch.Tensor {
+	return b.instances("nn.InstanceNorm3d", x, 4)
+}

@@ -1,0 +1,148 @@
+package nn
+
+import (
+	"math"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	nninit "github.com/golite/golite/torch/nn/init"
+)
+
+// RNNCellOptions are the optional arguments of NewRNNCell, NewLSTMCell and NewGRUCell.
+type RNNCellOptions struct {
+	NoBias bool // no biases
+	ReLU   bool // RNNCell only: the nonlinearity is ReLU, not tanh
+	DType  torch.DType
+	Device torch.Device
+}
+
+// cell is what the cells have in common.
+type cell struct {
+	Base
+	WeightIH Parameter `torch:"weight_ih"`
+	WeightHH Parameter `torch:"weight_hh"`
+	BiasIH   Parameter `torch:"bias_ih"`
+	BiasHH   Parameter `torch:"bias_hh"`
+	name     string
+	hidden   int
+	relu     bool
+}
+
+func (c *cell) init(name string, gates, input, hidden int, o RNNCellOptions) {
+	operation := "nn.New" + name
+	positive(operation, "the number of inputs", input)
+	positive(operation, "the hidden size", hidden)
+	if o.ReLU && name != "RNNCell" {
+		torch.Fail(operation, "ReLU is for RNNCell")
+	}
+	c.name, c.hidden, c.relu = name, hidden, o.ReLU
+	f := factory{o.DType, o.Device}
+	c.WeightIH, c.WeightHH = f.empty(gates*hidden, input), f.empty(gates*hidden, hidden)
+	if !o.NoBias {
+		c.BiasIH, c.BiasHH = f.empty(gates*hidden), f.empty(gates*hidden)
+	}
+	c.ResetParameters()
+}
+
+// ResetParameters draws the initial values anew (reset_parameters).
+func (c *cell) ResetParameters() {
+	bound := 1 / math.Sqrt(float64(c.hidden))
+	for _, p := range []Parameter{c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH} {
+		if p.Tensor != nil {
+			nninit.Uniform_(p.Tensor, -bound, bound)
+		}
+	}
+}
+
+// inputs gives an input and states a batch dimension; a nil state is zeros.
+func (c *cell) inputs(x *torch.Tensor, states ...*torch.Tensor) (*torch.Tensor, []*torch.Tensor, bool) {
+	operation := "nn." + c.name
+	wantDims(operation, x, 1, 2)
+	batched := x.Dim() == 2
+	if !batched {
+		x = aten.Unsqueeze(x, 0)
+	}
+	var zeros *torch.Tensor
+	for i, h := range states {
+		switch {
+		case h == nil:
+			if zeros == nil {
+				zeros = torch.Options{DType: x.DType(), Device: x.Device()}.Zeros(x.Size(0), c.hidden)
+			}
+			states[i] = zeros
+		case !batched:
+			wantDims(operation, h, 1, 2)
+			states[i] = aten.Unsqueeze(h, 0)
+		}
+	}
+	return x, states, batched
+}
+
+func unbatch(t *torch.Tensor, batched bool) *torch.Tensor {
+	if batched {
+		return t
+	}
+	return aten.SqueezeDim(t, 0)
+}
+
+// RNNCell is one step of an Elman network (torch.nn.RNNCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
+type RNNCell struct{ cell }
+
+// NewRNNCell makes a cell from input features to hidden ones.
+func NewRNNCell(input, hidden int, opts ...RNNCellOptions) *RNNCell {
+	c := &RNNCell{}
+	c.init("RNNCell", 1, input, hidden, one("nn.NewRNNCell", opts))
+	return c
+}
+
+// Forward takes x [N, input] or [input] and at most one hidden state [N, hidden] or [hidden], by default zeros, and
+// returns the next one.
+func (c *RNNCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
+	x, states, batched := c.inputs(x, one("nn.RNNCell", h))
+	call := aten.RnnTanhCell
+	if c.relu {
+		call = aten.RnnReluCell
+	}
+	return unbatch(call(x, states[0], c.WeightIH.Tensor, c.WeightHH.Tensor, c.BiasIH.Tensor, c.BiasHH.Tensor), batched)
+}
+
+// GRUCell is one step of a gated recurrent network (torch.nn.GRUCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
+type GRUCell struct{ cell }
+
+// NewGRUCell makes a cell from input features to hidden ones.
+func NewGRUCell(input, hidden int, opts ...RNNCellOptions) *GRUCell {
+	c := &GRUCell{}
+	c.init("GRUCell", 3, input, hidden, one("nn.NewGRUCell", opts))
+	return c
+}
+
+// Forward takes x [N, input] or [input] and at most one hidden state [N, hidden] or [hidden], by default zeros, and
+// returns the next one.
+func (c *GRUCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
+	x, states, batched := c.inputs(x, one("nn.GRUCell", h))
+	return unbatch(aten.GruCell(x, states[0], c.WeightIH.Tensor, c.WeightHH.Tensor, c.BiasIH.Tensor, c.BiasHH.Tensor), batched)
+}
+
+// LSTMCell is one step of a long short-term memory (torch.nn.LSTMCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
+type LSTMCell struct{ cell }
+
+// NewLSTMCell makes a cell from input features to hidden ones.
+func NewLSTMCell(input, hidden int, opts ...RNNCellOptions) *LSTMCell {
+	c := &LSTMCell{}
+	c.init("LSTMCell", 4, input, hidden, one("nn.NewLSTMCell", opts))
+	return c
+}
+
+// Forward takes x [N, input] or [input] and either no state or a hidden and a cell state [N, hidden] or [hidden], by
+// default zeros, and returns the next ones.
+func (c *LSTMCell) Forward(x *torch.Tensor, state ...*torch.Tensor) (h, cellState *torch.Tensor) {
+	if len(state) == 0 {
+		state = []*torch.Tensor{nil, nil}
+	}
+	if len(state) != 2 {
+		torch.Fail("nn.LSTMCell", "want no state, or a hidden and a cell state, got %d tensors", len(state))
+	}
+	x, states, batched := c.inputs(x, state[0], state[1])
+	h, cellState = aten.LstmCell(x, states, c.WeightIH.Tensor, c.WeightHH.Tensor, c.BiasIH.Tensor, c.BiasHH.Tensor)
+	return unbatch(h, batched), unbatch(cellState, batched)
+}
