@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -161,13 +163,22 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestTorchElasticExtras(t *testing.T) {
-	e := NewTorchElastic(Map(with(torchrun, env{"TORCHELASTIC_RESTART_COUNT": "2", "TORCHELASTIC_ERROR_FILE": "e.json"})))
+	file := filepath.Join(t.TempDir(), "error.json")
+	e := NewTorchElastic(Map(with(torchrun, env{"TORCHELASTIC_RESTART_COUNT": "2", "TORCHELASTIC_ERROR_FILE": file})))
 	n, err := e.Restarts()
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	require.True(t, e.AgentStore())
 	require.False(t, NewTorchElastic(Map(env{})).AgentStore())
-	require.Equal(t, "e.json", e.ErrorFile())
+
+	require.NoError(t, NewTorchElastic(Map(torchrun)).ReportError("nobody asked", ""))
+	require.NoError(t, e.ReportError("the disk is full", "main.go:1"))
+	require.NoError(t, e.ReportError("a consequence", ""))
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Regexp(t, `^\{"message":\{"message":"the disk is full","extraInfo":\{"py_callstack":"main.go:1","timestamp":"\d+"\}\}\}$`, string(raw))
+	bad := NewTorchElastic(Map(env{"TORCHELASTIC_ERROR_FILE": filepath.Join(file, "below")}))
+	require.ErrorContains(t, bad.ReportError("x", ""), "torchrun's error file")
 }
 
 func TestSLURMPort(t *testing.T) {

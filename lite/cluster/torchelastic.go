@@ -1,5 +1,13 @@
 package cluster
 
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
 // TorchElastic is a job started by torchrun (torch.distributed.elastic).
 type TorchElastic struct{ v vars }
 
@@ -60,5 +68,38 @@ func (e *TorchElastic) AgentStore() bool {
 	return s == "True"
 }
 
-// ErrorFile is the file where a rank that fails writes why, as JSON, for torchrun to report (TORCHELASTIC_ERROR_FILE), or "".
-func (e *TorchElastic) ErrorFile() string { return e.v.textOr("", "TORCHELASTIC_ERROR_FILE") }
+// ReportError tells torchrun why this rank fails, so that it names the cause in place of an exit code: it writes the file
+// that TORCHELASTIC_ERROR_FILE names, unless it is there already. Without the variable it does nothing.
+func (e *TorchElastic) ReportError(message, stack string) error {
+	path, ok := e.v.text("TORCHELASTIC_ERROR_FILE")
+	if !ok {
+		return nil
+	}
+	type extra struct {
+		Stack string `json:"py_callstack"`
+		Time  string `json:"timestamp"` // seconds since 1970, as text
+	}
+	type report struct {
+		Message string `json:"message"`
+		Extra   extra  `json:"extraInfo"`
+	}
+	body, err := json.Marshal(map[string]report{"message": {message, extra{stack, strconv.FormatInt(time.Now().Unix(), 10)}}})
+	if err != nil {
+		return fmt.Errorf("torchrun's error file: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if os.IsExist(err) {
+		return nil // the first error of this process is the cause
+	}
+	if err != nil {
+		return fmt.Errorf("torchrun's error file: %w", err)
+	}
+	_, err = f.Write(body)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("torchrun's error file: %w", err)
+	}
+	return nil
+}

@@ -192,7 +192,9 @@ func (l *Loader[B]) Batches(ctx context.Context) iter.Seq2[B, error] {
 				yield(none, &Error{Batch: l.pass.given - 1, Index: -1, Worker: -1, Err: err})
 				return
 			}
-			if !yield(b, nil) {
+			more := yield(b, nil)
+			body.End() // before the next batch is read: it would be freed with this one's body
+			if !more {
 				return
 			}
 		}

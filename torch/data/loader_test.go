@@ -429,3 +429,21 @@ func TestTensorDatasetGathers(t *testing.T) {
 	require.Equal(t, 3.0, s.Target.Item())
 	require.True(t, strings.Contains(torch.Try(func() { data.NewTensorDataset(x, torch.Ones(3)) }).Error(), "no common first size"))
 }
+
+func TestBatchesOfTheLoopItselfOutliveTheBodyBefore(t *testing.T) {
+	for _, workers := range []int{0, 1} {
+		before := torch.LiveTensors()
+		run(t, data.NewLoader(noisy{10}, 2, data.Options{Workers: workers}), func(b data.Example) bool {
+			require.False(t, b.Input.Released())
+			require.Equal(t, []int{2, 3}, b.Input.Clone().Shape())
+			return true
+		})
+		torch.Scope(func() {
+			run(t, data.NewLoader(noisy{10}, 2, data.Options{Workers: workers}), func(b data.Example) bool {
+				require.Equal(t, []int{2, 3}, b.Input.Clone().Shape())
+				return true
+			})
+		})
+		require.Equal(t, before, torch.LiveTensors())
+	}
+}

@@ -1,0 +1,102 @@
+package lite
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/golite/golite/amp"
+	"github.com/golite/golite/torch"
+)
+
+// Lite is one rank's view of a run: its device, its precision, its peers. Run makes it. Its methods are called on
+// the goroutine of the function that Run was given.
+type Lite struct {
+	ctx       context.Context
+	cfg       Config
+	device    torch.Device
+	place     place
+	precision amp.Precision
+	peers     peers // nil: the only rank
+	log       *zap.Logger
+	out       io.Writer
+
+	seed    uint64
+	seeded  bool
+	workers bool
+	rankGen *torch.Generator
+	pcg     *rand.PCG
+	rand    *rand.Rand
+
+	models  []*handle
+	stop    *stopper
+	restore []func() // undone, last first, when the run ends
+	io      CheckpointIO
+	tidy    sync.Once
+}
+
+// place is where a rank stands among the others.
+type place struct {
+	global, local, node int
+	world, localWorld   int
+}
+
+// Device returns the device of this rank.
+func (l *Lite) Device() torch.Device { return l.device }
+
+// WorldSize returns the number of ranks on all nodes.
+func (l *Lite) WorldSize() int { return l.place.world }
+
+// GlobalRank returns this rank's number among all, from 0.
+func (l *Lite) GlobalRank() int { return l.place.global }
+
+// LocalRank returns this rank's number among those of its node, from 0.
+func (l *Lite) LocalRank() int { return l.place.local }
+
+// NodeRank returns the number of this rank's node, from 0.
+func (l *Lite) NodeRank() int { return l.place.node }
+
+// IsGlobalZero tells the one rank, of all nodes, that does what is done once.
+func (l *Lite) IsGlobalZero() bool { return l.place.global == 0 }
+
+// Precision returns the precision's name, such as "bf16-mixed".
+func (l *Lite) Precision() string { return l.precision.Name() }
+
+// Logger returns the logger of the Config, silent if it has none, with this rank's number as a field.
+func (l *Lite) Logger() *zap.Logger { return l.log }
+
+// Print prints its operands as fmt.Println does, on the first rank of each node only.
+func (l *Lite) Print(args ...any) {
+	if l.place.local == 0 {
+		fmt.Fprintln(l.output(), args...)
+	}
+}
+
+// Printf prints a line formatted as by fmt.Printf, on the first rank of each node only. The line end is added.
+func (l *Lite) Printf(format string, args ...any) {
+	if l.place.local == 0 {
+		fmt.Fprintf(l.output(), format+"\n", args...)
+	}
+}
+
+func (l *Lite) output() io.Writer {
+	if l.out != nil {
+		return l.out
+	}
+	return os.Stdout
+}
+
+// Autocast runs f as a model's forward pass runs: with autocast in mixed precision, with the default type of
+// "64-true" and the like. It is for operations outside of a model's forward, such as a loss.
+func (l *Lite) Autocast(f func()) { l.precision.Forward(l.device.Type, f) }
+
+// AutocastOf is Autocast for a function with a result.
+func AutocastOf[T any](l *Lite, f func() T) (result T) {
+	l.Autocast(func() { result = f() })
+	return result
+}

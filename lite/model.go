@@ -1,0 +1,88 @@
+package lite
+
+import (
+	"fmt"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/optim"
+)
+
+// Model is a module that was set up, with its forward: Forward has the type of the method that Setup was given, and
+// runs it in the precision and with the ranks of the run.
+type Model[M nn.Module, F any] struct {
+	// Module is the module itself. Its own methods don't know of precision and ranks; Bind gives one that does.
+	Module M
+	// Forward is the forward pass.
+	Forward F
+
+	h *handle
+}
+
+// Net is a model whose forward takes one tensor and gives one: the usual case.
+type Net[M nn.Module] = Model[M, func(*torch.Tensor) *torch.Tensor]
+
+// Handle is a *Model of any type.
+type Handle interface{ handle() *handle }
+
+func (m *Model[M, F]) handle() *handle { return m.h }
+
+// Train puts the module into training mode (Module.train).
+func (m *Model[M, F]) Train() { nn.Train(m.Module) }
+
+// Eval puts the module into evaluation mode (Module.eval).
+func (m *Model[M, F]) Eval() { nn.Eval(m.Module) }
+
+// Parameters returns the module's parameters.
+func (m *Model[M, F]) Parameters() []nn.Parameter { return nn.Parameters(m.Module) }
+
+// StateDict returns the module's state, with the keys of the module itself, whatever the strategy.
+func (m *Model[M, F]) StateDict() *torch.StateDict { return nn.StateDict(m.Module) }
+
+// LoadStateDict copies a state into the module's parameters and buffers, in place.
+func (m *Model[M, F]) LoadStateDict(sd *torch.StateDict, opts ...nn.LoadOptions) error {
+	return nn.LoadStateDict(m.Module, sd, opts...)
+}
+
+// handle is what lite knows of a model, whatever its types.
+type handle struct {
+	l          *Lite
+	module     nn.Module
+	optimizers []optim.Optimizer
+	replica    replica // nil: the only one
+}
+
+// replica is a model's tie to its copies on other ranks.
+type replica interface {
+	// before is called ahead of a forward pass whose gradients will be wanted, after with its outputs.
+	before()
+	after(outputs []*torch.Tensor)
+	// noSync runs f without reducing gradients.
+	noSync(f func())
+	close()
+}
+
+func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
+
+// run is a forward pass of h: f calls the module's method, with inputs already converted, and returns the outputs.
+func (h *handle) run(f func() []*torch.Tensor) {
+	r := h.replica
+	// In evaluation, and without gradients, ranks may have different numbers of batches: no collective then.
+	if r != nil && (!torch.GradEnabled() || !training(h.module)) {
+		r = nil
+	}
+	if r != nil {
+		r.before()
+	}
+	var out []*torch.Tensor
+	h.l.precision.Forward(h.l.device.Type, func() { out = f() })
+	if r != nil {
+		r.after(out)
+	}
+}
+
+// direct tells that a forward pass needs nothing around it.
+func (h *handle) direct() bool { return h.replica == nil && h.l.precision.Name() == "32-true" }
+
+// training tells a module's mode.
+func training(m nn.Module) bool { return m.(interface{ Training() bool }).Training() }

@@ -1,0 +1,187 @@
+package lite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"go.uber.org/zap"
+
+	"github.com/golite/golite/amp"
+	"github.com/golite/golite/torch"
+)
+
+// RankError is what ended a rank.
+type RankError struct {
+	Rank  int    // the global rank
+	Err   error  // the cause
+	Stack []byte // of the panic, if it was one
+}
+
+// Error names the rank and the cause.
+func (e *RankError) Error() string {
+	s := fmt.Sprintf("rank %d: %v", e.Rank, e.Err)
+	if len(e.Stack) > 0 {
+		s += "\n" + string(e.Stack)
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *RankError) Unwrap() error { return e.Err }
+
+// Run runs f on every rank that the Config asks for, and returns when all have ended: nil, or the error of the rank
+// that failed first (*RankError where there are several ranks). A panic of f is an error too.
+//
+// With one device f runs on the calling goroutine, locked to its thread. With strategy "ddp_spawn" each rank is a
+// goroutine. With "ddp" each rank is a process, started by re-executing the program: code before Run runs in every
+// process, the ranks end inside Run, and only the first process returns from it. Under torchrun, SLURM, mpirun and the
+// like the process is a rank already, and returns from Run as well.
+func Run(ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) error) error {
+	_, err := RunValue(ctx, cfg, func(ctx context.Context, l *Lite) (struct{}, error) { return struct{}{}, f(ctx, l) })
+	return err
+}
+
+// RunValue is Run for a function with a result: it returns rank 0's, encoded as gob where ranks are processes.
+func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) (T, error)) (T, error) {
+	var value T
+	plan, err := resolveConfig(cfg)
+	if err != nil {
+		return value, err
+	}
+	j := &job{
+		plan: plan,
+		body: func(ctx context.Context, l *Lite) error {
+			v, err := f(ctx, l)
+			if l.place.global == 0 {
+				value = v
+			}
+			return err
+		},
+		encode: func() []byte { return encode("lite.RunValue", value) },
+		decode: func(b []byte) error {
+			return torch.Try(func() { value = decode[T]("lite.RunValue", b) })
+		},
+	}
+	return value, j.run(ctx)
+}
+
+// job is one call of Run.
+type job struct {
+	plan   *plan
+	body   func(ctx context.Context, l *Lite) error
+	encode func() []byte // rank 0's result
+	decode func([]byte) error
+}
+
+func (j *job) run(ctx context.Context) error {
+	j.announce()
+	switch j.plan.launch {
+	case launchHere:
+		ctx, stop := watchSignals(ctx)
+		defer stop.close()
+		return j.rank(ctx, rankSpec{place: place{world: 1, localWorld: 1}, device: j.plan.devices[0], stop: stop})
+	case launchGoroutines:
+		return j.runGoroutines(ctx)
+	case launchExternal:
+		return j.runExternal(ctx)
+	default:
+		return j.supervise(ctx)
+	}
+}
+
+// announce says what the Config's resolution found worth saying.
+func (j *job) announce() {
+	for _, w := range j.plan.warnings {
+		j.logger().Warn(w)
+	}
+}
+
+func (j *job) logger() *zap.Logger {
+	if l := j.plan.config.Logger; l != nil {
+		return l
+	}
+	return zap.NewNop()
+}
+
+// rankSpec is what makes a rank: its place, device, ways to its peers and to a signal.
+type rankSpec struct {
+	place  place
+	device torch.Device
+	peers  peers
+	stop   *stopper
+}
+
+// rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile.
+func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
+	torch.Root(func() {
+		torch.WithNumThreads(max(1, j.plan.threads), func() {
+			var l *Lite
+			if l, err = j.newLite(ctx, s); err != nil {
+				return
+			}
+			defer l.close()
+			err = guard(func() error { return j.body(ctx, l) })
+			err = errors.Join(err, l.closeLoggers(err))
+		})
+	})
+	return err
+}
+
+func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
+	cfg := j.plan.config
+	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, peers: s.peers, stop: s.stop, out: cfg.Output, io: j.plan.io, log: j.logger()}
+	if l.io == nil {
+		l.io = fileIO{}
+	}
+	if s.place.world > 1 {
+		l.log = l.log.With(zap.Int("rank", s.place.global))
+	}
+	l.precision = j.plan.precisionPlugin
+	err = guard(func() error {
+		l.initRandom()
+		if l.precision == nil {
+			var err error
+			l.precision, err = amp.New(j.plan.precision, s.device)
+			return err
+		}
+		return nil
+	})
+	return l, err
+}
+
+// guard turns a panic into an error: an operation's own, or one with its stack.
+func guard(f func() error) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case error:
+			var te *torch.Error
+			if errors.As(v, &te) {
+				err = v
+				return
+			}
+			err = &panicError{v, debug.Stack()}
+		default:
+			err = &panicError{v, debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// panicError is a panic of the user's function that is no operation's.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+func (e *panicError) Unwrap() error {
+	err, _ := e.value.(error)
+	return err
+}
+
+// try is guard for a function without a result.
+func try(f func()) error { return guard(func() error { f(); return nil }) }

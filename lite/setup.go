@@ -1,0 +1,173 @@
+package lite
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/optim"
+)
+
+// ModuleOptions are SetupModule's optional arguments.
+type ModuleOptions struct {
+	// NoMove leaves the module where it is, for models that are placed by hand.
+	NoMove bool
+}
+
+// Setup prepares a module and its optimizers for the run: it converts the module to the precision's type, moves it
+// (and what the optimizers have stored) to the device, ties it to its copies on other ranks, and routes the
+// optimizers' Step through scaler and strategy. forward is a method of the module, such as net.Forward; the result's
+// Forward has its type. The optimizers are set up in place, so the user's variables and schedulers go on working.
+//
+// Several models take a Setup each. Setting up the same module or optimizer twice is an error, as is a forward that
+// is no method of the module.
+func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optimizer) (*Model[M, F], error) {
+	m, err := SetupModule(l, module, forward)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.setupOptimizers(m.h, opts); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// SetupModule is Setup for a module without optimizers, which SetupOptimizers may prepare on their own.
+func SetupModule[M nn.Module, F any](l *Lite, module M, forward F, opts ...ModuleOptions) (*Model[M, F], error) {
+	if len(opts) > 1 {
+		return nil, fmt.Errorf("lite: SetupModule: want at most one ModuleOptions, got %d", len(opts))
+	}
+	noMove := len(opts) == 1 && opts[0].NoMove
+	if err := checkModule(module); err != nil {
+		return nil, err
+	}
+	if err := checkForward(module, forward, "Setup"); err != nil {
+		return nil, err
+	}
+	h := &handle{l: l, module: module}
+	if err := l.setupModule(h, noMove); err != nil {
+		return nil, err
+	}
+	m := &Model[M, F]{Module: module, h: h}
+	m.Forward = wrap(h, forward)
+	return m, nil
+}
+
+// Bind gives another method of a model's module the same context as its Forward: the precision and, in training, the
+// strategy. The result has the method's type. A method that is not the module's own panics, as it is a slip of the pen.
+func Bind[M nn.Module, F, G any](m *Model[M, F], method G) G {
+	if err := checkForward(m.Module, method, "Bind"); err != nil {
+		torch.Fail("lite.Bind", "%v", err)
+	}
+	return wrap(m.h, method)
+}
+
+// SetupOptimizers prepares optimizers on their own, after SetupModule.
+func (l *Lite) SetupOptimizers(opts ...optim.Optimizer) error {
+	if len(opts) == 0 {
+		return errors.New("lite: SetupOptimizers was given no optimizer")
+	}
+	return l.setupOptimizers(nil, opts)
+}
+
+func checkModule(module nn.Module) error {
+	v := reflect.ValueOf(module)
+	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("lite: Setup: the module (%T) is nil", module)
+	}
+	if _, isModel := any(module).(Handle); isModel {
+		return fmt.Errorf("lite: Setup: %T was set up already: give the module itself, once", module)
+	}
+	return nil
+}
+
+// taken is the modules that are set up in this process, by which rank: a module can serve one.
+var taken sync.Map
+
+func (l *Lite) setupModule(h *handle, noMove bool) error {
+	if other, already := taken.LoadOrStore(h.module, l); already {
+		if other != l {
+			return fmt.Errorf("lite: Setup: rank %d has set up this %T already: goroutine ranks need a model each, so make it inside of Run", other.(*Lite).place.global, h.module)
+		}
+		return fmt.Errorf("lite: Setup: this %T was set up already: a module is passed once", h.module)
+	}
+	l.atEnd(func() { taken.Delete(h.module) })
+	err := try(func() {
+		nn.Parameters(h.module) // an incomplete module panics here, with the path of the field
+		var to []torch.Target
+		if d := l.precision.ModuleDType(); d != 0 {
+			to = append(to, d)
+		}
+		if !noMove {
+			to = append(to, l.device)
+		}
+		if len(to) > 0 {
+			nn.To(h.module, to...)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
+	}
+	if l.peers != nil {
+		if h.replica, err = l.peers.replicate(l, h); err != nil {
+			return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
+		}
+		l.atEnd(h.replica.close)
+	}
+	l.models = append(l.models, h)
+	return nil
+}
+
+func (l *Lite) setupOptimizers(h *handle, opts []optim.Optimizer) error {
+	for i, o := range opts {
+		if o == nil || reflect.ValueOf(o).Kind() == reflect.Pointer && reflect.ValueOf(o).IsNil() {
+			return fmt.Errorf("lite: Setup: optimizer %d is nil", i)
+		}
+		if _, closure := o.(*optim.LBFGS); closure && l.precision.Scaler() != nil {
+			return fmt.Errorf("lite: Setup: LBFGS evaluates the model several times a step, which a gradient scaler can't follow: use another optimizer or precision than %s", l.precision.Name())
+		}
+		s := &stepper{l: l, o: o}
+		if err := optim.Intercept(o, s.step); err != nil {
+			return fmt.Errorf("lite: Setup: optimizer %d (%T) was set up already: an optimizer is passed once", i, o)
+		}
+		l.atEnd(func() { optim.Release(o) })
+		optim.MoveState(o)
+		if h != nil {
+			h.optimizers = append(h.optimizers, o)
+		}
+	}
+	return nil
+}
+
+// stepper is where an optimizer's Step passes through scaler and callbacks.
+type stepper struct {
+	l *Lite
+	o optim.Optimizer
+}
+
+func (s *stepper) step(step func()) (ran bool) {
+	ran = true
+	if scaler := s.l.precision.Scaler(); scaler != nil {
+		ran = scaler.Step(s.o, step)
+	} else {
+		step()
+	}
+	if ran && len(s.l.cfg.Callbacks) > 0 {
+		s.l.Call("OnAfterOptimizerStep", s.o)
+	}
+	return ran
+}
+
+// atEnd registers what the end of the run undoes.
+func (l *Lite) atEnd(f func()) { l.restore = append(l.restore, f) }
+
+func (l *Lite) close() {
+	l.tidy.Do(func() {
+		for i := len(l.restore) - 1; i >= 0; i-- {
+			l.restore[i]()
+		}
+	})
+}

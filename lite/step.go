@@ -1,0 +1,84 @@
+package lite
+
+import (
+	"math"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/optim"
+)
+
+// Backward computes gradients, in place of loss.Backward(): it scales the loss where the precision has a scaler, and
+// the ranks' gradients are averaged on the way.
+func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
+	if s := l.precision.Scaler(); s != nil {
+		loss = s.Scale(loss)
+	}
+	loss.Backward(opts...)
+}
+
+// NoBackwardSync runs f, forward and backward passes of m, and with on keeps their gradients on this rank: for all but
+// the last step of an accumulation, or for gradients that are by-products. Without on, or on one rank, it just runs f.
+func (l *Lite) NoBackwardSync(m Handle, on bool, f func()) {
+	if h := m.handle(); on && h.replica != nil {
+		h.replica.noSync(f)
+		return
+	}
+	f()
+}
+
+// ClipOptions are ClipGradNorm's optional arguments.
+type ClipOptions struct {
+	// NormType is the norm's order, math.Inf(1) for the largest element; 0: 2.
+	NormType float64
+	// ErrorIfNonFinite panics where the norm is infinite or NaN. It waits for the device.
+	ErrorIfNonFinite bool
+}
+
+// ClipGradNorm scales the gradients of the optimizer's parameters so that their common norm is at most max
+// (torch.nn.utils.clip_grad_norm_), after undoing the scaler's factor, and returns the norm that they had, as a tensor:
+// nothing waits for it.
+func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...ClipOptions) *torch.Tensor {
+	var c ClipOptions
+	if len(opts) > 1 {
+		torch.Fail("lite.ClipGradNorm", "want at most one ClipOptions, got %d", len(opts))
+	}
+	if len(opts) == 1 {
+		c = opts[0]
+	}
+	if c.NormType == 0 {
+		c.NormType = 2
+	}
+	if math.IsNaN(max) || max < 0 {
+		torch.Fail("lite.ClipGradNorm", "the largest norm is %v: want 0 or more", max)
+	}
+	l.unscale(m, o)
+	return nn.ClipGradNorm_(parametersOf(o), max, nn.ClipOptions{NormType: c.NormType, ErrorIfNonFinite: c.ErrorIfNonFinite})
+}
+
+// ClipGradValue cuts each gradient of the optimizer's parameters off at ±value (torch.nn.utils.clip_grad_value_), after
+// undoing the scaler's factor.
+func (l *Lite) ClipGradValue(m Handle, o optim.Optimizer, value float64) {
+	if math.IsNaN(value) || value < 0 {
+		torch.Fail("lite.ClipGradValue", "the largest value is %v: want 0 or more", value)
+	}
+	l.unscale(m, o)
+	nn.ClipGradValue_(parametersOf(o), value)
+}
+
+func (l *Lite) unscale(m Handle, o optim.Optimizer) {
+	if m == nil || m.handle() == nil {
+		torch.Fail("lite.ClipGrad", "the model was not set up: give what lite.Setup returned")
+	}
+	if s := l.precision.Scaler(); s != nil {
+		s.Unscale(o)
+	}
+}
+
+func parametersOf(o optim.Optimizer) []nn.Parameter {
+	var params []nn.Parameter
+	for _, g := range o.ParamGroups() {
+		params = append(params, g.Params...)
+	}
+	return params
+}

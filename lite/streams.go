@@ -1,0 +1,157 @@
+package lite
+
+import (
+	"fmt"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/serial"
+	"github.com/golite/golite/torch/serial/pickle"
+)
+
+// reservedKey is where a checkpoint keeps what nobody has to ask for.
+const reservedKey = "golite"
+
+// streams are the states of one rank's random streams.
+type streams struct {
+	Default, Device, Rank, Rand []byte
+}
+
+func (l *Lite) ownStreams() streams {
+	var s streams
+	torch.Scope(func() {
+		s.Default = torch.DefaultGenerator(torch.CPU).State().ToBytes()
+		s.Rank = l.rankGen.State().ToBytes()
+		if l.device.Type == torch.CUDAType {
+			s.Device = torch.DefaultGenerator(l.device).State().ToBytes()
+		}
+	})
+	s.Rand, _ = l.pcg.MarshalBinary() // it has no way to fail
+	return s
+}
+
+// gatherStreams collects the streams of all ranks; each rank gets them all.
+func (l *Lite) gatherStreams() []streams { return AllGather(l, l.ownStreams()) }
+
+// runState is what stands under the reserved key: tensors, numbers and text, so that Python reads it too.
+func (l *Lite) runState(all []streams) map[string]any {
+	ranks := make([]any, len(all))
+	for i, s := range all {
+		r := map[string]any{"default": torch.From(s.Default), "rank": torch.From(s.Rank), "rand": torch.From(s.Rand)}
+		if len(s.Device) > 0 {
+			r["device"] = torch.From(s.Device)
+		}
+		ranks[i] = r
+	}
+	state := map[string]any{
+		"format": 1, "world_size": l.place.world, "precision": l.precision.Name(), "seed": int(l.seed), "streams": ranks,
+	}
+	if s := l.precision.Scaler(); s != nil {
+		state["scaler"] = s.StateDict()
+	}
+	return state
+}
+
+// setRunState restores scaler and streams. A file without them, from Python, changes nothing.
+func (l *Lite) setRunState(v any) error {
+	state, ok := v.(map[string]any)
+	if !ok {
+		return nil
+	}
+	if s := l.precision.Scaler(); s != nil {
+		if d, ok := state["scaler"].(map[string]any); ok {
+			if err := s.LoadStateDict(d); err != nil {
+				return err
+			}
+		}
+	}
+	ranks, _ := state["streams"].([]any)
+	if len(ranks) != l.place.world {
+		if len(ranks) > 0 && l.IsGlobalZero() {
+			l.log.Warn("the checkpoint is of another number of ranks: its random streams are not restored, the order of samples is kept")
+		}
+		return nil
+	}
+	r, ok := ranks[l.place.global].(map[string]any)
+	if !ok {
+		return fmt.Errorf("the random streams of rank %d are damaged", l.place.global)
+	}
+	return l.setStreams(r)
+}
+
+func (l *Lite) setStreams(r map[string]any) error {
+	get := func(key string) *torch.Tensor { t, _ := r[key].(*torch.Tensor); return t }
+	if t := get("rand"); t != nil {
+		if err := l.pcg.UnmarshalBinary(t.ToBytes()); err != nil {
+			return fmt.Errorf("the state of Go's random numbers is damaged: %w", err)
+		}
+	}
+	return torch.Try(func() {
+		if t := get("default"); t != nil {
+			torch.DefaultGenerator(torch.CPU).SetState(t)
+		}
+		if t := get("rank"); t != nil && l.rankGen.Device() == l.device {
+			l.rankGen.SetState(t)
+		}
+		if t := get("device"); t != nil && l.device.Type == torch.CUDAType {
+			torch.DefaultGenerator(l.device).SetState(t)
+		}
+	})
+}
+
+// goValue turns what package serial reads into Go's own types: dictionaries with names into map[string]any, those with
+// numbers into map[int]any, ordered dictionaries of tensors into *torch.StateDict.
+func goValue(v any) any {
+	switch v := v.(type) {
+	case *serial.Dict:
+		return goDict(v)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = goValue(v[i])
+		}
+		return out
+	case serial.Tuple:
+		out := make(serial.Tuple, len(v))
+		for i := range v {
+			out[i] = goValue(v[i])
+		}
+		return out
+	}
+	return v
+}
+
+func goDict(d *serial.Dict) any {
+	names, numbers, tensors := 0, 0, 0
+	for k, v := range d.All() {
+		switch k.(type) {
+		case string:
+			names++
+		case int:
+			numbers++
+		}
+		if _, ok := v.(*torch.Tensor); ok {
+			tensors++
+		}
+	}
+	switch n := d.Len(); {
+	case names == n && tensors == n && d.Kind == pickle.OrderedDict:
+		sd := &torch.StateDict{}
+		for k, v := range d.All() {
+			sd.Set(k.(string), v.(*torch.Tensor))
+		}
+		return sd
+	case names == n:
+		m := make(map[string]any, n)
+		for k, v := range d.All() {
+			m[k.(string)] = goValue(v)
+		}
+		return m
+	case numbers == n:
+		m := make(map[int]any, n)
+		for k, v := range d.All() {
+			m[k.(int)] = goValue(v)
+		}
+		return m
+	}
+	return d
+}
