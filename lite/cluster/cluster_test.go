@@ -176,7 +176,7 @@ func TestTorchElasticExtras(t *testing.T) {
 	require.NoError(t, e.ReportError("a consequence", ""))
 	raw, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Regexp(t, `^\{"message":\{"message":"the disk is full","extraInfo":\{"py_callstack":"main.go:1","timestamp":"\d+"\}\}\}$`, string(raw))
+	require.Regexp(t, `^\{"message":\{"message":"the disk is full","extraInfo":\{"py_callstack":"the disk is full\\nmain.go:1","timestamp":"\d+"\}\}\}$`, string(raw))
 	bad := NewTorchElastic(Map(env{"TORCHELASTIC_ERROR_FILE": filepath.Join(file, "below")}))
 	require.ErrorContains(t, bad.ReportError("x", ""), "torchrun's error file")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -83,6 +84,7 @@ func (e *TorchElastic) ReportError(message, stack string) error {
 		Message string `json:"message"`
 		Extra   extra  `json:"extraInfo"`
 	}
+	stack = strings.TrimSpace(message + "\n" + stack) // torchrun shows the stack, and the message only without one
 	body, err := json.Marshal(map[string]report{"message": {message, extra{stack, strconv.FormatInt(time.Now().Unix(), 10)}}})
 	if err != nil {
 		return fmt.Errorf("torchrun's error file: %w", err)

@@ -50,6 +50,9 @@ probe() {
 				die "rank $rank under $engine does not stand where it should"
 		done
 	done
+	say "probe: torchrun names the error of the rank that failed"
+	under_torchrun "$work/probe" -fail 1 >"$work/fail.out" 2>&1 && die "torchrun took a failure for success"
+	grep -A 8 'Root Cause' "$work/fail.out" | grep "the probe fails as it was told" || { cat "$work/fail.out" >&2; die "torchrun did not name it"; }
 	say "probe: a batch script that forgot srun is refused"
 	cat >"$work/batch.sh" <<-BATCH
 		#!/bin/sh

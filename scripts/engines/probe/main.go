@@ -21,13 +21,14 @@ func main() {
 	log.SetFlags(0)
 	devices := flag.Int("devices", 2, "ranks on each node")
 	nodes := flag.Int("num-nodes", 1, "nodes")
+	fail := flag.Int("fail", -1, "rank that fails")
 	flag.Parse()
-	if err := run(*devices, *nodes); err != nil {
+	if err := run(*devices, *nodes, *fail); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(devices, nodes int) error {
+func run(devices, nodes, fail int) error {
 	env := cluster.Detect(nil, nil)
 	place, err := cluster.Place(env, devices, nodes)
 	if err != nil {
@@ -36,6 +37,9 @@ func run(devices, nodes int) error {
 	port := place.MainPort
 	if e, ok := env.(*cluster.TorchElastic); ok && e.AgentStore() {
 		port++ // the agent listens on the port itself
+	}
+	if place.GlobalRank == fail {
+		return failed(env)
 	}
 	met, err := meet(place, port)
 	if err != nil {
@@ -46,6 +50,15 @@ func run(devices, nodes int) error {
 		cluster.Placement
 		Met int
 	}{env.Name(), place, met})
+}
+
+// failed is what a rank does that fails: torchrun is told why.
+func failed(env cluster.Environment) error {
+	err := errors.New("the probe fails as it was told")
+	if e, ok := env.(*cluster.TorchElastic); ok {
+		err = errors.Join(err, e.ReportError(err.Error(), "no stack"))
+	}
+	return err
 }
 
 // meet returns the sum of all ranks' numbers, which rank 0 gathers and hands out.
