@@ -16,6 +16,21 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
+// osFile is a temporary file whose large writes go to the disk at once.
+type osFile struct{ *os.File }
+
+// bigWrite is from where on a write is worth a hint to the kernel.
+const bigWrite = 1 << 20
+
+// WriteAt writes, and starts the way to the disk.
+func (f osFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	if err == nil && n >= bigWrite {
+		startWriteback(f.File, off, int64(n))
+	}
+	return n, err
+}
+
 // Create makes the file and locks it for as long as it is open, so that others see that its writer lives. If another writer
 // took it for a leftover before it was locked, and removed it, it is made again.
 func (osFS) Create(path string, mode fs.FileMode) (File, error) {
@@ -32,7 +47,7 @@ func (osFS) Create(path string, mode fs.FileMode) (File, error) {
 		}
 		there, err := os.Stat(path)
 		if err == nil && os.SameFile(mine, there) {
-			return f, nil
+			return osFile{f}, nil
 		}
 		if err := f.Close(); err != nil {
 			return nil, err

@@ -40,6 +40,7 @@ func (b *builder) want(t *ptfile.Tensor) error {
 	if err != nil {
 		return err
 	}
+	useHugePages(dst)
 	b.jobs = append(b.jobs, ptfile.Job{Storage: s, Dst: dst[:s.Size]})
 	return nil
 }

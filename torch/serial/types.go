@@ -32,7 +32,7 @@ type (
 	TensorInfo = ptfile.Tensor
 )
 
-// The errors of this package; test for them with errors.As.
+// The errors of this package; test for them with errors.As. A state dict that does not fit a module is nn.StateDictError.
 type (
 	// ErrCorrupt says that a file is damaged: which record, where, and what was found.
 	ErrCorrupt = errs.ErrCorrupt
@@ -40,10 +40,6 @@ type (
 	ErrUnsafe = errs.ErrUnsafe
 	// ErrUnsupported says that a file, or a value to be saved, holds something that golite does not read or write.
 	ErrUnsupported = errs.ErrUnsupported
-	// ErrMismatch says that a state dict does not fit a module: missing and unexpected keys and shapes, all of them.
-	ErrMismatch = errs.ErrMismatch
-	// ShapeMismatch is one tensor of ErrMismatch.
-	ShapeMismatch = errs.ShapeMismatch
 )
 
 // NewDict returns an empty dict. Set fills it:

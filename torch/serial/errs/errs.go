@@ -135,39 +135,3 @@ func InFile(err error, file string) error {
 func Corrupt(record string, offset int64, format string, args ...any) *ErrCorrupt {
 	return &ErrCorrupt{Record: record, Offset: offset, Reason: fmt.Sprintf(format, args...)}
 }
-
-// ErrMismatch says that a state dict does not fit what it is loaded into. All that is wrong is listed at once, and
-// nothing has been changed.
-type ErrMismatch struct {
-	// File is the path of the file, empty where the state dict came from elsewhere.
-	File string
-	// Missing are the keys that were wanted and are not there, Unexpected those that are there and fit nowhere.
-	Missing, Unexpected []string
-	// Shapes are the tensors whose shapes differ.
-	Shapes []ShapeMismatch
-}
-
-// ShapeMismatch is one tensor of another shape than the one wanted.
-type ShapeMismatch struct {
-	Key       string
-	Want, Got []int
-}
-
-// Error lists everything, as PyTorch's load_state_dict does.
-func (e *ErrMismatch) Error() string {
-	var b strings.Builder
-	b.WriteString("the state dict does not fit")
-	if e.File != "" {
-		fmt.Fprintf(&b, " (%s)", e.File)
-	}
-	if len(e.Missing) > 0 {
-		fmt.Fprintf(&b, "; missing keys: %s", strings.Join(e.Missing, ", "))
-	}
-	if len(e.Unexpected) > 0 {
-		fmt.Fprintf(&b, "; unexpected keys: %s", strings.Join(e.Unexpected, ", "))
-	}
-	for _, s := range e.Shapes {
-		fmt.Fprintf(&b, "; %s: shape %v, expected %v", s.Key, s.Got, s.Want)
-	}
-	return b.String()
-}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package serial
+
+// useHugePages is Linux's alone.
+func useHugePages([]byte) {}
