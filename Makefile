@@ -12,7 +12,7 @@ RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./t
 say = @printf '\n== %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help libtorch demo build test lint fmt vet staticcheck unit race fuzz bench generate clean
+.PHONY: help libtorch demo build test lint fmt vet staticcheck unit race fuzz bench generate test-engines check-docker clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -64,6 +64,12 @@ fuzz: libtorch ## Fuzz each parser for FUZZTIME (60s).
 
 bench: libtorch ## Run the Go benchmarks.
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+test-engines: libtorch ## Run the ranks under torchrun, mpirun and srun for real; installs them (as root).
+	scripts/engines/test.sh
+
+check-docker: ## Run the Dockerfile's steps without a Docker engine (as root, with debootstrap).
+	$(GO) run ./scripts/check-docker
 
 generate: libtorch ## Write the generated code anew (torch/aten, zz_generated_*.go).
 	$(GO) generate ./...
