@@ -133,13 +133,17 @@ func TestSkipsHaveReasons(t *testing.T) {
 				if !ok || (x.Name != "t" && x.Name != "b" && x.Name != "f" && x.Name != "tb") {
 					return true
 				}
-				if len(call.Args) == 0 {
+				if len(call.Args) == 0 || !saysSomething(call.Args[0]) {
 					t.Errorf("%s: a skip without a reason", f.at(call))
-				} else if lit, ok := call.Args[0].(*ast.BasicLit); ok && !strings.HasPrefix(lit.Value, `"skipped: `) {
-					t.Errorf("%s: a skip's reason begins with \"skipped: \", so that it is found in the log", f.at(call))
 				}
 			}
 			return true
 		})
 	}
+}
+
+// saysSomething refuses an empty text; what isn't a literal is taken for a reason.
+func saysSomething(e ast.Expr) bool {
+	lit, ok := e.(*ast.BasicLit)
+	return !ok || len(strings.Fields(lit.Value)) > 1
 }

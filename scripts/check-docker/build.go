@@ -93,7 +93,8 @@ func (b *builder) debian(ctx context.Context, im *image, suite, include string) 
 	}
 	return errors.Join(
 		run(ctx, "cp", "-L", "/etc/resolv.conf", "/etc/hosts", filepath.Join(im.root, "etc")),
-		run(ctx, "mkdir", "-p", filepath.Join(im.root, "etc/ssl")),
+		os.RemoveAll(filepath.Join(im.root, "etc/ssl/certs")), // its links would lead out of the folder
+		os.MkdirAll(filepath.Join(im.root, "etc/ssl"), 0o755),
 		run(ctx, "cp", "-rL", "/etc/ssl/certs", filepath.Join(im.root, "etc/ssl")),
 	)
 }
