@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -22,8 +23,9 @@ const marker = "GOLITE_RANK_OF"
 
 // The rank's ends of the pipes.
 const (
-	upFD   = 3
-	downFD = 4
+	upFD    = 3
+	downFD  = 4
+	crashFD = 5 // where the Go runtime repeats what it writes when it ends the process
 )
 
 // Place is where a rank stands, as its supervisor told it.
@@ -75,10 +77,10 @@ func adopt() *Child {
 	}
 	os.Unsetenv(marker)
 	var b birth
-	if err := json.Unmarshal([]byte(text), &b); err != nil || b.Version != protocolVersion || !isPipe(upFD) || !isPipe(downFD) {
+	if err := json.Unmarshal([]byte(text), &b); err != nil || b.Version != protocolVersion || !isPipe(upFD) || !isPipe(downFD) || !isPipe(crashFD) {
 		return nil // a variable left over, in a process that is no rank
 	}
-	for _, fd := range []int{upFD, downFD} {
+	for _, fd := range []int{upFD, downFD, crashFD} {
 		syscall.CloseOnExec(fd)
 	}
 	if err := syscall.SetNonblock(downFD, true); err != nil {
@@ -86,6 +88,9 @@ func adopt() *Child {
 	}
 	c := &Child{birth: b, up: os.NewFile(upFD, "up"), down: os.NewFile(downFD, "down"),
 		portSet: make(chan struct{}), stop: make(chan struct{}), abort: make(chan struct{})}
+	crash := os.NewFile(crashFD, "crash")
+	debug.SetCrashOutput(crash, debug.CrashOptions{}) // it takes a copy; without it the trace is on the standard error only
+	crash.Close()
 	go c.listen()
 	return c
 }

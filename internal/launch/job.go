@@ -164,7 +164,8 @@ func (j *job) reported(i int, now time.Time) []action {
 type exit struct {
 	code   int
 	signal syscall.Signal // 0: none
-	stderr string
+	crash  string         // what the Go runtime wrote when it ended the process
+	stderr string         // the end of the standard error, where it was captured
 }
 
 // onExit takes the end of a rank's process. All its messages have been taken before.
@@ -172,6 +173,9 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 	r := &j.ranks[i]
 	r.exited = true
 	crash, crashed := crashText(e.stderr)
+	if text := strings.TrimSpace(e.crash); text != "" && !crashed {
+		crash, crashed = text, true
+	}
 	f := failure{rank: i, exitCode: e.code, signal: e.signal, at: now}
 	switch {
 	case r.report != nil:
@@ -226,6 +230,9 @@ func (j *job) fail(f failure) []action {
 
 // onStop takes a request to stop: the first one is passed on, a second one ends the grace.
 func (j *job) onStop(from string, now time.Time) []action {
+	if j.phase != running {
+		return nil // it ends already; the SIGTERM that ranks report may be the supervisor's own
+	}
 	if j.stopping {
 		if from == "a second signal" {
 			j.stopAt = now

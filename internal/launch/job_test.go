@@ -141,6 +141,28 @@ func TestStop(t *testing.T) {
 	require.ErrorContains(t, err, "the disk is full", "a failure while stopping is a failure")
 }
 
+func TestSignalsOfTheEndAreNoStop(t *testing.T) {
+	s := newStage(t, 2)
+	s.report(1, Report{Message: "lost a peer", Secondary: true})
+	s.pass(2 * time.Second)
+	require.Equal(t, aborting, s.phase)
+	require.Empty(t, s.onMessage(0, kindStop, nil, s.now)) // the supervisor's own SIGTERM
+	s.report(0, Report{Message: "stopped", Stopped: true})
+	s.onExit(0, exit{code: ExitStopped}, s.now)
+	s.onExit(1, exit{code: 1}, s.now)
+	_, err := s.verdict()
+	require.NotErrorIs(t, err, ErrStopped)
+	require.ErrorContains(t, err, "rank 1: lost a peer")
+}
+
+func TestCrashOnATerminal(t *testing.T) {
+	s := newStage(t, 1)
+	s.onExit(0, exit{code: 2, crash: "panic: boom\n\ngoroutine 1 [running]:\n"}, s.now)
+	_, err := s.verdict()
+	require.ErrorContains(t, err, "rank 0: panic: boom")
+	require.Equal(t, CausePanic, s.jobError().Kind)
+}
+
 func TestLateRankLearnsPortAndStop(t *testing.T) {
 	s := newStage(t, 2)
 	s.onMessage(0, kindPort, encodeJSON(port{4711}), s.now)

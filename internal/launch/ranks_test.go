@@ -24,7 +24,12 @@ func TestMain(m *testing.M) {
 		runRank(c)
 	}
 	if mode := os.Getenv("LAUNCH_TEST_SUPERVISE"); mode != "" {
-		result, err := Supervise(context.Background(), testSpec(2, mode, os.Getenv("LAUNCH_TEST_DIR")))
+		spec := testSpec(2, mode, os.Getenv("LAUNCH_TEST_DIR"))
+		if node := os.Getenv("LAUNCH_TEST_NODE"); node != "" { // one of two
+			spec.Nodes, spec.MainAddress, spec.MainPort = 2, nodeAddress, 29555
+			spec.NodeRank, _ = strconv.Atoi(node)
+		}
+		result, err := Supervise(context.Background(), spec)
 		fmt.Printf("result %s error %v\n", result, err)
 		if errors.Is(err, ErrStopped) {
 			os.Exit(ExitStopped)
@@ -80,7 +85,7 @@ func (t *trainer) connect() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if t.place.GlobalRank == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(t.place.MainPort))
+		l, err := net.Listen("tcp", net.JoinHostPort(t.place.MainAddress, strconv.Itoa(t.place.MainPort)))
 		if err != nil {
 			return err
 		}

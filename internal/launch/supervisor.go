@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/term"
 )
 
 // Spec says what Supervise starts. Only LocalRanks is needed.
@@ -107,7 +108,8 @@ type process struct {
 	down   *os.File
 	up     *os.File
 	out    []*pump
-	errs   *pump
+	errs   *pump // nil: the standard error is this process's terminal
+	crash  *pump
 	outbox chan frame
 	heard  chan struct{} // closed when all it said has been read
 	gone   atomic.Bool
@@ -138,7 +140,7 @@ type supervisor struct {
 }
 
 // Supervise starts the ranks of this node and returns when all their processes have ended: with the bytes that global
-// rank 0 gave Exit, or with the one error of the job, a *JobError. SIGTERM and SIGINT are passed on as requests to stop;
+// rank 0 gave Exit, or with the one error of the job, a *JobError. SIGTERM, SIGINT and SIGHUP are passed on as requests to stop;
 // the error then wraps ErrStopped, unless the ranks went on and finished. A second signal ends the grace at once.
 // When ctx ends, the job is aborted, and the error wraps its cause.
 func Supervise(ctx context.Context, spec Spec) ([]byte, error) {
@@ -152,7 +154,12 @@ func Supervise(ctx context.Context, spec Spec) ([]byte, error) {
 		}
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(signals, syscall.SIGTERM)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // nohup, or a shell's background job
+			signal.Notify(signals, sig)
+		}
+	}
 	defer signal.Stop(signals)
 
 	s := &supervisor{job: newJob(spec, time.Now()), events: make(chan event, 64), startDone: make(chan struct{})}
@@ -272,11 +279,20 @@ func (s *supervisor) startRank(i int, id string) (*process, error) {
 		from, child, err := pipe(true)
 		return &pump{from: from, to: to, lock: &s.lock, prefix: prefix, done: make(chan struct{})}, child, err
 	}
-	errs, childErr, err := capture(spec.Stderr)
+	crash, childCrash, err := capture(io.Discard)
 	if err != nil {
 		return fail(err)
 	}
-	p.errs, p.out, p.cmd.Stderr = errs, []*pump{errs}, childErr
+	p.crash, p.out, p.cmd.ExtraFiles = crash, []*pump{crash}, append(p.cmd.ExtraFiles, childCrash)
+	if f, ok := spec.Stderr.(*os.File); ok && prefix == "" && term.IsTerminal(int(f.Fd())) {
+		p.cmd.Stderr = f // a progress bar looks whether it is one
+	} else {
+		errs, childErr, err := capture(spec.Stderr)
+		if err != nil {
+			return fail(err)
+		}
+		p.errs, p.out, p.cmd.Stderr = errs, append(p.out, errs), childErr
+	}
 	if f, ok := spec.Stdout.(*os.File); ok && prefix == "" {
 		p.cmd.Stdout = f
 	} else {
@@ -350,7 +366,10 @@ func (s *supervisor) await(i int, p *process) {
 		out.from.Close()
 		<-out.done
 	}
-	e := &exit{code: p.cmd.ProcessState.ExitCode(), stderr: p.errs.last()}
+	e := &exit{code: p.cmd.ProcessState.ExitCode(), crash: p.crash.last()}
+	if p.errs != nil {
+		e.stderr = p.errs.last()
+	}
 	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		e.signal, e.code = ws.Signal(), 0
 	}
