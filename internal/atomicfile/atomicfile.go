@@ -50,7 +50,7 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 		return err
 	}
 	dir := filepath.Dir(target)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := makeDirs(fsys, dir); err != nil {
 		return err
 	}
 	removeStale(target)
@@ -80,6 +80,24 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 		return fmt.Errorf("the new file is in place, but may not survive a power failure: %w", err)
 	}
 	return nil
+}
+
+// makeDirs makes a folder and those above it, and makes their names durable.
+func makeDirs(fsys FS, dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if parent == dir {
+		return os.MkdirAll(dir, 0o777)
+	}
+	if err := makeDirs(fsys, parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return fsys.SyncDir(parent)
 }
 
 // resolve follows a symbolic link and finds the permissions that the new file gets.
