@@ -1,0 +1,162 @@
+package optim
+
+import (
+	"math"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// AdamOptions are NewAdam's optional arguments.
+type AdamOptions struct {
+	Betas       *[2]float64 // of the running means of gradient and square; nil: 0.9, 0.999
+	Eps         *float64    // added to the denominator; nil: 1e-8
+	WeightDecay float64     // L2 penalty, or decay of the weights themselves if Decoupled
+	Decoupled   bool        // decoupled_weight_decay: as AdamW
+	AMSGrad     bool        // divide by the largest square so far
+	Maximize    bool        // go up the gradient
+	Fused       bool        // libtorch's fused kernel: faster, with other rounding
+}
+
+// Adam is adaptive moment estimation (torch.optim.Adam).
+type Adam struct{ Base }
+
+// NewAdam makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewAdam(params []nn.Parameter, lr float64, opts ...AdamOptions) *Adam {
+	return NewAdamGroups(single(params), lr, opts...)
+}
+
+// NewAdamGroups is NewAdam for groups of parameters.
+func NewAdamGroups(groups []Group, lr float64, opts ...AdamOptions) *Adam {
+	o := one("Adam", opts)
+	a := &Adam{}
+	a.setUp(adam{"Adam"}, paramGroups("Adam", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused}))
+	return a
+}
+
+// AdamWOptions are NewAdamW's optional arguments.
+type AdamWOptions struct {
+	Betas       *[2]float64 // of the running means of gradient and square; nil: 0.9, 0.999
+	Eps         *float64    // added to the denominator; nil: 1e-8
+	WeightDecay *float64    // of the weights themselves; nil: 0.01
+	AMSGrad     bool        // divide by the largest square so far
+	Maximize    bool        // go up the gradient
+	Fused       bool        // libtorch's fused kernel: faster, with other rounding
+}
+
+// AdamW is Adam with decoupled weight decay (torch.optim.AdamW).
+type AdamW struct{ Base }
+
+// NewAdamW makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewAdamW(params []nn.Parameter, lr float64, opts ...AdamWOptions) *AdamW {
+	return NewAdamWGroups(single(params), lr, opts...)
+}
+
+// NewAdamWGroups is NewAdamW for groups of parameters.
+func NewAdamWGroups(groups []Group, lr float64, opts ...AdamWOptions) *AdamW {
+	o := one("AdamW", opts)
+	a := &AdamW{}
+	a.setUp(adam{"AdamW"}, paramGroups("AdamW", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: orElse(o.WeightDecay, 0.01), Decoupled: true, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused}))
+	return a
+}
+
+// adam is the rule of both: they differ in what their weight decay decays.
+type adam struct{ label string }
+
+// The slots of adam's state.
+const (
+	adamStep = iota
+	adamAvg
+	adamSq
+	adamMaxSq
+)
+
+func (a adam) name() string { return a.label }
+
+func (adam) slots(*ParamGroup) []string {
+	return []string{"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
+}
+
+func (adam) init(g *ParamGroup, p *torch.Tensor) *state {
+	s := &state{[]*torch.Tensor{torch.Options{DType: torch.Float32}.Zeros(), torch.ZerosLike(p), torch.ZerosLike(p), nil}}
+	if g.AMSGrad {
+		s.slots[adamMaxSq] = torch.ZerosLike(p)
+	}
+	return s
+}
+
+func (adam) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay}, {"amsgrad", &g.AMSGrad},
+		{"maximize", &g.Maximize}, {"foreach", nil}, {"capturable", false}, {"differentiable", false}, {"fused", fusedFlag(g)},
+		{"decoupled_weight_decay", &g.Decoupled}}
+}
+
+func (a adam) update(g *ParamGroup, b *batch) {
+	steps := b.slot(adamStep)
+	aten.ForeachAddScalar_(steps, torch.Float(1))
+	if g.Fused {
+		a.fused(g, b)
+		return
+	}
+	grads := b.grads
+	if g.Maximize {
+		grads = aten.ForeachNeg(grads)
+	}
+	if g.WeightDecay != 0 {
+		switch {
+		case g.Decoupled:
+			aten.ForeachMulScalar_(b.params, torch.Float(1-g.LR*g.WeightDecay))
+		case g.Maximize:
+			aten.ForeachAddList_(grads, b.params, torch.Float(g.WeightDecay))
+		default:
+			grads = aten.ForeachAddList(grads, b.params, torch.Float(g.WeightDecay))
+		}
+	}
+	aten.ForeachLerpScalar_(b.slot(adamAvg), grads, torch.Float(1-g.Betas[0]))
+	aten.ForeachMulScalar_(b.slot(adamSq), torch.Float(g.Betas[1]))
+	aten.ForeachAddcmulScalar_(b.slot(adamSq), grads, grads, torch.Float(1-g.Betas[1]))
+
+	sq := b.slot(adamSq)
+	if g.AMSGrad {
+		aten.ForeachMaximumList_(b.slot(adamMaxSq), sq)
+		sq = b.slot(adamMaxSq)
+	}
+	rates, roots := a.corrections(g, steps)
+	denominators := aten.ForeachSqrt(sq)
+	aten.ForeachDivScalarList_(denominators, roots)
+	aten.ForeachAddScalar_(denominators, torch.Float(g.Eps))
+	aten.ForeachAddcdivScalarList_(b.params, b.slot(adamAvg), denominators, rates)
+}
+
+// corrections gives, for each parameter, the step size and the root of the square's bias correction. Most parameters
+// have had the same number of steps.
+func (adam) corrections(g *ParamGroup, steps []*torch.Tensor) (rates, roots []torch.Scalar) {
+	rates, roots = make([]torch.Scalar, len(steps)), make([]torch.Scalar, len(steps))
+	last := -1.0
+	for i, s := range steps {
+		n := s.Item()
+		if n == last {
+			rates[i], roots[i] = rates[i-1], roots[i-1]
+			continue
+		}
+		rates[i] = torch.Float(-(g.LR / (1 - pow(g.Betas[0], n))))
+		roots[i] = torch.Float(math.Sqrt(1 - pow(g.Betas[1], n)))
+		last = n
+	}
+	return rates, roots
+}
+
+func (adam) fused(g *ParamGroup, b *batch) {
+	var largest []*torch.Tensor
+	if g.AMSGrad {
+		largest = b.slot(adamMaxSq)
+	}
+	f := aten.FusedAdam_
+	if g.Decoupled {
+		f = aten.FusedAdamw_
+	}
+	f(b.params, b.grads, b.slot(adamAvg), b.slot(adamSq), largest, b.slot(adamStep), g.LR, g.Betas[0], g.Betas[1], g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, nil)
+}

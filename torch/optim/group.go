@@ -1,0 +1,95 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// Group is parameters with settings of their own, for the constructors whose names end in Groups. A nil pointer means
+// the optimizer's setting.
+type Group struct {
+	Params      []nn.Parameter
+	LR          *float64
+	WeightDecay *float64
+	Momentum    *float64
+	Betas       *[2]float64
+	Eps         *float64
+}
+
+// ParamGroup is a group of parameters and the settings that hold for it now. Schedulers change LR, and some Momentum or
+// Betas; changing any of them by hand takes effect at the next step. An optimizer uses those that it has.
+type ParamGroup struct {
+	Params    []nn.Parameter
+	LR        float64
+	InitialLR *float64 // the rate that schedulers start from, once there is one
+
+	Momentum, Dampening float64
+	Betas               [2]float64
+	Eps, WeightDecay    float64
+	Alpha, Rho          float64    // RMSprop's and ASGD's alpha, Adadelta's rho
+	LRDecay, InitialAcc float64    // Adagrad's
+	Lambd, T0           float64    // ASGD's
+	MomentumDecay       float64    // NAdam's
+	Etas, StepSizes     [2]float64 // Rprop's
+
+	Nesterov, Maximize, AMSGrad, Centered, Decoupled, Fused bool
+
+	// What CyclicLR and OneCycleLR keep in the group, as in Python; nil until they do.
+	MaxLR, MinLR, BaseMomentum, MaxMomentum *float64
+}
+
+// setting is one entry of a group in a state dict: a *float64, *bool, *[2]float64, or a value that never changes.
+type setting struct {
+	key   string
+	value any
+}
+
+// one returns the only element of a trailing options parameter, or the zero value.
+func one[T any](name string, opts []T) (o T) {
+	if len(opts) > 1 {
+		torch.Fail("optim.New"+name, "want at most one options struct, got %d", len(opts))
+	}
+	if len(opts) == 1 {
+		o = opts[0]
+	}
+	return o
+}
+
+// orElse returns *p, or d if p is nil.
+func orElse[T any](p *T, d T) T {
+	if p == nil {
+		return d
+	}
+	return *p
+}
+
+// paramGroups makes the groups: each a copy of the optimizer's settings with its own in their place, checked.
+func paramGroups(name string, groups []Group, settings ParamGroup) []*ParamGroup {
+	if len(groups) == 0 {
+		torch.Fail("optim.New"+name, "there are no parameters")
+	}
+	out := make([]*ParamGroup, len(groups))
+	for i, g := range groups {
+		p := settings
+		p.Params = g.Params
+		p.LR = orElse(g.LR, p.LR)
+		p.WeightDecay = orElse(g.WeightDecay, p.WeightDecay)
+		p.Momentum = orElse(g.Momentum, p.Momentum)
+		p.Betas = orElse(g.Betas, p.Betas)
+		p.Eps = orElse(g.Eps, p.Eps)
+		for what, v := range map[string]float64{"learning rate": p.LR, "weight decay": p.WeightDecay, "momentum": p.Momentum, "eps": p.Eps} {
+			if !(v >= 0) {
+				torch.Fail("optim.New"+name, "the %s is %v: want 0 or more", what, v)
+			}
+		}
+		for _, b := range p.Betas {
+			if !(b >= 0 && b < 1) {
+				torch.Fail("optim.New"+name, "the betas are %v: want both from 0 to below 1", p.Betas)
+			}
+		}
+		out[i] = &p
+	}
+	return out
+}
+
+func single(params []nn.Parameter) []Group { return []Group{{Params: params}} }

@@ -1,0 +1,4 @@
+package optim
+
+// LBFGS comes with its line search.
+type LBFGS struct{ Base }

@@ -1,0 +1,115 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// SGDOptions are NewSGD's optional arguments.
+type SGDOptions struct {
+	Momentum    float64
+	Dampening   float64 // of the momentum
+	WeightDecay float64 // L2 penalty
+	Nesterov    bool    // needs momentum and no dampening
+	Maximize    bool    // go up the gradient
+	Fused       bool    // libtorch's fused kernel: faster, with other rounding
+}
+
+// SGD is stochastic gradient descent (torch.optim.SGD).
+type SGD struct{ Base }
+
+// NewSGD makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewSGD(params []nn.Parameter, lr float64, opts ...SGDOptions) *SGD {
+	return NewSGDGroups(single(params), lr, opts...)
+}
+
+// NewSGDGroups is NewSGD for groups of parameters.
+func NewSGDGroups(groups []Group, lr float64, opts ...SGDOptions) *SGD {
+	o := one("SGD", opts)
+	gs := paramGroups("SGD", groups, ParamGroup{LR: lr, Momentum: o.Momentum, Dampening: o.Dampening, WeightDecay: o.WeightDecay,
+		Nesterov: o.Nesterov, Maximize: o.Maximize, Fused: o.Fused})
+	for _, g := range gs {
+		if g.Nesterov && (g.Momentum <= 0 || g.Dampening != 0) {
+			torch.Fail("optim.NewSGD", "Nesterov's momentum needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
+		}
+	}
+	s := &SGD{}
+	s.setUp(sgd{}, gs)
+	return s
+}
+
+type sgd struct{}
+
+func (sgd) name() string { return "SGD" }
+
+func (sgd) slots(*ParamGroup) []string { return []string{"momentum_buffer"} }
+
+func (sgd) init(*ParamGroup, *torch.Tensor) *state { return &state{make([]*torch.Tensor, 1)} }
+
+func (sgd) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"momentum", &g.Momentum}, {"dampening", &g.Dampening}, {"weight_decay", &g.WeightDecay},
+		{"nesterov", &g.Nesterov}, {"maximize", &g.Maximize}, {"foreach", nil}, {"differentiable", false}, {"fused", fusedFlag(g)}}
+}
+
+func (r sgd) update(g *ParamGroup, b *batch) {
+	if g.Fused {
+		r.fused(g, b)
+		return
+	}
+	grads := b.grads
+	if g.Maximize {
+		grads = aten.ForeachNeg(grads)
+	}
+	if g.WeightDecay != 0 {
+		if g.Maximize {
+			aten.ForeachAddList_(grads, b.params, torch.Float(g.WeightDecay))
+		} else {
+			grads = aten.ForeachAddList(grads, b.params, torch.Float(g.WeightDecay))
+		}
+	}
+	if g.Momentum != 0 {
+		buffers := r.momentum(g, b, grads)
+		if g.Nesterov {
+			grads = aten.ForeachAddList(grads, buffers, torch.Float(g.Momentum))
+		} else {
+			grads = buffers
+		}
+	}
+	aten.ForeachAddList_(b.params, grads, torch.Float(-g.LR))
+}
+
+// momentum brings the buffers up to date; a parameter's first is a copy of its gradient.
+func (sgd) momentum(g *ParamGroup, b *batch, grads []*torch.Tensor) []*torch.Tensor {
+	buffers := b.slot(0)
+	var old, oldGrads []*torch.Tensor
+	for i, buf := range buffers {
+		if buf != nil {
+			old, oldGrads = append(old, buf), append(oldGrads, grads[i])
+			continue
+		}
+		torch.Outside(func() { buffers[i] = grads[i].Clone() })
+		b.states[i].slots[0] = buffers[i]
+	}
+	if len(old) > 0 {
+		aten.ForeachMulScalar_(old, torch.Float(g.Momentum))
+		aten.ForeachAddList_(old, oldGrads, torch.Float(1-g.Dampening))
+	}
+	return buffers
+}
+
+func (sgd) fused(g *ParamGroup, b *batch) {
+	buffers := b.slot(0)
+	first := g.Momentum != 0 && buffers[0] == nil
+	var list []*torch.Tensor
+	if g.Momentum != 0 {
+		for i := range buffers {
+			if buffers[i] == nil {
+				torch.Outside(func() { buffers[i] = torch.EmptyLike(b.params[i]) })
+				b.states[i].slots[0] = buffers[i]
+			}
+		}
+		list = buffers
+	}
+	aten.FusedSgd_(b.params, b.grads, list, g.WeightDecay, g.Momentum, g.LR, g.Dampening, g.Nesterov, g.Maximize, first, nil, nil)
+}
