@@ -179,14 +179,14 @@ func floating(mask *torch.Tensor) bool { return mask != nil && mask.DType().IsFl
 
 // mergeMasks makes one mask of both, and says which of them it is: 1 for padding, 2 for both or attention.
 func (m *MultiheadAttention) mergeMasks(attn, padding, query *torch.Tensor) (mask *torch.Tensor, kind *int) {
-	shape := query.Shape()
-	n, l := shape[0], shape[1]
 	if attn == nil {
 		if padding == nil {
 			return nil, nil
 		}
 		return padding, new(1)
 	}
+	shape := query.Shape()
+	n, l := shape[0], shape[1]
 	if attn.Dim() == 3 {
 		attn = aten.View(attn, []int{n, -1, l, l})
 	} else {
