@@ -88,8 +88,8 @@ func ToSlice[E Elem](t *Tensor) []E {
 	want := elemType[E]()
 	var f facts
 	f.load(t, "torch.ToSlice")
-	have := dtypeOf(f.w[0])
-	out := make([]E, f.w[6])
+	have := dtypeOf(f.at(0))
+	out := make([]E, f.at(6))
 	if len(out) == 0 {
 		return out
 	}
@@ -141,13 +141,13 @@ var (
 // plain gives t itself if it is a contiguous tensor of that type on the CPU, else a new one that is.
 func (t *Tensor) plain(f *facts, want DType) *Tensor {
 	const odd = cgotorch.FlagNeg | cgotorch.FlagConj
-	if dtypeOf(f.w[0]) == want && f.w[1] == 0 && f.w[4]&cgotorch.FlagContiguous != 0 && f.w[4]&odd == 0 {
+	if dtypeOf(f.at(0)) == want && f.at(1) == 0 && f.at(4)&cgotorch.FlagContiguous != 0 && f.at(4)&odd == 0 {
 		return t
 	}
 	return ScopeOf(func() *Tensor {
 		return NoGradOf(func() *Tensor {
 			x := t
-			if f.w[3] != 0 {
+			if f.at(3) != 0 {
 				x = unary(&opToDense, x, func(a *op.Args) { a.None(); a.None() })
 			}
 			x = unary(&opResolveConj, unary(&opResolveNeg, x, nil), nil)
@@ -191,10 +191,10 @@ func (t *Tensor) data(operation string) (first, storage unsafe.Pointer, version 
 func (t *Tensor) bytes(operation string) []byte {
 	var f facts
 	f.load(t, operation)
-	if f.w[1] != 0 || f.w[4]&cgotorch.FlagContiguous == 0 {
+	if f.at(1) != 0 || f.at(4)&cgotorch.FlagContiguous == 0 {
 		Fail(operation, "want a contiguous tensor on the CPU, got %s", describe(t))
 	}
-	n := int(f.w[6]) * dtypeOf(f.w[0]).Size()
+	n := int(f.at(6)) * dtypeOf(f.at(0)).Size()
 	if n == 0 {
 		return nil
 	}
@@ -213,7 +213,7 @@ func (t *Tensor) Bytes(f func([]byte)) {
 func (t *Tensor) ToBytes() []byte {
 	var f facts
 	f.load(t, "bytes")
-	flat := t.plain(&f, dtypeOf(f.w[0]))
+	flat := t.plain(&f, dtypeOf(f.at(0)))
 	out := append([]byte{}, flat.bytes("bytes")...)
 	runtime.KeepAlive(flat)
 	if flat != t {

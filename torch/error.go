@@ -106,13 +106,24 @@ func opError(name string, cause *cgotorch.Error, args *op.Args, tensors ...*Tens
 			e.Shapes = append(e.Shapes, describe(t))
 		}
 	}
+	if i := strings.Index(e.Message, "This could be because"); i > 0 {
+		e.Message = missingBackend(e.Message[:i]) // what follows is a page about building PyTorch
+	}
 	if inner, ok := cause.Panic.(*Error); ok {
 		e.Message = "a Go function that autograd ran panicked: " + inner.Error()
 	}
-	var o callers.Origin
-	callers.Here(&o)
-	e.Origin = o.String()
+	e.Origin = callers.Outside(2)
 	return e
+}
+
+// missingBackend says in golite's words that an operation can't run on a device.
+func missingBackend(text string) string {
+	_, device, ok := strings.Cut(text, "from the '")
+	device, _, ok2 := strings.Cut(device, "' backend")
+	if !ok || !ok2 {
+		return text
+	}
+	return "there is no " + device + " here, or the operation doesn't exist for it: torch.CPU always is"
 }
 
 func staleMessage(t *Tensor) string {

@@ -1,12 +1,26 @@
 package torch
 
-import "github.com/golite/golite/cgotorch"
+import (
+	"slices"
+
+	"github.com/golite/golite/cgotorch"
+)
 
 // facts are the words of cgotorch.Info.
 type facts struct {
-	buf [48]int64
-	w   []int64
+	buf  [48]int64
+	n    int
+	long []int64 // all words, where buf is too small; a copy, so that facts stay on the stack
 }
+
+func (f *facts) words() []int64 {
+	if f.long != nil {
+		return f.long
+	}
+	return f.buf[:f.n]
+}
+
+func (f *facts) at(i int) int64 { return f.words()[i] }
 
 func (f *facts) load(t *Tensor, operation string) {
 	if t == nil {
@@ -16,10 +30,12 @@ func (f *facts) load(t *Tensor, operation string) {
 	if err != nil {
 		panic(opError(operation, err, nil, t))
 	}
-	f.w = w
+	if f.n = len(w); f.n > len(f.buf) {
+		f.long = slices.Clone(w)
+	}
 }
 
-func (f *facts) sizes() []int64 { return f.w[cgotorch.InfoFixed : cgotorch.InfoFixed+f.w[8]] }
+func (f *facts) sizes() []int64 { return f.words()[cgotorch.InfoFixed : cgotorch.InfoFixed+f.at(8)] }
 
 // Shape returns the sizes of all dimensions (Tensor.shape); empty for a scalar tensor.
 func (t *Tensor) Shape() []int {
@@ -47,22 +63,22 @@ func (t *Tensor) Size(dim int) int {
 func (t *Tensor) Dim() int {
 	var f facts
 	f.load(t, "dim")
-	return int(f.w[8])
+	return int(f.at(8))
 }
 
 // Numel returns the number of elements (Tensor.numel).
 func (t *Tensor) Numel() int {
 	var f facts
 	f.load(t, "numel")
-	return int(f.w[6])
+	return int(f.at(6))
 }
 
 // Strides returns, for each dimension, how many elements lie between neighbours (Tensor.stride); nil unless strided.
 func (t *Tensor) Strides() []int {
 	var f facts
 	f.load(t, "stride")
-	rest := f.w[cgotorch.InfoFixed+f.w[8]:]
-	if len(rest) == 0 && f.w[8] > 0 {
+	rest := f.words()[cgotorch.InfoFixed+f.at(8):]
+	if len(rest) == 0 && f.at(8) > 0 {
 		return nil
 	}
 	return ints(rest)
@@ -72,41 +88,41 @@ func (t *Tensor) Strides() []int {
 func (t *Tensor) StorageOffset() int {
 	var f facts
 	f.load(t, "storage_offset")
-	return int(f.w[5])
+	return int(f.at(5))
 }
 
 // StorageBytes returns the size of the memory that the tensor lives in, which views share.
 func (t *Tensor) StorageBytes() int {
 	var f facts
 	f.load(t, "storage")
-	return int(f.w[7])
+	return int(f.at(7))
 }
 
 // DType returns the type of the elements.
 func (t *Tensor) DType() DType {
 	var f facts
 	f.load(t, "dtype")
-	return dtypeOf(f.w[0])
+	return dtypeOf(f.at(0))
 }
 
 // Device returns where the tensor lives.
 func (t *Tensor) Device() Device {
 	var f facts
 	f.load(t, "device")
-	return deviceOf(f.w[1], f.w[2])
+	return deviceOf(f.at(1), f.at(2))
 }
 
 // Layout returns how the elements are stored.
 func (t *Tensor) Layout() Layout {
 	var f facts
 	f.load(t, "layout")
-	return Layout(f.w[3] + 1)
+	return Layout(f.at(3) + 1)
 }
 
 func (t *Tensor) flag(flag int64) bool {
 	var f facts
 	f.load(t, "tensor")
-	return f.w[4]&flag != 0
+	return f.at(4)&flag != 0
 }
 
 // RequiresGrad tells whether autograd records what happens to the tensor (Tensor.requires_grad).

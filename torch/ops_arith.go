@@ -144,7 +144,14 @@ func (t *Tensor) Mul_(other *Tensor) *Tensor { return call_(&opMul_, t, other) }
 func (t *Tensor) MulScalar(v float64) *Tensor { return callScalar(&opMulScalar, t, Number(v)) }
 
 // MulScalar_ is MulScalar in place.
-func (t *Tensor) MulScalar_(v float64) *Tensor { return callScalar_(&opMulScalar_, t, Number(v)) }
+func (t *Tensor) MulScalar_(v float64) *Tensor {
+	if d := t.DType(); d == Float16 || d == BFloat16 {
+		// aten::mul_.Scalar rounds v to 16 bits first, which Python's mul_ and aten::mul.Scalar don't.
+		Scope(func() { call_(&opMul_, t, Options{DType: Float64}.Scalar(v)) })
+		return t
+	}
+	return callScalar_(&opMulScalar_, t, Number(v))
+}
 
 // Div returns t / other, of a floating type for integers (torch.div).
 func (t *Tensor) Div(other *Tensor) *Tensor { return call(&opDiv, t, other) }

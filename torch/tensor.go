@@ -35,6 +35,9 @@ const bigTensor = 1 << 20
 
 // adopt decides who frees a handle: the scope, or the collector, or whichever comes first.
 func adopt(t *Tensor, h cgotorch.Handle, bytes int64, token uint64) {
+	if tracker.on.Load() {
+		track(t, h)
+	}
 	if s := scopeOf(token); s != nil {
 		s.log = append(s.log, h)
 		if bytes < bigTensor {

@@ -29,10 +29,14 @@ func (o Origin) String() string {
 	for n < len(o) && o[n] != 0 {
 		n++
 	}
-	if n == 0 {
+	return describe(o[:n])
+}
+
+func describe(pcs []uintptr) string {
+	if len(pcs) == 0 {
 		return ""
 	}
-	frames := runtime.CallersFrames(o[:n])
+	frames := runtime.CallersFrames(pcs)
 	var called, first string
 	for {
 		f, more := frames.Next()
@@ -53,4 +57,12 @@ func (o Origin) String() string {
 			return first
 		}
 	}
+}
+
+// Outside gives what Origin.String gives, for the calling goroutine's stack however deep: it unwinds by Go's tables, which
+// is for errors. skip is the number of frames to leave out, the caller's own included.
+func Outside(skip int) string {
+	pcs := make([]uintptr, 64)
+	pcs = pcs[:runtime.Callers(skip+1, pcs)]
+	return describe(pcs)
 }

@@ -1,0 +1,162 @@
+package torch
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTensorsOutsideScopesAreFreedByTheCollector(t *testing.T) {
+	before := LiveTensors()
+	for range 1000 {
+		Ones(4)
+	}
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return LiveTensors() <= before+10
+	}, 10*time.Second, time.Millisecond)
+}
+
+func TestLeaksAreFoundByOrigin(t *testing.T) {
+	TrackOrigins(true)
+	defer TrackOrigins(false)
+	var kept []*Tensor
+	Scope(func() {
+		for range 7 {
+			kept = append(kept, Ones(3).Keep()) // the leak
+			Zeros(3)
+		}
+	})
+	found := 0
+	for place, n := range LiveByOrigin() {
+		require.Contains(t, place, "memory_test.go:30")
+		found += n
+	}
+	require.Equal(t, 7, found)
+	runtime.KeepAlive(kept)
+}
+
+// Without gradients nothing but the scope holds an activation: large ones must go before it ends.
+func TestLongScopesDontPileUpActivations(t *testing.T) {
+	const mb = 1 << 20
+	x, w := Randn(2*mb/4/512, 512), Randn(512, 512)
+	Scope(func() {
+		start := Memory(true).Live
+		NoGrad(func() {
+			y := x
+			for range 100 { // 400 MiB in all
+				y = y.MatMul(w).Tanh()
+			}
+		})
+		require.Less(t, Memory(false).Peak-start, int64(48*mb))
+	})
+}
+
+func TestReleasingWhileInUseIsAPanicOrWorks(t *testing.T) {
+	for range 200 {
+		x := Ones(64)
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for range 20 {
+					if err := Try(func() { x.Add(x).Release() }); err != nil && !strings.Contains(err.Error(), "released") {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Go(x.Release)
+		wg.Wait()
+	}
+}
+
+func TestModesNeverLeakBetweenGoroutines(t *testing.T) {
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			for range 30 {
+				x := Options{RequiresGrad: true}.Ones(8)
+				switch i % 4 {
+				case 0:
+					NoGrad(func() { require.False(t, x.MulScalar(2).RequiresGrad()) })
+				case 1:
+					InferenceMode(func() { require.True(t, x.MulScalar(2).IsInference()) })
+				case 2:
+					func() {
+						defer func() { recover() }()
+						NoGrad(func() { panic("out") })
+					}()
+				case 3:
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						NoGrad(func() { runtime.Goexit() })
+					}()
+					<-done
+				}
+				require.True(t, GradEnabled())
+				y := x.MulScalar(3).Sum()
+				y.Backward()
+				require.Equal(t, []float32{3, 3, 3, 3, 3, 3, 3, 3}, ToSlice[float32](x.Grad()))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestScopesCloseByToken(t *testing.T) {
+	Scope(func() {
+		outer := Ones(1)
+		func() {
+			defer func() { recover() }()
+			Scope(func() {
+				Ones(2)
+				Scope(func() { panic("out") })
+			})
+		}()
+		require.False(t, outer.Released())
+		x := ScopeOf(func() []*Tensor { return []*Tensor{Ones(3), nil} })
+		require.False(t, x[0].Released())
+		outer = x[0]
+		defer func() { require.False(t, outer.Released()) }()
+	})
+	done := make(chan int)
+	go func() {
+		defer close(done)
+		Scope(func() {
+			Ones(1)
+			runtime.Goexit()
+		})
+	}()
+	<-done
+	before := LiveTensors()
+	Scope(func() {
+		s := openScope(false) // opened inside and never closed by its owner
+		Ones(5)
+		_ = s
+	})
+	require.Equal(t, before, LiveTensors())
+}
+
+func TestPool(t *testing.T) {
+	p := NewPool(PoolOptions{Threads: 2, NoGrad: true})
+	x := Options{RequiresGrad: true}.Ones(4)
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			err := p.Do(t.Context(), func() { require.False(t, x.Add(x).RequiresGrad()) })
+			require.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	err := p.Do(t.Context(), func() { x.MatMul(Ones(3)) })
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.ErrorContains(t, p.Do(t.Context(), func() { panic("boom") }), "boom")
+	p.Close()
+	require.ErrorIs(t, p.Do(t.Context(), func() {}), ErrPoolClosed)
+}
