@@ -1,8 +1,6 @@
 package optim
 
 import (
-	"math"
-
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/nn"
@@ -76,12 +74,12 @@ const (
 
 func (a adam) name() string { return a.label }
 
-func (adam) slots(*ParamGroup) []string {
+func (adam) slots() []string {
 	return []string{"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
 }
 
 func (adam) init(g *ParamGroup, p *torch.Tensor) *state {
-	s := &state{[]*torch.Tensor{torch.Options{DType: torch.Float32}.Zeros(), torch.ZerosLike(p), torch.ZerosLike(p), nil}}
+	s := &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p), nil}}
 	if g.AMSGrad {
 		s.slots[adamMaxSq] = torch.ZerosLike(p)
 	}
@@ -95,68 +93,52 @@ func (adam) settings(g *ParamGroup) []setting {
 }
 
 func (a adam) update(g *ParamGroup, b *batch) {
-	steps := b.slot(adamStep)
-	aten.ForeachAddScalar_(steps, torch.Float(1))
 	if g.Fused {
-		a.fused(g, b)
+		b.fused(true, func(part *batch) { a.fused(g, part) })
 		return
 	}
-	grads := b.grads
-	if g.Maximize {
-		grads = aten.ForeachNeg(grads)
-	}
-	if g.WeightDecay != 0 {
-		switch {
-		case g.Decoupled:
-			aten.ForeachMulScalar_(b.params, torch.Float(1-g.LR*g.WeightDecay))
-		case g.Maximize:
-			aten.ForeachAddList_(grads, b.params, torch.Float(g.WeightDecay))
-		default:
-			grads = aten.ForeachAddList(grads, b.params, torch.Float(g.WeightDecay))
-		}
-	}
-	aten.ForeachLerpScalar_(b.slot(adamAvg), grads, torch.Float(1-g.Betas[0]))
-	aten.ForeachMulScalar_(b.slot(adamSq), torch.Float(g.Betas[1]))
-	aten.ForeachAddcmulScalar_(b.slot(adamSq), grads, grads, torch.Float(1-g.Betas[1]))
-
-	sq := b.slot(adamSq)
+	grads, _ := b.descent(g, !g.Decoupled)
+	b.decouple(g)
+	b.moments(g, grads, adamAvg, adamSq)
 	if g.AMSGrad {
-		aten.ForeachMaximumList_(b.slot(adamMaxSq), sq)
-		sq = b.slot(adamMaxSq)
+		aten.ForeachMaximumList_(b.need(adamMaxSq), b.slot(adamSq))
 	}
-	rates, roots := a.corrections(g, steps)
-	denominators := aten.ForeachSqrt(sq)
-	aten.ForeachDivScalarList_(denominators, roots)
-	aten.ForeachAddScalar_(denominators, torch.Float(g.Eps))
-	aten.ForeachAddcdivScalarList_(b.params, b.slot(adamAvg), denominators, rates)
-}
-
-// corrections gives, for each parameter, the step size and the root of the square's bias correction. Most parameters
-// have had the same number of steps.
-func (adam) corrections(g *ParamGroup, steps []*torch.Tensor) (rates, roots []torch.Scalar) {
-	rates, roots = make([]torch.Scalar, len(steps)), make([]torch.Scalar, len(steps))
-	last := -1.0
-	for i, s := range steps {
-		n := s.Item()
-		if n == last {
-			rates[i], roots[i] = rates[i-1], roots[i-1]
-			continue
+	b.count(func(steps float64, part *batch) {
+		squares := part.slot(adamSq)
+		if g.AMSGrad {
+			squares = part.slot(adamMaxSq)
 		}
-		rates[i] = torch.Float(-(g.LR / (1 - pow(g.Betas[0], n))))
-		roots[i] = torch.Float(math.Sqrt(1 - pow(g.Betas[1], n)))
-		last = n
-	}
-	return rates, roots
+		size := g.LR / (1 - pow(g.Betas[0], steps))
+		root := pow(1-pow(g.Betas[1], steps), 0.5)
+		denominators := aten.ForeachSqrt(squares)
+		aten.ForeachDivScalar_(denominators, torch.Float(root))
+		aten.ForeachAddScalar_(denominators, torch.Float(g.Eps))
+		aten.ForeachAddcdivScalar_(part.params, part.slot(adamAvg), denominators, torch.Float(-size))
+	})
 }
 
 func (adam) fused(g *ParamGroup, b *batch) {
 	var largest []*torch.Tensor
 	if g.AMSGrad {
-		largest = b.slot(adamMaxSq)
+		largest = b.need(adamMaxSq)
 	}
 	f := aten.FusedAdam_
 	if g.Decoupled {
 		f = aten.FusedAdamw_
 	}
 	f(b.params, b.grads, b.slot(adamAvg), b.slot(adamSq), largest, b.slot(adamStep), g.LR, g.Betas[0], g.Betas[1], g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, nil)
+}
+
+// decouple lets the weights themselves decay, if the group's decay is of that kind.
+func (b *batch) decouple(g *ParamGroup) {
+	if g.Decoupled && g.WeightDecay != 0 {
+		aten.ForeachMulScalar_(b.params, torch.Float(1-g.LR*g.WeightDecay))
+	}
+}
+
+// moments updates the running means of the gradients and of their squares, which are in two slots.
+func (b *batch) moments(g *ParamGroup, grads []*torch.Tensor, mean, square int) {
+	aten.ForeachLerpScalar_(b.slot(mean), grads, torch.Float(1-g.Betas[0]))
+	aten.ForeachMulScalar_(b.slot(square), torch.Float(g.Betas[1]))
+	aten.ForeachAddcmulScalar_(b.slot(square), grads, grads, torch.Float(1-g.Betas[1]))
 }

@@ -2,8 +2,10 @@ package optim
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
 )
 
 // Optimizer is what all optimizers are, by embedding Base.
@@ -52,12 +54,26 @@ type rule interface {
 	update(g *ParamGroup, b *batch)
 	// settings lists the group's settings in the order of Python's state dict.
 	settings(g *ParamGroup) []setting
-	// slots lists the keys of a parameter's state, in the order of Python's.
-	slots(g *ParamGroup) []string
+	// slots lists the keys of a parameter's state, in the order of Python's. A count of steps comes first.
+	slots() []string
 }
 
-// state is what an optimizer remembers of a parameter, in the order of the rule's slots; nil where a slot isn't used.
-type state struct{ slots []*torch.Tensor }
+// state is what an optimizer remembers of a parameter, in the order of the rule's slots; nil where a slot isn't used. The
+// steps are counted here: the tensor that Python counts them in, slot 0, is brought up to date when somebody wants it.
+type state struct {
+	slots  []*torch.Tensor
+	steps  float64
+	behind bool
+}
+
+// countedTensor returns the tensor of the steps, with the present count.
+func (s *state) countedTensor() *torch.Tensor {
+	if s.behind {
+		s.slots[0].Fill_(s.steps)
+		s.behind = false
+	}
+	return s.slots[0]
+}
 
 // batch is the parameters of a group that take part in a step, with their gradients and state, as foreach operators
 // want them: one list for each.
@@ -69,6 +85,98 @@ type batch struct {
 
 // slot returns slot i of the state of all parameters.
 func (b *batch) slot(i int) []*torch.Tensor { return b.lists[i] }
+
+// need is slot, with zeros made where there is nothing yet: after a setting was changed, or a state without it loaded.
+func (b *batch) need(i int) []*torch.Tensor {
+	list := b.lists[i]
+	for k, t := range list {
+		if t == nil {
+			torch.Outside(func() { list[k] = torch.ZerosLike(b.params[k]) })
+			b.states[k].slots[i] = list[k]
+		}
+	}
+	return list
+}
+
+// where returns the part of a batch that keep tells.
+func (b *batch) where(keep func(i int) bool) *batch {
+	part := &batch{lists: make([][]*torch.Tensor, len(b.lists))}
+	for i := range b.params {
+		if !keep(i) {
+			continue
+		}
+		part.params, part.grads, part.states = append(part.params, b.params[i]), append(part.grads, b.grads[i]), append(part.states, b.states[i])
+		for k, list := range b.lists {
+			part.lists[k] = append(part.lists[k], list[i])
+		}
+	}
+	return part
+}
+
+// count adds a step to every parameter's, and calls f with the parameters that have had the same number, mostly all.
+func (b *batch) count(f func(steps float64, part *batch)) {
+	for _, s := range b.states {
+		s.steps = float64(float32(s.steps) + 1) // a float32 in Python, which stops at 2^24
+		s.behind = true
+	}
+	split(b, func(i int) float64 { return b.states[i].steps }, f)
+}
+
+// split calls f with the parts of a batch whose parameters have the same key.
+func split[K comparable](b *batch, key func(i int) K, f func(k K, part *batch)) {
+	first := key(0)
+	var others []K
+	for i := range b.params {
+		if k := key(i); k != first && !slices.Contains(others, k) {
+			others = append(others, k)
+		}
+	}
+	if others == nil {
+		f(first, b)
+		return
+	}
+	for _, k := range append([]K{first}, others...) {
+		f(k, b.where(func(i int) bool { return key(i) == k }))
+	}
+}
+
+// descent returns the gradients to follow: turned round if the group is to be maximized, with the L2 penalty if there is
+// one. fresh tells that they are copies, and may be written.
+func (b *batch) descent(g *ParamGroup, penalty bool) (grads []*torch.Tensor, fresh bool) {
+	grads = b.grads
+	if g.Maximize {
+		grads, fresh = aten.ForeachNeg(grads), true
+	}
+	if penalty && g.WeightDecay != 0 {
+		if fresh {
+			aten.ForeachAddList_(grads, b.params, torch.Float(g.WeightDecay))
+		} else {
+			grads, fresh = aten.ForeachAddList(grads, b.params, torch.Float(g.WeightDecay)), true
+		}
+	}
+	return grads, fresh
+}
+
+// place is where a fused kernel's tensors must all be.
+type place struct {
+	device torch.Device
+	dtype  torch.DType
+}
+
+// fused calls f with the parts of a batch that are on one device and of one type, as fused kernels want them; slot 0 of
+// counted optimizers holds the number of this step.
+func (b *batch) fused(counted bool, f func(part *batch)) {
+	if counted {
+		for _, s := range b.states {
+			s.countedTensor()
+		}
+		aten.ForeachAddScalar_(b.slot(0), torch.Float(1))
+		for _, s := range b.states {
+			s.steps = float64(float32(s.steps) + 1)
+		}
+	}
+	split(b, func(i int) place { return place{b.params[i].Device(), b.params[i].DType()} }, func(_ place, part *batch) { f(part) })
+}
 
 func (b *Base) base() *Base { return b }
 
@@ -196,32 +304,44 @@ func Release(o Optimizer) { o.base().intercept = nil }
 // for counts of steps. Setup does it for optimizers whose state was loaded before.
 func MoveState(o Optimizer) {
 	b := o.base()
+	if m, ok := o.(interface{ moveState() }); ok {
+		m.moveState()
+		return
+	}
+	names := b.rule.slots()
 	torch.NoGrad(func() {
-		for p, s := range b.states {
-			for i, t := range s.slots {
-				if t != nil {
-					s.slots[i] = placed(b.rule.slots(nil)[i], t, p)
+		for i, g := range b.groups {
+			for _, p := range b.groupTensors(i) {
+				s := b.states[p]
+				if s == nil {
+					continue
+				}
+				for k, t := range s.slots {
+					if t != nil {
+						s.slots[k] = placed(names[k], t, p, g.Fused)
+					}
 				}
 			}
 		}
 	})
 }
 
-// placed gives t as the state of p: on its device, and in its type unless it counts steps.
-func placed(slot string, t, p *torch.Tensor) *torch.Tensor {
-	if slot == "step" {
-		return t
+// placed gives t as the state of p: on its device, and in its type if both are floating. A count of steps stays where it
+// is, but with fused kernels.
+func placed(slot string, t, p *torch.Tensor, fused bool) *torch.Tensor {
+	dtype, device := t.DType(), p.Device()
+	switch {
+	case slot == "step" && fused:
+		dtype = torch.Float32
+	case slot == "step":
+		device = t.Device()
+	case p.DType().IsFloating():
+		dtype = p.DType()
 	}
-	if t.Device() == p.Device() && (t.DType() == p.DType() || !p.DType().IsFloating()) {
+	if t.Device() == device && t.DType() == dtype {
 		return t
 	}
 	var moved *torch.Tensor
-	torch.Outside(func() {
-		if p.DType().IsFloating() && t.DType().IsFloating() {
-			moved = t.To(p.DType(), p.Device())
-		} else {
-			moved = t.To(p.Device())
-		}
-	})
+	torch.Outside(func() { moved = t.To(dtype, device) })
 	return moved
 }

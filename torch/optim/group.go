@@ -93,3 +93,9 @@ func paramGroups(name string, groups []Group, settings ParamGroup) []*ParamGroup
 }
 
 func single(params []nn.Parameter) []Group { return []Group{{Params: params}} }
+
+func atLeastZero(name, what string, v float64) {
+	if !(v >= 0) {
+		torch.Fail("optim.New"+name, "the %s is %v: want 0 or more", what, v)
+	}
+}

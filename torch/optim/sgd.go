@@ -43,9 +43,9 @@ type sgd struct{}
 
 func (sgd) name() string { return "SGD" }
 
-func (sgd) slots(*ParamGroup) []string { return []string{"momentum_buffer"} }
+func (sgd) slots() []string { return []string{"momentum_buffer"} }
 
-func (sgd) init(*ParamGroup, *torch.Tensor) *state { return &state{make([]*torch.Tensor, 1)} }
+func (sgd) init(*ParamGroup, *torch.Tensor) *state { return &state{slots: make([]*torch.Tensor, 1)} }
 
 func (sgd) settings(g *ParamGroup) []setting {
 	return []setting{{"lr", &g.LR}, {"momentum", &g.Momentum}, {"dampening", &g.Dampening}, {"weight_decay", &g.WeightDecay},
@@ -57,17 +57,7 @@ func (r sgd) update(g *ParamGroup, b *batch) {
 		r.fused(g, b)
 		return
 	}
-	grads := b.grads
-	if g.Maximize {
-		grads = aten.ForeachNeg(grads)
-	}
-	if g.WeightDecay != 0 {
-		if g.Maximize {
-			aten.ForeachAddList_(grads, b.params, torch.Float(g.WeightDecay))
-		} else {
-			grads = aten.ForeachAddList(grads, b.params, torch.Float(g.WeightDecay))
-		}
-	}
+	grads, _ := b.descent(g, true)
 	if g.Momentum != 0 {
 		buffers := r.momentum(g, b, grads)
 		if g.Nesterov {
@@ -98,18 +88,18 @@ func (sgd) momentum(g *ParamGroup, b *batch, grads []*torch.Tensor) []*torch.Ten
 	return buffers
 }
 
-func (sgd) fused(g *ParamGroup, b *batch) {
-	buffers := b.slot(0)
-	first := g.Momentum != 0 && buffers[0] == nil
-	var list []*torch.Tensor
-	if g.Momentum != 0 {
-		for i := range buffers {
-			if buffers[i] == nil {
-				torch.Outside(func() { buffers[i] = torch.EmptyLike(b.params[i]) })
-				b.states[i].slots[0] = buffers[i]
-			}
+func (r sgd) fused(g *ParamGroup, b *batch) {
+	b.fused(false, func(part *batch) {
+		if g.Momentum == 0 {
+			r.kernel(g, part, nil, false)
+			return
 		}
-		list = buffers
-	}
-	aten.FusedSgd_(b.params, b.grads, list, g.WeightDecay, g.Momentum, g.LR, g.Dampening, g.Nesterov, g.Maximize, first, nil, nil)
+		split(part, func(i int) bool { return part.slot(0)[i] == nil }, func(first bool, part *batch) {
+			r.kernel(g, part, part.need(0), first)
+		})
+	})
+}
+
+func (sgd) kernel(g *ParamGroup, b *batch, buffers []*torch.Tensor, first bool) {
+	aten.FusedSgd_(b.params, b.grads, buffers, g.WeightDecay, g.Momentum, g.LR, g.Dampening, g.Nesterov, g.Maximize, first, nil, nil)
 }

@@ -2,7 +2,9 @@ package optim
 
 import (
 	"fmt"
+	"iter"
 	"reflect"
+	"slices"
 
 	"github.com/golite/golite/torch"
 )
@@ -17,8 +19,11 @@ func (b *Base) StateDict() map[string]any {
 			continue
 		}
 		entry := map[string]any{}
-		for k, name := range b.rule.slots(nil) {
-			if s.slots[k] != nil {
+		for k, name := range b.rule.slots() {
+			switch {
+			case name == "step":
+				entry[name] = s.countedTensor()
+			case s.slots[k] != nil:
 				entry[name] = s.slots[k]
 			}
 		}
@@ -83,9 +88,9 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 	var numbers []int // of the parameters, in the optimizer's order
 	loaded := make([]ParamGroup, len(groups))
 	for i, g := range groups {
-		entry, ok := g.(map[string]any)
+		entry, ok := mapping(g)
 		if !ok {
-			return fail("group %d is a %T", i, g)
+			return fail("group %d is a %T, want a dictionary", i, g)
 		}
 		ids, ok := list(entry["params"])
 		if !ok || len(ids) != len(b.groups[i].Params) {
@@ -103,7 +108,7 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 			return fail("group %d: %v", i, err)
 		}
 	}
-	states, err := b.loadStates(d["state"], numbers)
+	states, err := b.loadStates(d["state"], numbers, loaded)
 	if err != nil {
 		return fail("%v", err)
 	}
@@ -148,69 +153,121 @@ func (b *Base) loadGroup(g *ParamGroup, entry map[string]any) error {
 }
 
 // loadStates copies the tensors, which are numbered as the file's parameters.
-func (b *Base) loadStates(v any, numbers []int) (map[*torch.Tensor]*state, error) {
-	byNumber := map[int]any{}
-	switch m := v.(type) {
-	case map[int]any:
-		byNumber = m
-	case map[string]any: // an empty dictionary has no kind of key
-		if len(m) > 0 {
-			return nil, fmt.Errorf("the keys of state are names, want the parameters' numbers")
-		}
-	default:
-		return nil, fmt.Errorf("want state, a dictionary, found a %T", v)
+func (b *Base) loadStates(v any, numbers []int, groups []ParamGroup) (map[*torch.Tensor]*state, error) {
+	byNumber, err := numbered(v)
+	if err != nil {
+		return nil, err
 	}
 	out := map[*torch.Tensor]*state{}
-	for i, p := range b.tensors {
-		entry, ok := byNumber[numbers[i]]
-		if !ok {
-			continue
+	i := 0
+	for k := range groups {
+		for range groups[k].Params {
+			p := b.tensors[i]
+			entry, there := byNumber[numbers[i]]
+			i++
+			if !there {
+				continue
+			}
+			slots, ok := mapping(entry)
+			if !ok {
+				return nil, fmt.Errorf("the state of parameter %d is a %T, want a dictionary", i-1, entry)
+			}
+			if out[p], err = b.loadSlots(slots, &groups[k], p); err != nil {
+				return nil, fmt.Errorf("parameter %d: %w", i-1, err)
+			}
 		}
-		slots, ok := entry.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("the state of parameter %d is a %T", i, entry)
-		}
-		s, err := b.loadSlots(slots, p)
-		if err != nil {
-			return nil, fmt.Errorf("parameter %d: %w", i, err)
-		}
-		out[p] = s
 	}
 	return out, nil
 }
 
-func (b *Base) loadSlots(slots map[string]any, p *torch.Tensor) (*state, error) {
-	names := b.rule.slots(nil)
-	s := &state{make([]*torch.Tensor, len(names))}
-	for k, name := range names {
-		switch v := slots[name].(type) {
-		case nil:
-		case *torch.Tensor:
-			if name != "step" && v.Dim() > 0 && !sameShape(v.Shape(), p.Shape()) {
-				return nil, fmt.Errorf("%s has shape %v, and the parameter %v", name, v.Shape(), p.Shape())
-			}
-			torch.NoGrad(func() { torch.Outside(func() { s.slots[k] = placed(name, v, p).Clone() }) })
-		default:
-			f, ok := number(v)
-			if !ok {
-				return nil, fmt.Errorf("%s is a %T, want a tensor", name, v)
-			}
-			torch.Outside(func() { s.slots[k] = torch.Options{DType: torch.Float32}.Scalar(f) })
+// loadSlots makes a parameter's state from a file's; what the file hasn't is as before the first step.
+func (b *Base) loadSlots(slots map[string]any, g *ParamGroup, p *torch.Tensor) (s *state, err error) {
+	names := b.rule.slots()
+	for name := range slots {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("it has %q, which %s doesn't keep: is it another optimizer's?", name, b.rule.name())
 		}
 	}
-	return s, nil
+	torch.NoGrad(func() {
+		torch.Outside(func() {
+			s = b.rule.init(g, p)
+			for k, name := range names {
+				if v, there := slots[name]; there && v != nil && err == nil {
+					s.slots[k], err = loadedTensor(name, v, g, p)
+				}
+			}
+			if err == nil && names[0] == "step" {
+				s.steps = s.slots[0].Item()
+			}
+		})
+	})
+	return s, err
 }
 
-func sameShape(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
+// loadedTensor is a copy of a file's tensor, or number, for the state of p.
+func loadedTensor(name string, v any, g *ParamGroup, p *torch.Tensor) (*torch.Tensor, error) {
+	t, ok := v.(*torch.Tensor)
+	if !ok {
+		f, ok := number(v)
+		if !ok {
+			return nil, fmt.Errorf("%s is a %T, want a tensor", name, v)
 		}
+		return placed(name, torch.Options{DType: torch.Float32}.Scalar(f), p, g.Fused), nil
 	}
-	return true
+	if name == "step" && t.Numel() != 1 {
+		return nil, fmt.Errorf("step has shape %v, want one number", t.Shape())
+	}
+	if t.Dim() > 0 && name != "step" && !slices.Equal(t.Shape(), p.Shape()) {
+		return nil, fmt.Errorf("%s has shape %v, and the parameter %v", name, t.Shape(), p.Shape())
+	}
+	if moved := placed(name, t, p, g.Fused); moved != t {
+		return moved, nil
+	}
+	return t.Clone(), nil
+}
+
+// mapping takes a dictionary with names as keys: a Go map, or a file's that keeps its order.
+func mapping(v any) (map[string]any, bool) {
+	if m, ok := v.(map[string]any); ok {
+		return m, true
+	}
+	d, ok := v.(interface{ All() iter.Seq2[any, any] })
+	if !ok {
+		return nil, false
+	}
+	out := map[string]any{}
+	for k, v := range d.All() {
+		name, ok := k.(string)
+		if !ok {
+			return nil, false
+		}
+		out[name] = v
+	}
+	return out, true
+}
+
+// numbered takes a dictionary with numbers as keys.
+func numbered(v any) (map[int]any, error) {
+	out := map[int]any{}
+	switch m := v.(type) {
+	case map[int]any:
+		return m, nil
+	case map[string]any: // an empty dictionary has no kind of key
+		if len(m) > 0 {
+			return nil, fmt.Errorf("the keys of state are names, want the parameters' numbers")
+		}
+	case interface{ All() iter.Seq2[any, any] }:
+		for k, v := range m.All() {
+			n, ok := k.(int)
+			if !ok {
+				return nil, fmt.Errorf("a key of state is a %T, want a parameter's number", k)
+			}
+			out[n] = v
+		}
+	default:
+		return nil, fmt.Errorf("want state, a dictionary, found a %T", v)
+	}
+	return out, nil
 }
 
 // list takes any slice: a list or a tuple of a file.

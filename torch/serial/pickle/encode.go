@@ -133,6 +133,9 @@ func (e *Encoder) reflected(v reflect.Value) error {
 		for i := range items {
 			items[i] = v.Index(i).Interface()
 		}
+		if v.Kind() == reflect.Array { // of a fixed length, as a tuple is
+			return e.Value(Tuple(items))
+		}
 		return e.Value(items)
 	case reflect.Map:
 		return e.goMap(v)

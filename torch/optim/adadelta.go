@@ -1,0 +1,71 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// AdadeltaOptions are NewAdadelta's optional arguments.
+type AdadeltaOptions struct {
+	Rho         *float64 // of the running means of squares; nil: 0.9
+	Eps         *float64 // added to the denominator; nil: 1e-6
+	WeightDecay float64  // L2 penalty
+	Maximize    bool     // go up the gradient
+}
+
+// Adadelta scales steps by the running magnitude of steps over that of gradients (torch.optim.Adadelta; PyTorch's default
+// rate is 1).
+type Adadelta struct{ Base }
+
+// NewAdadelta makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewAdadelta(params []nn.Parameter, lr float64, opts ...AdadeltaOptions) *Adadelta {
+	return NewAdadeltaGroups(single(params), lr, opts...)
+}
+
+// NewAdadeltaGroups is NewAdadelta for groups of parameters.
+func NewAdadeltaGroups(groups []Group, lr float64, opts ...AdadeltaOptions) *Adadelta {
+	o := one("Adadelta", opts)
+	rho := orElse(o.Rho, 0.9)
+	if !(rho >= 0 && rho <= 1) {
+		torch.Fail("optim.NewAdadelta", "rho is %v: want 0 to 1", rho)
+	}
+	a := &Adadelta{}
+	a.setUp(adadelta{}, paramGroups("Adadelta", groups, ParamGroup{LR: lr, Rho: rho, Eps: orElse(o.Eps, 1e-6),
+		WeightDecay: o.WeightDecay, Maximize: o.Maximize}))
+	return a
+}
+
+type adadelta struct{}
+
+func (adadelta) name() string { return "Adadelta" }
+
+func (adadelta) slots() []string { return []string{"step", "square_avg", "acc_delta"} }
+
+func (adadelta) init(g *ParamGroup, p *torch.Tensor) *state {
+	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p)}}
+}
+
+func (adadelta) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"rho", &g.Rho}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay}, {"maximize", &g.Maximize},
+		{"capturable", false}, {"foreach", nil}, {"differentiable", false}}
+}
+
+func (adadelta) update(g *ParamGroup, b *batch) {
+	b.count(func(float64, *batch) {})
+	grads, _ := b.descent(g, true)
+	squares, moved := b.need(1), b.need(2)
+	aten.ForeachMulScalar_(squares, torch.Float(g.Rho))
+	aten.ForeachAddcmulScalar_(squares, grads, grads, torch.Float(1-g.Rho))
+
+	roots := aten.ForeachAddScalar(squares, torch.Float(g.Eps))
+	aten.ForeachSqrt_(roots)
+	steps := aten.ForeachAddScalar(moved, torch.Float(g.Eps))
+	aten.ForeachSqrt_(steps)
+	aten.ForeachDivList_(steps, roots)
+	aten.ForeachMulList_(steps, grads)
+
+	aten.ForeachMulScalar_(moved, torch.Float(g.Rho))
+	aten.ForeachAddcmulScalar_(moved, steps, steps, torch.Float(1-g.Rho))
+	aten.ForeachAddList_(b.params, steps, torch.Float(-g.LR))
+}

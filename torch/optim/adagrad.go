@@ -1,0 +1,77 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// AdagradOptions are NewAdagrad's optional arguments.
+type AdagradOptions struct {
+	LRDecay      float64  // the rate is divided by 1 + steps * LRDecay
+	WeightDecay  float64  // L2 penalty
+	InitialValue float64  // initial_accumulator_value: what the sums of squares begin with
+	Eps          *float64 // added to the denominator; nil: 1e-10
+	Maximize     bool     // go up the gradient
+	Fused        bool     // libtorch's fused kernel, on the CPU only: faster, with other rounding
+}
+
+// Adagrad divides gradients by the root of the sum of all their squares (torch.optim.Adagrad; PyTorch's default rate is
+// 0.01).
+type Adagrad struct{ Base }
+
+// NewAdagrad makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewAdagrad(params []nn.Parameter, lr float64, opts ...AdagradOptions) *Adagrad {
+	return NewAdagradGroups(single(params), lr, opts...)
+}
+
+// NewAdagradGroups is NewAdagrad for groups of parameters.
+func NewAdagradGroups(groups []Group, lr float64, opts ...AdagradOptions) *Adagrad {
+	o := one("Adagrad", opts)
+	atLeastZero("Adagrad", "decay of the learning rate", o.LRDecay)
+	atLeastZero("Adagrad", "initial value", o.InitialValue)
+	a := &Adagrad{}
+	a.setUp(adagrad{}, paramGroups("Adagrad", groups, ParamGroup{LR: lr, LRDecay: o.LRDecay, Eps: orElse(o.Eps, 1e-10),
+		WeightDecay: o.WeightDecay, InitialAcc: o.InitialValue, Maximize: o.Maximize, Fused: o.Fused}))
+	torch.NoGrad(func() { // as PyTorch, which makes this state before the first step
+		for i, g := range a.groups {
+			for _, p := range a.groupTensors(i) {
+				torch.Outside(func() { a.states[p] = a.rule.init(g, p) })
+			}
+		}
+	})
+	return a
+}
+
+type adagrad struct{}
+
+func (adagrad) name() string { return "Adagrad" }
+
+func (adagrad) slots() []string { return []string{"step", "sum"} }
+
+func (adagrad) init(g *ParamGroup, p *torch.Tensor) *state {
+	return &state{slots: []*torch.Tensor{counter(g, p), torch.FullLike(p, g.InitialAcc)}}
+}
+
+func (adagrad) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"lr_decay", &g.LRDecay}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay},
+		{"initial_accumulator_value", &g.InitialAcc}, {"foreach", nil}, {"maximize", &g.Maximize}, {"differentiable", false}, {"fused", fusedFlag(g)}}
+}
+
+func (adagrad) update(g *ParamGroup, b *batch) {
+	if g.Fused {
+		b.fused(true, func(b *batch) {
+			aten.FusedAdagrad_(b.params, b.grads, b.need(1), b.slot(0), g.LR, g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, nil)
+		})
+		return
+	}
+	b.count(func(steps float64, b *batch) {
+		grads, _ := b.descent(g, true)
+		rate := g.LR / (1 + (steps-1)*g.LRDecay)
+		sums := b.need(1)
+		aten.ForeachAddcmulScalar_(sums, grads, grads, torch.Float(1))
+		roots := aten.ForeachSqrt(sums)
+		aten.ForeachAddScalar_(roots, torch.Float(g.Eps))
+		aten.ForeachAddcdivScalar_(b.params, grads, roots, torch.Float(-rate))
+	})
+}

@@ -1,0 +1,86 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// NAdamOptions are NewNAdam's optional arguments.
+type NAdamOptions struct {
+	Betas         *[2]float64 // of the running means of gradient and square; nil: 0.9, 0.999
+	Eps           *float64    // added to the denominator; nil: 1e-8
+	WeightDecay   float64     // L2 penalty, or decay of the weights themselves if Decoupled
+	MomentumDecay *float64    // how fast the momentum reaches its full size; nil: 0.004
+	Decoupled     bool        // decoupled_weight_decay: as AdamW
+	Maximize      bool        // go up the gradient
+}
+
+// NAdam is Adam with Nesterov's momentum (torch.optim.NAdam; PyTorch's default rate is 0.002).
+type NAdam struct{ Base }
+
+// NewNAdam makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewNAdam(params []nn.Parameter, lr float64, opts ...NAdamOptions) *NAdam {
+	return NewNAdamGroups(single(params), lr, opts...)
+}
+
+// NewNAdamGroups is NewNAdam for groups of parameters.
+func NewNAdamGroups(groups []Group, lr float64, opts ...NAdamOptions) *NAdam {
+	o := one("NAdam", opts)
+	decay := orElse(o.MomentumDecay, 4e-3)
+	atLeastZero("NAdam", "decay of the momentum", decay)
+	a := &NAdam{}
+	a.setUp(nadam{}, paramGroups("NAdam", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
+		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, MomentumDecay: decay, Decoupled: o.Decoupled, Maximize: o.Maximize}))
+	return a
+}
+
+type nadam struct{}
+
+// The slots of nadam's state.
+const (
+	nadamProduct = 1 + iota
+	nadamAvg
+	nadamSq
+)
+
+func (nadam) name() string { return "NAdam" }
+
+func (nadam) slots() []string { return []string{"step", "mu_product", "exp_avg", "exp_avg_sq"} }
+
+func (nadam) init(g *ParamGroup, p *torch.Tensor) *state {
+	return &state{slots: []*torch.Tensor{counter(g, p), torch.Options{DType: torch.Float32}.Ones(), torch.ZerosLike(p), torch.ZerosLike(p)}}
+}
+
+func (nadam) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay},
+		{"momentum_decay", &g.MomentumDecay}, {"decoupled_weight_decay", &g.Decoupled}, {"maximize", &g.Maximize},
+		{"foreach", nil}, {"capturable", false}, {"differentiable", false}}
+}
+
+func (r nadam) update(g *ParamGroup, b *batch) {
+	b.count(func(steps float64, b *batch) {
+		grads, _ := b.descent(g, !g.Decoupled)
+		b.decouple(g)
+		mu := g.Betas[0] * (1 - 0.5*pow(0.96, steps*g.MomentumDecay))
+		next := g.Betas[0] * (1 - 0.5*pow(0.96, (steps+1)*g.MomentumDecay))
+		aten.ForeachMulScalar_(b.slot(nadamProduct), torch.Float(mu))
+		b.moments(g, grads, nadamAvg, nadamSq)
+		denominators := aten.ForeachDivScalar(b.slot(nadamSq), torch.Float(1-pow(g.Betas[1], steps)))
+		aten.ForeachSqrt_(denominators)
+		aten.ForeachAddScalar_(denominators, torch.Float(g.Eps))
+		ofGrad, ofMean := r.rates(g, b, mu, next)
+		aten.ForeachAddcdivScalarList_(b.params, grads, denominators, ofGrad)
+		aten.ForeachAddcdivScalarList_(b.params, b.slot(nadamAvg), denominators, ofMean)
+	})
+}
+
+// rates gives the step sizes for the gradients and for their means: they depend on a product that each parameter keeps.
+func (nadam) rates(g *ParamGroup, b *batch, mu, next float64) (ofGrad, ofMean []torch.Scalar) {
+	for _, t := range b.slot(nadamProduct) {
+		product := t.Item()
+		ofGrad = append(ofGrad, torch.Float(-g.LR*(1-mu)/(1-product)))
+		ofMean = append(ofMean, torch.Float((-g.LR*next)/(1-product*next)))
+	}
+	return ofGrad, ofMean
+}

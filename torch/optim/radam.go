@@ -1,0 +1,74 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// RAdamOptions are NewRAdam's optional arguments.
+type RAdamOptions struct {
+	Betas       *[2]float64 // of the running means of gradient and square; nil: 0.9, 0.999
+	Eps         *float64    // added to the denominator; nil: 1e-8
+	WeightDecay float64     // L2 penalty, or decay of the weights themselves if Decoupled
+	Decoupled   bool        // decoupled_weight_decay: as AdamW
+	Maximize    bool        // go up the gradient
+}
+
+// RAdam is Adam that waits with its adaptive rate until it can be trusted (torch.optim.RAdam; PyTorch's default rate is
+// 0.001).
+type RAdam struct{ Base }
+
+// NewRAdam makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewRAdam(params []nn.Parameter, lr float64, opts ...RAdamOptions) *RAdam {
+	return NewRAdamGroups(single(params), lr, opts...)
+}
+
+// NewRAdamGroups is NewRAdam for groups of parameters.
+func NewRAdamGroups(groups []Group, lr float64, opts ...RAdamOptions) *RAdam {
+	o := one("RAdam", opts)
+	a := &RAdam{}
+	a.setUp(radam{}, paramGroups("RAdam", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
+		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, Maximize: o.Maximize}))
+	return a
+}
+
+type radam struct{}
+
+func (radam) name() string { return "RAdam" }
+
+func (radam) slots() []string { return []string{"step", "exp_avg", "exp_avg_sq"} }
+
+func (radam) init(g *ParamGroup, p *torch.Tensor) *state {
+	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p)}}
+}
+
+func (radam) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay}, {"maximize", &g.Maximize},
+		{"foreach", nil}, {"capturable", false}, {"decoupled_weight_decay", &g.Decoupled}, {"differentiable", false}}
+}
+
+func (radam) update(g *ParamGroup, b *batch) {
+	grads, _ := b.descent(g, !g.Decoupled)
+	b.decouple(g)
+	b.moments(g, grads, 1, 2)
+	b.count(func(steps float64, b *batch) {
+		power := pow(g.Betas[1], steps)
+		correction := 1 - power
+		updates := aten.ForeachDivScalar(b.slot(1), torch.Float(1-pow(g.Betas[0], steps)))
+		aten.ForeachMulScalar_(updates, torch.Float(g.LR))
+
+		// How long the running mean of squares is, in steps, now and in the end.
+		last := 2/(1-g.Betas[1]) - 1
+		length := last - 2*steps*power/correction
+		if length > 5 {
+			rates := aten.ForeachSqrt(b.slot(2))
+			aten.ForeachAddScalar_(rates, torch.Float(g.Eps))
+			aten.ForeachReciprocal_(rates)
+			aten.ForeachMulScalar_(rates, torch.Float(pow(correction, 0.5)))
+			aten.ForeachMulList_(updates, rates)
+			aten.ForeachMulScalar_(updates, torch.Float(pow((length-4)*(length-2)*last/((last-4)*(last-2)*length), 0.5)))
+		}
+		aten.ForeachAddList_(b.params, updates, torch.Float(-1))
+	})
+}

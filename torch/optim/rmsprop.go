@@ -1,0 +1,91 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// RMSpropOptions are NewRMSprop's optional arguments.
+type RMSpropOptions struct {
+	Alpha       *float64 // of the running mean of squares; nil: 0.99
+	Eps         *float64 // added to the denominator; nil: 1e-8
+	WeightDecay float64  // L2 penalty
+	Momentum    float64
+	Centered    bool // divide by the gradient's standard deviation
+	Maximize    bool // go up the gradient
+}
+
+// RMSprop divides gradients by a running mean of their magnitude (torch.optim.RMSprop; PyTorch's default rate is 0.01).
+type RMSprop struct{ Base }
+
+// NewRMSprop makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewRMSprop(params []nn.Parameter, lr float64, opts ...RMSpropOptions) *RMSprop {
+	return NewRMSpropGroups(single(params), lr, opts...)
+}
+
+// NewRMSpropGroups is NewRMSprop for groups of parameters.
+func NewRMSpropGroups(groups []Group, lr float64, opts ...RMSpropOptions) *RMSprop {
+	o := one("RMSprop", opts)
+	r := &RMSprop{}
+	alpha := orElse(o.Alpha, 0.99)
+	atLeastZero("RMSprop", "alpha", alpha)
+	r.setUp(rmsprop{}, paramGroups("RMSprop", groups, ParamGroup{LR: lr, Alpha: alpha, Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, Momentum: o.Momentum, Centered: o.Centered, Maximize: o.Maximize}))
+	return r
+}
+
+type rmsprop struct{}
+
+// The slots of rmsprop's state.
+const (
+	rmsSq = 1 + iota
+	rmsMomentum
+	rmsMean
+)
+
+func (rmsprop) name() string { return "RMSprop" }
+
+func (rmsprop) slots() []string { return []string{"step", "square_avg", "momentum_buffer", "grad_avg"} }
+
+func (rmsprop) init(g *ParamGroup, p *torch.Tensor) *state {
+	s := &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), nil, nil}}
+	if g.Momentum > 0 {
+		s.slots[rmsMomentum] = torch.ZerosLike(p)
+	}
+	if g.Centered {
+		s.slots[rmsMean] = torch.ZerosLike(p)
+	}
+	return s
+}
+
+func (rmsprop) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"momentum", &g.Momentum}, {"alpha", &g.Alpha}, {"eps", &g.Eps}, {"centered", &g.Centered},
+		{"weight_decay", &g.WeightDecay}, {"capturable", false}, {"foreach", nil}, {"maximize", &g.Maximize}, {"differentiable", false}}
+}
+
+func (rmsprop) update(g *ParamGroup, b *batch) {
+	b.count(func(float64, *batch) {})
+	grads, _ := b.descent(g, true)
+	squares := b.slot(rmsSq)
+	aten.ForeachMulScalar_(squares, torch.Float(g.Alpha))
+	aten.ForeachAddcmulScalar_(squares, grads, grads, torch.Float(1-g.Alpha))
+	var roots []*torch.Tensor
+	if g.Centered {
+		means := b.need(rmsMean)
+		aten.ForeachLerpScalar_(means, grads, torch.Float(1-g.Alpha))
+		roots = aten.ForeachAddcmulScalar(squares, means, means, torch.Float(-1))
+		aten.ForeachSqrt_(roots)
+	} else {
+		roots = aten.ForeachSqrt(squares)
+	}
+	aten.ForeachAddScalar_(roots, torch.Float(g.Eps))
+	if g.Momentum > 0 {
+		buffers := b.need(rmsMomentum)
+		aten.ForeachMulScalar_(buffers, torch.Float(g.Momentum))
+		aten.ForeachAddcdivScalar_(buffers, grads, roots, torch.Float(1))
+		aten.ForeachAddList_(b.params, buffers, torch.Float(-g.LR))
+		return
+	}
+	aten.ForeachAddcdivScalar_(b.params, grads, roots, torch.Float(-g.LR))
+}

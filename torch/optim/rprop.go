@@ -1,0 +1,76 @@
+package optim
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/nn"
+)
+
+// RpropOptions are NewRprop's optional arguments.
+type RpropOptions struct {
+	Etas      *[2]float64 // by what a step shrinks when the gradient's sign turns, and grows when not; nil: 0.5, 1.2
+	StepSizes *[2]float64 // the smallest and the largest step; nil: 1e-6, 50
+	Maximize  bool        // go up the gradient
+}
+
+// Rprop goes by the gradient's sign alone (torch.optim.Rprop; PyTorch's default rate, the first step, is 0.01).
+type Rprop struct{ Base }
+
+// NewRprop makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+func NewRprop(params []nn.Parameter, lr float64, opts ...RpropOptions) *Rprop {
+	return NewRpropGroups(single(params), lr, opts...)
+}
+
+// NewRpropGroups is NewRprop for groups of parameters.
+func NewRpropGroups(groups []Group, lr float64, opts ...RpropOptions) *Rprop {
+	o := one("Rprop", opts)
+	etas := orElse(o.Etas, [2]float64{0.5, 1.2})
+	if !(0 < etas[0] && etas[0] < 1 && 1 < etas[1]) {
+		torch.Fail("optim.NewRprop", "the etas are %v: want the first between 0 and 1, the second above 1", etas)
+	}
+	r := &Rprop{}
+	r.setUp(rprop{}, paramGroups("Rprop", groups, ParamGroup{LR: lr, Etas: etas,
+		StepSizes: orElse(o.StepSizes, [2]float64{1e-6, 50}), Maximize: o.Maximize}))
+	return r
+}
+
+type rprop struct{}
+
+// The slots of rprop's state.
+const (
+	rpropPrevious = 1 + iota
+	rpropSize
+)
+
+func (rprop) name() string { return "Rprop" }
+
+func (rprop) slots() []string { return []string{"step", "prev", "step_size"} }
+
+func (rprop) init(g *ParamGroup, p *torch.Tensor) *state {
+	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.FullLike(p, g.LR)}}
+}
+
+func (rprop) settings(g *ParamGroup) []setting {
+	return []setting{{"lr", &g.LR}, {"etas", &g.Etas}, {"step_sizes", &g.StepSizes}, {"foreach", nil}, {"maximize", &g.Maximize},
+		{"differentiable", false}, {"capturable", false}}
+}
+
+func (rprop) update(g *ParamGroup, b *batch) {
+	b.count(func(float64, *batch) {})
+	grads, _ := b.descent(g, false)
+	previous, sizes := b.need(rpropPrevious), b.slot(rpropSize)
+	factors := aten.ForeachMulList(grads, previous)
+	aten.ForeachSign_(factors)
+	aten.ForeachCopy_(previous, grads, false)
+	for i, f := range factors {
+		aten.MaskedFillScalar_(f, aten.GtScalar(f, torch.Float(0)), torch.Float(g.Etas[1]))
+		aten.MaskedFillScalar_(f, aten.LtScalar(f, torch.Float(0)), torch.Float(g.Etas[0]))
+		aten.MaskedFillScalar_(f, aten.EqScalar(f, torch.Float(0)), torch.Float(1))
+		// Where the sign turned, this step isn't made, and the next one doesn't see a turn.
+		aten.MaskedFillScalar_(previous[i], aten.EqScalar(f, torch.Float(g.Etas[0])), torch.Float(0))
+	}
+	aten.ForeachMulList_(sizes, factors)
+	aten.ForeachClampMinScalar_(sizes, torch.Float(g.StepSizes[0]))
+	aten.ForeachClampMaxScalar_(sizes, torch.Float(g.StepSizes[1]))
+	aten.ForeachAddcmulScalar_(b.params, aten.ForeachSign(previous), sizes, torch.Float(-1))
+}
