@@ -160,3 +160,13 @@ func TestPool(t *testing.T) {
 	p.Close()
 	require.ErrorIs(t, p.Do(t.Context(), func() {}), ErrPoolClosed)
 }
+
+func TestScopeOfLeavesWhatBelongsElsewhere(t *testing.T) {
+	kept := ScopeOf(func() *Tensor { return Ones(2).Keep() })
+	Scope(func() {
+		x := ScopeOf(func() []*Tensor { return []*Tensor{kept, Ones(3)} })
+		require.False(t, x[0].Released())
+		require.False(t, x[1].Released())
+	})
+	require.False(t, kept.Released())
+}

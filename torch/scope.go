@@ -141,19 +141,43 @@ func Scope(f func()) {
 }
 
 // ScopeOf is Scope for a function with a result: the tensors in it (a *Tensor, or struct fields, slices and
-// maps that hold some) pass to the scope around, or to the collector where there is none.
+// maps that hold some) that were made in the scope pass to the scope around, or to the collector where there is none.
+// Those that belong elsewhere, such as a module's parameters, stay where they are.
 func ScopeOf[T any](f func() T) T {
+	result, _ := HandOver(f)
+	return result
+}
+
+// HandOver is ScopeOf that also returns the tensors of the result that were made in the scope, for those who hand them on
+// (LoopScope.Adopt).
+func HandOver[T any](f func() T) (result T, made []*Tensor) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	s := openScope(false)
 	defer s.close()
-	result := f()
+	result = f()
 	home := s.parent
 	if scopeOf(home) == nil {
 		home = 0
 	}
-	EachTensor(result, func(t *Tensor) { t.rehome(home) })
-	return result
+	EachTensor(result, func(t *Tensor) {
+		if s.owns(t) {
+			t.rehome(home)
+			made = append(made, t)
+		}
+	})
+	return result, made
+}
+
+// owns tells whether a tensor was made in the scope and is still its own.
+func (s *scope) owns(t *Tensor) bool {
+	h := t.h()
+	for i := len(s.log) - 1; i >= 0; i-- {
+		if s.log[i] == h {
+			return true
+		}
+	}
+	return false
 }
 
 // Root runs f as a rank's or a worker's own function: locked to its thread, which makes the bodies of
@@ -188,10 +212,13 @@ func (l *LoopScope) Next() {
 	}
 }
 
-// Adopt moves tensors that were made elsewhere (by a worker) into the open scope.
-func (l *LoopScope) Adopt(v any) {
-	if l.active != nil {
-		EachTensor(v, func(t *Tensor) { t.rehome(l.active.token) })
+// Adopt moves tensors that were made for the body elsewhere, by a worker, into the open scope.
+func (l *LoopScope) Adopt(made []*Tensor) {
+	if l.active == nil {
+		return
+	}
+	for _, t := range made {
+		t.rehome(l.active.token)
 	}
 }
 

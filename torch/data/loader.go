@@ -33,7 +33,7 @@ type source[B any] struct {
 	samples  int                                            // of the data set; -1: an Iterable
 	batch    func(ctx context.Context, at []int) (B, error) // a whole batch at once; nil: by read
 	read     func(ctx context.Context, w *Worker, at []int) (B, error)
-	stream   func(ctx context.Context, size int, dropLast bool) iter.Seq2[B, error] // of an Iterable
+	stream   func(ctx context.Context, size int, dropLast bool) iter.Seq2[streamed[B], error] // of an Iterable
 	shard    func(rank, replicas int) (*source[B], error)
 	zipped   func(ctx context.Context) iter.Seq2[B, error]
 	children []stateful // of Zip
@@ -187,7 +187,7 @@ func (l *Loader[B]) Batches(ctx context.Context) iter.Seq2[B, error] {
 				return
 			}
 			body.Next()
-			body.Adopt(b)
+			body.Adopt(l.pass.made)
 			if err := l.finishBatch(ctx, &b); err != nil {
 				yield(none, &Error{Batch: l.pass.given - 1, Index: -1, Worker: -1, Err: err})
 				return

@@ -34,7 +34,13 @@ func (l *Loader[B]) each(ctx context.Context) iter.Seq2[B, error] {
 		}
 		switch {
 		case l.src.zipped != nil:
-			push(l.src.zipped(ctx), count)
+			push(l.src.zipped(ctx), func(b B, err error) bool {
+				l.pass.made = nil
+				for _, c := range l.src.children {
+					l.pass.made = append(l.pass.made, c.lastMade()...)
+				}
+				return count(b, err)
+			})
 		case l.src.stream != nil:
 			l.eachOfStream(ctx, count)
 		case l.o.Workers == 0:
@@ -85,7 +91,8 @@ func (l *Loader[B]) eachByLoop(ctx context.Context, yield func(B, error) bool) {
 			yield(none, err)
 			return
 		}
-		b, err := l.fetch(ctx, w, n, at)
+		b, made, err := l.fetch(ctx, w, n, at)
+		l.pass.made = made
 		if !yield(b, err) || err != nil {
 			return
 		}
@@ -93,12 +100,12 @@ func (l *Loader[B]) eachByLoop(ctx context.Context, yield func(B, error) bool) {
 }
 
 // fetch reads one batch, in a scope which only the batch leaves.
-func (l *Loader[B]) fetch(ctx context.Context, w *Worker, n int, at []int) (B, error) {
+func (l *Loader[B]) fetch(ctx context.Context, w *Worker, n int, at []int) (B, []*torch.Tensor, error) {
 	type outcome struct {
 		Batch B
 		Err   error
 	}
-	got := torch.ScopeOf(func() (o outcome) {
+	got, made := torch.HandOver(func() (o outcome) {
 		defer func() {
 			if v := recover(); v != nil {
 				o.Err = &PanicError{v, debug.Stack()}
@@ -114,14 +121,14 @@ func (l *Loader[B]) fetch(ctx context.Context, w *Worker, n int, at []int) (B, e
 		return o
 	})
 	if got.Err == nil {
-		return got.Batch, nil
+		return got.Batch, made, nil
 	}
 	var e *Error
 	if errors.As(got.Err, &e) {
 		e.Batch = n
-		return got.Batch, e
+		return got.Batch, made, e
 	}
-	return got.Batch, &Error{Batch: n, Index: -1, Worker: w.ID, Err: got.Err}
+	return got.Batch, made, &Error{Batch: n, Index: -1, Worker: w.ID, Err: got.Err}
 }
 
 type task[B any] struct {
@@ -132,6 +139,7 @@ type task[B any] struct {
 
 type result[B any] struct {
 	batch B
+	made  []*torch.Tensor
 	err   error
 }
 
@@ -155,7 +163,8 @@ func (l *Loader[B]) eachByWorkers(ctx context.Context, yield func(B, error) bool
 	take := func() bool {
 		t := waiting[0]
 		waiting = waiting[1:]
-		b, err := l.await(ctx, t)
+		b, made, err := l.await(ctx, t)
+		l.pass.made = made
 		more := yield(b, err)
 		return more && err == nil
 	}
@@ -180,14 +189,16 @@ func discard[B any](waiting []task[B]) {
 	for _, t := range waiting {
 		select {
 		case r := <-t.done:
-			torch.EachTensor(r.batch, (*torch.Tensor).Release)
+			for _, t := range r.made {
+				t.Release()
+			}
 		default:
 		}
 	}
 }
 
 // await waits for a batch, the timeout, or the end of the context.
-func (l *Loader[B]) await(ctx context.Context, t task[B]) (B, error) {
+func (l *Loader[B]) await(ctx context.Context, t task[B]) (B, []*torch.Tensor, error) {
 	var late <-chan time.Time
 	if l.o.Timeout > 0 {
 		timer := time.NewTimer(l.o.Timeout)
@@ -197,11 +208,11 @@ func (l *Loader[B]) await(ctx context.Context, t task[B]) (B, error) {
 	var none B
 	select {
 	case r := <-t.done:
-		return r.batch, r.err
+		return r.batch, r.made, r.err
 	case <-ctx.Done():
-		return none, ctx.Err()
+		return none, nil, ctx.Err()
 	case <-late:
-		return none, &Error{Batch: t.n, Index: -1, Worker: -1,
+		return none, nil, &Error{Batch: t.n, Index: -1, Worker: -1,
 			Err: fmt.Errorf("no batch within %v (Options.Timeout): a sample's Get hangs or is too slow: %w", l.o.Timeout, context.DeadlineExceeded)}
 	}
 }
@@ -226,8 +237,8 @@ func (l *Loader[B]) work(ctx context.Context, id int, tasks <-chan task[B]) {
 					if ctx.Err() != nil {
 						continue
 					}
-					b, err := l.fetch(ctx, w, t.n, t.at)
-					t.done <- result[B]{b, err}
+					b, made, err := l.fetch(ctx, w, t.n, t.at)
+					t.done <- result[B]{b, made, err}
 				}
 			})
 		})

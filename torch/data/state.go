@@ -17,6 +17,7 @@ type position struct {
 	ended      bool // no pass is under way
 	replay     bool // this pass's order is drawn from start, not from the default generator
 	copy, real *torch.Generator
+	made       []*torch.Tensor // for the batch just given: they go with the loop's body
 }
 
 // resume is a position read from a checkpoint.
@@ -26,7 +27,11 @@ type resume struct{ position }
 type stateful interface {
 	StateDict() map[string]any
 	LoadStateDict(map[string]any) error
+	lastMade() []*torch.Tensor
 }
+
+// lastMade are the tensors that were made for the batch given last.
+func (l *Loader[B]) lastMade() []*torch.Tensor { return l.pass.made }
 
 // begin starts a pass, or goes on with one that a checkpoint left; ended tells that nothing of it is left.
 func (l *Loader[B]) begin() (ended bool) {

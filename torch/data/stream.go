@@ -10,28 +10,33 @@ import (
 	"github.com/golite/golite/torch"
 )
 
+// streamed is a batch of a stream, with the tensors that were made for it.
+type streamed[B any] struct {
+	batch B
+	made  []*torch.Tensor
+}
+
 // streamSource reads batches of an Iterable.
 func streamSource[S, B any](ds Iterable[S], collate func([]S) (B, error)) source[B] {
 	src := source[B]{samples: -1}
-	src.stream = func(ctx context.Context, size int, dropLast bool) iter.Seq2[B, error] {
-		return func(yield func(B, error) bool) {
-			var none B
+	src.stream = func(ctx context.Context, size int, dropLast bool) iter.Seq2[streamed[B], error] {
+		return func(yield func(streamed[B], error) bool) {
 			var samples []S
 			give := func() bool {
-				b, err := guardedCollate(collate, samples)
-				for _, s := range samples {
-					torch.EachTensor(s, func(t *torch.Tensor) {
-						if err == nil && !holds(b, t) {
-							t.Release()
-						}
-					})
+				type outcome struct {
+					Batch B
+					Err   error
 				}
+				got, made := torch.HandOver(func() (o outcome) {
+					o.Batch, o.Err = guardedCollate(collate, samples)
+					return o
+				})
 				samples = nil
-				return yield(b, err) && err == nil
+				return yield(streamed[B]{got.Batch, made}, got.Err) && got.Err == nil
 			}
 			for s, err := range ds.Samples(ctx) {
 				if err != nil {
-					yield(none, err)
+					yield(streamed[B]{}, err)
 					return
 				}
 				if samples = append(samples, s); len(samples) == size && !give() {
@@ -54,12 +59,6 @@ func streamSource[S, B any](ds Iterable[S], collate func([]S) (B, error)) source
 	return src
 }
 
-// holds tells whether a batch holds that very tensor, as a collate function may pass a sample on.
-func holds(b any, t *torch.Tensor) (found bool) {
-	torch.EachTensor(b, func(x *torch.Tensor) { found = found || x == t })
-	return found
-}
-
 func guardedCollate[S, B any](collate func([]S) (B, error), samples []S) (b B, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -73,15 +72,18 @@ func guardedCollate[S, B any](collate func([]S) (B, error), samples []S) (b B, e
 func (l *Loader[B]) eachOfStream(ctx context.Context, yield func(B, error) bool) {
 	skip := l.pass.given
 	n := 0
-	wrapped := func(b B, err error) bool {
+	wrapped := func(b streamed[B], err error) bool {
 		if n++; err == nil && n <= skip {
-			torch.EachTensor(b, (*torch.Tensor).Release)
+			for _, t := range b.made {
+				t.Release()
+			}
 			return true
 		}
 		if err != nil {
 			err = &Error{Batch: n - 1, Index: -1, Worker: l.o.Workers - 1, Err: err}
 		}
-		return yield(b, err)
+		l.pass.made = b.made
+		return yield(b.batch, err)
 	}
 	if l.o.Workers == 0 {
 		w := newWorker(-1, l.pass.seed)
@@ -92,7 +94,7 @@ func (l *Loader[B]) eachOfStream(ctx context.Context, yield func(B, error) bool)
 	l.streamAhead(ctx, wrapped)
 }
 
-func (l *Loader[B]) streamAhead(ctx context.Context, yield func(B, error) bool) {
+func (l *Loader[B]) streamAhead(ctx context.Context, yield func(streamed[B], error) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	ready := make(chan result[B], max(2, l.o.Prefetch))
 	var wg sync.WaitGroup
@@ -106,9 +108,9 @@ func (l *Loader[B]) streamAhead(ctx context.Context, yield func(B, error) bool) 
 		torch.Root(func() {
 			torch.WithNumThreads(1, func() {
 				torch.WithGenerator(w.Generator, func() {
-					push(l.src.stream(context.WithValue(ctx, workerKey{}, w), l.batchSize, l.o.DropLast), func(b B, err error) bool {
+					push(l.src.stream(context.WithValue(ctx, workerKey{}, w), l.batchSize, l.o.DropLast), func(b streamed[B], err error) bool {
 						select {
-						case ready <- result[B]{b, err}:
+						case ready <- result[B]{b.batch, b.made, err}:
 							return true
 						case <-ctx.Done():
 							return false
@@ -128,8 +130,8 @@ func (l *Loader[B]) streamAhead(ctx context.Context, yield func(B, error) bool) 
 			t.done <- r
 		case <-ctx.Done():
 		}
-		b, err := l.await(ctx, t)
-		if !yield(b, err) || err != nil {
+		b, made, err := l.await(ctx, t)
+		if !yield(streamed[B]{b, made}, err) || err != nil {
 			return
 		}
 	}
