@@ -8,19 +8,6 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// peers are the other ranks, as the strategy reaches them. A rank alone has none. All of it panics with a
-// *ddp.RankError when a peer is lost.
-type peers interface {
-	// replicate ties a model to its copies on the other ranks.
-	replicate(l *Lite, h *handle) (replica, error)
-	allReduce(t *torch.Tensor, op ddp.Op)
-	allGather(t *torch.Tensor) []*torch.Tensor
-	barrier()
-	// broadcast gives every rank src's bytes, exchange gives every rank the bytes of all.
-	broadcast(b []byte, src int) []byte
-	exchange(b []byte) [][]byte
-}
-
 // AllReduce combines a tensor of equal shape over all ranks, in place, and returns it: the mean by default
 // (torch.distributed.all_reduce). Integers are averaged by dividing the sum, cut towards zero. Alone it does nothing.
 func (l *Lite) AllReduce(t *torch.Tensor, op ...ddp.Op) *torch.Tensor {

@@ -22,7 +22,7 @@ type Lite struct {
 	device    torch.Device
 	place     place
 	precision amp.Precision
-	peers     peers // nil: the only rank
+	peers     *peers // nil: the only rank
 	log       *zap.Logger
 	out       io.Writer
 

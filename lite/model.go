@@ -3,6 +3,7 @@ package lite
 import (
 	"fmt"
 
+	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
@@ -49,36 +50,27 @@ type handle struct {
 	l          *Lite
 	module     nn.Module
 	optimizers []optim.Optimizer
-	replica    replica // nil: the only one
-}
-
-// replica is a model's tie to its copies on other ranks.
-type replica interface {
-	// before is called ahead of a forward pass whose gradients will be wanted, after with its outputs.
-	before()
-	after(outputs []*torch.Tensor)
-	// noSync runs f without reducing gradients.
-	noSync(f func())
-	close()
+	replica    *ddp.DistributedDataParallel // nil: nothing to keep equal
 }
 
 func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
 
-// run is a forward pass of h: f calls the module's method, with inputs already converted, and returns the outputs.
-func (h *handle) run(f func() []*torch.Tensor) {
+// run is a forward pass of h: f calls the module's method, with inputs already converted, and gives the outputs; what
+// run returns takes their place.
+func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	r := h.replica
 	// In evaluation, and without gradients, ranks may have different numbers of batches: no collective then.
 	if r != nil && (!torch.GradEnabled() || !training(h.module)) {
 		r = nil
 	}
 	if r != nil {
-		r.before()
+		r.Before()
 	}
-	var out []*torch.Tensor
 	h.l.precision.Forward(h.l.device.Type, func() { out = f() })
 	if r != nil {
-		r.after(out)
+		out = r.After(out...)
 	}
+	return out
 }
 
 // direct tells that a forward pass needs nothing around it.

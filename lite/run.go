@@ -64,7 +64,8 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 			return torch.Try(func() { value = decode[T]("lite.RunValue", b) })
 		},
 	}
-	return value, j.run(ctx)
+	err = j.run(ctx)
+	return value, err
 }
 
 // job is one call of Run.
@@ -109,7 +110,7 @@ func (j *job) logger() *zap.Logger {
 type rankSpec struct {
 	place  place
 	device torch.Device
-	peers  peers
+	peers  *peers
 	stop   *stopper
 }
 

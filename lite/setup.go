@@ -112,10 +112,12 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 		return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
 	}
 	if l.peers != nil {
-		if h.replica, err = l.peers.replicate(l, h); err != nil {
+		if h.replica, err = l.peers.replicate(l, h.module); err != nil {
 			return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
 		}
-		l.atEnd(h.replica.close)
+		if h.replica != nil {
+			l.atEnd(h.replica.Close)
+		}
 	}
 	l.models = append(l.models, h)
 	return nil

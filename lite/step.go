@@ -14,6 +14,10 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 	if s := l.precision.Scaler(); s != nil {
 		loss = s.Scale(loss)
 	}
+	if l.peers != nil {
+		l.peers.g.Guard(func() { loss.Backward(opts...) })
+		return
+	}
 	loss.Backward(opts...)
 }
 
@@ -21,7 +25,7 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 // the last step of an accumulation, or for gradients that are by-products. Without on, or on one rank, it just runs f.
 func (l *Lite) NoBackwardSync(m Handle, on bool, f func()) {
 	if h := m.handle(); on && h.replica != nil {
-		h.replica.noSync(f)
+		h.replica.NoSync(f)
 		return
 	}
 	f()
@@ -53,7 +57,7 @@ func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...Cl
 		torch.Fail("lite.ClipGradNorm", "the largest norm is %v: want 0 or more", max)
 	}
 	l.unscale(m, o)
-	return nn.ClipGradNorm_(parametersOf(o), max, nn.ClipOptions{NormType: c.NormType, ErrorIfNonFinite: c.ErrorIfNonFinite})
+	return nn.ClipGradNorm_(parametersOf(o), max, nn.ClipGradOptions{NormType: &c.NormType, ErrorIfNonfinite: c.ErrorIfNonFinite})
 }
 
 // ClipGradValue cuts each gradient of the optimizer's parameters off at ±value (torch.nn.utils.clip_grad_value_), after

@@ -28,28 +28,25 @@ func wrap[F any](h *handle, f F) F {
 	var wrapped any
 	switch f := any(f).(type) {
 	case fn11:
-		wrapped = func(x *torch.Tensor) (y *torch.Tensor) {
+		wrapped = func(x *torch.Tensor) *torch.Tensor {
 			x = maybe(in, x)
-			h.run(func() []*torch.Tensor { y = f(x); return []*torch.Tensor{y} })
-			return maybe(out, y)
+			return maybe(out, h.run(func() []*torch.Tensor { return []*torch.Tensor{f(x)} })[0])
 		}
 	case fn21:
-		wrapped = func(x1, x2 *torch.Tensor) (y *torch.Tensor) {
+		wrapped = func(x1, x2 *torch.Tensor) *torch.Tensor {
 			x1, x2 = maybe(in, x1), maybe(in, x2)
-			h.run(func() []*torch.Tensor { y = f(x1, x2); return []*torch.Tensor{y} })
-			return maybe(out, y)
+			return maybe(out, h.run(func() []*torch.Tensor { return []*torch.Tensor{f(x1, x2)} })[0])
 		}
 	case fn31:
-		wrapped = func(x1, x2, x3 *torch.Tensor) (y *torch.Tensor) {
+		wrapped = func(x1, x2, x3 *torch.Tensor) *torch.Tensor {
 			x1, x2, x3 = maybe(in, x1), maybe(in, x2), maybe(in, x3)
-			h.run(func() []*torch.Tensor { y = f(x1, x2, x3); return []*torch.Tensor{y} })
-			return maybe(out, y)
+			return maybe(out, h.run(func() []*torch.Tensor { return []*torch.Tensor{f(x1, x2, x3)} })[0])
 		}
 	case fn12:
-		wrapped = func(x *torch.Tensor) (y1, y2 *torch.Tensor) {
+		wrapped = func(x *torch.Tensor) (_, _ *torch.Tensor) {
 			x = maybe(in, x)
-			h.run(func() []*torch.Tensor { y1, y2 = f(x); return []*torch.Tensor{y1, y2} })
-			return maybe(out, y1), maybe(out, y2)
+			y := h.run(func() []*torch.Tensor { y1, y2 := f(x); return []*torch.Tensor{y1, y2} })
+			return maybe(out, y[0]), maybe(out, y[1])
 		}
 	default:
 		wrapped = wrapAny(h, reflect.ValueOf(f)).Interface()
@@ -70,22 +67,27 @@ func wrapAny(h *handle, f reflect.Value) reflect.Value {
 		for i := range args {
 			args[i] = mapValue(args[i], in)
 		}
-		h.run(func() []*torch.Tensor {
+		var made []*torch.Tensor
+		given := h.run(func() []*torch.Tensor {
 			if f.Type().IsVariadic() {
 				results = f.CallSlice(args)
 			} else {
 				results = f.Call(args)
 			}
-			var tensors []*torch.Tensor
 			for _, r := range results {
 				if r.CanInterface() {
-					torch.EachTensor(r.Interface(), func(t *torch.Tensor) { tensors = append(tensors, t) })
+					torch.EachTensor(r.Interface(), func(t *torch.Tensor) { made = append(made, t) })
 				}
 			}
-			return tensors
+			return made
 		})
+		// What the strategy returns takes the place of what the method made.
+		replaced := make(map[*torch.Tensor]*torch.Tensor, len(made))
+		for i, t := range made {
+			replaced[t] = given[i]
+		}
 		for i := range results {
-			results[i] = mapValue(results[i], out)
+			results[i] = mapValue(results[i], func(t *torch.Tensor) *torch.Tensor { return out(replaced[t]) })
 		}
 		return results
 	})

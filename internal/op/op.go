@@ -21,6 +21,7 @@ type Op struct {
 // Unknown tells that libtorch has no operator of that name.
 type Unknown struct{ Name string }
 
+// Error names it.
 func (e *Unknown) Error() string { return fmt.Sprintf("libtorch has no operator %q", e.Name) }
 
 // Find looks the operator up.

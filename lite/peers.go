@@ -1,0 +1,65 @@
+package lite
+
+import (
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// peers are the other ranks, as a process group reaches them. A rank alone has none. What a collective can't do for a
+// lost peer it panics with, as a *ddp.RankError.
+type peers struct {
+	g    *ddp.Group
+	opts ddp.ParallelOptions
+}
+
+// replicate ties a module to its copies on the other ranks. A module without anything to train has no need to.
+func (p *peers) replicate(l *Lite, module nn.Module) (*ddp.DistributedDataParallel, error) {
+	trained := false
+	for _, q := range nn.Parameters(module) {
+		trained = trained || q.RequiresGrad()
+	}
+	if !trained {
+		return nil, nil
+	}
+	return ddp.Wrap(l.ctx, p.g, module, p.opts)
+}
+
+func (p *peers) allReduce(t *torch.Tensor, op ddp.Op) { p.g.AllReduce(t, op) }
+func (p *peers) barrier()                             { p.g.Barrier() }
+
+// broadcast gives every rank src's bytes, exchange gives every rank the bytes of all.
+func (p *peers) broadcast(b []byte, src int) []byte { return p.g.BroadcastBytes(b, src) }
+func (p *peers) exchange(b []byte) [][]byte         { return p.g.AllGatherBytes(b) }
+
+// parallelOptions are DDP's settings as package ddp knows them.
+func parallelOptions(s Strategy) (ddp.ParallelOptions, error) {
+	var d DDP
+	switch s := s.(type) {
+	case DDP:
+		d = s
+	case DDPSpawn:
+		d = DDP(s)
+	}
+	o := ddp.ParallelOptions{FindUnusedParameters: d.FindUnusedParameters, StaticGraph: d.StaticGraph,
+		GradientAsBucketView: d.GradientAsBucketView, NoBroadcastBuffers: d.NoBroadcastBuffers, BucketCapMB: float64(d.BucketCapMB)}
+	switch d.CommHook {
+	case "fp16":
+		o.Hook = ddp.HookFP16
+	case "bf16":
+		o.Hook = ddp.HookBF16
+	case "powersgd":
+		hook, err := ddp.NewPowerSGD()
+		if err != nil {
+			return o, err
+		}
+		o.Hook = hook
+	}
+	return o, nil
+}
+
+// newPeers makes a rank's peers of its group.
+func (j *job) newPeers(g *ddp.Group) (*peers, error) {
+	o, err := parallelOptions(j.plan.strategy)
+	return &peers{g, o}, err
+}

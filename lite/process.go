@@ -1,0 +1,198 @@
+package lite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/internal/launch"
+	"github.com/golite/golite/lite/cluster"
+)
+
+// ExitStopped is the exit code of a rank's process that was asked to stop, and the code that a program should end with
+// when Run returns ErrStopped: ExitCode gives it.
+const ExitStopped = launch.ExitStopped
+
+// ExitCode returns the code that a program should end with after Run: 0 for no error, ExitStopped for ErrStopped, else 1.
+func ExitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, ErrStopped):
+		return ExitStopped
+	}
+	return 1
+}
+
+// processRuns counts the runs of this process whose ranks are processes. Each re-executes the program, whose ranks end
+// inside their first Run: a second one could never be reached by them.
+var processRuns atomic.Int32
+
+// supervise starts this node's ranks as processes and waits for them. This process is no rank.
+func (j *job) supervise(ctx context.Context) error {
+	if processRuns.Add(1) > 1 {
+		return errors.New("lite: a program can have one Run with strategy \"ddp\": its ranks run the program anew and end inside the first Run. Use \"ddp_spawn\", or one Run with all the work in it")
+	}
+	p := j.plan.place
+	port := p.MainPort
+	result, err := launch.Supervise(ctx, launch.Spec{
+		LocalRanks: j.plan.localRanks(), Nodes: j.plan.nodes, NodeRank: p.NodeRank,
+		MainAddress: p.MainAddress, MainPort: port, Logger: j.logger(),
+		HangTimeout: -1, // a long step is no hang: collectives have the timeout, and peers report who is missing
+	})
+	switch {
+	case errors.Is(err, launch.ErrStopped):
+		return ErrStopped
+	case err != nil:
+		return jobFailure(err)
+	}
+	return j.decode(result)
+}
+
+// jobFailure gives the one error of a job of processes.
+func jobFailure(err error) error {
+	var je *launch.JobError
+	if errors.As(err, &je) {
+		return &RankError{Rank: je.Rank, Err: err}
+	}
+	return err
+}
+
+// runExternal runs this process as the rank that it was started as: by golite's supervisor, or by an engine.
+func (j *job) runExternal(ctx context.Context) error {
+	child, attached := launch.Attach()
+	if !attached {
+		ctx, stop := watchSignals(ctx)
+		defer stop.close()
+		err := j.processRank(ctx, nil, stop)
+		j.tellEngine(err)
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := &stopper{cancel: cancel, done: make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		stopping := child.Stop()
+		for {
+			select {
+			case <-stopping:
+				stop.asked.Store(true)
+				stopping = nil
+				time.AfterFunc(stopGrace, func() { cancel(ErrStopped) })
+			case <-child.Abort():
+				cancel(errors.New(child.Cause()))
+				return
+			case <-ended:
+				return
+			}
+		}
+	}()
+	err := guard(func() error { return j.processRank(ctx, child, stop) })
+	close(ended)
+	var result []byte
+	if err == nil && j.plan.place.GlobalRank == 0 {
+		if encoded := guard(func() error { result = j.encode(); return nil }); encoded != nil {
+			err = encoded
+		}
+	}
+	child.Exit(result, report(err))
+	return err
+}
+
+// report puts a rank's error into the supervisor's terms.
+func report(err error) *launch.Report {
+	if err == nil {
+		return nil
+	}
+	r := &launch.Report{Message: err.Error(), Stopped: errors.Is(err, ErrStopped)}
+	var p *panicError
+	if errors.As(err, &p) {
+		r.Message, r.Stack = fmt.Sprintf("panic: %v", p.value), string(p.stack)
+	}
+	var re *ddp.RankError
+	if errors.As(err, &re) {
+		r.Secondary = true
+	}
+	return r
+}
+
+// tellEngine leaves a failed rank's reason where torchrun looks for it.
+func (j *job) tellEngine(err error) {
+	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && err != nil {
+		message, stack, _ := strings.Cut(err.Error(), "\n")
+		if lost := e.ReportError(message, stack); lost != nil {
+			j.logger().Warn("torchrun was not told why the rank failed: " + lost.Error())
+		}
+	}
+}
+
+// processRank meets the other processes and runs the rank.
+func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stopper) error {
+	p := j.plan.place
+	at := place{global: p.GlobalRank, local: p.LocalRank, node: p.NodeRank, world: p.WorldSize, localWorld: p.LocalWorldSize}
+	device := j.plan.devices[min(p.LocalRank, len(j.plan.devices)-1)]
+	if at.world == 1 {
+		return j.rank(ctx, rankSpec{place: at, device: device, stop: stop})
+	}
+	store, err := j.openStore(ctx, child)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	g, err := ddp.NewGloo(ctx, store, at.global, at.world, ddp.Options{Timeout: j.plan.timeout})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	others, err := j.newPeers(g)
+	if err != nil {
+		return err
+	}
+	err = j.rank(ctx, rankSpec{place: at, device: device, peers: others, stop: stop})
+	if err != nil {
+		g.Abort(fmt.Sprintf("rank %d failed: %v", at.global, firstLine(err)))
+		return err
+	}
+	// Ranks leave together: a connection that closes early would look like a lost peer to a slower one.
+	return ddp.Try(g.Barrier)
+}
+
+// openStore opens the store through which the ranks find each other: rank 0 keeps it, unless torchrun's agent does.
+func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, error) {
+	p := j.plan.place
+	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && e.AgentStore() {
+		s, err := ddp.NewTCPStore(ctx, p.MainAddress, p.MainPort, ddp.TCPStoreOptions{Timeout: j.plan.timeout})
+		if err != nil {
+			return nil, err
+		}
+		n, err := e.Restarts()
+		if err != nil {
+			return nil, err
+		}
+		return s.Prefix(fmt.Sprintf("/worker/attempt_%d", n))
+	}
+	port := p.MainPort
+	if p.GlobalRank == 0 {
+		s, err := ddp.NewTCPStore(ctx, p.MainAddress, port, ddp.TCPStoreOptions{Server: true, Timeout: j.plan.timeout})
+		if err == nil && child != nil {
+			err = child.PublishPort(s.Port())
+		}
+		return s, err
+	}
+	if child != nil {
+		var err error
+		if port, err = child.AwaitPort(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return ddp.NewTCPStore(ctx, p.MainAddress, port, ddp.TCPStoreOptions{Timeout: j.plan.timeout})
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
