@@ -62,8 +62,8 @@ fuzz: libtorch ## Fuzz each parser for FUZZTIME (60s).
 		done; \
 	done
 
-bench: libtorch ## Run the Go benchmarks.
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: libtorch ## Measure golite beside its peers (installs them): minutes; -only in BENCHFLAGS picks some.
+	$(GO) run ./benchmarks/run $(BENCHFLAGS)
 
 test-engines: libtorch ## Run the ranks under torchrun, mpirun and srun for real; installs them (as root).
 	scripts/engines/test.sh

@@ -1,0 +1,238 @@
+"""The Python side of the benchmarks: one workload a process, which a driver asks to measure whenever it is its turn.
+
+    work.py WORKLOAD [torch|fused|fabric]
+
+It answers each line that it reads with the microseconds of one step and those of the processor that it took, over a block of
+steps that takes about a tenth of a second. "start", "epoch", "eval" and "sampler" measure a whole process: they print one line and end.
+"""
+
+import gzip
+import json
+import os
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+DIM, HEADS, DEPTH, VOCAB, SEQ = 128, 4, 4, 256, 64
+
+
+def report(**values):
+    print(json.dumps(values), flush=True)
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(DIM), nn.LayerNorm(DIM)
+        self.qkv, self.proj = nn.Linear(DIM, 3 * DIM, bias=False), nn.Linear(DIM, DIM)
+        self.up, self.down = nn.Linear(DIM, 4 * DIM), nn.Linear(4 * DIM, DIM)
+
+    def forward(self, x):
+        n, t, _ = x.shape
+        q, k, v = (p.view(n, t, HEADS, DIM // HEADS).transpose(1, 2) for p in self.qkv(self.norm1(x)).split(DIM, -1))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.proj(y.transpose(1, 2).reshape(n, t, DIM))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class GPT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tok = nn.Embedding(VOCAB, DIM)
+        self.pos = nn.Parameter(torch.randn(SEQ, DIM) * 0.02)
+        self.blocks = nn.ModuleList(Block() for _ in range(DEPTH))
+        self.norm = nn.LayerNorm(DIM)
+        self.head = nn.Linear(DIM, VOCAB, bias=False)
+
+    def forward(self, ids):
+        x = self.tok(ids) + self.pos[: ids.shape[1]]
+        for b in self.blocks:
+            x = b(x)
+        return self.head(self.norm(x))
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def deep(layers, width):
+    return nn.Sequential(*(m for _ in range(layers) for m in (nn.Linear(width, width), nn.ReLU())))
+
+
+def cnn():
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten(),
+        nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10), nn.LogSoftmax(1))
+
+
+def training(mode, net, opt, x, loss, clip=0.0):
+    """A whole step: zero_grad, forward, loss, backward, clipping, and the optimizer; through Fabric in its mode."""
+    if mode == "fabric":
+        from lightning.fabric import Fabric
+
+        fabric = Fabric(accelerator="cpu", devices=1)
+        fabric.launch()
+        net, opt = fabric.setup(net, opt)
+
+        def step():
+            opt.zero_grad()
+            fabric.backward(loss(net(x)))
+            if clip:
+                fabric.clip_gradients(net, opt, max_norm=clip)
+            opt.step()
+    else:
+
+        def step():
+            opt.zero_grad()
+            loss(net(x)).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(net.parameters(), clip)
+            opt.step()
+
+    return step
+
+
+def find(name, mode):
+    fused = {"fused": True} if mode == "fused" else {}
+    if name == "add":
+        a, b = torch.randn(4), torch.randn(4)
+        return lambda: a.add(b)
+    if name == "addgrad":
+        a, b, g = torch.randn(4, requires_grad=True), torch.randn(4), torch.ones(4)
+        return lambda: a.add(b).backward(g)
+    if name == "mlp":
+        net, x, y = mlp(), torch.randn(64, 784), torch.randint(10, (64,))
+        return training(mode, net, torch.optim.SGD(net.parameters(), 0.1, **fused), x, lambda out: F.cross_entropy(out, y))
+    if name == "cnn":
+        net, x, y = cnn(), torch.randn(64, 1, 28, 28), torch.randint(10, (64,))
+        return training(mode, net, torch.optim.Adam(net.parameters(), 1e-3, **fused), x, lambda out: F.nll_loss(out, y))
+    if name == "transformer":
+        net, x, y = GPT(), torch.randint(VOCAB, (8, SEQ)), torch.randint(VOCAB, (8 * SEQ,))
+        opt = torch.optim.AdamW(net.parameters(), 3e-4, **fused)
+        return training(mode, net, opt, x, lambda out: F.cross_entropy(out.view(-1, VOCAB), y), 1.0)
+    if name.startswith("deep"):
+        net, x = deep(int(name[4:]), 16), torch.randn(16, 16)
+        return training(mode, net, torch.optim.SGD(net.parameters(), 0.01, **fused), x, lambda out: out.mean())
+    sys.exit(f"no workload {name}")
+
+
+def measure(step, n):
+    """The microseconds that n steps took: on the wall, and of the process's processor time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(n):
+        step()
+    return (time.perf_counter() - wall) * 1e6, (time.process_time() - cpu) * 1e6
+
+
+def serve(step):
+    n = 1
+    while (us := measure(step, n)[1]) < 1e5:
+        n *= 2
+    n = max(3, int(n * 1e5 / us))
+    report(ready=True)
+    for line in sys.stdin:
+        if line.strip() == "quit":
+            break
+        wall, cpu = measure(step, n)
+        report(value=wall / n, cpu=cpu / n)
+
+
+class Digits(torch.utils.data.Dataset):
+    """MNIST's training images, made into numbers sample by sample."""
+
+    def __init__(self, folder):
+        def read(name, skip):
+            with gzip.open(os.path.join(folder, name)) as f:
+                return torch.frombuffer(bytearray(f.read()[skip:]), dtype=torch.uint8)
+
+        self.images = read("train-images-idx3-ubyte.gz", 16).view(-1, 1, 28, 28)
+        self.labels = read("train-labels-idx1-ubyte.gz", 8).long()
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, i):
+        return self.images[i].float().div_(255).sub_(0.1307).div_(0.3081), self.labels[i]
+
+
+def epoch(workers, folder):
+    """One pass over MNIST with Fabric, loader included."""
+    from lightning.fabric import Fabric
+
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    fabric.seed_everything(1, verbose=False)
+    net = mlp()
+    net, opt = fabric.setup(net, torch.optim.SGD(net.parameters(), 0.1, momentum=0.9))
+    loader = fabric.setup_dataloaders(torch.utils.data.DataLoader(Digits(folder), 64, shuffle=True, num_workers=workers))
+    start = time.perf_counter()
+    for x, y in loader:
+        opt.zero_grad()
+        loss = F.cross_entropy(net(x.view(-1, 784)), y)
+        fabric.backward(loss)
+        opt.step()
+        last = loss.item()
+    report(value=(time.perf_counter() - start) * 1e3, loss=last)
+
+
+def start():
+    """One step with Fabric, from the start of the process."""
+    step = find("mlp", "fabric")
+    step()
+    report(done=True)
+
+
+def resident(key):
+    with open("/proc/self/status") as f:
+        return next(int(line.split()[1]) << 10 for line in f if line.startswith(key + ":"))
+
+
+def evaluate(name):
+    """Many batches without gradients: by how many bytes the process's memory peaked above where it stood before."""
+    torch.manual_seed(1)
+    if name == "mlp20":
+        net, x = deep(20, 1024), torch.randn(1024, 1024)
+    elif name == "cnn":
+        net, x = cnn().eval(), torch.randn(256, 1, 28, 28)
+    else:
+        net, x = GPT(), torch.randint(VOCAB, (64, SEQ))
+    before = resident("VmRSS")
+    with open("/proc/self/clear_refs", "w") as f:
+        f.write("5")
+    begin, batches = time.perf_counter(), 16
+    with torch.no_grad():
+        for _ in range(batches):
+            net(x).sum()
+    report(value=resident("VmHWM") - before, ms=(time.perf_counter() - begin) * 1e3 / batches)
+
+
+def samples(n):
+    """A whole pass of a random sampler."""
+    before, begin, total = resident("VmRSS"), time.perf_counter(), 0
+    for i in torch.utils.data.RandomSampler(range(n)):
+        total += i
+    assert total == n * (n - 1) // 2
+    report(value=resident("VmHWM") - before, ms=(time.perf_counter() - begin) * 1e3)
+
+
+def main():
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    name, mode = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "torch"
+    if name == "start":
+        start()
+    elif name == "epoch":
+        epoch(int(mode), sys.argv[3])
+    elif name == "eval":
+        evaluate(mode)
+    elif name == "sampler":
+        samples(int(mode))
+    else:
+        serve(find(name, mode))
+
+
+if __name__ == "__main__":
+    main()

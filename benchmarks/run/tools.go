@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// tools are the programs that are measured.
+type tools struct {
+	work, demo, cpp, gomlx, python, script, mnist string
+}
+
+const binaries = "bin/bench"
+
+// buildTools compiles all sides. It runs in the checkout's root.
+func buildTools(ctx context.Context) (tools, error) {
+	abs := func(p string) string { a, _ := filepath.Abs(p); return a }
+	t := tools{work: abs(binaries + "/work"), demo: abs(binaries + "/mnist"), cpp: abs(binaries + "/cpp"), gomlx: abs(binaries + "/gomlx"),
+		script: abs("benchmarks/python/work.py"), mnist: abs("datasets/mnist")}
+	if err := os.MkdirAll(binaries, 0o755); err != nil {
+		return t, err
+	}
+	torch := abs("third_party/libtorch")
+	steps := []struct {
+		dir, env string
+		args     []string
+	}{
+		{".", "", []string{"go", "build", "-o", t.work, "./benchmarks/work"}},
+		{".", "", []string{"go", "build", "-o", t.demo, "./examples/mnist"}},
+		{"benchmarks/gomlx", "GOEXPERIMENT=simd", []string{"go", "build", "-tags", "noxla", "-o", t.gomlx, "."}},
+	}
+	if stale(t.cpp, "benchmarks/cpp/work.cc") {
+		steps = append(steps, struct {
+			dir, env string
+			args     []string
+		}{".", "", []string{"g++", "-O2", "-std=c++17", "-I" + torch + "/include", "-I" + torch + "/include/torch/csrc/api/include",
+			"benchmarks/cpp/work.cc", "-o", t.cpp, "-L" + torch + "/lib", "-ltorch_cpu", "-lc10", "-Wl,-rpath," + torch + "/lib"}})
+	}
+	for _, s := range steps {
+		fmt.Fprintln(os.Stderr, strings.Join(s.args, " "))
+		cmd := exec.CommandContext(ctx, s.args[0], s.args[1:]...)
+		cmd.Dir, cmd.Stderr = s.dir, os.Stderr
+		if s.env != "" {
+			cmd.Env = append(os.Environ(), s.env)
+		}
+		if err := cmd.Run(); err != nil {
+			return t, fmt.Errorf("%s: %w", strings.Join(s.args, " "), err)
+		}
+	}
+	cmd := exec.CommandContext(ctx, "scripts/peers.sh")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return t, fmt.Errorf("scripts/peers.sh: %w", err)
+	}
+	t.python = strings.TrimSpace(string(out)) + "/bin/python"
+	return t, nil
+}
+
+func stale(target, source string) bool {
+	t, err := os.Stat(target)
+	if err != nil {
+		return true
+	}
+	s, err := os.Stat(source)
+	return err != nil || s.ModTime().After(t.ModTime())
+}

@@ -1,0 +1,153 @@
+// Command work is golite's side of the benchmarks: one workload a process, which a driver asks to measure whenever it is its turn.
+//
+//	work WORKLOAD [MODE]
+//
+// It warms up, prints {"ready":true}, and answers each line that it reads with {"value":…,"cpu":…}: the microseconds of one step,
+// and those of all processors that it took, over a block of steps that takes about a tenth of a second. Workloads that measure a whole process ("start", "epoch …", "eval …",
+// "long") print one line and end. The mode says how: "torch" (golite's packages without lite), "fused" (the same with libtorch's fused
+// optimizer), "lite". One operation has one thread.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/golite/golite/lite"
+	"github.com/golite/golite/torch"
+)
+
+func main() {
+	if err := work(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func work(args []string) error {
+	if len(args) == 0 || len(args) > 3 {
+		return fmt.Errorf("usage: work WORKLOAD [MODE]")
+	}
+	mode := "torch"
+	if len(args) > 1 {
+		mode = args[1]
+	}
+	stop, err := profile(os.Getenv("BENCH_CPUPROFILE"))
+	if err != nil {
+		return err
+	}
+	defer stop()
+	torch.SetNumThreads(1)
+	switch name := args[0]; name {
+	case "start":
+		return start()
+	case "epoch":
+		return epoch(mode)
+	case "eval":
+		return evaluate(mode)
+	case "long":
+		return long(mode)
+	case "sampler":
+		return samples(mode)
+	default:
+		return steps(name, mode)
+	}
+}
+
+// steps answers the driver's lines with the time of a step.
+func steps(name, mode string) error {
+	if mode != "lite" {
+		var err error
+		torch.Root(func() { err = serve(name, mode, nil) })
+		return err
+	}
+	return lite.Run(context.Background(), lite.Config{Accelerator: "cpu", Devices: "1"}, func(_ context.Context, l *lite.Lite) error {
+		torch.SetNumThreads(1)
+		var err error
+		torch.WithNumThreads(1, func() { err = serve(name, mode, l) })
+		return err
+	})
+}
+
+func serve(name, mode string, l *lite.Lite) error {
+	w, err := find(name, mode, l)
+	if err != nil {
+		return err
+	}
+	n := 1
+	var us float64
+	for _, us = w.measure(n); us < 1e5; _, us = w.measure(n) {
+		n *= 2
+	}
+	n = max(3, int(float64(n)*1e5/us))
+	report(map[string]any{"ready": true})
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if trimmed := strings.TrimSpace(in.Text()); trimmed == "quit" {
+			break
+		}
+		wall, cpu := w.measure(n)
+		report(map[string]any{"value": wall / float64(n), "cpu": cpu / float64(n)})
+	}
+	return nil
+}
+
+// workload is a step, and how it is run many times: each in a scope of its own, as a loader's loop runs it, unless it is a single
+// operation, for which one scope holds a hundred.
+type workload struct {
+	step     func()
+	perScope int
+}
+
+// measure runs n steps and returns the microseconds that they took: on the wall, and of the process's processor time, which
+// includes the collector's threads.
+func (w workload) measure(n int) (wall, cpu float64) {
+	start, used := time.Now(), processorTime()
+	for left := n; left > 0; left -= w.perScope {
+		torch.Scope(func() {
+			for range min(left, w.perScope) {
+				w.step()
+			}
+		})
+	}
+	return float64(time.Since(start).Nanoseconds()) / 1e3, (processorTime() - used) / 1e3
+}
+
+// processorTime is the nanoseconds that the process's threads have run.
+func processorTime() float64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return math.NaN()
+	}
+	return float64(t.Nano())
+}
+
+func report(v map[string]any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	os.Stdout.Write(append(b, '\n'))
+}
+
+// profile writes a profile of the whole process where the environment asks for one.
+func profile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
+}
