@@ -34,8 +34,8 @@ type ParamGroup struct {
 
 	Nesterov, Maximize, AMSGrad, Centered, Decoupled, Fused bool
 
-	// What CyclicLR and OneCycleLR keep in the group, as in Python; nil until they do.
-	MaxLR, MinLR, BaseMomentum, MaxMomentum *float64
+	// What CyclicLR, OneCycleLR and SWALR keep in the group, as in Python; nil until they do.
+	MaxLR, MinLR, BaseMomentum, MaxMomentum, SWALR *float64
 }
 
 // setting is one entry of a group in a state dict: a *float64, *bool, *[2]float64, or a value that never changes.

@@ -50,10 +50,9 @@ func (b *Base) StateDict() map[string]any {
 // groupSettings is a rule's settings and those that schedulers added.
 func (b *Base) groupSettings(g *ParamGroup) []setting {
 	s := b.rule.settings(g)
-	for key, p := range map[string]**float64{"initial_lr": &g.InitialLR, "max_lr": &g.MaxLR, "min_lr": &g.MinLR,
-		"base_momentum": &g.BaseMomentum, "max_momentum": &g.MaxMomentum} {
-		if *p != nil {
-			s = append(s, setting{key, *p})
+	for _, key := range keptNames {
+		if p := *g.kept(key); p != nil {
+			s = append(s, setting{key, p})
 		}
 	}
 	return s
@@ -68,6 +67,18 @@ func value(v any) any {
 		return *v
 	case *[2]float64:
 		return *v
+	case *int:
+		return *v
+	case *string:
+		return *v
+	case *[]float64:
+		out := make([]any, len(*v))
+		for i, x := range *v {
+			out[i] = x
+		}
+		return out
+	case loadable:
+		return v.value()
 	}
 	return v
 }
@@ -121,14 +132,13 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 
 // loadGroup reads a group's settings; one that isn't there keeps its value.
 func (b *Base) loadGroup(g *ParamGroup, entry map[string]any) error {
-	for key, p := range map[string]**float64{"initial_lr": &g.InitialLR, "max_lr": &g.MaxLR, "min_lr": &g.MinLR,
-		"base_momentum": &g.BaseMomentum, "max_momentum": &g.MaxMomentum} {
+	for _, key := range keptNames {
 		if v, ok := entry[key]; ok && v != nil {
 			f, ok := number(v)
 			if !ok {
 				return fmt.Errorf("%s is a %T, want a number", key, v)
 			}
-			*p = &f
+			*g.kept(key) = &f
 		}
 	}
 	for _, s := range b.rule.settings(g) {
