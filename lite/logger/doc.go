@@ -1,0 +1,18 @@
+// Package logger has the loggers that lite's Config takes: metrics as a CSV file, and as TensorBoard's event files.
+//
+//	csv, err := logger.NewCSV("runs/7")
+//	if err != nil {
+//		return err
+//	}
+//	tb, err := logger.NewTensorBoard("runs/7")
+//	if err != nil {
+//		return err
+//	}
+//	cfg := lite.Config{Loggers: []lite.MetricLogger{csv, tb}}
+//
+// Inside of Run, l.Log and l.LogDict hand them the values on rank 0, and Run closes them when its function ends. What is
+// logged is buffered: it is on the disk after Flush or Close, or when enough has come together.
+//
+// With ranks that are processes, code before Run runs in each of them: neither constructor touches the disk, so that
+// only the rank that logs makes files.
+package logger

@@ -1,0 +1,186 @@
+package logger
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// TensorBoardOptions are NewTensorBoard's optional arguments.
+type TensorBoardOptions struct {
+	// Suffix is added to the file's name, to tell several writers of a folder apart.
+	Suffix string
+	// BufferBytes is how much is kept before it is written. 0: 64 KiB.
+	BufferBytes int
+	// FlushEvery is how old what is kept may become before the next value writes it, so that a running TensorBoard
+	// shows it. 0: 30 s.
+	FlushEvery time.Duration
+}
+
+// TensorBoard writes metrics as an event file that TensorBoard reads ("tensorboard --logdir" and the folder): scalars
+// under their names, hyperparameters as a table of text under "hyperparameters". Scalars are 32-bit floats there, as in
+// all of TensorBoard's scalar files.
+//
+// It corresponds to torch.utils.tensorboard.SummaryWriter. It can be used from several goroutines.
+type TensorBoard struct {
+	mu      sync.Mutex
+	dir     string
+	o       TensorBoardOptions
+	path    string
+	file    *os.File
+	w       *bufio.Writer
+	flushed time.Time
+	closed  bool
+}
+
+var writers atomic.Int64
+
+// NewTensorBoard makes a logger that writes an event file of its own into a folder, which is made when the first values
+// come. Several runs in folders of their own below one folder are shown side by side.
+func NewTensorBoard(dir string, opts ...TensorBoardOptions) (*TensorBoard, error) {
+	t := &TensorBoard{dir: dir}
+	if len(opts) > 1 {
+		return nil, fmt.Errorf("logger: NewTensorBoard: want at most one TensorBoardOptions, got %d", len(opts))
+	}
+	if len(opts) == 1 {
+		t.o = opts[0]
+	}
+	switch {
+	case dir == "":
+		return nil, errors.New("logger: NewTensorBoard: the folder's name is empty: name one, such as \"runs/1\"")
+	case t.o.BufferBytes < 0 || t.o.FlushEvery < 0:
+		return nil, fmt.Errorf("logger: NewTensorBoard: BufferBytes (%d) and FlushEvery (%v) can't be negative", t.o.BufferBytes, t.o.FlushEvery)
+	case strings.ContainsRune(t.o.Suffix, filepath.Separator):
+		return nil, fmt.Errorf("logger: NewTensorBoard: Suffix is %q: want no folder in it", t.o.Suffix)
+	}
+	if t.o.BufferBytes == 0 {
+		t.o.BufferBytes = 64 << 10
+	}
+	if t.o.FlushEvery == 0 {
+		t.o.FlushEvery = 30 * time.Second
+	}
+	return t, nil
+}
+
+// Name returns "tensorboard".
+func (t *TensorBoard) Name() string { return "tensorboard" }
+
+// Path returns the name of the event file, empty before anything was logged.
+func (t *TensorBoard) Path() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.path
+}
+
+// LogMetrics records values under their names at a step, in one event.
+func (t *TensorBoard) LogMetrics(metrics map[string]float64, step int64) error {
+	if len(metrics) == 0 {
+		return nil
+	}
+	values := make([][]byte, 0, len(metrics))
+	for _, tag := range slices.Sorted(maps.Keys(metrics)) {
+		values = append(values, scalarValue(tag, metrics[tag]))
+	}
+	return t.write(summaryEvent(now(), step, values))
+}
+
+// LogHyperparams records settings as a table of text.
+func (t *TensorBoard) LogHyperparams(params map[string]any) error {
+	var table strings.Builder
+	table.WriteString("| name | value |\n|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		fmt.Fprintf(&table, "| %s | %s |\n", cell(name), cell(fmt.Sprint(params[name])))
+	}
+	return t.write(summaryEvent(now(), 0, [][]byte{textValue("hyperparameters", table.String())}))
+}
+
+// cell keeps a text within its cell of a Markdown table.
+func cell(s string) string {
+	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ").Replace(strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+func now() float64 { return float64(time.Now().UnixNano()) / 1e9 }
+
+func (t *TensorBoard) write(event []byte) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return fmt.Errorf("logger: the event file in %s is closed", t.dir)
+	}
+	if err := t.open(); err != nil {
+		return err
+	}
+	if err := writeRecord(t.w, event); err != nil {
+		return fmt.Errorf("logger: writing %s: %w", t.path, err)
+	}
+	if time.Since(t.flushed) >= t.o.FlushEvery {
+		return t.flush()
+	}
+	return nil
+}
+
+func (t *TensorBoard) open() error {
+	if t.file != nil {
+		return nil
+	}
+	if err := os.MkdirAll(t.dir, 0o755); err != nil {
+		return fmt.Errorf("logger: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	name := fmt.Sprintf("events.out.tfevents.%010d.%s.%d.%d%s", time.Now().Unix(), host, os.Getpid(), writers.Add(1)-1, t.o.Suffix)
+	path := filepath.Join(t.dir, name)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("logger: %w", err)
+	}
+	t.path, t.file, t.w, t.flushed = path, f, bufio.NewWriterSize(f, t.o.BufferBytes), time.Now()
+	if err := writeRecord(t.w, versionEvent(now())); err != nil {
+		return fmt.Errorf("logger: writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// Flush writes what is buffered.
+func (t *TensorBoard) Flush() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.flush()
+}
+
+func (t *TensorBoard) flush() error {
+	if t.file == nil {
+		return nil
+	}
+	t.flushed = time.Now()
+	if err := t.w.Flush(); err != nil {
+		return fmt.Errorf("logger: writing %s: %w", t.path, err)
+	}
+	return nil
+}
+
+// Close writes what is buffered and closes the file. Calls after the first do nothing.
+func (t *TensorBoard) Close(error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	err := t.flush()
+	if t.file != nil {
+		err = errors.Join(err, t.file.Close())
+		t.file = nil
+	}
+	return err
+}
