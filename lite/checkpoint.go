@@ -25,16 +25,39 @@ type CheckpointIO interface {
 	Load(path string) (any, error)
 }
 
-type fileIO struct{}
+// AsyncCheckpointIO is a CheckpointIO that can write in the background, for SaveOptions.Async. SaveAsync copies v before
+// it returns; the next SaveAsync, and Close, wait for the write before and return its error.
+type AsyncCheckpointIO interface {
+	CheckpointIO
+	SaveAsync(path string, v any) error
+	Close() error
+}
 
-func (fileIO) Save(path string, v any) error { return serial.Save(path, v) }
-func (fileIO) Load(path string) (any, error) { return serial.Load(path) }
+// fileIO writes PyTorch's files.
+type fileIO struct{ saver serial.Saver }
+
+func (f *fileIO) Save(path string, v any) error {
+	if err := f.saver.Wait(); err != nil {
+		return err
+	}
+	return serial.Save(path, v)
+}
+
+func (f *fileIO) Load(path string) (any, error)      { return serial.Load(path) }
+func (f *fileIO) SaveAsync(path string, v any) error { return f.saver.Save(path, v) }
+func (f *fileIO) Close() error                       { return f.saver.Close() }
 
 // SaveOptions are Save's optional arguments.
 type SaveOptions struct {
 	// Filter, for a key of the State, tells which entries of its converted content are saved (a module's by the names of
 	// its parameters). A key of which nothing is left is left out.
 	Filter map[string]func(name string, v any) bool
+	// Async writes in the background: Save returns when the content is copied in memory. The next Save and the end of Run
+	// wait for the write, and return its error.
+	Async bool
+	// Keep, if its Pattern is set, removes older checkpoints after the write: it says how many stay. With Async they are
+	// removed at the next Save.
+	Keep serial.Keep
 }
 
 // LoadOptions are Load's optional arguments.
@@ -84,7 +107,7 @@ func (l *Lite) Save(path string, v any, opts ...SaveOptions) error {
 	}
 	var text string
 	if l.IsGlobalZero() {
-		if err := l.io.Save(path, content); err != nil {
+		if err := l.write(path, content, o); err != nil {
 			text = err.Error()
 			if l.peers == nil {
 				return fmt.Errorf("lite: Save: %w", err)
@@ -93,6 +116,34 @@ func (l *Lite) Save(path string, v any, opts ...SaveOptions) error {
 	}
 	if text = Broadcast(l, text, 0); text != "" {
 		return fmt.Errorf("lite: Save on rank 0: %s", text)
+	}
+	return nil
+}
+
+// write writes on rank 0.
+func (l *Lite) write(path string, content any, o SaveOptions) error {
+	save := l.io.Save
+	if o.Async {
+		a, ok := l.io.(AsyncCheckpointIO)
+		if !ok {
+			return fmt.Errorf("the checkpoint I/O %T can't write in the background: it has no SaveAsync (AsyncCheckpointIO)", l.io)
+		}
+		save = a.SaveAsync
+	}
+	if err := save(path, content); err != nil {
+		return err
+	}
+	if o.Keep.Pattern == "" {
+		return nil
+	}
+	_, err := serial.Prune(o.Keep)
+	return err
+}
+
+// closeIO waits for what is still being written.
+func (l *Lite) closeIO() error {
+	if a, ok := l.io.(AsyncCheckpointIO); ok && l.IsGlobalZero() {
+		return a.Close()
 	}
 	return nil
 }

@@ -124,6 +124,7 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 			}
 			defer l.close()
 			err = guard(func() error { return j.body(ctx, l) })
+			err = errors.Join(err, l.closeIO())
 			err = errors.Join(err, l.closeLoggers(err))
 		})
 	})
@@ -134,7 +135,7 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	cfg := j.plan.config
 	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, peers: s.peers, stop: s.stop, out: cfg.Output, io: j.plan.io, log: j.logger()}
 	if l.io == nil {
-		l.io = fileIO{}
+		l.io = &fileIO{}
 	}
 	if s.place.world > 1 {
 		l.log = l.log.With(zap.Int("rank", s.place.global))

@@ -97,6 +97,9 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 	l.atEnd(func() { taken.Delete(h.module) })
 	err := try(func() {
 		nn.Parameters(h.module) // an incomplete module panics here, with the path of the field
+		if nn.OnMeta(h.module) {
+			nn.ToEmpty(h.module, l.device)
+		}
 		var to []torch.Target
 		if d := l.precision.ModuleDType(); d != 0 {
 			to = append(to, d)

@@ -141,6 +141,15 @@ func (ABI) Wrap(h cgotorch.Handle, bytes int64, scope uint64) *Tensor {
 	return newTensor(h, bytes, scope)
 }
 
+// Replace makes t the tensor that with is, for all who hold t; what t was is released, and with is used up. A parameter
+// on the meta device becomes a real one so, and stays the one that optimizers know.
+func (ABI) Replace(t, with *Tensor) {
+	with.rehome(0)
+	old := t.handle.Swap(uint64(with.h()))
+	release(cgotorch.Handle(old))
+	runtime.AddCleanup(t, func(w *Tensor) { runtime.KeepAlive(w) }, with)
+}
+
 // Error makes an *Error of a failed call of the shim.
 func (ABI) Error(name string, err *cgotorch.Error, tensors ...*Tensor) *Error {
 	return opError(name, err, nil, tensors...)

@@ -61,7 +61,7 @@ func From[E Elem](data []E, shape ...int) *Tensor {
 	if n != len(data) {
 		Fail("torch.From", "%d elements don't fill the shape %s", len(data), shapeString(shape))
 	}
-	t := Options{DType: elemType[E]()}.Empty(shape...)
+	t := Options{DType: elemType[E](), Device: CPU}.Empty(shape...)
 	if n > 0 {
 		first, _, _ := t.data("torch.From")
 		copy(unsafe.Slice((*E)(first), n), data)
@@ -72,7 +72,7 @@ func From[E Elem](data []E, shape ...int) *Tensor {
 
 // FromBytes makes a tensor on the CPU from the bytes of its elements, little-endian and in row-major order.
 func FromBytes(data []byte, dtype DType, shape ...int) *Tensor {
-	t := Options{DType: dtype}.Empty(shape...)
+	t := Options{DType: dtype, Device: CPU}.Empty(shape...)
 	if got, want := len(data), t.Numel()*dtype.Size(); got != want {
 		Fail("torch.FromBytes", "%d bytes don't fill %s%s, which has %d", got, dtype, shapeString(shape), want)
 	}

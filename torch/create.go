@@ -41,6 +41,9 @@ func (o Options) write(a *op.Args) {
 	if o.Generator != nil && o.Device.Type == 0 {
 		o.Device = o.Generator.device
 	}
+	if o.Device.Type == 0 {
+		o.Device = defaultDevice()
+	}
 	abi.Device(a, o.Device)
 	if o.PinMemory {
 		a.Bool(true)

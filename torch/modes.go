@@ -2,6 +2,7 @@ package torch
 
 import (
 	"runtime"
+	"sync/atomic"
 
 	"github.com/golite/golite/cgotorch"
 )
@@ -54,6 +55,44 @@ func InferenceModeOf[T any](f func() T) (result T) {
 
 // InferenceEnabled tells whether the calling goroutine is in inference mode.
 func InferenceEnabled() bool { return cgotorch.Inference() }
+
+// defaultDevices counts the WithDevices under way: where there is none, making a tensor doesn't look for one.
+var defaultDevices atomic.Int32
+
+// WithDevice runs f with d as the device of what is made without one (torch.device as a context manager): a model built
+// inside of it needs no memory on the CPU, and with Meta none at all. The goroutine is locked to its thread while f runs;
+// other goroutines don't see it. From and FromBytes, which have their data on the CPU, stay there.
+func WithDevice(d Device, f func()) {
+	if d.Type == 0 {
+		d = CPU
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defaultDevices.Add(1)
+	defer defaultDevices.Add(-1)
+	s := openScope(false)
+	s.device = d
+	defer s.close()
+	f()
+}
+
+// defaultDevice is the calling goroutine's, the zero Device if it has none.
+func defaultDevice() Device {
+	if defaultDevices.Load() == 0 {
+		return Device{}
+	}
+	for token := cgotorch.Scope(); token != 0; {
+		s := scopeAt(token)
+		if s == nil {
+			break
+		}
+		if s.device.Type != 0 {
+			return s.device
+		}
+		token = s.parent
+	}
+	return Device{}
+}
 
 // SetNumThreads sets how many threads one operation may use (torch.set_num_threads), for the whole process. The
 // default is the number of cores. It panics if n is less than 1.

@@ -18,6 +18,7 @@ type scope struct {
 	parent    uint64
 	goroutine uint64 // who opened the outermost scope of this thread
 	root      bool   // a rank's own: what is made directly in it belongs to the collector
+	device    Device // of a WithDevice, whose tensors join the scope around it
 	log       []cgotorch.Handle
 }
 
@@ -42,19 +43,25 @@ func scopeAt(token uint64) *scope {
 	return nil
 }
 
-// scopeOf is the scope that a new tensor joins: none in a rank's root.
+// scopeOf is the scope that a new tensor joins: none in a rank's root, the one around in a WithDevice.
 func scopeOf(token uint64) *scope {
-	if s := scopeAt(token); s != nil && !s.root {
-		return s
+	for {
+		s := scopeAt(token)
+		if s == nil || s.root {
+			return nil
+		}
+		if s.device.Type == 0 {
+			return s
+		}
+		token = s.parent
 	}
-	return nil
 }
 
 // openScope makes a new scope the thread's. The goroutine must be locked to the thread.
 func openScope(root bool) *scope {
 	parent := cgotorch.Scope()
 	s := takeScope()
-	s.parent, s.root = parent, root
+	s.parent, s.root, s.device = parent, root, Device{}
 	if p := scopeAt(parent); p != nil {
 		s.goroutine = p.goroutine
 	} else {

@@ -2,6 +2,10 @@ package optim_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -120,4 +124,56 @@ func TestLBFGSGoesOn(t *testing.T) {
 	bad["state"] = map[int]any{0: map[string]any{"func_evals": 1, "n_iter": 1, "d": torch.Zeros(2)}}
 	require.ErrorContains(t, o2.LoadStateDict(bad), "d has 2 elements, and the parameters 9")
 	require.Error(t, torch.Try(o.Step))
+}
+
+// pythonRosenbrock minimises Rosenbrock's function, whose curved valley makes the line search bracket and interpolate.
+const pythonRosenbrock = `
+import torch
+p = torch.nn.Parameter(torch.tensor([-1.5, 2.0]))
+o = torch.optim.LBFGS([p], lr=0.3, max_iter=8, line_search_fn="strong_wolfe")
+def closure():
+    o.zero_grad()
+    x, y = p[0], p[1]
+    u, v = 1 - x, y - x * x
+    loss = u * u + v * v * 100
+    loss.backward()
+    return loss
+for _ in range(5):
+    print(o.step(closure).item().hex(), *[float(v).hex() for v in p.detach()], o.state[p]["func_evals"])
+`
+
+// TestLineSearchEqualsPython compares the line search with that of the Python that GOLITE_PYTHON names.
+func TestLineSearchEqualsPython(t *testing.T) {
+	python := os.Getenv("GOLITE_PYTHON")
+	if python == "" {
+		t.Skip("GOLITE_PYTHON names no Python with torch")
+	}
+	out, err := exec.Command(python, "-c", pythonRosenbrock).Output()
+	require.NoError(t, err)
+	p := nn.NewParameter(torch.From([]float32{-1.5, 2}))
+	o := optim.NewLBFGS([]nn.Parameter{p}, 0.3, optim.LBFGSOptions{MaxIter: new(8), StrongWolfe: true})
+	closure := func() *torch.Tensor {
+		o.ZeroGrad()
+		x, y := p.Select(0, 0), p.Select(0, 1)
+		u, v := x.Neg().AddScalar(1), y.Sub(x.Mul(x))
+		loss := u.Mul(u).Add(v.Mul(v).MulScalar(100))
+		loss.Backward()
+		return loss
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	require.Len(t, lines, 5)
+	for i, line := range lines {
+		loss := o.StepFunc(closure).Item()
+		at := torch.ToSlice[float32](p.Detach())
+		var want []float64
+		fields := strings.Fields(line)
+		for _, f := range fields[:3] {
+			v, err := strconv.ParseFloat(f, 64)
+			require.NoError(t, err)
+			want = append(want, v)
+		}
+		require.Equal(t, want, []float64{loss, float64(at[0]), float64(at[1])}, "step %d", i)
+		evals := o.StateDict()["state"].(map[int]any)[0].(map[string]any)["func_evals"].(int)
+		require.Equal(t, fields[3], strconv.Itoa(evals), "step %d", i)
+	}
 }

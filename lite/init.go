@@ -1,0 +1,43 @@
+package lite
+
+import (
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// InitOptions are InitModule's optional arguments.
+type InitOptions struct {
+	// Empty builds the module on the meta device, without memory and without drawing random numbers; Setup gives it memory
+	// on the rank's device, and its values are undefined until Load fills them.
+	Empty bool
+}
+
+// InitModule builds a module where it will be used: on the rank's device and in the precision's type, so that a large one
+// needs no memory elsewhere first (Fabric.init_module). Setup comes after it, as always.
+//
+//	net := lite.InitModule(l, NewGPT)
+func InitModule[M nn.Module](l *Lite, build func() M, opts ...InitOptions) (module M) {
+	if len(opts) > 1 {
+		torch.Fail("lite.InitModule", "want at most one InitOptions, got %d", len(opts))
+	}
+	device := l.device
+	if len(opts) == 1 && opts[0].Empty {
+		device = torch.Meta
+	}
+	torch.WithDevice(device, func() {
+		if l.precision.ModuleDType() == 0 {
+			module = build()
+			return
+		}
+		l.precision.Forward(l.device.Type, func() { module = build() })
+	})
+	return module
+}
+
+// InitTensor runs f with the rank's device and the precision's type as the default of what it makes (Fabric.init_tensor).
+func InitTensor[T any](l *Lite, f func() T) (result T) {
+	torch.WithDevice(l.device, func() {
+		l.precision.Forward(l.device.Type, func() { result = f() })
+	})
+	return result
+}
