@@ -245,7 +245,7 @@ func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, e
 	if err != nil {
 		return nil, fmt.Errorf("lite: Load: %w", err)
 	}
-	content, ok := goValue(raw).(map[string]any)
+	content, ok := asContent(goValue(raw))
 	if !ok {
 		return nil, fmt.Errorf("lite: Load %s: want a dictionary with names as keys, found a %T: serial.Load reads anything", path, raw)
 	}
@@ -269,6 +269,21 @@ func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, e
 		}
 	}
 	return rest, nil
+}
+
+// asContent takes a dictionary with names, or a bare state dict, which is one as well.
+func asContent(v any) (map[string]any, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		return v, true
+	case *torch.StateDict:
+		m := make(map[string]any, v.Len())
+		for name, t := range v.All() {
+			m[name] = t
+		}
+		return m, true
+	}
+	return nil, false
 }
 
 // check tells whether the file has what the State wants, before anything is changed.

@@ -243,6 +243,13 @@ func (l *LoopScope) End() {
 func Outside(f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if d := defaultDevice(); d.Type != 0 { // the scopes around know it
+		s := openScope(true)
+		s.device = d
+		defer s.close()
+		f()
+		return
+	}
 	before := cgotorch.SetScope(0)
 	defer cgotorch.SetScope(before)
 	f()
