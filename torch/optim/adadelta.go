@@ -55,7 +55,7 @@ func (adadelta) update(g *ParamGroup, b *batch) {
 	b.count(func(float64, *batch) {})
 	grads, _ := b.descent(g, true)
 	squares, moved := b.need(1), b.need(2)
-	aten.ForeachMulScalar_(squares, torch.Float(g.Rho))
+	scale(squares, g.Rho)
 	aten.ForeachAddcmulScalar_(squares, grads, grads, torch.Float(1-g.Rho))
 
 	roots := aten.ForeachAddScalar(squares, torch.Float(g.Eps))
@@ -65,7 +65,7 @@ func (adadelta) update(g *ParamGroup, b *batch) {
 	aten.ForeachDivList_(steps, roots)
 	aten.ForeachMulList_(steps, grads)
 
-	aten.ForeachMulScalar_(moved, torch.Float(g.Rho))
+	scale(moved, g.Rho)
 	aten.ForeachAddcmulScalar_(moved, steps, steps, torch.Float(1-g.Rho))
 	aten.ForeachAddList_(b.params, steps, torch.Float(-g.LR))
 }

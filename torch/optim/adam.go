@@ -132,13 +132,13 @@ func (adam) fused(g *ParamGroup, b *batch) {
 // decouple lets the weights themselves decay, if the group's decay is of that kind.
 func (b *batch) decouple(g *ParamGroup) {
 	if g.Decoupled && g.WeightDecay != 0 {
-		aten.ForeachMulScalar_(b.params, torch.Float(1-g.LR*g.WeightDecay))
+		scale(b.params, 1-g.LR*g.WeightDecay)
 	}
 }
 
 // moments updates the running means of the gradients and of their squares, which are in two slots.
 func (b *batch) moments(g *ParamGroup, grads []*torch.Tensor, mean, square int) {
 	aten.ForeachLerpScalar_(b.slot(mean), grads, torch.Float(1-g.Betas[0]))
-	aten.ForeachMulScalar_(b.slot(square), torch.Float(g.Betas[1]))
+	scale(b.slot(square), g.Betas[1])
 	aten.ForeachAddcmulScalar_(b.slot(square), grads, grads, torch.Float(1-g.Betas[1]))
 }

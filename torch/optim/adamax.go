@@ -50,7 +50,7 @@ func (adamax) update(g *ParamGroup, b *batch) {
 	grads, fresh := b.descent(g, true)
 	aten.ForeachLerpScalar_(b.need(1), grads, torch.Float(1-g.Betas[0]))
 	largest := b.need(2)
-	aten.ForeachMulScalar_(largest, torch.Float(g.Betas[1]))
+	scale(largest, g.Betas[1])
 	if fresh {
 		aten.ForeachAbs_(grads)
 	} else {

@@ -70,14 +70,14 @@ func (r asgd) update(g *ParamGroup, b *batch) {
 
 func (asgd) step(g *ParamGroup, b *batch, p pace) {
 	grads, _ := b.descent(g, true)
-	aten.ForeachMulScalar_(b.params, torch.Float(1-g.Lambd*p.eta))
+	scale(b.params, 1-g.Lambd*p.eta)
 	aten.ForeachAddList_(b.params, grads, torch.Float(-p.eta))
 	means := b.slot(asgdMean)
 	if p.mu == 1 {
 		aten.ForeachCopy_(means, b.params, false)
 	} else {
 		apart := aten.ForeachSubList(b.params, means, torch.Float(1))
-		aten.ForeachMulScalar_(apart, torch.Float(p.mu))
+		scale(apart, p.mu)
 		aten.ForeachAddList_(means, apart, torch.Float(1))
 	}
 	set(b.slot(asgdEta), g.LR/pow(1+g.Lambd*g.LR*p.steps, g.Alpha))

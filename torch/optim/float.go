@@ -46,3 +46,13 @@ func fusedFlag(g *ParamGroup) any {
 	}
 	return nil
 }
+
+// scale multiplies tensors of one type by a number, in place. libtorch's foreach kernel rounds the number to 16 bits for
+// tensors of 16 bits, which PyTorch's loop doesn't; given as a tensor of 64 bits it stays what it is.
+func scale(list []*torch.Tensor, by float64) {
+	if d := list[0].DType(); d == torch.Float16 || d == torch.BFloat16 {
+		aten.ForeachMulTensor_(list, torch.Options{DType: torch.Float64}.Scalar(by))
+		return
+	}
+	aten.ForeachMulScalar_(list, torch.Float(by))
+}

@@ -64,7 +64,7 @@ func (r nadam) update(g *ParamGroup, b *batch) {
 		b.decouple(g)
 		mu := g.Betas[0] * (1 - 0.5*pow(0.96, steps*g.MomentumDecay))
 		next := g.Betas[0] * (1 - 0.5*pow(0.96, (steps+1)*g.MomentumDecay))
-		aten.ForeachMulScalar_(b.slot(nadamProduct), torch.Float(mu))
+		scale(b.slot(nadamProduct), mu)
 		b.moments(g, grads, nadamAvg, nadamSq)
 		denominators := aten.ForeachDivScalar(b.slot(nadamSq), torch.Float(1-pow(g.Betas[1], steps)))
 		aten.ForeachSqrt_(denominators)

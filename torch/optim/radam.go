@@ -56,7 +56,7 @@ func (radam) update(g *ParamGroup, b *batch) {
 		power := pow(g.Betas[1], steps)
 		correction := 1 - power
 		updates := aten.ForeachDivScalar(b.slot(1), torch.Float(1-pow(g.Betas[0], steps)))
-		aten.ForeachMulScalar_(updates, torch.Float(g.LR))
+		scale(updates, g.LR)
 
 		// How long the running mean of squares is, in steps, now and in the end.
 		last := 2/(1-g.Betas[1]) - 1
@@ -65,9 +65,9 @@ func (radam) update(g *ParamGroup, b *batch) {
 			rates := aten.ForeachSqrt(b.slot(2))
 			aten.ForeachAddScalar_(rates, torch.Float(g.Eps))
 			aten.ForeachReciprocal_(rates)
-			aten.ForeachMulScalar_(rates, torch.Float(pow(correction, 0.5)))
+			scale(rates, pow(correction, 0.5))
 			aten.ForeachMulList_(updates, rates)
-			aten.ForeachMulScalar_(updates, torch.Float(pow((length-4)*(length-2)*last/((last-4)*(last-2)*length), 0.5)))
+			scale(updates, pow((length-4)*(length-2)*last/((last-4)*(last-2)*length), 0.5))
 		}
 		aten.ForeachAddList_(b.params, updates, torch.Float(-1))
 	})

@@ -68,7 +68,7 @@ func (rmsprop) update(g *ParamGroup, b *batch) {
 	b.count(func(float64, *batch) {})
 	grads, _ := b.descent(g, true)
 	squares := b.slot(rmsSq)
-	aten.ForeachMulScalar_(squares, torch.Float(g.Alpha))
+	scale(squares, g.Alpha)
 	aten.ForeachAddcmulScalar_(squares, grads, grads, torch.Float(1-g.Alpha))
 	var roots []*torch.Tensor
 	if g.Centered {
@@ -82,7 +82,7 @@ func (rmsprop) update(g *ParamGroup, b *batch) {
 	aten.ForeachAddScalar_(roots, torch.Float(g.Eps))
 	if g.Momentum > 0 {
 		buffers := b.need(rmsMomentum)
-		aten.ForeachMulScalar_(buffers, torch.Float(g.Momentum))
+		scale(buffers, g.Momentum)
 		aten.ForeachAddcdivScalar_(buffers, grads, roots, torch.Float(1))
 		aten.ForeachAddList_(b.params, buffers, torch.Float(-g.LR))
 		return

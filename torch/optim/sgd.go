@@ -82,7 +82,7 @@ func (sgd) momentum(g *ParamGroup, b *batch, grads []*torch.Tensor) []*torch.Ten
 		b.states[i].slots[0] = buffers[i]
 	}
 	if len(old) > 0 {
-		aten.ForeachMulScalar_(old, torch.Float(g.Momentum))
+		scale(old, g.Momentum)
 		aten.ForeachAddList_(old, oldGrads, torch.Float(1-g.Dampening))
 	}
 	return buffers
