@@ -1,9 +1,12 @@
 package ddp
 
+import "fmt"
+
 // Op is how a collective combines what the ranks give (torch.distributed.ReduceOp).
 type Op uint8
 
-// The ways of combining. Mean divides the sum by the number of ranks.
+// The ways of combining. Mean divides the sum by the number of ranks; integers are cut towards zero. The last three
+// take integers, bit by bit.
 const (
 	Sum Op = iota
 	Mean
@@ -14,3 +17,13 @@ const (
 	BitOr
 	BitXor
 )
+
+var opNames = [...]string{"sum", "mean", "product", "min", "max", "band", "bor", "bxor"}
+
+// String returns the name in torch.distributed, in lower case.
+func (o Op) String() string {
+	if int(o) < len(opNames) {
+		return opNames[o]
+	}
+	return fmt.Sprintf("Op(%d)", uint8(o))
+}

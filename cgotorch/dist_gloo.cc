@@ -1,0 +1,307 @@
+// dist_gloo.cc: Gloo behind works that can be failed.
+//
+// Gloo itself can't be aborted: a rank that waits is freed by its peer's socket closing, or by the timeout. So
+// each call gets a work of ours, which an abort fails at once; the sockets are closed, which frees the peers; and
+// a group that was aborted is leaked, because destroying it would wait for the calls that hang.
+
+#define USE_C10D_GLOO
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <gloo/context.h>
+
+#include <thread>
+
+#include "dist_work.h"
+
+namespace golite {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+using WorkPtr = c10::intrusive_ptr<c10d::Work>;
+
+constexpr size_t kCall = 512;  // bytes of a call's description in debug mode
+
+class OpenGloo : public c10d::ProcessGroupGloo {
+ public:
+  using ProcessGroupGloo::ProcessGroupGloo;
+  void cut() {
+    for (auto& c : contexts_) c->closeConnections();
+  }
+};
+
+// Lines is the connection to the peers; it outlives the backend where a call still hangs.
+struct Lines {
+  c10::intrusive_ptr<OpenGloo> gloo, shadow;  // shadow carries the calls' descriptions in debug mode
+  std::atomic<bool> cut_{false};
+  void cut() {
+    if (cut_.exchange(true)) return;
+    try {
+      gloo->cut();
+    } catch (const std::exception&) {  // what is closed already
+    }
+    try {
+      if (shadow) shadow->cut();
+    } catch (const std::exception&) {
+    }
+  }
+  ~Lines() {
+    if (!cut_) return;
+    gloo.release();
+    shadow.release();
+  }
+};
+
+class Gloo : public c10d::Backend {
+ public:
+  Gloo(std::shared_ptr<Lines> lines, std::shared_ptr<Watch> watch, int rank, int size)
+      : Backend(rank, size), lines_(std::move(lines)), watch_(std::move(watch)) {}
+
+  const std::string getBackendName() const override { return "gloo"; }
+  void abort() override {
+    watch_->abort("the group was aborted");
+    lines_->cut();
+  }
+  void setTimeout(Millis) override {}
+
+  WorkPtr broadcast(Tensors& t, const c10d::BroadcastOptions& o = {}) override {
+    return run(GL_BROADCAST, &t[0], t, [&] { return lines_->gloo->broadcast(t, o); }, static_cast<int>(o.rootRank));
+  }
+  WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
+    c10d::AllreduceOptions p = o;
+    p.reduceOp = summed(o.reduceOp);
+    return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce(t, p); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr allreduce_sparse(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
+    return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce_sparse(t, o); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override {
+    c10d::AllreduceCoalescedOptions p = o;
+    p.reduceOp = summed(o.reduceOp);
+    return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce_coalesced(t, p); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
+    c10d::ReduceOptions p = o;
+    p.reduceOp = summed(o.reduceOp);
+    bool root = o.rootRank == rank_;
+    // Gloo uses the tensors of the other ranks as scratch space: they keep theirs.
+    Tensors mine{root ? t[0] : t[0].clone()};
+    return run(GL_REDUCE, &t[0], root ? t : Tensors{}, [&] { return lines_->gloo->reduce(mine, p); }, static_cast<int>(o.rootRank), o.reduceOp.op_);
+  }
+  WorkPtr allgather(std::vector<Tensors>& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
+    return run(GL_ALL_GATHER, &in[0], out[0], [&] { return lines_->gloo->allgather(out, in, o); });
+  }
+  WorkPtr _allgather_base(at::Tensor& out, at::Tensor& in, const c10d::AllgatherOptions& o = {}) override {
+    TORCH_CHECK(out.is_contiguous() && out.numel() == in.numel() * size_, "all_gather_into_tensor: the result needs ", in.numel() * size_,
+                " elements, it has ", out.numel());
+    // Gloo wants the result flat, rank after rank.
+    at::Tensor flat = out.view({-1}), mine = in.view({-1});
+    return run(GL_ALL_GATHER_INTO, &in, {out}, [&] { return lines_->gloo->_allgather_base(flat, mine, o); });
+  }
+  WorkPtr reduce_scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ReduceScatterOptions& o = {}) override {
+    Tensors flat;
+    for (auto& t : in.at(0)) flat.push_back(t.reshape({-1}));
+    TORCH_CHECK(flat.size() == static_cast<size_t>(size_), "reduce_scatter: want ", size_, " tensors, one for each rank, got ", flat.size());
+    at::Tensor all = at::cat(flat);
+    return scattered(GL_REDUCE_SCATTER, out[0], all, o);
+  }
+  WorkPtr _reduce_scatter_base(at::Tensor& out, at::Tensor& in, const c10d::ReduceScatterOptions& o = {}) override {
+    return scattered(GL_REDUCE_SCATTER_TENSOR, out, in, o);
+  }
+  WorkPtr gather(std::vector<Tensors>& out, Tensors& in, const c10d::GatherOptions& o = {}) override {
+    return run(GL_GATHER, &in[0], out.empty() ? Tensors{} : out[0], [&] { return lines_->gloo->gather(out, in, o); }, static_cast<int>(o.rootRank));
+  }
+  WorkPtr scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ScatterOptions& o = {}) override {
+    return run(GL_SCATTER, &out[0], out, [&] { return lines_->gloo->scatter(out, in, o); }, static_cast<int>(o.rootRank));
+  }
+  WorkPtr alltoall_base(at::Tensor& out, at::Tensor& in, std::vector<int64_t>& to, std::vector<int64_t>& from,
+                        const c10d::AllToAllOptions& o = {}) override {
+    return run(GL_ALL_TO_ALL_SINGLE, &in, {out}, [&] { return lines_->gloo->alltoall_base(out, in, to, from, o); });
+  }
+  // Gloo has no exchange of lists: it goes as one of flat tensors, cut by length.
+  WorkPtr alltoall(Tensors& out, Tensors& in, const c10d::AllToAllOptions& o = {}) override {
+    size_t n = static_cast<size_t>(size_);
+    TORCH_CHECK(in.size() == n && out.size() == n, "all_to_all: want ", n, " tensors, one for each rank");
+    std::vector<int64_t> from, to;
+    Tensors flat;
+    int64_t total = 0;
+    for (auto& t : in) {
+      flat.push_back(t.reshape({-1}));
+      from.push_back(t.numel());
+    }
+    for (auto& t : out) {
+      to.push_back(t.numel());
+      total += t.numel();
+    }
+    at::Tensor given = at::cat(flat), got = at::empty({total}, out[0].options());
+    auto w = run(GL_ALL_TO_ALL, &in[0], out, [&] { return lines_->gloo->alltoall_base(got, given, to, from, o); }, -1, 0,
+                 [out, got, to] {
+                   int64_t at = 0;
+                   for (size_t i = 0; i < out.size(); i++) {
+                     out[i].view({-1}).copy_(got.narrow(0, at, to[i]));
+                     at += to[i];
+                   }
+                 });
+    return w;
+  }
+  WorkPtr barrier(const c10d::BarrierOptions& o = {}) override {
+    return run(GL_BARRIER, nullptr, {}, [&] { return lines_->gloo->barrier(o); });
+  }
+  WorkPtr send(Tensors& t, int to, int tag) override {
+    return run(GL_SEND, &t[0], {}, [&] { return lines_->gloo->send(t, to, tag); }, to);
+  }
+  WorkPtr recv(Tensors& t, int from, int tag) override {
+    return run(GL_RECV, &t[0], t, [&] { return lines_->gloo->recv(t, from, tag); }, from);
+  }
+  WorkPtr recvAnysource(Tensors& t, int tag) override {
+    return run(GL_RECV, &t[0], t, [&] { return lines_->gloo->recvAnysource(t, tag); }, -1);
+  }
+
+ private:
+  // Gloo has no mean: it is the sum, divided when it has come.
+  static c10d::ReduceOp summed(const c10d::ReduceOp& op) {
+    return op.op_ == c10d::ReduceOp::AVG ? c10d::ReduceOp(c10d::ReduceOp::SUM) : op;
+  }
+
+  WorkPtr scattered(int kind, at::Tensor& out, at::Tensor& in, const c10d::ReduceScatterOptions& o) {
+    c10d::ReduceScatterOptions p = o;
+    p.reduceOp = summed(o.reduceOp);
+    return run(kind, &out, {out}, [&] { return lines_->gloo->_reduce_scatter_base(out, in, p); }, -1, o.reduceOp.op_);
+  }
+
+  template <class F>
+  WorkPtr run(int kind, const at::Tensor* about, Tensors results, F start, int root = -1, int op = 0, std::function<void()> after = {}) {
+    Signature s;
+    s.kind = kind;
+    s.op = op;
+    s.root = root;
+    if (about) {
+      s.dtype = static_cast<int>(about->scalar_type());
+      s.shape = about->sizes().vec();
+    }
+    watch_->enter(s);
+    if (lines_->shadow && kind != GL_SEND && kind != GL_RECV) compare(s);
+    auto w = c10::make_intrusive<TrackedWork>(watch_, s, std::move(results));
+    if (op == c10d::ReduceOp::AVG) w->divide(size_);
+    watch_->add(w.get());
+    follow(w, start(), std::move(after));
+    return w;
+  }
+
+  // follow lets w end as inner does.
+  void follow(const c10::intrusive_ptr<TrackedWork>& w, WorkPtr inner, std::function<void()> after) {
+    w->inner = inner;
+    auto watch = watch_;
+    // Not a reference: the group must not die on one of Gloo's own threads, which its destructor waits for.
+    std::weak_ptr<Lines> connection = lines_;
+    auto ended = [w, watch, connection, after](const std::string& error) {
+      if (error.empty()) {
+        try {
+          at::AutoDispatchBelowADInplaceOrView guard;
+          if (after) after();
+          w->complete();
+        } catch (const std::exception& e) {
+          w->fail(e.what());
+        }
+        return;
+      }
+      // One lost peer is the end for all: those that wait for other ranks are freed as well.
+      std::string why = watch->aborted() ? watch->reason() : "rank " + std::to_string(watch->rank) + " lost a peer in " + w->signature().text() + ": " + error;
+      w->fail(why);
+      watch->abort(why);
+      if (auto lines = connection.lock()) lines->cut();
+    };
+    c10::intrusive_ptr<c10::ivalue::Future> future;
+    try {
+      future = inner->getFuture();
+    } catch (const std::exception&) {  // sends, receives and what Gloo composes have none
+    }
+    if (future) {
+      future->addCallback([ended](c10::ivalue::Future& f) { ended(f.hasError() ? f.tryRetrieveErrorMessage() : ""); });
+      return;
+    }
+    std::thread([inner, ended, w] {
+      std::string error;
+      try {
+        inner->wait();
+        int from = w->signature().kind == GL_RECV ? inner->sourceRank() : -1;
+        w->source(from);
+      } catch (const std::exception& e) {
+        error = e.what();
+        if (error.empty()) error = "it failed";
+      }
+      ended(error);
+    }).detach();
+  }
+
+  // compare gives every rank the others' description of this call, before the call is made.
+  void compare(const Signature& s) {
+    auto bytes = at::TensorOptions(at::kByte);
+    at::Tensor mine = at::zeros({static_cast<int64_t>(kCall)}, bytes);
+    std::string text = key(s) + '\n' + s.text();
+    text.resize(std::min(text.size(), kCall - 1));
+    std::memcpy(mine.data_ptr(), text.data(), text.size());
+    std::vector<Tensors> all(1);
+    for (int i = 0; i < size_; i++) all[0].push_back(at::zeros_like(mine));
+    Tensors in{mine};
+    auto w = c10::make_intrusive<TrackedWork>(watch_, s, Tensors{});
+    watch_->add(w.get());
+    follow(w, lines_->shadow->allgather(all, in), {});
+    w->wait(kNoTimeout);
+    std::string calls;
+    bool same = true;
+    std::string first = key(s);
+    for (int i = 0; i < size_; i++) {
+      std::string t(static_cast<const char*>(all[0][i].data_ptr()));
+      size_t line = t.find('\n');
+      same = same && t.substr(0, line) == first;
+      calls += (i ? "; rank " : "rank ") + std::to_string(i) + " " + t.substr(line + 1);
+    }
+    if (same) return;
+    std::string why = "ranks made different calls: " + calls;
+    watch_->abort(why);
+    throw std::runtime_error(why);
+  }
+
+  // key is what must be equal on all ranks; it says the same as Signature::agrees.
+  static std::string key(const Signature& s) {
+    std::string k = std::to_string(s.kind) + "," + std::to_string(s.dtype) + "," + std::to_string(s.op) + "," + std::to_string(s.root);
+    if (s.kind != GL_ALL_TO_ALL && s.kind != GL_ALL_TO_ALL_SINGLE) {
+      for (auto n : s.shape) k += "," + std::to_string(n);
+    }
+    return k.substr(0, kCall / 2);
+  }
+
+  std::shared_ptr<Lines> lines_;
+  std::shared_ptr<Watch> watch_;
+};
+
+c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& prefix) {
+  // Our works time out first, and say more: Gloo's own limit is there for what they leave behind.
+  auto o = c10d::ProcessGroupGloo::Options::create(g.timeout + Millis(60000));
+  for (auto& i : g.interfaces) o->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(i, false));
+  if (o->devices.empty()) {
+    o->devices.push_back(g.host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice(false)
+                                        : c10d::ProcessGroupGloo::createDeviceForHostname(g.host, false));
+  }
+  o->threads = static_cast<int>(2 * o->devices.size());
+  c10::intrusive_ptr<c10d::Store> store = g.store;
+  if (!prefix.empty()) store = c10::make_intrusive<c10d::PrefixStore>(prefix, g.store);
+  return c10::make_intrusive<OpenGloo>(store, g.rank, g.size, o);
+}
+
+}  // namespace
+
+Cuttable gloo_backend(const GlooSettings& g, std::shared_ptr<Watch> watch) {
+  auto lines = std::make_shared<Lines>();
+  lines->gloo = connect(g, "");
+  if (g.debug) lines->shadow = connect(g, "calls");
+  return {c10::make_intrusive<Gloo>(lines, std::move(watch), g.rank, g.size), [lines] { lines->cut(); }};
+}
+
+}  // namespace golite

@@ -1,0 +1,199 @@
+package cgotorch
+
+// #include <stdlib.h>
+// #include "dist.h"
+import "C"
+
+import (
+	"time"
+	"unsafe"
+)
+
+// Kinds of collectives; dist.h holds the same numbers.
+const (
+	Broadcast = iota
+	AllReduce
+	Reduce
+	AllGather
+	AllGatherInto
+	ReduceScatter
+	ReduceScatterTensor
+	Gather
+	Scatter
+	AllToAll
+	AllToAllSingle
+	Send
+	Recv
+	Barrier
+)
+
+// Hub is where the ranks of one process meet.
+type Hub uint64
+
+// NewHub makes one for a number of ranks.
+func NewHub(size int) Hub { return Hub(C.gl_hub_new(C.int32_t(size))) }
+
+// Free gives the reference back; groups keep theirs.
+func (h Hub) Free() { C.gl_hub_free(C.uint64_t(h)) }
+
+// Group is a process group as one rank holds it.
+type Group uint64
+
+// InProcess makes a rank's group of ranks in this process: those of hub, or, with a parent, those of its ranks who use name.
+func InProcess(hub Hub, parent Group, name string, rank, size int) (Group, *Error) {
+	in, n := Words{uint64(hub), uint64(parent)}.Text(name).Int(rank).Int(size).c()
+	var out [Room]uint64
+	v, err := number(result(int64(C.gl_group_inprocess(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return Group(v), err
+}
+
+// Gloo makes a rank's group of processes, reached through interfaces or, if there are none, the address host ("": what
+// the machine's name leads to). With debug the ranks compare their calls. It blocks until all are connected.
+func Gloo(s Store, rank, size int, timeout time.Duration, debug bool, host string, interfaces []string) (Group, *Error) {
+	w := Words{uint64(s)}.Int(rank).Int(size).Int(int(timeout.Milliseconds())).Bool(debug).Text(host).Int(len(interfaces))
+	for _, i := range interfaces {
+		w = w.Text(i)
+	}
+	in, n := w.c()
+	var out [Room]uint64
+	v, err := number(result(int64(C.gl_group_gloo(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return Group(v), err
+}
+
+// Attach gives the group a backend for another type of device, of a kind that SetMaker has made known.
+func (g Group) Attach(maker string, device int32, s Store, timeout time.Duration) *Error {
+	m := C.CString(maker)
+	defer C.free(unsafe.Pointer(m))
+	var out [Room]uint64
+	_, err := result(int64(C.gl_group_attach(C.uint64_t(g), m, C.int32_t(device), C.uint64_t(s), C.int64_t(timeout.Milliseconds()),
+		(*C.uint64_t)(&out[0]), Room)), out[:])
+	return err
+}
+
+// SetMaker makes a kind of backend known: make is the address of a C function
+// (c10d::Backend* (c10d::Store*, int rank, int size, int64_t timeout_ms)) of another library.
+func SetMaker(name string, make unsafe.Pointer) {
+	n := C.CString(name)
+	defer C.free(unsafe.Pointer(n))
+	C.gl_group_maker(n, make)
+}
+
+// Collective is a collective and what it is given.
+type Collective struct {
+	Kind, Op, Root, Tag int
+	Async               bool
+	Timeout             time.Duration // 0: none
+	Site                string
+	In, Out             []Handle
+	InLengths           []int
+	OutLengths          []int
+}
+
+// Work is a collective under way.
+type Work uint64
+
+// Outcome is what became of a collective.
+type Outcome struct {
+	Work   Work   // if it isn't over: because it is asynchronous, or because time is up
+	Late   bool   // time is up
+	Failed string // why it failed because of another rank, or of an abort
+	Source int    // of a receive: who sent
+}
+
+// Run starts a collective and, unless it is asynchronous, waits for it. An error is about the arguments.
+func (g Group) Run(c *Collective) (Outcome, *Error) {
+	in, n := append(make(Words, 0, 64), uint64(g), uint64(c.Kind), uint64(flag(c.Async)), uint64(c.Op), uint64(c.Root), uint64(c.Tag), uint64(c.Timeout.Milliseconds())).
+		Text(c.Site).Handles(c.In).Handles(c.Out).Ints(c.InLengths).Ints(c.OutLengths).c()
+	var out [Room]uint64
+	return outcome(result(int64(C.gl_collective(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
+}
+
+func outcome(w []uint64, err *Error) (Outcome, *Error) {
+	if err != nil {
+		return Outcome{}, err
+	}
+	switch w[0] {
+	case 0:
+		return Outcome{Work: Work(w[1])}, nil
+	case 1:
+		return Outcome{Source: int(w[1])}, nil
+	case 2:
+		return Outcome{Failed: text(w[1:])}, nil
+	default:
+		return Outcome{Work: Work(w[1]), Late: true}, nil
+	}
+}
+
+// Wait waits for the end; 0 waits as long as it takes.
+func (k Work) Wait(timeout time.Duration) (Outcome, *Error) {
+	var out [Room]uint64
+	return outcome(result(int64(C.gl_work_wait(C.uint64_t(k), C.int64_t(timeout.Milliseconds()), (*C.uint64_t)(&out[0]), Room)), out[:]))
+}
+
+// Done tells whether it is over.
+func (k Work) Done() (bool, *Error) {
+	var out [Room]uint64
+	v, err := number(result(int64(C.gl_work_done(C.uint64_t(k), (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return v != 0, err
+}
+
+// Free gives the reference back.
+func (k Work) Free() { C.gl_work_free(C.uint64_t(k)) }
+
+// Abort fails what any rank of the group waits for in this process, and cuts the connections to others.
+func (g Group) Abort(reason string) *Error {
+	r := C.CString(reason)
+	defer C.free(unsafe.Pointer(r))
+	if C.gl_group_abort(C.uint64_t(g), r) < 0 {
+		return &Error{Message: "the process group was closed"}
+	}
+	return nil
+}
+
+// Event is a collective that is under way or over.
+type Event struct {
+	Number     uint64
+	Kind       int
+	Start, End time.Duration // by a clock that only serves to compare
+	Failed     bool
+	Text       string
+}
+
+func events(w []uint64) []Event {
+	list := make([]Event, w[0])
+	w = w[1:]
+	for i := range list {
+		e := &list[i]
+		e.Number, e.Kind, e.Start, e.End, e.Failed = w[0], int(w[1]), time.Duration(w[2]), time.Duration(w[3]), w[4] != 0
+		e.Text, w = cut(w[5:])
+	}
+	return list
+}
+
+// Pending returns why the group was aborted, if it was, and what this rank waits for.
+func (g Group) Pending() (aborted bool, reason string, waiting []Event, err *Error) {
+	var out [Room]uint64
+	w, err := result(int64(C.gl_group_pending(C.uint64_t(g), (*C.uint64_t)(&out[0]), Room)), out[:])
+	if err != nil {
+		return false, "", nil, err
+	}
+	aborted = w[0] != 0
+	reason, w = cut(w[1:])
+	return aborted, reason, events(w), nil
+}
+
+// Trace returns the last collectives that ended, and sets how many are kept from now on; below 0 leaves that as it is.
+func (g Group) Trace(keep int) ([]Event, *Error) {
+	var out [Room]uint64
+	w, err := result(int64(C.gl_group_trace(C.uint64_t(g), C.int32_t(keep), (*C.uint64_t)(&out[0]), Room)), out[:])
+	if err != nil {
+		return nil, err
+	}
+	return events(w), nil
+}
+
+// Free closes the group.
+func (g Group) Free() { C.gl_group_free(C.uint64_t(g)) }
+
+// Now reads the clock of events.
+func Now() time.Duration { return time.Duration(C.gl_now()) }

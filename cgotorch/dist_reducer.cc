@@ -1,0 +1,285 @@
+// dist_reducer.cc: c10d's Reducer, which sums gradients over ranks while backward still runs.
+
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/distributed/c10d/comm.hpp>
+#include <torch/csrc/distributed/c10d/logger.hpp>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+
+#include "dist_work.h"
+#include "state.h"
+
+// Written in Go (dist_reducer.go): it gives 0, or the id of the panic.
+extern "C" uint64_t goliteBucket(uint64_t closure, uint64_t index, uint64_t last, uint64_t buffer, uint64_t* gradients,
+                                 uint64_t* parameters, int64_t n, uint64_t* result);
+
+namespace golite {
+namespace {
+
+using FuturePtr = c10::intrusive_ptr<c10::ivalue::Future>;
+
+struct GoReducer {
+  std::shared_ptr<Group> group;
+  std::shared_ptr<c10d::Reducer> reducer;
+  std::shared_ptr<c10d::Logger> logger;  // without one the Reducer crashes when it looks for unused parameters
+  bool find_unused = false, static_graph = false;
+  std::atomic<bool> delayed{false};      // a static graph's first backward has put its reductions off to its end
+  bool sink() const { return static_graph ? !delayed : find_unused; }
+};
+
+Registry<std::shared_ptr<GoReducer>> reducers("reducer");
+
+// CompressHook sends gradients in half the bits: divided first, so that the sum doesn't overflow.
+struct CompressHook : c10d::CommHookInterface {
+  CompressHook(std::shared_ptr<Group> g, at::ScalarType t) : group(std::move(g)), dtype(t) {}
+  FuturePtr runHook(c10d::GradBucket& bucket) override {
+    at::Tensor buffer = bucket.getBuffer();
+    std::vector<at::Tensor> small{buffer.to(dtype).div_(group->size)};
+    auto work = group->pg->allreduce(small);
+    return work->getFuture()->then(
+        [buffer](c10::ivalue::Future& f) -> c10::IValue {
+          at::NoGradGuard none;
+          at::Tensor whole = buffer;
+          whole.copy_(f.value().toTensorVector()[0]);
+          return whole;
+        },
+        c10::TensorType::get());
+  }
+  at::Tensor parseHookResult(const c10::IValue& result) override { return c10d::detail::parseCppCommHookResult(result); }
+  std::shared_ptr<Group> group;
+  at::ScalarType dtype;
+};
+
+// GoHook leaves a bucket to a Go function, on the thread of backward.
+struct GoHook : c10d::CommHookInterface {
+  explicit GoHook(uint64_t id) : closure(id) {}
+
+  FuturePtr runHook(c10d::GradBucket& bucket) override {
+    at::NoGradGuard none;
+    auto handles = [](const std::vector<at::Tensor>& list) {
+      std::vector<uint64_t> v;
+      for (auto& t : list) v.push_back(table.put(at::Tensor(t)));
+      return v;
+    };
+    auto gradients = handles(bucket.getGradients()), parameters = handles(bucket.getParameters());
+    uint64_t result = 0;
+    uint64_t panicked = goliteBucket(closure, bucket.getIndex(), bucket.isLast(), table.put(at::Tensor(bucket.getBuffer())),
+                                     gradients.data(), parameters.data(), static_cast<int64_t>(gradients.size()), &result);
+    if (panicked) throw GoPanic(panicked);
+    at::Tensor t = bucket.getBuffer();
+    if (result) {
+      t = table.get(result);
+      table.drop(&result, 1);
+    }
+    auto f = c10::make_intrusive<c10::ivalue::Future>(c10::TensorType::get());
+    f->markCompleted(c10::IValue(t));
+    return f;
+  }
+  at::Tensor parseHookResult(const c10::IValue& result) override { return c10d::detail::parseCppCommHookResult(result); }
+  uint64_t closure;
+};
+
+// Sink passes a model's outputs on. Where only some of them are used, the others' gradients arrive as undefined, so
+// that the Reducer hears of every parameter; and it starts what a static graph puts off to the end.
+struct Sink : torch::autograd::Node {
+  explicit Sink(std::weak_ptr<GoReducer> r) : reducer(std::move(r)) {}
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+    auto r = reducer.lock();
+    if (r && r->static_graph && !r->delayed.exchange(true)) {
+      torch::autograd::Engine::get_default_engine().queue_callback([r] { r->reducer->delay_all_reduce(); });
+    }
+    return std::move(grads);
+  }
+  std::string name() const override { return "DistributedDataParallelSink"; }
+  std::weak_ptr<GoReducer> reducer;
+};
+
+enum { kFindUnused = 1, kBucketView = 2, kStaticGraph = 4, kOwnCap = 8 };
+
+}  // namespace
+}  // namespace golite
+
+using namespace golite;
+
+extern "C" {
+
+// in: group, flags, bytes of a bucket, name of the model, parameters, names of the parameters.
+int64_t gl_reducer_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    thread_state.enter();
+    Reader r{in, in + n};
+    auto g = std::make_shared<GoReducer>();
+    g->group = groups.get(r.word());
+    uint64_t flags = r.word();
+    auto cap = static_cast<int64_t>(r.word());
+    std::string model = r.text();
+    std::vector<at::Tensor> params = r.tensors();
+    std::unordered_map<size_t, std::string> names;
+    for (size_t i = 0; i < params.size(); i++) names[i] = r.text();
+    g->find_unused = flags & kFindUnused;
+    g->static_graph = flags & kStaticGraph;
+    bool own = flags & kOwnCap;
+    int64_t first = own ? cap : c10d::kDefaultFirstBucketBytes;
+    // The first backward shows in which order gradients come. Until then there is one bucket, unless unused
+    // parameters are looked for: buckets stay as they are then.
+    std::vector<size_t> limits{std::numeric_limits<int64_t>::max()};
+    if (g->find_unused && !g->static_graph) {
+      limits = {static_cast<size_t>(cap)};
+      if (!own) limits.insert(limits.begin(), static_cast<size_t>(first));
+    }
+    std::vector<bool> sparse(params.size(), false);
+    auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(params, limits, sparse));
+    std::reverse(buckets.begin(), buckets.end());
+    g->reducer = std::make_shared<c10d::Reducer>(params, buckets, g->group->pg, sparse, cap, g->find_unused, (flags & kBucketView) != 0, names,
+                                                 first, false, false, std::vector<int64_t>{});
+    g->logger = std::make_shared<c10d::Logger>(g->reducer);
+    g->reducer->set_logger(g->logger);
+    g->logger->set_construction_data_and_log(model, {}, -1, true, false, g->static_graph);
+    if (g->static_graph) {
+      g->reducer->set_static_graph();
+      g->logger->set_static_graph();
+    }
+    w.word(reducers.put(g));
+  });
+}
+
+// kind: 1 float16, 2 bfloat16, 3 the Go function closure.
+int64_t gl_reducer_hook(uint64_t reducer, int32_t kind, uint64_t closure, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    auto g = reducers.get(reducer);
+    std::unique_ptr<c10d::CommHookInterface> hook;
+    if (kind == 3) {
+      hook = std::make_unique<GoHook>(closure);
+    } else {
+      hook = std::make_unique<CompressHook>(g->group, kind == 1 ? at::kHalf : at::kBFloat16);
+    }
+    g->logger->set_comm_hook(kind == 1 ? "fp16" : kind == 2 ? "bf16" : "go");
+    g->reducer->register_comm_hook(std::move(hook));
+  });
+}
+
+// gl_reducer_forward is what comes before a forward whose backward will be reduced. The result tells whether the buckets
+// were laid out anew, in the order in which gradients came.
+int64_t gl_reducer_forward(uint64_t reducer, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    auto g = reducers.get(reducer);
+    g->logger->set_runtime_stats_and_log();
+    g->reducer->prepare_for_forward();
+    w.word(g->reducer->rebuild_buckets());
+  });
+}
+
+// in: reducer, call site, outputs (none unless unused parameters are looked for). The result tells whether the outputs
+// must go through gl_reducer_sink.
+int64_t gl_reducer_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    Reader r{in, in + n};
+    auto g = reducers.get(r.word());
+    g->group->watch->set_site(r.text());
+    g->reducer->prepare_for_backward(r.tensors());
+    w.word(g->sink());
+  });
+}
+
+// in: reducer, tensors. The result has the form of gl_call's.
+int64_t gl_reducer_sink(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    thread_state.enter();
+    Reader r{in, in + n};
+    auto node = std::shared_ptr<Sink>(new Sink(reducers.get(r.word())), torch::autograd::deleteNode);
+    torch::autograd::variable_list outputs = r.tensors(), passed;
+    node->set_next_edges(torch::autograd::collect_next_edges(outputs));
+    for (auto& t : outputs) {
+      at::Tensor copy;
+      {
+        at::NoGradGuard none;
+        copy = t.detach().clone();
+      }
+      torch::autograd::set_history(copy, node);
+      passed.push_back(copy);
+    }
+    w.word(thread_state.scope);
+    w.value(c10::IValue(std::move(passed)));
+  });
+}
+
+// gl_reducer_join does what a rank without batches owes to the others. action: 1 a bucket of zeros for each of theirs,
+// 2 their look for unused parameters, 3 the order of gradients, 4 the new layout of buckets, 5 divide by the ranks
+// that still have batches, which work counts.
+int64_t gl_reducer_join(uint64_t reducer, int32_t action, uint64_t work, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    thread_state.enter();
+    auto g = reducers.get(reducer);
+    switch (action) {
+      case 1: {
+        std::vector<FuturePtr> all;
+        for (auto& b : g->reducer->get_grad_buckets(true)) all.push_back(g->reducer->run_comm_hook(b));
+        for (auto& f : all) f->waitAndThrow();
+        return;
+      }
+      case 2: {
+        std::vector<at::Tensor> used{g->reducer->get_local_used_map_on_device()};
+        g->group->pg->allreduce(used)->wait();
+        return;
+      }
+      case 3:
+        g->reducer->push_rebuilt_params_for_all_indices();
+        return;
+      case 4:
+        w.word(g->reducer->rebuild_buckets());
+        return;
+      case 5:
+        g->reducer->set_forward_pass_work_handle(works.get(work), false);
+        return;
+      default:
+        TORCH_CHECK(false, "there is no join action ", action);
+    }
+  });
+}
+
+// gl_reducer_stats gives the Logger's figures: n, (name, value), then n texts (name, text).
+int64_t gl_reducer_stats(uint64_t reducer, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    auto g = reducers.get(reducer);
+    auto data = g->logger->get_ddp_logging_data();
+    w.word(data.ints_map.size());
+    for (auto& e : data.ints_map) {
+      w.text(e.first.data(), e.first.size());
+      w.word(static_cast<uint64_t>(e.second));
+    }
+    w.word(data.strs_map.size());
+    for (auto& e : data.strs_map) {
+      w.text(e.first.data(), e.first.size());
+      w.text(e.second.data(), e.second.size());
+    }
+  });
+}
+
+void gl_reducer_free(uint64_t reducer) {
+  auto g = reducers.take(reducer);
+  if (!g) return;
+  try {
+    g->logger.reset();
+    g->reducer->remove_autograd_hooks();
+    g->reducer.reset();
+  } catch (const std::exception&) {  // a broken group: nothing is left to save
+  }
+}
+
+// in: group, root, bytes at a time, tensors. They get the root's values.
+int64_t gl_broadcast_coalesced(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    thread_state.enter();
+    Reader r{in, in + n};
+    auto g = groups.get(r.word());
+    auto root = static_cast<int>(r.word());
+    size_t bytes = r.word();
+    Site site(r.text());
+    at::NoGradGuard none;
+    auto tensors = r.tensors();
+    c10d::broadcast_coalesced(g->pg, tensors, bytes, root);
+  });
+}
+
+}  // extern "C"

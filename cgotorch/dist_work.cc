@@ -1,0 +1,236 @@
+// dist_work.cc: works that can be failed from outside, and the watch that knows those under way.
+
+#include "dist_work.h"
+
+#include <ATen/ops/div.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <ATen/core/LegacyTypeDispatch.h>
+
+namespace golite {
+
+namespace {
+
+thread_local const Site* innermost = nullptr;
+
+const char* op_name(int op) {
+  static const char* names[] = {"sum", "mean", "product", "min", "max", "band", "bor", "bxor"};
+  return op >= 0 && op < 8 ? names[op] : "?";
+}
+
+bool reduces(int kind) {
+  return kind == GL_ALL_REDUCE || kind == GL_REDUCE || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR;
+}
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+const char* kind_name(int kind) {
+  static const char* names[] = {"broadcast", "all_reduce", "reduce", "all_gather", "all_gather_into_tensor",
+                                "reduce_scatter", "reduce_scatter_tensor", "gather", "scatter", "all_to_all",
+                                "all_to_all_single", "send", "recv", "barrier"};
+  return kind >= 0 && kind <= GL_BARRIER ? names[kind] : "?";
+}
+
+bool Signature::agrees(const Signature& s) const {
+  if (kind != s.kind || dtype != s.dtype) return false;
+  if (reduces(kind) && op != s.op) return false;
+  if (root != s.root) return false;
+  // Parts of an exchange may be of any size; elsewhere every rank brings the same shape.
+  if (kind == GL_ALL_TO_ALL || kind == GL_ALL_TO_ALL_SINGLE) return true;
+  return shape == s.shape;
+}
+
+std::string Signature::text() const {
+  std::string s = kind_name(kind);
+  if (reduces(kind)) s += std::string("(") + op_name(op) + ")";
+  if (kind == GL_SEND) s += " to rank " + std::to_string(root);
+  if (kind == GL_RECV) s += root < 0 ? std::string(" from any rank") : " from rank " + std::to_string(root);
+  if (kind == GL_BROADCAST || kind == GL_SCATTER) s += " from rank " + std::to_string(root);
+  if (kind == GL_REDUCE || kind == GL_GATHER) s += " to rank " + std::to_string(root);
+  if (dtype >= 0) {
+    s += std::string(" of ") + c10::toString(static_cast<at::ScalarType>(dtype)) + "[";
+    for (size_t i = 0; i < shape.size(); i++) s += (i ? ", " : "") + std::to_string(shape[i]);
+    s += "]";
+  }
+  s += " (number " + std::to_string(number) + ")";
+  if (!site.empty()) s += " at " + site;
+  return s;
+}
+
+Site::Site(std::string s) : text(std::move(s)) {
+  before = innermost;
+  innermost = this;
+}
+Site::~Site() { innermost = before; }
+const std::string* Site::now() { return innermost ? &innermost->text : nullptr; }
+
+void Watch::enter(Signature& s) {
+  const std::string* site = Site::now();
+  std::lock_guard<std::mutex> l(m_);
+  if (aborted_) throw std::runtime_error(reason_);
+  s.site = site && !site->empty() ? *site : site_;
+  if (s.kind != GL_SEND && s.kind != GL_RECV) s.number = ++number_;
+}
+
+void Watch::add(TrackedWork* w) {
+  std::lock_guard<std::mutex> l(m_);
+  if (aborted_) throw std::runtime_error(reason_);
+  under_way_.emplace(w, Clock::now());
+}
+
+void Watch::remove(TrackedWork* w, bool failed) {
+  std::lock_guard<std::mutex> l(m_);
+  auto at = under_way_.find(w);
+  if (at == under_way_.end()) return;
+  if (keep_) {
+    past_.push_back({w->signature(), at->second, Clock::now(), failed});
+    if (past_.size() > keep_) past_.pop_front();
+  }
+  under_way_.erase(at);
+}
+
+bool Watch::abort(const std::string& reason) {
+  std::vector<c10::intrusive_ptr<TrackedWork>> lost;
+  {
+    std::lock_guard<std::mutex> l(m_);
+    if (aborted_) return false;
+    reason_ = reason;
+    aborted_ = true;
+    for (auto& e : under_way_) {
+      // A work whose last reference is going removes itself, and waits for this lock to do so.
+      auto p = c10::weak_intrusive_ptr<TrackedWork>::reclaim_copy(e.first).lock();
+      if (p) lost.push_back(std::move(p));
+    }
+  }
+  for (auto& w : lost) w->fail(reason);
+  return true;
+}
+
+std::string Watch::reason() {
+  std::lock_guard<std::mutex> l(m_);
+  return reason_;
+}
+
+void Watch::check() {
+  if (aborted()) throw std::runtime_error(reason());
+}
+
+std::vector<Watch::Entry> Watch::pending() {
+  std::lock_guard<std::mutex> l(m_);
+  std::vector<Entry> v;
+  for (auto& e : under_way_) v.push_back({e.first->signature(), e.second, Clock::now(), false});
+  return v;
+}
+
+std::vector<Watch::Entry> Watch::trace(int keep) {
+  std::lock_guard<std::mutex> l(m_);
+  std::vector<Entry> v(past_.begin(), past_.end());
+  if (keep >= 0) {
+    keep_ = static_cast<size_t>(keep);
+    past_.clear();
+  }
+  return v;
+}
+
+void Watch::set_site(std::string s) {
+  std::lock_guard<std::mutex> l(m_);
+  site_ = std::move(s);
+}
+
+TrackedWork::TrackedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> outputs)
+    : c10d::Work(watch->rank, c10d::OpType::UNKNOWN), watch_(std::move(watch)), sig_(std::move(sig)), outputs_(std::move(outputs)) {}
+
+TrackedWork::~TrackedWork() { watch_->remove(this, !done_); }
+
+bool TrackedWork::isSuccess() const {
+  std::lock_guard<std::mutex> l(mutex_);
+  return !exception_;
+}
+
+std::exception_ptr TrackedWork::exception() const {
+  std::lock_guard<std::mutex> l(mutex_);
+  return exception_;
+}
+
+void TrackedWork::settle(std::exception_ptr e, const std::string& reason) {
+  if (claimed_.exchange(true)) return;
+  if (!e && divide_ > 1) {
+    try {
+      at::AutoDispatchBelowADInplaceOrView guard;
+      for (auto& t : outputs_) {
+        if (at::isIntegralType(t.scalar_type(), true)) {
+          t.div_(divide_, "trunc");
+        } else {
+          t.div_(divide_);
+        }
+      }
+    } catch (...) {
+      e = std::current_exception();
+    }
+  }
+  auto self = c10::intrusive_ptr<TrackedWork>::reclaim_copy(this);  // a callback may drop the last reference
+  watch_->remove(this, e != nullptr);
+  c10::intrusive_ptr<c10::ivalue::Future> future;
+  {
+    std::lock_guard<std::mutex> l(mutex_);
+    exception_ = e;
+    why_ = reason;
+    completed_ = true;
+    future = future_;
+    done_.store(true, std::memory_order_release);
+    cv_.notify_all();
+  }
+  if (!future) return;
+  if (e) {
+    future->setErrorIfNeeded(e);
+  } else {
+    future->markCompleted(c10::IValue(outputs_));
+  }
+}
+
+void TrackedWork::complete() { settle(nullptr, ""); }
+
+void TrackedWork::fail(const std::string& reason) {
+  settle(std::make_exception_ptr(std::runtime_error(reason)), reason);
+}
+
+c10::intrusive_ptr<c10::ivalue::Future> TrackedWork::getFuture() {
+  std::lock_guard<std::mutex> l(mutex_);
+  if (!future_) {
+    future_ = c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
+    if (completed_ && exception_) future_->setError(exception_);
+    if (completed_ && !exception_) future_->markCompleted(c10::IValue(outputs_));
+  }
+  return future_;
+}
+
+// wait returns when the work is done, and throws if it failed. When time is up it returns false and leaves
+// the work as it is.
+bool TrackedWork::wait(Millis timeout) {
+  auto until = Clock::now() + timeout;
+  // Ranks in step meet within microseconds, which is less than it takes to sleep and be woken.
+  for (int i = spins(); i > 0 && !isCompleted() && !helpable(); i--) pause();
+  for (;;) {
+    if (!isCompleted() && helpable()) help();
+    if (isCompleted()) break;
+    std::unique_lock<std::mutex> l(mutex_);
+    auto ready = [&] { return completed_ || helpable(); };
+    if (timeout == kNoTimeout) {
+      cv_.wait(l, ready);
+    } else if (!cv_.wait_until(l, until, ready)) {
+      return false;
+    }
+  }
+  std::exception_ptr e = exception();
+  if (e) std::rethrow_exception(e);
+  return true;
+}
+
+}  // namespace golite

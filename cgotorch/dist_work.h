@@ -1,0 +1,216 @@
+// dist_work.h: works that can be failed from outside, and the watch that knows those under way.
+#pragma once
+
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+#include <torch/csrc/distributed/c10d/Work.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "dist.h"
+#include "guard.h"
+
+namespace golite {
+
+using Clock = std::chrono::steady_clock;
+using Millis = std::chrono::milliseconds;
+
+// Registry gives objects numbers, so that Go holds no pointer.
+template <class P>
+class Registry {
+ public:
+  explicit Registry(const char* kind) : kind_(kind) {}
+  uint64_t put(P p) {
+    std::lock_guard<std::mutex> l(m_);
+    all_.emplace(++last_, std::move(p));
+    return last_;
+  }
+  P get(uint64_t id) {
+    std::lock_guard<std::mutex> l(m_);
+    auto at = all_.find(id);
+    if (at == all_.end()) throw std::runtime_error(std::string("the ") + kind_ + " was closed");
+    return at->second;
+  }
+  // take removes it; an empty P if there is none. The caller lets it die, outside the lock.
+  P take(uint64_t id) {
+    std::lock_guard<std::mutex> l(m_);
+    auto at = all_.find(id);
+    if (at == all_.end()) return P();
+    P p = std::move(at->second);
+    all_.erase(at);
+    return p;
+  }
+
+ private:
+  const char* kind_;
+  std::mutex m_;
+  uint64_t last_ = 0;
+  std::unordered_map<uint64_t, P> all_;
+};
+
+// Signature is what ranks must agree about, and where a rank made the call.
+struct Signature {
+  int kind = 0;           // GL_BROADCAST...
+  int op = 0;             // c10d::ReduceOp
+  int root = -1;          // root, or the peer of send and recv
+  int dtype = -1;         // at::ScalarType; -1: no tensor
+  std::vector<int64_t> shape;
+  uint64_t number = 0;    // the how manieth collective of the group
+  std::string site;       // file:line of the caller
+
+  bool agrees(const Signature& s) const;
+  std::string text() const;  // "all_reduce(sum) of float32[3] (number 5) at a.go:10"
+};
+
+const char* kind_name(int kind);
+
+class TrackedWork;
+
+// Watch knows the works of one group on one rank.
+class Watch {
+ public:
+  struct Entry {
+    Signature sig;
+    Clock::time_point start, end;
+    bool failed = false;
+  };
+
+  explicit Watch(int rank) : rank(rank) {}
+  const int rank;
+
+  // enter numbers a call and refuses it if the group was aborted.
+  void enter(Signature& s);
+  void add(TrackedWork* w);
+  void remove(TrackedWork* w, bool failed);
+  // abort fails all works and whatever comes later; the first reason stays. It tells whether it was the first.
+  bool abort(const std::string& reason);
+  bool aborted() const { return aborted_.load(std::memory_order_acquire); }
+  std::string reason();
+  void check();
+  std::vector<Entry> pending();
+  std::vector<Entry> trace(int keep);
+  void set_site(std::string s);
+
+ private:
+  std::mutex m_;
+  std::unordered_map<TrackedWork*, Clock::time_point> under_way_;
+  std::deque<Entry> past_;
+  size_t keep_ = 0;
+  uint64_t number_ = 0;
+  std::atomic<bool> aborted_{false};
+  std::string reason_, site_;
+};
+
+// TrackedWork is completed or failed exactly once, by whoever comes first.
+class TrackedWork : public c10d::Work {
+ public:
+  TrackedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> outputs);
+  ~TrackedWork() override;
+
+  bool isCompleted() override { return done_.load(std::memory_order_acquire); }
+  bool isSuccess() const override;
+  std::exception_ptr exception() const override;
+  std::vector<at::Tensor> result() override { return outputs_; }
+  void synchronize() override {}
+  void abort() override { fail("the work was aborted"); }
+  int sourceRank() const override { return source_; }
+  bool wait(Millis timeout = kNoTimeout) override;
+  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override;
+
+  void complete();
+  void fail(const std::string& reason);
+  // divide makes a sum the mean of n when the work completes.
+  void divide(int n) { divide_ = n; }
+  void source(int rank) { source_ = rank; }
+  const Signature& signature() const { return sig_; }
+  c10::intrusive_ptr<c10d::Work> inner;  // what Gloo is doing for it
+
+ protected:
+  // helpable tells that a waiting thread can do some of the work; help does it.
+  virtual bool helpable() { return false; }
+  virtual void help() {}
+  // spins is how often a waiting thread looks before it sleeps.
+  virtual int spins() { return 0; }
+  void wake() { cv_.notify_all(); }
+  std::mutex& lock() { return mutex_; }
+
+ private:
+  void settle(std::exception_ptr e, const std::string& reason);
+
+  std::shared_ptr<Watch> watch_;
+  Signature sig_;
+  std::vector<at::Tensor> outputs_;
+  c10::intrusive_ptr<c10::ivalue::Future> future_;
+  std::string why_;
+  std::atomic<bool> done_{false};
+  std::atomic<bool> claimed_{false};
+  int divide_ = 0, source_ = -1;
+};
+
+// Site names the Go caller for the collectives that the calling thread starts while it lives.
+struct Site {
+  explicit Site(std::string s);
+  ~Site();
+  static const std::string* now();
+  std::string text;
+  const Site* before;
+};
+
+// Hub is where ranks of one process meet.
+class Hub;
+std::shared_ptr<Hub> new_hub(int size);
+// sub_hub gives all callers of one name the same hub, as long as one of them holds it.
+std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size);
+c10::intrusive_ptr<c10d::Backend> inprocess_backend(std::shared_ptr<Hub> hub, std::shared_ptr<Watch> watch, int rank, int size);
+void abort_hub(Hub& hub, const std::string& reason);
+
+// GlooSettings say how a Gloo group reaches its peers.
+struct GlooSettings {
+  c10::intrusive_ptr<c10d::Store> store;
+  int rank = 0, size = 1;
+  Millis timeout{0};
+  bool debug = false;                   // ranks compare their calls before they make them
+  std::vector<std::string> interfaces;  // empty: by host
+  std::string host;                     // the address to listen on; empty: what the host's name leads to
+};
+
+// Cuttable is a backend, and what frees the peers in other processes that wait for it.
+struct Cuttable {
+  c10::intrusive_ptr<c10d::Backend> backend;
+  std::function<void()> cut;
+};
+Cuttable gloo_backend(const GlooSettings& settings, std::shared_ptr<Watch> watch);
+
+// Group is what Go's number of a group leads to.
+struct Group {
+  std::shared_ptr<Watch> watch;
+  c10::intrusive_ptr<c10d::ProcessGroup> pg;
+  std::unordered_map<int, c10::intrusive_ptr<c10d::Backend>> backends;  // by device type
+  std::shared_ptr<Hub> hub;  // of ranks in one process
+  std::function<void()> cut;  // frees peers in other processes
+  int rank = 0, size = 1;
+
+  c10d::Backend& backend(int device);
+  void abort(const std::string& reason);
+};
+
+extern Registry<std::shared_ptr<Group>> groups;
+extern Registry<c10::intrusive_ptr<c10d::Store>> stores;
+extern Registry<c10::intrusive_ptr<c10d::Work>> works;
+
+inline std::vector<int64_t> ints(Reader& r) {
+  std::vector<int64_t> v(r.word());
+  for (auto& i : v) i = static_cast<int64_t>(r.word());
+  return v;
+}
+
+}  // namespace golite

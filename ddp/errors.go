@@ -1,0 +1,87 @@
+package ddp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/golite/golite/torch"
+)
+
+// RankError is what a collective panics with when it can't end because of another rank: one was lost, one made a
+// different call, the group was aborted, or time is up.
+type RankError struct {
+	// Rank is the rank that reports, in its group, and World the number of ranks.
+	Rank, World int
+	// Op is the collective it was in, "" if none, and Site where the program called it.
+	Op, Site string
+	// Reason is the first cause, with the rank that it happened on where that is known.
+	Reason string
+	// Waiting says what each rank waited for when time was up.
+	Waiting []string
+	// Stacks are the stacks of this process's goroutines when time was up.
+	Stacks []byte
+	// Cause is the context's error if a context ended the group.
+	Cause error
+}
+
+// Error says who failed in what, and why.
+func (e *RankError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "rank %d of %d", e.Rank, e.World)
+	if e.Op != "" {
+		fmt.Fprintf(&b, ", in %s", e.Op)
+	}
+	if e.Site != "" {
+		fmt.Fprintf(&b, " at %s", e.Site)
+	}
+	fmt.Fprintf(&b, ": %s", e.Reason)
+	for _, w := range e.Waiting {
+		fmt.Fprintf(&b, "\n  %s", w)
+	}
+	return b.String()
+}
+
+// Unwrap returns the context's error, if that is the cause.
+func (e *RankError) Unwrap() error { return e.Cause }
+
+// Try runs f and returns the *RankError or *torch.Error that it panicked with, nil if none. Other panics pass through.
+func Try(f func()) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case error:
+			var re *RankError
+			var te *torch.Error
+			if !errors.As(v, &re) && !errors.As(v, &te) {
+				panic(v)
+			}
+			err = v
+		default:
+			panic(v)
+		}
+	}()
+	f()
+	return nil
+}
+
+// Guard runs f, and turns an operation's error that came from a lost rank into the *RankError it is: the Reducer meets
+// the other ranks inside Backward, which knows only of *torch.Error. Everything else passes through.
+func (g *Group) Guard(f func()) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case error:
+			var te *torch.Error
+			if errors.As(v, &te) {
+				if aborted, _ := g.Aborted(); aborted {
+					panic(g.failure("backward", te.Origin, te.Message))
+				}
+			}
+			panic(v)
+		default:
+			panic(v)
+		}
+	}()
+	f()
+}

@@ -1,0 +1,113 @@
+package ddp
+
+import (
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/torch"
+)
+
+// JoinOptions are the optional arguments of Join.
+type JoinOptions struct {
+	// DivideByRemaining divides gradients by the number of ranks that still have batches, and not by that of all
+	// (divide_by_initial_world_size=False).
+	DivideByRemaining bool
+}
+
+// join is the state of a model inside Join.
+type join struct {
+	opts JoinOptions
+}
+
+// Join runs f, a loop over batches of which ranks may have different numbers: a rank whose f has returned takes part in the
+// others' collectives until all have ended, with gradients of zero, and the last one's parameters then become
+// everybody's (torch.distributed.algorithms.Join). f trains this one model; all ranks call Join.
+func (d *DistributedDataParallel) Join(f func(), opts ...JoinOptions) {
+	o, err := optional("ddp.Join", opts)
+	if err != nil {
+		torch.Fail("ddp.Join", "%v", err)
+	}
+	d.join = &join{opts: o}
+	defer func() { d.join = nil }()
+	f()
+	torch.Outside(func() { d.g.Guard(d.shadow) })
+}
+
+// shadow answers the collectives of the ranks that still have batches.
+func (d *DistributedDataParallel) shadow() {
+	last := true
+	for d.count(0) > 0 {
+		last = false
+		d.shadowStep()
+	}
+	d.synchronize(d.commonRank(last))
+}
+
+func (d *DistributedDataParallel) shadowStep() {
+	act := func(action int) {
+		if err := d.r.Join(action, 0); err != nil {
+			argumentError("Join", err)
+		}
+	}
+	act(cgotorch.JoinRebuild)
+	if d.paramSync && !d.opts.NoBroadcastBuffers {
+		if list := d.buffers(); len(list) > 0 {
+			d.coalesced(list, d.commonRank(false), bufferBytes)
+		}
+	}
+	d.paramSync = d.count(0) > 0 // does any rank reduce this step?
+	if !d.paramSync {
+		return
+	}
+	act(cgotorch.JoinBuckets)
+	if d.opts.FindUnusedParameters {
+		act(cgotorch.JoinUnused)
+	}
+	act(cgotorch.JoinOrder)
+}
+
+// notifyJoin tells ranks without batches that another step comes.
+func (d *DistributedDataParallel) notifyJoin() {
+	if d.join == nil {
+		return
+	}
+	one := torch.Ones(1)
+	if !d.join.opts.DivideByRemaining || !d.sync {
+		d.g.AllReduce(one, Sum)
+		one.Release()
+		return
+	}
+	w := d.g.AllReduceAsync(one, Sum)
+	if err := d.r.Join(cgotorch.JoinCount, w.c); err != nil {
+		argumentError("Join", err)
+	}
+	w.finish()
+}
+
+// notifyBackward tells them whether its gradients are reduced.
+func (d *DistributedDataParallel) notifyBackward() {
+	if d.join == nil {
+		return
+	}
+	n := 0.0
+	if d.sync {
+		n = 1
+	}
+	d.count(n)
+}
+
+// count sums up a number over the ranks.
+func (d *DistributedDataParallel) count(n float64) int {
+	t := torch.Full(n, 1)
+	defer t.Release()
+	return int(d.g.AllReduce(t, Sum).Item())
+}
+
+// commonRank agrees on the highest rank among those that offer themselves.
+func (d *DistributedDataParallel) commonRank(me bool) int {
+	mine := int64(-1)
+	if me {
+		mine = int64(d.g.rank)
+	}
+	t := torch.From([]int64{mine}, 1)
+	defer t.Release()
+	return int(d.g.AllReduce(t, Max).Item())
+}

@@ -1,0 +1,341 @@
+package ddp
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime"
+	"sync"
+
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/op"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// ParallelOptions are the optional arguments of New; the zero value is PyTorch's default.
+type ParallelOptions struct {
+	// FindUnusedParameters looks in each forward pass for parameters that have no part in it, so that the others'
+	// gradients don't wait for theirs.
+	FindUnusedParameters bool
+	// StaticGraph says that each step uses the same parameters, in the same order.
+	StaticGraph bool
+	// GradientAsBucketView lets gradients be views of the buckets in which they travel: it saves their memory once.
+	GradientAsBucketView bool
+	// NoBroadcastBuffers keeps each rank's own buffers (broadcast_buffers=False).
+	NoBroadcastBuffers bool
+	// NoInitSync leaves the parameters as they are at the start, which must then be equal (init_sync=False).
+	NoInitSync bool
+	// BucketCapMB is the size of a bucket in MiB; 0 is 25, with a first bucket of 1.
+	BucketCapMB float64
+	// Hook sends gradients in another form: HookFP16, HookBF16, PowerSGD, or one of the program's own. The default is
+	// to sum them as they are.
+	Hook Hook
+	// Name is the model's, for messages.
+	Name string
+}
+
+// DistributedDataParallel keeps the copies of a model that ranks train together equal: the gradients of each backward pass
+// become their mean over all ranks, while backward still runs (torch.nn.parallel.DistributedDataParallel). It is c10d's
+// own Reducer.
+//
+// The model's forward pass stands between Before and After:
+//
+//	d, err := ddp.Wrap(ctx, group, net)
+//	...
+//	d.Before()
+//	out := d.After(net.Forward(x))[0]
+//	loss := F.CrossEntropy(out, y)
+//	group.Guard(loss.Backward)
+type DistributedDataParallel struct {
+	g       *Group
+	r       cgotorch.Reducer
+	opts    ParallelOptions
+	params  []*torch.Tensor // all, in the model's order
+	buffers func() []*torch.Tensor
+	trained []*torch.Tensor // those that have gradients
+	forget  func()
+	closing sync.Once
+
+	sync      bool // backward reduces: false in NoSync
+	paramSync bool // the last forward's backward reduced: buffers are broadcast before the next
+	rebuilt   int
+	join      *join
+}
+
+const (
+	stateBytes  = 250 << 20 // a message at the start
+	bufferBytes = 250 << 20
+)
+
+// Wrap is New for a module.
+func Wrap(ctx context.Context, g *Group, m nn.Module, opts ...ParallelOptions) (*DistributedDataParallel, error) {
+	params := func(yield func(string, *torch.Tensor) bool) {
+		for name, p := range nn.NamedParameters(m) {
+			if !yield(name, p.Tensor) {
+				return
+			}
+		}
+	}
+	buffers := func(yield func(string, *torch.Tensor) bool) {
+		for name, b := range nn.NamedBuffers(m) {
+			if !yield(name, b.Tensor) {
+				return
+			}
+		}
+	}
+	o, err := optional("ddp.Wrap", opts)
+	if err != nil {
+		return nil, err
+	}
+	if o.Name == "" {
+		o.Name = fmt.Sprintf("%T", m)
+	}
+	return New(ctx, g, params, buffers, o)
+}
+
+// New ties a model's parameters to those of the other ranks: it checks that all ranks have the same, by name, shape, type
+// and order, gives them rank 0's values, buffers included, and from then on averages their gradients. Both sequences may
+// be read again later; parameters must stay the same tensors. Where the models differ every rank gets an error that
+// names the first difference. ctx bounds the check.
+func New(ctx context.Context, g *Group, params, buffers iter.Seq2[string, *torch.Tensor], opts ...ParallelOptions) (*DistributedDataParallel, error) {
+	o, err := optional("ddp.New", opts)
+	if err != nil {
+		return nil, err
+	}
+	if o.BucketCapMB < 0 {
+		return nil, fmt.Errorf("ddp.New: BucketCapMB is %v: want more than 0, or 0 for 25", o.BucketCapMB)
+	}
+	d := &DistributedDataParallel{g: g, opts: o, sync: true, paramSync: true}
+	d.buffers = func() (list []*torch.Tensor) {
+		if buffers != nil {
+			for _, b := range buffers {
+				list = append(list, b)
+			}
+		}
+		return list
+	}
+	var names, trainedNames []string
+	for name, p := range params {
+		names = append(names, name)
+		d.params = append(d.params, p)
+		if p.RequiresGrad() {
+			d.trained = append(d.trained, p)
+			trainedNames = append(trainedNames, name)
+		}
+	}
+	stop := context.AfterFunc(ctx, func() { g.Abort(fmt.Sprintf("ddp.New was given up: %v", context.Cause(ctx))) })
+	defer stop()
+	var wrong error
+	if err := Try(func() {
+		if wrong = d.verify(names); wrong == nil && !o.NoInitSync {
+			d.synchronize(0)
+		}
+	}); err != nil {
+		return nil, err
+	}
+	if wrong != nil {
+		return nil, wrong
+	}
+	if len(d.trained) == 0 {
+		return nil, fmt.Errorf("ddp.New: no parameter of %s requires a gradient: there is nothing to train together", o.Name)
+	}
+	return d, d.reducer(trainedNames)
+}
+
+func (d *DistributedDataParallel) reducer(names []string) error {
+	flags, bytes := 0, 25<<20
+	for _, f := range []struct {
+		on   bool
+		flag int
+	}{
+		{d.opts.FindUnusedParameters, cgotorch.FindUnused},
+		{d.opts.GradientAsBucketView, cgotorch.BucketView},
+		{d.opts.StaticGraph, cgotorch.StaticGraph},
+		{d.opts.BucketCapMB > 0, cgotorch.OwnCap},
+	} {
+		if f.on {
+			flags |= f.flag
+		}
+	}
+	if d.opts.BucketCapMB > 0 {
+		bytes = int(d.opts.BucketCapMB * (1 << 20))
+	}
+	r, err := cgotorch.NewReducer(d.g.c, flags, bytes, d.opts.Name, handles(d.trained), names)
+	if err != nil {
+		return fmt.Errorf("ddp.New: %s", firstLine(err.Message))
+	}
+	d.r = r
+	if d.opts.Hook != nil {
+		if err := d.opts.Hook.install(d); err != nil {
+			d.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// Group returns the ranks' group.
+func (d *DistributedDataParallel) Group() *Group { return d.g }
+
+// Before comes ahead of a forward pass in training: it gives the buffers rank 0's values. Without gradients it does
+// nothing, and makes no collective: ranks may then have different numbers of batches. For a module in evaluation mode
+// neither Before nor After is called.
+func (d *DistributedDataParallel) Before() {
+	if !torch.GradEnabled() {
+		return
+	}
+	d.g.Guard(func() {
+		torch.Outside(func() {
+			d.notifyJoin()
+			var err *cgotorch.Error
+			if d.sync {
+				var anew bool
+				if anew, err = d.r.Forward(); anew {
+					d.rebuilt++
+				}
+			} else {
+				err = d.r.Join(cgotorch.JoinRebuild, 0)
+			}
+			if err != nil {
+				argumentError("DistributedDataParallel", err)
+			}
+			if d.paramSync {
+				d.broadcastBuffers()
+			}
+			d.notifyBackward()
+		})
+	})
+}
+
+// After comes behind the forward pass and is given its outputs; what it returns takes their place.
+func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tensor {
+	if !torch.GradEnabled() {
+		return outputs
+	}
+	if !d.sync {
+		d.paramSync = false
+		return d.sink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph)
+	}
+	d.paramSync = true
+	var graph []*torch.Tensor
+	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
+		graph = withGraph(outputs)
+	}
+	needs, err := d.r.Backward("the backward of the forward pass at "+callSite(), handles(graph))
+	runtime.KeepAlive(outputs)
+	if err != nil {
+		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, outputs...))
+	}
+	return d.sink(outputs, needs)
+}
+
+func withGraph(list []*torch.Tensor) (graph []*torch.Tensor) {
+	for _, t := range list {
+		if t != nil && t.RequiresGrad() {
+			graph = append(graph, t)
+		}
+	}
+	return graph
+}
+
+// sink leads outputs that have a graph through the Reducer's node.
+func (d *DistributedDataParallel) sink(outputs []*torch.Tensor, needed bool) []*torch.Tensor {
+	graph := withGraph(outputs)
+	if !needed || len(graph) == 0 {
+		return outputs
+	}
+	var r op.Results
+	w, err := d.r.Sink(handles(graph), r.Buffer())
+	runtime.KeepAlive(graph)
+	if err != nil {
+		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, graph...))
+	}
+	r.Set(w)
+	passed := torch.ABI{}.ResultList(&r)
+	all := make([]*torch.Tensor, len(outputs))
+	for i, t := range outputs {
+		all[i] = t
+		if t != nil && t.RequiresGrad() {
+			all[i], passed = passed[0], passed[1:]
+		}
+	}
+	return all
+}
+
+// Forward runs f, a forward pass, between Before and After.
+func (d *DistributedDataParallel) Forward(f func() *torch.Tensor) *torch.Tensor {
+	d.Before()
+	return d.After(f())[0]
+}
+
+// NoSync runs f, in which backward passes add up gradients on this rank alone; the first backward after it reduces their
+// sum (DistributedDataParallel.no_sync). The forward pass belongs into f as well.
+func (d *DistributedDataParallel) NoSync(f func()) {
+	before := d.sync
+	d.sync = false
+	defer func() { d.sync = before }()
+	f()
+}
+
+// SetSync is NoSync for those who can't use a function: it says whether backward passes reduce from now on, and returns
+// whether they did.
+func (d *DistributedDataParallel) SetSync(on bool) (before bool) {
+	before, d.sync = d.sync, on
+	return before
+}
+
+// Rebuilt tells how often buckets were laid out anew, in the order in which gradients came: once, usually.
+func (d *DistributedDataParallel) Rebuilt() int { return d.rebuilt }
+
+// synchronize gives all ranks a rank's parameters and buffers.
+func (d *DistributedDataParallel) synchronize(src int) {
+	d.coalesced(append(append([]*torch.Tensor{}, d.params...), d.buffers()...), src, stateBytes)
+}
+
+func (d *DistributedDataParallel) broadcastBuffers() {
+	if d.opts.NoBroadcastBuffers {
+		return
+	}
+	if list := d.buffers(); len(list) > 0 {
+		src := 0
+		if d.join != nil {
+			src = d.commonRank(true)
+		}
+		d.coalesced(list, src, bufferBytes)
+	}
+}
+
+func (d *DistributedDataParallel) coalesced(list []*torch.Tensor, src, bytes int) {
+	if len(list) == 0 || d.g.size == 1 {
+		return
+	}
+	detached := make([]*torch.Tensor, len(list))
+	torch.NoGrad(func() {
+		for i, t := range list {
+			detached[i] = t.Detach()
+		}
+	})
+	err := d.g.c.BroadcastCoalesced(src, bytes, callSite(), handles(detached))
+	for _, t := range detached {
+		t.Release()
+	}
+	if err != nil {
+		if aborted, _ := d.g.Aborted(); aborted {
+			panic(d.g.failure("Broadcast", callSite(), err.Message))
+		}
+		argumentError("DistributedDataParallel", err, list...)
+	}
+}
+
+// Close takes the Reducer out of the model, whose parameters stay.
+func (d *DistributedDataParallel) Close() {
+	d.closing.Do(func() {
+		if d.r != 0 {
+			d.r.Free()
+		}
+		if d.forget != nil {
+			d.forget()
+		}
+	})
+}

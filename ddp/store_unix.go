@@ -1,0 +1,8 @@
+//go:build unix
+
+package ddp
+
+import "golang.org/x/sys/unix"
+
+// duplicate gives a second descriptor of an open file, closed in programs that this one starts.
+func duplicate(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }

@@ -1,0 +1,77 @@
+package ddp
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"slices"
+)
+
+// described is what ranks must agree about in a parameter.
+type described struct {
+	Name  string
+	Shape []int
+	DType string
+	Grad  bool
+}
+
+func (p described) String() string {
+	s := fmt.Sprintf("%s %s%v", p.Name, p.DType, p.Shape)
+	if !p.Grad {
+		s += " without gradient"
+	}
+	return s
+}
+
+func (p described) equal(q described) bool {
+	return p.Name == q.Name && p.DType == q.DType && p.Grad == q.Grad && slices.Equal(p.Shape, q.Shape)
+}
+
+// verify compares the models of all ranks. Every rank sees all of them, so every rank finds the same difference.
+func (d *DistributedDataParallel) verify(names []string) error {
+	mine := make([]described, len(names))
+	for i, p := range d.params {
+		mine[i] = described{names[i], p.Shape(), p.DType().String(), p.RequiresGrad()}
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(mine); err != nil {
+		return fmt.Errorf("ddp.New: %w", err)
+	}
+	all := make([][]described, d.g.size)
+	for r, list := range d.g.AllGatherBytes(b.Bytes()) {
+		if err := gob.NewDecoder(bytes.NewReader(list)).Decode(&all[r]); err != nil {
+			return fmt.Errorf("ddp.New: rank %d's list of parameters: %w", r, err)
+		}
+	}
+	if diff := difference(all); diff != "" {
+		return fmt.Errorf("ddp.New: the ranks' models differ: %s; every rank must build the same model", diff)
+	}
+	return nil
+}
+
+// difference describes the first parameter in which a rank's list differs from rank 0's, "" if there is none.
+func difference(all [][]described) string {
+	first, at, who := "", -1, -1
+	for r := 1; r < len(all); r++ {
+		for i := range max(len(all[0]), len(all[r])) {
+			if i < len(all[0]) && i < len(all[r]) && all[0][i].equal(all[r][i]) {
+				continue
+			}
+			if at < 0 || i < at {
+				first, at, who = fmt.Sprintf("parameter %d is %s on rank 0 and %s on rank %d", i, entry(all[0], i), entry(all[r], i), r), i, r
+			}
+			break
+		}
+	}
+	if who > 0 && len(all[0]) != len(all[who]) {
+		first += fmt.Sprintf(" (%d and %d parameters)", len(all[0]), len(all[who]))
+	}
+	return first
+}
+
+func entry(list []described, i int) string {
+	if i >= len(list) {
+		return "missing"
+	}
+	return list[i].String()
+}
