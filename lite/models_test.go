@@ -2,6 +2,7 @@ package lite_test
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/golite/golite/datasets/mnist"
@@ -13,7 +14,13 @@ import (
 	"github.com/golite/golite/torch/optim"
 )
 
-func TestMain(m *testing.M) { fixture.Main(m) }
+// TestMain runs the tests, or, in a process that a test started, the job that it was started for.
+func TestMain(m *testing.M) {
+	if code, asked := runJob(); asked {
+		os.Exit(code)
+	}
+	fixture.Main(m)
+}
 
 // MLP is the perceptron of the recorded curves.
 type MLP struct {

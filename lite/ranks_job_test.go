@@ -1,0 +1,241 @@
+package lite_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/internal/fixture"
+	"github.com/golite/golite/lite"
+)
+
+// Jobs of several ranks run in processes of their own: the test binary, started anew with the variables below, calls
+// lite.Run, and, with strategy "ddp", starts itself once more for each rank.
+const (
+	envJob      = "LITE_TEST_JOB"      // a key of jobs
+	envArg      = "LITE_TEST_ARG"      // what it is told
+	envStrategy = "LITE_TEST_STRATEGY" // "ddp" or "ddp_spawn"
+	envRanks    = "LITE_TEST_RANKS"
+	envTimeout  = "LITE_TEST_TIMEOUT" // of collectives
+	envDir      = "LITE_TEST_DIR"     // where it leaves what the test looks at
+)
+
+// result is what a job's rank 0 returns.
+type result struct {
+	Losses  [][]float64 // of each rank
+	Tensors map[string]fixture.Tensor
+	Words   []string
+	Numbers []int
+}
+
+// outcome is how Run ended, as the first process wrote it down.
+type outcome struct {
+	Result result
+	Error  string
+	Rank   int // of the *lite.RankError, -1 if it is none
+	Took   time.Duration
+}
+
+type rankFunc = func(ctx context.Context, l *lite.Lite) (result, error)
+
+// jobs are what ranks can be asked to do.
+var jobs = map[string]rankFunc{}
+
+// runJob does what the environment asks for, and reports whether it asks for anything.
+func runJob() (code int, asked bool) {
+	name := os.Getenv(envJob)
+	if name == "" {
+		return 0, false
+	}
+	f, ok := jobs[name]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "there is no job", name)
+		return 2, true
+	}
+	timeout, err := time.ParseDuration(os.Getenv(envTimeout))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2, true
+	}
+	cfg := lite.Config{Strategy: os.Getenv(envStrategy), Accelerator: "cpu", Devices: lite.Devices(os.Getenv(envRanks)), Timeout: timeout}
+	start := time.Now()
+	v, err := lite.RunValue(context.Background(), cfg, func(ctx context.Context, l *lite.Lite) (result, error) {
+		note(fmt.Sprintf("rank%d", l.GlobalRank()), os.Getpid())
+		return f(ctx, l)
+	})
+	o := outcome{Result: v, Rank: -1, Took: time.Since(start)}
+	if err != nil {
+		o.Error = err.Error()
+	}
+	if re, ok := errors.AsType[*lite.RankError](err); ok {
+		o.Rank = re.Rank
+	}
+	text, err2 := json.Marshal(o)
+	if err2 != nil {
+		fmt.Fprintln(os.Stderr, err2)
+		return 2, true
+	}
+	write("outcome", text)
+	return lite.ExitCode(err), true
+}
+
+// write leaves a file for the test, whole or not at all.
+func write(name string, text []byte) {
+	dir := os.Getenv(envDir)
+	tmp := filepath.Join(dir, fmt.Sprintf(".%s.%d", name, os.Getpid()))
+	if err := errors.Join(os.WriteFile(tmp, text, 0o644), os.Rename(tmp, filepath.Join(dir, name))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+func note(name string, number int) { write(name, []byte(strconv.Itoa(number))) }
+
+// job is what a test asks for.
+type job struct {
+	do, arg  string
+	strategy string
+	ranks    int
+	timeout  time.Duration // 0: a minute
+	env      []string
+	dir      string // empty: a new one
+}
+
+// started is a job under way.
+type started struct {
+	cmd  *exec.Cmd
+	dir  string
+	port int
+	out  *bytes.Buffer
+	from time.Time
+}
+
+// start starts a job in processes of its own. Rank 0 listens on a port that the test knows.
+func (j job) start(t *testing.T) *started {
+	t.Helper()
+	if j.dir == "" {
+		j.dir = t.TempDir()
+	}
+	if j.timeout == 0 {
+		j.timeout = time.Minute
+	}
+	s := &started{dir: j.dir, port: freePort(t), out: &bytes.Buffer{}, from: time.Now()}
+	s.cmd = exec.Command(os.Args[0], "-test.run=^$")
+	s.cmd.Env = append(os.Environ(), envJob+"="+j.do, envArg+"="+j.arg, envStrategy+"="+j.strategy, envRanks+"="+strconv.Itoa(j.ranks),
+		envTimeout+"="+j.timeout.String(), envDir+"="+j.dir)
+	if j.strategy == "ddp" {
+		s.cmd.Env = append(s.cmd.Env, "MASTER_PORT="+strconv.Itoa(s.port))
+	}
+	s.cmd.Env = append(s.cmd.Env, j.env...)
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	s.cmd.WaitDelay = 5 * time.Second
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, s.cmd.Start())
+	t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			s.cmd.Process.Kill()
+			s.cmd.Wait()
+		}
+		if t.Failed() {
+			t.Logf("%s %s, %s, %d ranks, said:\n%s", j.do, j.arg, j.strategy, j.ranks, s.out)
+		}
+	})
+	return s
+}
+
+func freePort(t *testing.T) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// wait waits until the job is over, at most bound, and checks that no process and no port is left.
+func (s *started) wait(t *testing.T, bound time.Duration) (o outcome, code int) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- s.cmd.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(bound):
+		s.cmd.Process.Kill()
+		<-ended
+		require.Fail(t, "the job did not end", "within %v", bound)
+	}
+	s.nothingLeft(t)
+	if text, err := os.ReadFile(filepath.Join(s.dir, "outcome")); err == nil {
+		require.NoError(t, json.Unmarshal(text, &o))
+	}
+	return o, s.cmd.ProcessState.ExitCode()
+}
+
+func (s *started) nothingLeft(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(s.alive(t)) == 0 }, 3*time.Second, 10*time.Millisecond, "processes are left")
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
+	require.NoError(t, err, "the port is left")
+	l.Close()
+}
+
+// alive lists the ranks that are still running.
+func (s *started) alive(t *testing.T) (names []string) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "rank*"))
+	require.NoError(t, err)
+	for _, f := range files {
+		if living(s.pid(t, filepath.Base(f))) {
+			names = append(names, filepath.Base(f))
+		}
+	}
+	return names
+}
+
+func (s *started) pid(t *testing.T, name string) int {
+	raw, err := os.ReadFile(filepath.Join(s.dir, name))
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(string(raw))
+	require.NoError(t, err)
+	return pid
+}
+
+// living reads whether a process runs, or is a corpse that nobody has collected yet.
+func living(pid int) bool {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	after := strings.TrimSpace(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	return after != "" && after[0] != 'Z'
+}
+
+// awaitFile waits until the job has written a file.
+func (s *started) awaitFile(t *testing.T, name string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(s.dir, name))
+		return err == nil
+	}, 60*time.Second, 5*time.Millisecond, "the job never wrote %s", name)
+}
+
+// run starts a job, which must succeed.
+func (j job) run(t *testing.T) result {
+	t.Helper()
+	o, code := j.start(t).wait(t, 3*time.Minute)
+	require.Zero(t, code, o.Error)
+	require.Empty(t, o.Error)
+	return o.Result
+}
+
+// strategies are both kinds of ranks.
+var strategies = []string{"ddp_spawn", "ddp"}
