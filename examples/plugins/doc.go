@@ -1,0 +1,6 @@
+// Command plugins shows the three plugins that a user may write: a cluster environment for a launcher that golite
+// doesn't know, a precision policy, and a store for checkpoints.
+//
+//	plugins
+//	DESK_RANK=0 DESK_SIZE=1 plugins
+package main
