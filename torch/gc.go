@@ -40,8 +40,13 @@ func paceGC(n int64) {
 	if growth < max(paceLook, pacer.base/paceShare) {
 		return
 	}
-	// Collections may take a tenth of the time, unless memory has grown by half meanwhile.
-	if time.Since(pacer.last) < 10*pacer.lasting && growth < max(16*paceLook, pacer.base/2) {
+	// Collections may take a fifth of the time, unless memory has grown by a quarter meanwhile, or by half where one takes
+	// long because the program's own heap is large.
+	room := max(4*paceLook, pacer.base/4)
+	if pacer.lasting > 5*time.Millisecond {
+		room = max(16*paceLook, pacer.base/2)
+	}
+	if time.Since(pacer.last) < 5*pacer.lasting && growth < room {
 		return
 	}
 	collect()
