@@ -5,7 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
+	"io"
+	"os"
 
 	"github.com/golite/golite/datasets/mnist"
 	"github.com/golite/golite/ddp"
@@ -27,6 +28,7 @@ type options struct {
 	resume     string
 	metrics    string
 	threads    int
+	maxSteps   int
 }
 
 func (o *options) register(fs *flag.FlagSet) {
@@ -39,35 +41,54 @@ func (o *options) register(fs *flag.FlagSet) {
 	fs.StringVar(&o.resume, "resume", "", "checkpoint to go on from")
 	fs.StringVar(&o.metrics, "metrics", "", "file to append a JSON line to at each step")
 	fs.IntVar(&o.threads, "threads", 0, "threads of one operation; 0: all cores, divided among the ranks")
+	fs.IntVar(&o.maxSteps, "max-steps", 0, "steps after which training ends, those before a -resume included; 0: with the last epoch")
+}
+
+// check refuses what can't be meant, before a rank starts.
+func (o *options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("%q is no flag: every argument is one, with a - before its name", rest[0])
+	case o.model != "mlp" && o.model != "cnn":
+		return fmt.Errorf("-model %q: want mlp or cnn", o.model)
+	case o.epochs < 0 || o.threads < 0 || o.maxSteps < 0:
+		return fmt.Errorf("-epochs (%d), -threads (%d) and -max-steps (%d) can't be negative", o.epochs, o.threads, o.maxSteps)
+	}
+	return nil
 }
 
 func main() {
-	log.SetFlags(0)
-	var cfg lite.Config
-	cfg.RegisterFlags(flag.CommandLine)
-	var o options
-	o.register(flag.CommandLine)
-	flag.Parse()
-
-	err := lite.Run(context.Background(), cfg, func(ctx context.Context, l *lite.Lite) error {
-		if o.threads > 0 {
-			var err error
-			torch.WithNumThreads(o.threads, func() { err = train(ctx, l, o) })
-			return err
-		}
-		return train(ctx, l, o)
-	})
-	if err != nil {
-		log.Fatal(err)
+	if err := run(context.Background(), flag.CommandLine, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "mnist:", err)
+		os.Exit(lite.ExitCode(err))
 	}
 }
 
-func train(ctx context.Context, l *lite.Lite, o options) (err error) {
-	l.SeedEverything(o.seed)
-	net, opt, err := build(o)
-	if err != nil {
+// run trains as the arguments say, and writes what rank 0 has to say to out.
+func run(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+	cfg := lite.Config{Output: out}
+	cfg.RegisterFlags(fs)
+	var o options
+	o.register(fs)
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	if err := o.check(fs.Args()); err != nil {
+		return err
+	}
+	return lite.Run(ctx, cfg, func(ctx context.Context, l *lite.Lite) (err error) {
+		if o.threads == 0 {
+			return train(ctx, l, o)
+		}
+		torch.WithNumThreads(o.threads, func() { err = train(ctx, l, o) })
+		return err
+	})
+}
+
+// train is the program that one would write for one device, with the four calls that make it run on any.
+func train(ctx context.Context, l *lite.Lite, o options) (err error) {
+	l.SeedEverything(o.seed)
+	net, opt := build(o)
 	model, err := lite.Setup(l, net, net.Forward, opt)
 	if err != nil {
 		return err
@@ -90,9 +111,10 @@ func train(ctx context.Context, l *lite.Lite, o options) (err error) {
 		}
 		l.Printf("resuming at epoch %d, step %d", epoch, step)
 	}
+	enough := func() bool { return o.maxSteps > 0 && step >= o.maxSteps }
 
 	model.Train()
-	for ; epoch < o.epochs; epoch++ {
+	for ; epoch < o.epochs && !enough(); epoch++ {
 		bar := newBar(l, loader.Len(), fmt.Sprintf("epoch %d/%d", epoch+1, o.epochs))
 		for batch, err := range loader.Batches(ctx) {
 			if err != nil {
@@ -107,18 +129,31 @@ func train(ctx context.Context, l *lite.Lite, o options) (err error) {
 			if err := out.step(epoch, step, loss); err != nil {
 				return err
 			}
-			if l.Stopping() {
-				return stop(l, o, state)
+			stopping := l.Stopping()
+			if !stopping && !enough() {
+				continue
 			}
-		}
-		bar.finish()
-		if o.checkpoint != "" {
-			if err := l.Save(o.checkpoint, state); err != nil {
+			if err := save(l, o, state); err != nil { // here, while the loader still knows where in its pass it is
 				return err
 			}
+			if stopping {
+				return lite.ErrStopped
+			}
+			break
+		}
+		bar.finish()
+		if enough() {
+			break
+		}
+		if err := save(l, o, state); err != nil {
+			return err
 		}
 	}
+	return finish(ctx, l, o, model, out)
+}
 
+// finish says how good the model became.
+func finish(ctx context.Context, l *lite.Lite, o options, model *lite.Net[*Classifier], out *metrics) error {
 	accuracy, err := evaluate(ctx, l, model)
 	if err != nil {
 		return err
@@ -130,34 +165,28 @@ func train(ctx context.Context, l *lite.Lite, o options) (err error) {
 	return out.end(accuracy)
 }
 
-// stop saves what there is when the run is asked to end.
-func stop(l *lite.Lite, o options, state lite.State) error {
-	if o.checkpoint != "" {
-		if err := l.Save(o.checkpoint, state); err != nil {
-			return err
-		}
+// save writes the checkpoint, where one is wanted.
+func save(l *lite.Lite, o options, state lite.State) error {
+	if o.checkpoint == "" {
+		return nil
 	}
-	return lite.ErrStopped
+	return l.Save(o.checkpoint, state)
 }
 
 // build makes the model and its optimizer.
-func build(o options) (*Classifier, optim.Optimizer, error) {
-	lr := o.lr
-	switch o.model {
-	case "mlp":
-		net := NewMLP()
-		if lr == 0 {
-			lr = 0.1
+func build(o options) (*Classifier, optim.Optimizer) {
+	rate := func(usual float64) float64 {
+		if o.lr == 0 {
+			return usual
 		}
-		return net, optim.NewSGD(nn.Parameters(net), lr, optim.SGDOptions{Momentum: 0.9}), nil
-	case "cnn":
-		net := NewCNN()
-		if lr == 0 {
-			lr = 1e-3
-		}
-		return net, optim.NewAdam(nn.Parameters(net), lr), nil
+		return o.lr
 	}
-	return nil, nil, fmt.Errorf("-model %q: want mlp or cnn", o.model)
+	if o.model == "cnn" {
+		net := NewCNN()
+		return net, optim.NewAdam(nn.Parameters(net), rate(1e-3))
+	}
+	net := NewMLP()
+	return net, optim.NewSGD(nn.Parameters(net), rate(0.1), optim.SGDOptions{Momentum: 0.9})
 }
 
 // evaluate returns the share of the test images that the model gets right, over all ranks and each image once.

@@ -49,8 +49,9 @@ func (m *metrics) step(epoch, step int, loss *torch.Tensor) error {
 	return errors.Join(err, m.w.Flush()) // a line is whole when the process is killed after it
 }
 
+// end writes the accuracy, which is the same on each rank, once.
 func (m *metrics) end(accuracy float64) error {
-	if m.file == nil {
+	if m.file == nil || m.rank != 0 {
 		return nil
 	}
 	_, err := fmt.Fprintf(m.w, `{"accuracy":%s}`+"\n", strconv.FormatFloat(accuracy, 'g', -1, 64))
