@@ -9,6 +9,7 @@
 
 #include <time.h>
 
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <string>
@@ -160,7 +161,8 @@ int main(int argc, char** argv) {
     std::cerr << "usage: work WORKLOAD\n";
     return 2;
   }
-  torch::set_num_threads(1);
+  const char* threads = std::getenv("OMP_NUM_THREADS");
+  torch::set_num_threads(threads ? std::max(1, std::atoi(threads)) : 1);
   torch::manual_seed(1);
   Step step = find(argv[1]);
   // A block takes about a tenth of a second, and the warm-up three of them.

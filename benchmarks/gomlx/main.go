@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -32,7 +33,9 @@ func main() {
 }
 
 func work() error {
-	runtime.GOMAXPROCS(1) // one thread, as the other sides have
+	if n, err := strconv.Atoi(os.Getenv("OMP_NUM_THREADS")); err == nil {
+		runtime.GOMAXPROCS(n) // as many threads as the other sides have
+	}
 	step, err := mlp()
 	if err != nil {
 		return err

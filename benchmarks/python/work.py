@@ -219,7 +219,7 @@ def samples(n):
 
 
 def main():
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     torch.manual_seed(1)
     name, mode = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "torch"
     if name == "start":

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// buildRows measures builds of the demo: after a change of one Go file, from nothing, and the size of the binary. gotch, the other
-// binding of libtorch, doesn't build against this one, so ours stands alone.
+// buildRows measures builds of the demo: after a change of one Go file, from nothing, and the size of the binary. They
+// stand alone.
 func buildRows(ctx context.Context, o options, r *results) error {
 	dir, err := os.MkdirTemp("", "golite-build")
 	if err != nil {
@@ -49,7 +49,7 @@ func buildRows(ctx context.Context, o options, r *results) error {
 	return r.alone("clean build", time.Since(start).Seconds(), "s", 180)
 }
 
-// afterChange builds the demo with a torch/scope.go that differs in a comment. An overlay stands for the changed file, so that the
+// afterChange builds the demo with a torch/scope.go that has one more line. An overlay stands for the changed file, so that the
 // checkout stays as it is.
 func afterChange(ctx context.Context, binary string, i int) (float64, error) {
 	file, err := filepath.Abs("torch/scope.go")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,8 @@ type contestant struct {
 	name string
 	args []string
 	env  []string
+	// threads is how many one operation has.
+	threads int
 }
 
 // group is contestants that take turns, and the rows that compare two of them.
@@ -75,7 +78,7 @@ func (g group) measure(ctx context.Context, rounds int) (map[string][]sample, er
 
 func (c contestant) command(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
-	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS=1", "TORCH_CPP_LOG_LEVEL=ERROR", "PYTHONWARNINGS=ignore")
+	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+strconv.Itoa(c.threads), "TORCH_CPP_LOG_LEVEL=ERROR", "PYTHONWARNINGS=ignore")
 	cmd.Env = append(cmd.Env, c.env...)
 	return cmd
 }

@@ -1,8 +1,14 @@
 package main
 
-// groups lists what is measured.
-func groups(t tools) []group {
-	return append(stepGroups(t), wholeGroups(t)...)
+// groups lists what is measured, with operations of so many threads.
+func groups(t tools, threads int) []group {
+	all := append(stepGroups(t), wholeGroups(t)...)
+	for _, g := range all {
+		for i := range g.contestants {
+			g.contestants[i].threads = threads
+		}
+	}
+	return all
 }
 
 // The contestants' names.
@@ -18,13 +24,13 @@ type goals struct{ cpp, torch, fabric float64 }
 func stepGroups(t tools) []group {
 	step := func(name string) []contestant {
 		return []contestant{
-			{ours, []string{t.work, name, "torch"}, nil}, {cpp, []string{t.cpp, name}, nil}, {torch, []string{t.python, t.script, name, "torch"}, nil},
+			{name: ours, args: []string{t.work, name, "torch"}}, {name: cpp, args: []string{t.cpp, name}}, {name: torch, args: []string{t.python, t.script, name, "torch"}},
 		}
 	}
 	compare := func(name, a, b string, goal float64) row { return row{name, a, b, "value", "us", goal, "cpu", ""} }
 	train := func(name, title string, g goals) group {
-		c := append(step(name), contestant{oursFused, []string{t.work, name, "fused"}, nil}, contestant{oursLite, []string{t.work, name, "lite"}, nil},
-			contestant{torchFused, []string{t.python, t.script, name, "fused"}, nil}, contestant{fabric, []string{t.python, t.script, name, "fabric"}, nil})
+		c := append(step(name), contestant{name: oursFused, args: []string{t.work, name, "fused"}}, contestant{name: oursLite, args: []string{t.work, name, "lite"}},
+			contestant{name: torchFused, args: []string{t.python, t.script, name, "fused"}}, contestant{name: fabric, args: []string{t.python, t.script, name, "fabric"}})
 		return group{name, false, c, []row{
 			compare(title, ours, cpp, g.cpp), compare(title, ours, torch, g.torch), compare(title+", through lite", oursLite, fabric, g.fabric),
 			compare(title+", fused", oursFused, cpp, g.cpp), compare(title+", fused", oursFused, torch, g.torch), compare(title+", fused", oursFused, torchFused, 0),
@@ -32,7 +38,7 @@ func stepGroups(t tools) []group {
 		}}
 	}
 	mlp := train("mlp", "MLP step", goals{1.05, 0.60, 0.40})
-	mlp.contestants = append(mlp.contestants, contestant{gomlx, []string{t.gomlx}, []string{"GOMLX_BACKEND=go"}})
+	mlp.contestants = append(mlp.contestants, contestant{name: gomlx, args: []string{t.gomlx}, env: []string{"GOMLX_BACKEND=go"}})
 	mlp.rows = append(mlp.rows, compare("MLP step", ours, gomlx, 0.20))
 	all := []group{
 		{"add", false, step("add"), []row{compare("add of 4 floats", ours, cpp, 1.20), compare("add of 4 floats", ours, torch, 0)}},
@@ -50,10 +56,10 @@ func stepGroups(t tools) []group {
 
 func wholeGroups(t tools) []group {
 	work := func(name string, args ...string) contestant {
-		return contestant{name, append([]string{t.work}, args...), nil}
+		return contestant{name: name, args: append([]string{t.work}, args...)}
 	}
 	python := func(name string, args ...string) contestant {
-		return contestant{name, append([]string{t.python, t.script}, args...), nil}
+		return contestant{name: name, args: append([]string{t.python, t.script}, args...)}
 	}
 	all := []group{
 		{"start", true, []contestant{work(oursLite, "start"), python(fabric, "start")},

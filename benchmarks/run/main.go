@@ -1,7 +1,7 @@
 // Command run measures golite beside what a user would pick instead: libtorch's C++ frontend, PyTorch, Lightning Fabric and GoMLX. All
 // but the last run on the same libtorch.
 //
-//	go run ./benchmarks/run [-only REGEXP] [-rounds N] [-clean]
+//	go run ./benchmarks/run [-only REGEXP] [-rounds N] [-threads N] [-clean]
 //
 // The contestants of a group take turns, round by round, and each figure is the median of the rounds; the spread is the distance of the
 // quartiles over the median. Beside the time on the wall it gives the processor time, which says more on a machine that others use too.
@@ -21,6 +21,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.only, "only", "", "measure only the groups that this expression matches")
 	flag.IntVar(&o.rounds, "rounds", 11, "rounds of the steps; whole processes run a third as often")
+	flag.IntVar(&o.threads, "threads", 1, "threads of one operation, on all sides")
 	flag.BoolVar(&o.clean, "clean", false, "measure a build from nothing too: minutes")
 	flag.StringVar(&o.out, "out", "benchmarks/results", "folder of the results")
 	flag.Parse()
@@ -35,6 +36,7 @@ func main() {
 type options struct {
 	only, out string
 	rounds    int
+	threads   int
 	clean     bool
 }
 
@@ -47,12 +49,12 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	results, err := openResults(o.out)
+	results, err := openResults(o.out, o.threads)
 	if err != nil {
 		return err
 	}
 	defer results.close()
-	for _, g := range groups(t) {
+	for _, g := range groups(t, o.threads) {
 		if !only.MatchString(g.name) {
 			continue
 		}

@@ -38,21 +38,23 @@ type line struct {
 	CPURatio   *float64 `json:"cpu_ratio,omitempty"`
 	Rounds     int      `json:"rounds"`
 	OursName   string   `json:"ours_name"`
+	Threads    int      `json:"threads"`
 	Time       string   `json:"time"`
 }
 
 type results struct {
-	file  *os.File
-	lines []line
+	file    *os.File
+	threads int
+	lines   []line
 }
 
-func openResults(dir string) (*results, error) {
+func openResults(dir string, threads int) (*results, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	name := time.Now().UTC().Format("2006-01-02") + "-" + machine() + ".jsonl"
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	return &results{file: f}, err
+	return &results{file: f, threads: threads}, err
 }
 
 // machine names the processor and how many cores there are.
@@ -81,7 +83,7 @@ func (r *results) add(w row, samples map[string][]sample) error {
 	if n == 0 {
 		return fmt.Errorf("%s: nothing was measured of %q", w.name, w.ours)
 	}
-	l := line{Name: w.name, Ours: ours, Unit: w.unit, Spread: spread, Rounds: n, OursName: w.ours, PeerName: w.peer,
+	l := line{Name: w.name, Ours: ours, Unit: w.unit, Spread: spread, Rounds: n, OursName: w.ours, PeerName: w.peer, Threads: r.threads,
 		Time: time.Now().UTC().Format(time.RFC3339)}
 	if w.goal != 0 {
 		l.Goal = &w.goal

@@ -5,7 +5,7 @@
 // It warms up, prints {"ready":true}, and answers each line that it reads with {"value":…,"cpu":…}: the microseconds of one step,
 // and those of all processors that it took, over a block of steps that takes about a tenth of a second. Workloads that measure a whole process ("start", "epoch …", "eval …",
 // "long") print one line and end. The mode says how: "torch" (golite's packages without lite), "fused" (the same with libtorch's fused
-// optimizer), "lite". One operation has one thread.
+// optimizer), "lite". One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"math"
 	"os"
 	"runtime/pprof"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func work(args []string) error {
 		return err
 	}
 	defer stop()
-	torch.SetNumThreads(1)
+	torch.SetNumThreads(threads())
 	switch name := args[0]; name {
 	case "start":
 		return start()
@@ -70,9 +71,8 @@ func steps(name, mode string) error {
 		return err
 	}
 	return lite.Run(context.Background(), lite.Config{Accelerator: "cpu", Devices: "1"}, func(_ context.Context, l *lite.Lite) error {
-		torch.SetNumThreads(1)
 		var err error
-		torch.WithNumThreads(1, func() { err = serve(name, mode, l) })
+		torch.WithNumThreads(threads(), func() { err = serve(name, mode, l) })
 		return err
 	})
 }
@@ -127,6 +127,15 @@ func processorTime() float64 {
 		return math.NaN()
 	}
 	return float64(t.Nano())
+}
+
+// threads is how many one operation has.
+func threads() int {
+	n, err := strconv.Atoi(os.Getenv("OMP_NUM_THREADS"))
+	if err != nil {
+		return 1
+	}
+	return max(1, n)
 }
 
 func report(v map[string]any) {
