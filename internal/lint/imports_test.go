@@ -36,6 +36,7 @@ var law = map[string]int{
 	"lite/...":                  6,
 	"trainer/...":               7,
 	"examples/...":              8,
+	"docs/...":                  8,
 	"benchmarks/...":            8,
 	"scripts/...":               8,
 	"cmd/...":                   8,
