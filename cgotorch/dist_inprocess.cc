@@ -6,6 +6,7 @@
 // ranks, equally many for each rank; an element of rank j's segments is x[j-1], plus x[j-2], ..., plus x[j]
 // (ranks modulo their number). So three ranks and more get the bits that Gloo gives.
 
+#include "dist_fold.h"
 #include "dist_work.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -21,98 +22,7 @@ namespace golite {
 
 namespace {
 
-constexpr size_t kSegment = 1 << 20;   // Gloo's largest segment, in bytes
-constexpr int64_t kPiece = 1 << 18;    // bytes that one thread does at a time
-
-// Blocks tells to which rank's segments of Gloo's ring a byte of a tensor belongs.
-struct Blocks {
-  Blocks(size_t total, size_t element, size_t ranks) : ranks(ranks) {
-    size_t most = element * std::max<size_t>(1, kSegment / element);
-    size_t count = std::max((total + most - 1) / most, ranks * 2);
-    count = (count + ranks - 1) / ranks * ranks;
-    size_t segment = (total + count - 1) / count;
-    segment = (segment + element - 1) / element * element;
-    block = std::max(segment * (count / ranks), element);
-  }
-  size_t ranks, block;  // bytes of one rank's segments
-};
-
-template <class T, class F>
-void fold(T* acc, const T* x, size_t n, F f) {
-  for (size_t i = 0; i < n; i++) acc[i] = f(acc[i], x[i]);
-}
-
-template <class T>
-void combine(T* acc, const T* x, size_t n, int op) {
-  using Op = c10d::ReduceOp;
-  switch (op) {
-    case Op::SUM:
-    case Op::AVG:
-      return fold(acc, x, n, [](T a, T b) { return static_cast<T>(a + b); });
-    case Op::PRODUCT:
-      return fold(acc, x, n, [](T a, T b) { return static_cast<T>(a * b); });
-    case Op::MIN:
-      return fold(acc, x, n, [](T a, T b) { return b < a ? b : a; });
-    case Op::MAX:
-      return fold(acc, x, n, [](T a, T b) { return b > a ? b : a; });
-    default:
-      if constexpr (std::is_integral_v<T>) {
-        if (op == Op::BAND) return fold(acc, x, n, [](T a, T b) { return static_cast<T>(a & b); });
-        if (op == Op::BOR) return fold(acc, x, n, [](T a, T b) { return static_cast<T>(a | b); });
-        if (op == Op::BXOR) return fold(acc, x, n, [](T a, T b) { return static_cast<T>(a ^ b); });
-      }
-  }
-}
-
-// combine_bytes does acc = acc op x for n elements.
-void combine_bytes(char* acc, const char* x, size_t n, at::ScalarType dtype, int op) {
-  switch (dtype) {
-#define GOLITE_CASE(name, T) \
-  case at::ScalarType::name: return combine(reinterpret_cast<T*>(acc), reinterpret_cast<const T*>(x), n, op)
-    GOLITE_CASE(Float, float);
-    GOLITE_CASE(Double, double);
-    GOLITE_CASE(Half, c10::Half);
-    GOLITE_CASE(BFloat16, c10::BFloat16);
-    GOLITE_CASE(Byte, uint8_t);
-    GOLITE_CASE(Char, int8_t);
-    GOLITE_CASE(Short, int16_t);
-    GOLITE_CASE(Int, int32_t);
-    GOLITE_CASE(Long, int64_t);
-#undef GOLITE_CASE
-    case at::ScalarType::Bool: {
-      // Truth has no sums: more is "or", less is "and".
-      using Op = c10d::ReduceOp;
-      bool all = op == Op::PRODUCT || op == Op::MIN || op == Op::BAND;
-      auto *a = reinterpret_cast<uint8_t*>(acc);
-      auto *b = reinterpret_cast<const uint8_t*>(x);
-      if (op == Op::BXOR) return fold(a, b, n, [](uint8_t p, uint8_t q) -> uint8_t { return !p != !q; });
-      if (all) return fold(a, b, n, [](uint8_t p, uint8_t q) -> uint8_t { return p && q; });
-      return fold(a, b, n, [](uint8_t p, uint8_t q) -> uint8_t { return p || q; });
-    }
-    case at::ScalarType::ComplexFloat:
-      return combine_bytes(acc, x, 2 * n, at::ScalarType::Float, op);
-    case at::ScalarType::ComplexDouble:
-      return combine_bytes(acc, x, 2 * n, at::ScalarType::Double, op);
-    default:
-      TORCH_CHECK(false, "ranks of one process can't reduce tensors of ", dtype);
-  }
-}
-
-void check_reducible(at::ScalarType t, int op) {
-  using Op = c10d::ReduceOp;
-  bool bits = op == Op::BAND || op == Op::BOR || op == Op::BXOR;
-  TORCH_CHECK(op <= Op::BXOR, "reduction number ", op, " is not offered on the CPU");
-  TORCH_CHECK(!bits || at::isIntegralType(t, true), "bitwise reductions take integers, not ", t);
-  TORCH_CHECK(!at::isComplexType(t) || op == Op::SUM || op == Op::AVG, "complex tensors can only be summed");
-  switch (t) {
-    case at::ScalarType::Float: case at::ScalarType::Double: case at::ScalarType::Half: case at::ScalarType::BFloat16:
-    case at::ScalarType::Byte: case at::ScalarType::Char: case at::ScalarType::Short: case at::ScalarType::Int:
-    case at::ScalarType::Long: case at::ScalarType::Bool: case at::ScalarType::ComplexFloat: case at::ScalarType::ComplexDouble:
-      return;
-    default:
-      TORCH_CHECK(false, "ranks of one process can't reduce tensors of ", t);
-  }
-}
+constexpr int64_t kPiece = 1 << 18;  // bytes that one thread does at a time
 
 // Job is a piece of a collective that one thread does: a copy, or the reduction of a range.
 struct Job {
