@@ -3,7 +3,7 @@
 GO          ?= go
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 60s
-TESTFLAGS   ?=
+TESTFLAGS   ?= -timeout 20m
 DEMOFLAGS   ?= -epochs 3 -checkpoint mnist.pt
 
 # The race detector compiles cgotorch's C++ a second time, and pays where goroutines meet.

@@ -1,7 +1,7 @@
 package cgotorch
 
 /*
-#cgo CXXFLAGS: -std=c++17 -O2 -Wall -Wno-sign-compare -fvisibility=default
+#cgo CXXFLAGS: -std=c++17 -O2 -g1 -Wall -Wno-sign-compare -fvisibility=default
 #cgo CXXFLAGS: -I${SRCDIR}/../third_party/libtorch/include -I${SRCDIR}/../third_party/libtorch/include/torch/csrc/api/include
 #cgo LDFLAGS: -L${SRCDIR}/../third_party/libtorch/lib -ltorch_cpu -lc10
 #cgo linux LDFLAGS: -Wl,-rpath,${SRCDIR}/../third_party/libtorch/lib -Wl,-rpath,$ORIGIN/../lib
