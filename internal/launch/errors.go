@@ -76,8 +76,9 @@ type failure struct {
 func (f failure) secondary() bool { return f.report != nil && f.report.Secondary }
 
 // rootCause picks the failure that was not caused by another rank, the first of them. Where all were, and a rank that they
-// blame has not failed, it is that rank that hangs.
-func rootCause(failures []failure, running func(rank int) bool, local func(global int) (int, bool)) failure {
+// blame has not failed, it is that rank that hangs. Where time was up for them and they can't say who is missing, it is
+// the suspect.
+func rootCause(failures []failure, running func(rank int) bool, local func(global int) (int, bool), suspect func() (int, bool)) failure {
 	for _, f := range failures {
 		if !f.secondary() {
 			return f
@@ -94,7 +95,15 @@ func rootCause(failures []failure, running func(rank int) bool, local func(globa
 		}
 	}
 	if len(blamed) == 0 {
-		return first
+		late := slices.IndexFunc(failures, func(f failure) bool { return f.report.Late })
+		if late < 0 {
+			return first
+		}
+		r, ok := suspect()
+		if !ok {
+			return first
+		}
+		first, blamed = failures[late], []int{r}
 	}
 	return failure{rank: blamed[0], kind: CauseHang, at: first.at, report: first.report,
 		message: "did not come to where its peers waited: " + first.message}

@@ -16,6 +16,7 @@ type job struct {
 	phase phase
 
 	failures   []failure
+	cause      *failure  // the first cause, once the job was aborted for it
 	settled    time.Time // when the failures known are all that will be waited for
 	killAt     time.Time // when what has not ended is killed
 	stopAt     time.Time // when the grace of a stop ends
@@ -297,6 +298,9 @@ func (j *job) findHung(now time.Time) (list []action) {
 		if slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) {
 			continue
 		}
+		if condition(r.pid) == "stopped by a debugger" {
+			continue // somebody looks at it
+		}
 		list = append(list, j.fail(failure{rank: i, kind: CauseHang, at: now, message: fmt.Sprintf(
 			"no sign of life for %s: the process is %s; it was at %s", silent.Round(100*time.Millisecond), condition(r.pid), r.state)})...)
 	}
@@ -304,7 +308,33 @@ func (j *job) findHung(now time.Time) (list []action) {
 }
 
 func (j *job) root() failure {
-	return rootCause(j.failures, func(i int) bool { return !j.ranks[i].exited && !j.ranks[i].ended }, j.local)
+	f := rootCause(j.failures, func(i int) bool { return !j.ranks[i].exited && !j.ranks[i].ended }, j.local, j.suspect)
+	j.cause = &f
+	return f
+}
+
+// suspect is the rank that others waited for in vain, as far as one can see: one that has not failed; of several, one
+// that is silent, else one that waits for nobody, else the one that has made the fewest collectives.
+func (j *job) suspect() (who int, ok bool) {
+	worth := func(r rank) (n uint64) {
+		if j.lastTick.Sub(r.lastSign) < 3*j.spec.Heartbeat {
+			n += 1 << 63
+		}
+		if r.state.Waiting != "" {
+			n += 1 << 62
+		}
+		return n + r.state.Seq
+	}
+	for i, r := range j.ranks {
+		failed := slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i })
+		if r.exited || r.ended || failed {
+			continue
+		}
+		if !ok || worth(r) < worth(j.ranks[who]) {
+			who, ok = i, true
+		}
+	}
+	return who, ok
 }
 
 // verdict is what Supervise returns once all processes have ended.
@@ -354,7 +384,10 @@ func (j *job) jobError() *JobError {
 
 // rootBeforeExit is root as it was when the job was aborted: by the end all have exited, the blamed ones too.
 func (j *job) rootBeforeExit() failure {
+	if j.cause != nil {
+		return *j.cause
+	}
 	return rootCause(j.failures, func(i int) bool {
 		return !slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) && j.ranks[i].status != "had finished"
-	}, j.local)
+	}, j.local, j.suspect)
 }

@@ -203,3 +203,48 @@ func TestCrashText(t *testing.T) {
 	require.False(t, crashed)
 	require.Equal(t, "don't panic: it is fine", text)
 }
+
+func TestSuspectWhereTimeWasUp(t *testing.T) {
+	late := Report{Message: "time is up", Secondary: true, Late: true}
+	for what, c := range map[string]struct {
+		silent int
+		states []State // of the ranks that have not failed
+		want   int
+	}{
+		"the only one that has not failed": {-1, nil, 2},
+		"the one that waits for nobody":    {-1, []State{{Waiting: "barrier", Seq: 3}, {}}, 2},
+		"the one that is behind":           {-1, []State{{Waiting: "barrier", Seq: 2}, {Waiting: "barrier", Seq: 3}}, 1},
+		"the one that is silent":           {2, []State{{}, {Waiting: "barrier", Seq: 3}}, 2},
+	} {
+		s := newStage(t, 3)
+		for i, state := range c.states {
+			s.onMessage(i+1, kindState, encodeJSON(state), s.now)
+		}
+		for range 40 {
+			s.now = s.now.Add(100 * time.Millisecond)
+			for i := range s.ranks {
+				if i != c.silent {
+					s.ranks[i].lastSign = s.now
+				}
+			}
+			s.onTick(s.now)
+		}
+		s.report(0, late)
+		if c.states == nil {
+			s.report(1, late)
+		}
+		s.now = s.now.Add(4 * s.spec.Settle)
+		s.onTick(s.now)
+		e := s.jobError()
+		require.Equal(t, c.want, e.Rank, what)
+		require.Equal(t, CauseHang, e.Kind, what)
+		require.Contains(t, e.Message, "did not come to where its peers waited: time is up", what)
+	}
+}
+
+func TestLostConnectionIsNoSuspicion(t *testing.T) {
+	s := newStage(t, 2)
+	s.report(0, Report{Message: "connection reset", Secondary: true})
+	s.pass(2 * time.Second)
+	require.Equal(t, 0, s.jobError().Rank, "nobody says that rank 1 was missing")
+}

@@ -124,6 +124,8 @@ type Report struct {
 	Secondary bool `json:"secondary,omitempty"`
 	// Blames are the ranks that this one was waiting for, as far as it knows.
 	Blames []int `json:"blames,omitempty"`
+	// Late marks a failure because time was up: some rank did not come, and the supervisor looks for the one that shows it.
+	Late bool `json:"late,omitempty"`
 	// Stopped marks a rank that ended early because it was asked to.
 	Stopped bool `json:"stopped,omitempty"`
 }
