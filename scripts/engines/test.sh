@@ -6,7 +6,8 @@
 #   scripts/engines/test.sh probe      only the engines, with a program that needs no libtorch
 #
 # Debian's openmpi-bin and slurm-wlm are installed if they are absent (as root), and torchrun comes from scripts/peers.sh.
-# Everything listens on the loopback and is ended at the end.
+# Everything listens on the loopback and is ended at the end. An engine that can't be installed, for want of a network or
+# of rights, is named and left out; where CI is set that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/engines/slurm.sh
@@ -24,14 +25,39 @@ trap finish EXIT
 say() { printf '\n== %s\n' "$*"; }
 die() { echo "FAIL: $*" >&2; exit 1; }
 
+have_all() { command -v mpirun >/dev/null && command -v srun >/dev/null && command -v munged >/dev/null; }
+
+# install_engines leaves in $engines those that are there.
 install_engines() {
-	if command -v mpirun >/dev/null && command -v srun >/dev/null && command -v munged >/dev/null; then return; fi
-	[ "$(id -u)" = 0 ] || die "openmpi-bin and slurm-wlm are not installed: apt-get install openmpi-bin slurm-wlm, or run this as root"
-	say "installing openmpi-bin and slurm-wlm"
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openmpi-bin slurm-wlm >"$work/apt.log" 2>&1 ||
-		{ tail -n 20 "$work/apt.log" >&2; die "apt-get install"; }
+	if ! have_all && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		say "installing openmpi-bin and slurm-wlm"
+		{ timeout 300 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -y -qq \
+			--no-install-recommends openmpi-bin slurm-wlm; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log" >&2
+	fi
+	engines=
+	if peers=$(timeout 1200 scripts/peers.sh); then
+		torchrun="$peers/bin/torchrun"
+		engines=torchrun
+	else
+		absent "torchrun" "torch can't be installed from PyPI"
+	fi
+	if command -v mpirun >/dev/null; then engines="$engines mpirun"; else absent "mpirun" "apt-get install openmpi-bin, as root"; fi
+	if ! command -v srun >/dev/null || ! command -v munged >/dev/null; then
+		absent "srun" "apt-get install slurm-wlm, as root"
+	elif [ "$(id -u)" != 0 ]; then
+		absent "srun" "SLURM's daemons need root here"
+	else
+		engines="$engines srun"
+	fi
 }
+
+missing=
+absent() {
+	missing="$missing $1"
+	echo "NOT TESTED: $1: $2" >&2
+}
+
+has() { case " $engines " in *" $1 "*) true ;; *) false ;; esac; }
 
 # The engines, each with 2 ranks. A port of its own keeps a job from meeting another's leftovers.
 under_torchrun() { "$torchrun" --no-python --nproc-per-node 2 --master-addr 127.0.0.1 --master-port "$(free_port)" "$@"; }
@@ -41,7 +67,7 @@ under_srun() { MASTER_ADDR=127.0.0.1 srun --immediate=30 -n 2 "$@"; }
 probe() {
 	say "probe: the engines, without libtorch"
 	go build -o "$work/probe" ./scripts/engines/probe
-	for engine in torchrun mpirun srun; do
+	for engine in $engines; do
 		timeout 120 bash -c "$(declare -f free_port under_$engine); torchrun='$torchrun' under_$engine '$work/probe'" >"$work/probe.$engine" 2>"$work/probe.$engine.err" ||
 			{ cat "$work/probe.$engine" "$work/probe.$engine.err" >&2; die "the probe under $engine"; }
 		sort "$work/probe.$engine"
@@ -50,9 +76,17 @@ probe() {
 				die "rank $rank under $engine does not stand where it should"
 		done
 	done
+	if has torchrun; then probe_torchrun; fi
+	if has srun; then probe_sbatch; fi
+}
+
+probe_torchrun() {
 	say "probe: torchrun names the error of the rank that failed"
 	under_torchrun "$work/probe" -fail 1 >"$work/fail.out" 2>&1 && die "torchrun took a failure for success"
 	grep -A 8 'Root Cause' "$work/fail.out" | grep "the probe fails as it was told" || { cat "$work/fail.out" >&2; die "torchrun did not name it"; }
+}
+
+probe_sbatch() {
 	say "probe: a batch script that forgot srun is refused"
 	cat >"$work/batch.sh" <<-BATCH
 		#!/bin/sh
@@ -68,7 +102,8 @@ demo() {
 	shift
 	say "$name"
 	rm -f "$work/$name.json"
-	"$@" -epochs 1 -threads 1 -metrics "$work/$name.json" >"$work/$name.out" 2>&1 || { tail -n 40 "$work/$name.out" >&2; die "$name"; }
+	timeout 300 bash -c "$(declare -f free_port under_torchrun under_mpirun under_srun); torchrun='${torchrun:-}'; "'"$@"' "$name" \
+		"$@" -epochs 1 -threads 1 -metrics "$work/$name.json" >"$work/$name.out" 2>&1 || { tail -n 40 "$work/$name.out" >&2; die "$name"; }
 	tail -n 2 "$work/$name.out"
 	sort_losses "$work/$name.json" >"$work/$name.losses"
 	[ -s "$work/$name.losses" ] || die "$name has written no losses"
@@ -97,7 +132,7 @@ elastic() {
 	job=$!
 	jobs_started="$jobs_started $job"
 	for _ in $(seq 600); do
-		if [ "$(wc -l <"$work/elastic.json" 2>/dev/null || echo 0)" -gt 200 ]; then break; fi
+		if [ -e "$work/elastic.json" ] && [ "$(wc -l <"$work/elastic.json")" -gt 200 ]; then break; fi
 		sleep 0.1
 	done
 	victim=$(pgrep -f "^$work/mnist .*elastic.json" | tail -n 1) || die "no rank to kill: $(tail -n 20 "$work/elastic.out")"
@@ -111,17 +146,20 @@ elastic() {
 }
 
 install_engines
-torchrun="$(scripts/peers.sh)/bin/torchrun"
-slurm_start "$work/slurm"
+if has srun; then slurm_start "$work/slurm"; fi
 probe
 if [ "${1:-all}" = probe ]; then exit 0; fi
 
 go build -o "$work/mnist" ./examples/mnist
 demo processes "$work/mnist" -devices 2 -strategy ddp
 demo goroutines "$work/mnist" -devices 2 -strategy ddp_spawn
-demo torchrun under_torchrun "$work/mnist"
-demo mpirun under_mpirun "$work/mnist"
-demo srun under_srun "$work/mnist"
-compare goroutines torchrun mpirun srun
-elastic
+for engine in $engines; do demo "$engine" "under_$engine" "$work/mnist"; done
+# shellcheck disable=SC2086 # a list of names
+compare goroutines $engines
+if has torchrun; then elastic; fi
+if [ -n "$missing" ]; then
+	say "ok, but not tested:$missing"
+	[ -z "${CI:-}" ] || die "not tested:$missing"
+	exit 0
+fi
 say "all engines: ok"
