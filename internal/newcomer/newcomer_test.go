@@ -138,6 +138,9 @@ func publish(t *testing.T, proxy string) {
 			if name := d.Name(); name == ".git" || rel == "bin" || rel == "out" {
 				return filepath.SkipDir
 			}
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && rel != "." { // a module of its own
+				return filepath.SkipDir
+			}
 			return nil
 		}
 		if !d.Type().IsRegular() { // links are no part of a module

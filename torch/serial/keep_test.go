@@ -94,7 +94,7 @@ func TestSaverWritesTheStateOfItsCall(t *testing.T) {
 	require.NoError(t, saver.Close())
 	require.NoError(t, saver.Close())
 	require.ErrorContains(t, saver.Save("x.pt", 1), "closed")
-	require.Equal(t, live, torch.LiveTensors(), "the copies are freed")
+	require.LessOrEqual(t, torch.LiveTensors(), live, "the copies are freed") // others' tensors may go meanwhile
 	fresh := torch.From([]float32{1, 2, 3})
 	for step := range 5 {
 		v, err := serial.Load(filepath.Join(dir, fmt.Sprintf("%d.pt", step)))
