@@ -188,8 +188,9 @@ class Gloo : public c10d::Backend {
     if (lines_->shadow && kind != GL_SEND && kind != GL_RECV) compare(s);
     auto w = c10::make_intrusive<TrackedWork>(watch_, s, std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
-    watch_->add(w.get());
+    Started started(watch_, w);
     follow(w, start(), std::move(after));
+    started.well();
     return w;
   }
 
@@ -212,8 +213,8 @@ class Gloo : public c10d::Backend {
       }
       // One lost peer is the end for all: those that wait for other ranks are freed as well.
       std::string why = watch->aborted() ? watch->reason() : "rank " + std::to_string(watch->rank) + " lost a peer in " + w->signature().text() + ": " + error;
+      watch->abort(why);  // first: who is freed looks whether the group was aborted
       w->fail(why);
-      watch->abort(why);
       if (auto lines = connection.lock()) lines->cut();
     };
     c10::intrusive_ptr<c10::ivalue::Future> future;
@@ -250,8 +251,9 @@ class Gloo : public c10d::Backend {
     for (int i = 0; i < size_; i++) all[0].push_back(at::zeros_like(mine));
     Tensors in{mine};
     auto w = c10::make_intrusive<TrackedWork>(watch_, s, Tensors{});
-    watch_->add(w.get());
+    Started started(watch_, w);
     follow(w, lines_->shadow->allgather(all, in), {});
+    started.well();
     w->wait(kNoTimeout);
     std::string calls;
     bool same = true;

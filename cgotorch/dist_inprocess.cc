@@ -516,8 +516,10 @@ class InProcess : public c10d::Backend {
     auto w = c10::make_intrusive<StepWork>(watch_, signature(kind, about, root, op), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     w->spin = spin_;
-    watch_->add(w.get());
-    return hub_->post(rank_, w, Part{std::move(in), std::move(out), {}});
+    Started started(watch_, w);
+    auto posted = hub_->post(rank_, w, Part{std::move(in), std::move(out), {}});
+    started.well();
+    return posted;
   }
 
   WorkPtr reduction(int kind, Tensors in, Tensors out, Tensors results, const c10d::ReduceOp& op, int root) {

@@ -83,9 +83,11 @@ void Watch::add(TrackedWork* w) {
   std::lock_guard<std::mutex> l(m_);
   if (aborted_) throw std::runtime_error(reason_);
   under_way_.emplace(w, Clock::now());
+  c10::raw::intrusive_ptr::incref(w);
 }
 
 void Watch::remove(TrackedWork* w, bool failed) {
+  c10::intrusive_ptr<TrackedWork> mine;  // outlives the lock
   std::lock_guard<std::mutex> l(m_);
   auto at = under_way_.find(w);
   if (at == under_way_.end()) return;
@@ -94,6 +96,7 @@ void Watch::remove(TrackedWork* w, bool failed) {
     if (past_.size() > keep_) past_.pop_front();
   }
   under_way_.erase(at);
+  mine = c10::intrusive_ptr<TrackedWork>::reclaim(w);
 }
 
 bool Watch::abort(const std::string& reason) {
@@ -103,11 +106,7 @@ bool Watch::abort(const std::string& reason) {
     if (aborted_) return false;
     reason_ = reason;
     aborted_ = true;
-    for (auto& e : under_way_) {
-      // A work whose last reference is going removes itself, and waits for this lock to do so.
-      auto p = c10::weak_intrusive_ptr<TrackedWork>::reclaim_copy(e.first).lock();
-      if (p) lost.push_back(std::move(p));
-    }
+    for (auto& e : under_way_) lost.push_back(c10::intrusive_ptr<TrackedWork>::reclaim_copy(e.first));
   }
   for (auto& w : lost) w->fail(reason);
   return true;
@@ -146,8 +145,6 @@ void Watch::set_site(std::string s) {
 
 TrackedWork::TrackedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> outputs)
     : c10d::Work(watch->rank, c10d::OpType::UNKNOWN), watch_(std::move(watch)), sig_(std::move(sig)), outputs_(std::move(outputs)) {}
-
-TrackedWork::~TrackedWork() { watch_->remove(this, !done_); }
 
 bool TrackedWork::isSuccess() const {
   std::lock_guard<std::mutex> l(mutex_);

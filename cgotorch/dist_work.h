@@ -89,6 +89,7 @@ class Watch {
 
   // enter numbers a call and refuses it if the group was aborted.
   void enter(Signature& s);
+  // add keeps the work alive until remove, so that abort can fail it.
   void add(TrackedWork* w);
   void remove(TrackedWork* w, bool failed);
   // abort fails all works and whatever comes later; the first reason stays. It tells whether it was the first.
@@ -114,7 +115,6 @@ class Watch {
 class TrackedWork : public c10d::Work {
  public:
   TrackedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> outputs);
-  ~TrackedWork() override;
 
   bool isCompleted() override { return done_.load(std::memory_order_acquire); }
   bool isSuccess() const override;
@@ -154,6 +154,22 @@ class TrackedWork : public c10d::Work {
   std::atomic<bool> done_{false};
   std::atomic<bool> claimed_{false};
   int divide_ = 0, source_ = -1;
+};
+
+// Started takes a work that could not be started out of the watch again.
+class Started {
+ public:
+  Started(std::shared_ptr<Watch> watch, c10::intrusive_ptr<TrackedWork> w) : watch_(std::move(watch)), w_(std::move(w)) { watch_->add(w_.get()); }
+  ~Started() {
+    if (w_) watch_->remove(w_.get(), true);
+  }
+  Started(const Started&) = delete;
+  Started& operator=(const Started&) = delete;
+  void well() { w_.reset(); }
+
+ private:
+  std::shared_ptr<Watch> watch_;
+  c10::intrusive_ptr<TrackedWork> w_;
 };
 
 // Site names the Go caller for the collectives that the calling thread starts while it lives.
