@@ -253,6 +253,7 @@ func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, e
 		if err := into.check(content, o); err != nil {
 			return nil, fmt.Errorf("lite: Load %s: %w", path, err)
 		}
+		l.rescale(content)
 		if err := into.fill(content, o); err != nil {
 			return nil, fmt.Errorf("lite: Load %s: %w", path, err)
 		}

@@ -76,7 +76,7 @@ func Broadcast[T any](l *Lite, v T, src int) T {
 
 // AllGather gives every rank the values of all, in the order of ranks. Any type that encoding/gob can encode will do,
 // and *torch.Tensor, whose shapes may differ from rank to rank. Alone it gives the one value. Gradients don't pass
-// through: ddp.AllGather has a form that carries them.
+// through: AllGatherGrad carries them.
 func AllGather[T any](l *Lite, v T) []T {
 	if l.peers == nil {
 		return []T{v}
@@ -93,6 +93,16 @@ func AllGather[T any](l *Lite, v T) []T {
 		out = append(out, decode[T]("lite.AllGather", b))
 	}
 	return out
+}
+
+// AllGatherGrad gives every rank the tensors of all, stacked along a new first dimension (with one rank, too), and
+// carries gradients: the gradient of t is the sum, over all ranks, of the gradients of t's copies (Fabric's
+// all_gather(sync_grads=True)). All ranks' tensors have one shape, and all ranks run backward.
+func (l *Lite) AllGatherGrad(t *torch.Tensor) *torch.Tensor {
+	if l.peers == nil {
+		return torch.Stack([]*torch.Tensor{t}, 0)
+	}
+	return torch.Stack(l.peers.g.AllGatherGrad(t), 0)
 }
 
 // wireTensor is a tensor on its way to another rank.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -35,7 +36,8 @@ type Lite struct {
 
 	models  []*handle
 	stop    *stopper
-	restore []func() // undone, last first, when the run ends
+	steps   *atomic.Int64 // of the optimizer that made the most; nil: nobody looks
+	restore []func()      // undone, last first, when the run ends
 	io      CheckpointIO
 	tidy    sync.Once
 }

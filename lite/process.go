@@ -42,7 +42,7 @@ func (j *job) supervise(ctx context.Context) error {
 	result, err := launch.Supervise(ctx, launch.Spec{
 		LocalRanks: j.plan.localRanks(), Nodes: j.plan.nodes, NodeRank: p.NodeRank,
 		MainAddress: p.MainAddress, MainPort: port, Logger: j.logger(),
-		HangTimeout: -1, // a long step is no hang: collectives have the timeout, and peers report who is missing
+		HangTimeout: silence(j.plan.timeout),
 	})
 	switch {
 	case errors.Is(err, launch.ErrStopped):
@@ -51,6 +51,12 @@ func (j *job) supervise(ctx context.Context) error {
 		return jobFailure(err)
 	}
 	return j.decode(result)
+}
+
+// silence is how long a rank may give no sign of life. A long step is no silence: a rank tells where it is once a second,
+// whatever it computes, unless the process is stopped.
+func silence(timeout time.Duration) time.Duration {
+	return min(max(timeout, 5*time.Second), time.Minute)
 }
 
 // jobFailure gives the one error of a job of processes.
@@ -115,7 +121,7 @@ func report(err error) *launch.Report {
 	}
 	var re *ddp.RankError
 	if errors.As(err, &re) {
-		r.Secondary = true
+		r.Secondary, r.Late = true, len(re.Waiting) > 0
 	}
 	return r
 }
@@ -152,13 +158,34 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 	if err != nil {
 		return err
 	}
-	err = j.rank(ctx, rankSpec{place: at, device: device, peers: others, stop: stop})
-	if err != nil {
-		g.Abort(fmt.Sprintf("rank %d failed: %v", at.global, firstLine(err)))
+	spec := rankSpec{place: at, device: device, peers: others, stop: stop, steps: new(atomic.Int64)}
+	if child != nil {
+		child.SetState(func() launch.State { return whereabouts(g, spec.steps.Load()) })
+	}
+	return leave(g, j.rank(ctx, spec))
+}
+
+// whereabouts is what the supervisor is told once a second, and when a rank has failed.
+func whereabouts(g *ddp.Group, step int64) launch.State {
+	s := launch.State{Step: step}
+	if p := g.Pending(); len(p) > 0 {
+		s.Waiting, s.Seq = p[0].What, uint64(p[0].Number)
+		s.Since = time.Now().Add(p[0].Start - p[0].End)
+	}
+	return s
+}
+
+// leave ends a rank's part in the group. Ranks that did well, or were asked to stop, leave together: a connection that
+// closes early would look like a lost peer to a slower one. A rank that failed frees the others at once.
+func leave(g *ddp.Group, err error) error {
+	if err != nil && !errors.Is(err, ErrStopped) {
+		g.Abort(fmt.Sprintf("rank %d failed: %v", g.Rank(), firstLine(err)))
 		return err
 	}
-	// Ranks leave together: a connection that closes early would look like a lost peer to a slower one.
-	return ddp.Try(g.Barrier)
+	if lost := ddp.Try(g.Barrier); err == nil {
+		return lost
+	}
+	return err
 }
 
 // openStore opens the store through which the ranks find each other: rank 0 keeps it, unless torchrun's agent does.

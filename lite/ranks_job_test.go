@@ -72,10 +72,17 @@ func runJob() (code int, asked bool) {
 	}
 	cfg := lite.Config{Strategy: os.Getenv(envStrategy), Accelerator: "cpu", Devices: lite.Devices(os.Getenv(envRanks)), Timeout: timeout}
 	start := time.Now()
-	v, err := lite.RunValue(context.Background(), cfg, func(ctx context.Context, l *lite.Lite) (result, error) {
+	if name == "outside" {
+		shared = newTiny(8)
+	}
+	run := func(ctx context.Context, l *lite.Lite) (result, error) {
 		note(fmt.Sprintf("rank%d", l.GlobalRank()), os.Getpid())
 		return f(ctx, l)
-	})
+	}
+	v, err := lite.RunValue(context.Background(), cfg, run)
+	if name == "twice" && err == nil {
+		v, err = lite.RunValue(context.Background(), cfg, run)
+	}
 	o := outcome{Result: v, Rank: -1, Took: time.Since(start)}
 	if err != nil {
 		o.Error = err.Error()
@@ -228,10 +235,13 @@ func (s *started) awaitFile(t *testing.T, name string) {
 	}, 60*time.Second, 5*time.Millisecond, "the job never wrote %s", name)
 }
 
+// waitLong bounds what is not about time.
+const waitLong = 3 * time.Minute
+
 // run starts a job, which must succeed.
 func (j job) run(t *testing.T) result {
 	t.Helper()
-	o, code := j.start(t).wait(t, 3*time.Minute)
+	o, code := j.start(t).wait(t, waitLong)
 	require.Zero(t, code, o.Error)
 	require.Empty(t, o.Error)
 	return o.Result

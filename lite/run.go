@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
+	"sync/atomic"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/internal/launch"
 	"github.com/golite/golite/torch"
 )
 
@@ -21,6 +26,9 @@ type RankError struct {
 
 // Error names the rank and the cause.
 func (e *RankError) Error() string {
+	if _, named := errors.AsType[*launch.JobError](e.Err); named {
+		return e.Err.Error() // it begins with the rank
+	}
 	s := fmt.Sprintf("rank %d: %v", e.Rank, e.Err)
 	if len(e.Stack) > 0 {
 		s += "\n" + string(e.Stack)
@@ -103,8 +111,13 @@ func (j *job) logger() *zap.Logger {
 	if l := j.plan.config.Logger; l != nil {
 		return l
 	}
-	return zap.NewNop()
+	return warnings
 }
+
+// warnings says what must not be missed, where the Config has no logger.
+var warnings = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.EncoderConfig{
+	MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.LowercaseLevelEncoder, ConsoleSeparator: ": ",
+}), zapcore.Lock(os.Stderr), zapcore.WarnLevel))
 
 // rankSpec is what makes a rank: its place, device, ways to its peers and to a signal.
 type rankSpec struct {
@@ -112,6 +125,7 @@ type rankSpec struct {
 	device torch.Device
 	peers  *peers
 	stop   *stopper
+	steps  *atomic.Int64 // counts the optimizers' steps, where somebody looks at it
 }
 
 // rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile.
@@ -133,7 +147,7 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 
 func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	cfg := j.plan.config
-	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, peers: s.peers, stop: s.stop, out: cfg.Output, io: j.plan.io, log: j.logger()}
+	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, peers: s.peers, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.logger()}
 	if l.io == nil {
 		l.io = &fileIO{}
 	}
@@ -153,14 +167,15 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	return l, err
 }
 
-// guard turns a panic into an error: an operation's own, or one with its stack.
+// guard turns a panic into an error: an operation's or a collective's own, or one with its stack.
 func guard(f func() error) (err error) {
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
 		case error:
 			var te *torch.Error
-			if errors.As(v, &te) {
+			var re *ddp.RankError
+			if errors.As(v, &te) || errors.As(v, &re) {
 				err = v
 				return
 			}

@@ -151,10 +151,14 @@ func (l *Lite) setupOptimizers(h *handle, opts []optim.Optimizer) error {
 type stepper struct {
 	l *Lite
 	o optim.Optimizer
+	n int64
 }
 
 func (s *stepper) step(step func()) (ran bool) {
 	ran = true
+	if s.n++; s.l.steps != nil && s.n > s.l.steps.Load() {
+		s.l.steps.Store(s.n)
+	}
 	if scaler := s.l.precision.Scaler(); scaler != nil {
 		ran = scaler.Step(s.o, step)
 	} else {

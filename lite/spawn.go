@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/golite/golite/ddp"
@@ -39,7 +41,7 @@ func (j *job) runGoroutines(ctx context.Context) error {
 			end.err = guard(func() error { return j.goroutineRank(ctx, hub, rank, seed, stop) })
 		}()
 	}
-	return j.awaitRanks(n, ends, abort)
+	return j.awaitRanks(ctx, n, ends, abort)
 }
 
 // goroutineRank is one rank's life. Its default generator begins as the process's is.
@@ -56,18 +58,21 @@ func (j *job) goroutineRank(ctx context.Context, hub *ddp.Hub, rank int, seed *t
 		if others, err = j.newPeers(g); err != nil {
 			return
 		}
-		err = j.rank(ctx, rankSpec{
+		err = leave(g, j.rank(ctx, rankSpec{
 			place:  place{global: rank, local: rank, world: hub.Size(), localWorld: hub.Size()},
 			device: j.plan.devices[rank], peers: others, stop: stop,
-		})
+		}))
 	})
 	return err
 }
 
-// awaitRanks waits for all ranks. When one has failed the others are freed from their collectives, and get a grace period.
-func (j *job) awaitRanks(n int, ends <-chan rankEnd, abort context.CancelCauseFunc) error {
+// awaitRanks waits for all ranks. When one has failed, or the context has ended, the others are freed from their
+// collectives, and get a grace period.
+func (j *job) awaitRanks(ctx context.Context, n int, ends <-chan rankEnd, abort context.CancelCauseFunc) error {
 	var first, secondary error
+	var absent []int
 	var late <-chan time.Time
+	cancelled := ctx.Done()
 	running := map[int]bool{}
 	for rank := range n {
 		running[rank] = true
@@ -79,27 +84,47 @@ func (j *job) awaitRanks(n int, ends <-chan rankEnd, abort context.CancelCauseFu
 			if e.err == nil || first != nil {
 				continue
 			}
-			err := rankFailure(e)
-			if fromPeer(e.err) && len(running) > 0 {
+			switch err := rankFailure(e); {
+			case fromPeer(e.err):
 				secondary = errors.Join(secondary, err) // whoever caused it will tell, or hangs
-			} else {
+			case late != nil && errors.Is(e.err, context.Canceled):
+				absent = append(absent, e.rank) // it waited for nobody, and heard that the run is over
+			default:
 				first = err
 			}
 			if late == nil {
 				late = time.After(spawnGrace)
 			}
 			abort(fmt.Errorf("rank %d failed: %w", e.rank, e.err))
+		case <-cancelled:
+			cancelled = nil
+			if late == nil {
+				late = time.After(spawnGrace)
+			}
 		case <-late:
-			left := keysOf(running)
-			stuck := fmt.Errorf("lite: ranks %v did not end within %v after a failure, and were left running: a goroutine can't be killed (strategy \"ddp\" uses processes, which can)\n%s",
-				left, spawnGrace, allStacks())
-			return errors.Join(first, secondary, stuck)
+			return stuckRanks(slices.Sorted(maps.Keys(running)), errors.Join(first, secondary), first != nil)
 		}
 	}
-	if first == nil {
-		first = secondary
+	switch {
+	case first != nil:
+		return first
+	case len(absent) > 0 && secondary != nil:
+		return &RankError{Rank: absent[0], Err: fmt.Errorf("did not come to where its peers waited: %w", secondary)}
+	case len(absent) > 0:
+		return &RankError{Rank: absent[0], Err: context.Cause(ctx)}
 	}
-	return first
+	return secondary
+}
+
+// stuckRanks is the error of a run that left ranks behind. Where nothing else is the cause of what the others met, it is
+// the first of those.
+func stuckRanks(left []int, others error, explained bool) error {
+	stuck := fmt.Errorf("lite: ranks %v did not end within %v, and were left running: a goroutine can't be killed (strategy \"ddp\" uses processes, which can)",
+		left, spawnGrace)
+	if explained {
+		return errors.Join(others, stuck)
+	}
+	return &RankError{Rank: left[0], Err: errors.Join(stuck, others), Stack: allStacks()}
 }
 
 // rankFailure names the rank. A run that was asked to stop gives ErrStopped as it is.
@@ -118,13 +143,6 @@ func rankFailure(e rankEnd) error {
 func fromPeer(err error) bool {
 	var re *ddp.RankError
 	return errors.As(err, &re)
-}
-
-func keysOf(m map[int]bool) (keys []int) {
-	for k := range m {
-		keys = append(keys, k)
-	}
-	return keys
 }
 
 // allStacks gives the stacks of all goroutines, cut off at a megabyte.

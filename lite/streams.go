@@ -78,6 +78,24 @@ func (l *Lite) setRunState(v any) error {
 	return l.setStreams(r)
 }
 
+// rescale puts loaders' states of another number of ranks where this number would stand: after as many samples of the
+// pass in all, as far as whole batches allow (a sample may come twice then, none is left out).
+func (l *Lite) rescale(content map[string]any) {
+	run, _ := content[reservedKey].(map[string]any)
+	world, ok := run["world_size"].(int)
+	if !ok || world < 1 || world == l.place.world {
+		return
+	}
+	for _, v := range content {
+		s, _ := v.(map[string]any)
+		_, epoch := s["epoch"].(int)
+		_, ended := s["ended"].(bool)
+		if batches, ok := s["batches"].(int); ok && epoch && ended {
+			s["batches"] = batches * world / l.place.world
+		}
+	}
+}
+
 func (l *Lite) setStreams(r map[string]any) error {
 	get := func(key string) *torch.Tensor { t, _ := r[key].(*torch.Tensor); return t }
 	if t := get("rand"); t != nil {
