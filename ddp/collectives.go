@@ -14,7 +14,6 @@ type operation struct {
 	call    cgotorch.Collective
 	in, out []*torch.Tensor
 	after   []func() // when it has succeeded
-	tag     int
 }
 
 // begin names a collective. inPlace tensors are written by it, out ones hold its results.

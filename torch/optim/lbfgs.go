@@ -387,8 +387,9 @@ func (l *LBFGS) read(m *memory, fields map[string]any) error {
 	if len(m.olds) != len(m.steps) || len(m.olds) != len(m.ro) {
 		return fmt.Errorf("its history has %d, %d and %d entries: want as many of each", len(m.olds), len(m.steps), len(m.ro))
 	}
-	length, ok := number(fields["t"])
-	if m.prevLoss, ok = number(fields["prev_loss"]); !ok || fields["t"] == nil {
+	length, counted := number(fields["t"])
+	var ok bool
+	if m.prevLoss, ok = number(fields["prev_loss"]); !ok || !counted {
 		return fmt.Errorf("t is %v and prev_loss %v: want numbers", fields["t"], fields["prev_loss"])
 	}
 	m.length = scalar(length)
