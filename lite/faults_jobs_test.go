@@ -99,8 +99,8 @@ func commit(ctx context.Context, kind string) error {
 	case "error":
 		return errors.New("the disk is full")
 	case "panic":
-		var none map[string]int
-		none["here"] = 1
+		var none []int
+		none[len(os.Args)] = 1
 	case "panic-elsewhere":
 		go panic("elsewhere")
 		time.Sleep(time.Minute)
