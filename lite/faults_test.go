@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 		{"ddp", "kill:0", 2, 0, 10 * time.Second, []string{"rank 0: killed by signal 9"}},
 		{"ddp", "kill:2", 3, 2, 10 * time.Second, []string{"rank 2: killed by signal 9", "rank 0: step", "rank 1: step"}},
 		{"ddp", "error:1", 2, 1, 10 * time.Second, []string{"rank 1: the disk is full", "rank 0: step"}},
-		{"ddp", "panic:0", 2, 0, 10 * time.Second, []string{"panic: assignment to entry in nil map", "faults_jobs_test.go"}},
+		{"ddp", "panic:0", 2, 0, 10 * time.Second, []string{"panic: runtime error: index out of range", "faults_jobs_test.go"}},
 		{"ddp", "panic-elsewhere:1", 2, 1, 10 * time.Second, []string{"panic: elsewhere", "faults_jobs_test.go"}},
 		{"ddp", "op:1", 2, 1, 10 * time.Second, []string{"rank 1: ", "mat1 and mat2 shapes cannot be multiplied"}},
 		{"ddp", "exit:0", 2, 0, 10 * time.Second, []string{"rank 0: exit code 3", "giving up"}},
@@ -49,7 +49,7 @@ func TestFaults(t *testing.T) {
 		{"ddp", "diverge:1", 2, -1, 10 * time.Second, []string{"the ranks' models differ", "in.weight", "[8 4] on rank 0", "[9 4] on rank 1"}},
 
 		{"ddp_spawn", "error:1", 2, 1, 10 * time.Second, []string{"rank 1: the disk is full"}},
-		{"ddp_spawn", "panic:0", 3, 0, 10 * time.Second, []string{"rank 0: panic: assignment to entry in nil map", "faults_jobs_test.go"}},
+		{"ddp_spawn", "panic:0", 3, 0, 10 * time.Second, []string{"rank 0: panic: runtime error: index out of range", "faults_jobs_test.go"}},
 		{"ddp_spawn", "op:1", 2, 1, 10 * time.Second, []string{"rank 1: ", "mat1 and mat2 shapes cannot be multiplied"}},
 		{"ddp_spawn", "goexit:1", 2, 1, 10 * time.Second, []string{"rank 1: ", "runtime.Goexit"}},
 		{"ddp_spawn", "absent:1", 2, 1, 15 * time.Second, []string{"rank 1: did not come to where its peers waited", "time is up after 3s"}},
