@@ -21,7 +21,7 @@ libtorch: ## Install libtorch into the user's cache folder and link it as third_
 	@$(GO) run ./cmd/libtorch install
 
 demo: libtorch ## Train an MLP on MNIST, print its test accuracy, save mnist.pt.
-	$(call say,building examples/mnist: the first time compiles the C++ part, which takes minutes)
+	$(call say,building examples/mnist: the first time compiles the C++ part, half a minute to two)
 	$(GO) build -o bin/mnist ./examples/mnist
 	$(call say,training)
 	@bin/mnist $(DEMOFLAGS)

@@ -21,7 +21,7 @@ enum {
   GL_CALLBACK = -4,  // out[0] = id of the Go panic that crossed C++
 };
 
-// Operators, by schema (call.cc).
+// Operators, by schema (call.hh).
 int64_t gl_find(const char* name, const char* overload);
 int64_t gl_schema(uint32_t op, uint64_t* out, uint32_t room);
 int64_t gl_schemas(uint64_t* out, uint32_t room);
@@ -29,7 +29,7 @@ int64_t gl_call(uint32_t op, const uint64_t* in, uint32_t n, uint64_t* out, uint
 void gl_take(uint64_t spill, uint64_t* out);
 void gl_free_text(uint64_t text);
 
-// Handles, scopes (call.cc).
+// Handles, scopes (call.hh).
 int64_t gl_drop(const gl_handle* h, uint64_t n);
 int32_t gl_alive(gl_handle h);
 int64_t gl_live(void);
@@ -61,7 +61,7 @@ int64_t gl_dead_closures(uint64_t* out, uint32_t room);
 int32_t gl_grad_mode(int32_t on);  // returns the mode it was; on < 0 only asks
 int32_t gl_inference(int32_t enter);
 
-// State of threads and of the process (state.cc).
+// State of threads and of the process (state.hh).
 int32_t gl_autocast(int32_t device, int32_t enabled, int32_t dtype, int32_t cache, int32_t* before);
 void gl_autocast_nesting(int32_t enter);
 int32_t gl_set_threads(int32_t n);

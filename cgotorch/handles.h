@@ -159,7 +159,7 @@ class Table {
   std::atomic<int64_t> live_{0};
 };
 
-// table is the process's one table; defined in call.cc.
+// table is the process's one table; defined in call.hh.
 extern Table table;
 
 }  // namespace golite

@@ -17,7 +17,7 @@ var generated = regexp.MustCompile(`(?m)^(//|#) Code generated .* DO NOT EDIT\.$
 func TestFilesAreShort(t *testing.T) {
 	require.NoError(t, eachFile(func(name string, text []byte) error {
 		switch path.Ext(name) {
-		case ".go", ".cc", ".h", ".py", ".sh":
+		case ".go", ".cc", ".hh", ".h", ".py", ".sh":
 		default:
 			return nil
 		}

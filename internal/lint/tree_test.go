@@ -67,7 +67,7 @@ func eachFile(visit func(path string, text []byte) error) error {
 			return nil
 		}
 		switch filepath.Ext(name) {
-		case ".go", ".cc", ".cu", ".cpp", ".h", ".py", ".sh", ".md", ".s", ".mod", "":
+		case ".go", ".cc", ".hh", ".cu", ".cpp", ".h", ".py", ".sh", ".md", ".s", ".mod", "":
 		default:
 			return nil
 		}

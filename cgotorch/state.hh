@@ -1,4 +1,4 @@
-// state.cc: generators, thread counts, autocast, memory figures: what libtorch keeps per thread or per process.
+// state.hh: generators, thread counts, autocast: what libtorch keeps per thread or per process.
 
 #include "state.h"
 
@@ -6,19 +6,8 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
-#include <c10/core/Allocator.h>
-#include <c10/core/CPUAllocator.h>
 #include <c10/core/DefaultDtype.h>
-#include <c10/core/impl/alloc_cpu.h>
 #include <torch/version.h>
-
-#if defined(__APPLE__)
-#include <malloc/malloc.h>
-#define GL_USABLE(p) malloc_size(p)
-#else
-#include <malloc.h>
-#define GL_USABLE(p) malloc_usable_size(p)
-#endif
 
 #include "guard.h"
 
@@ -34,39 +23,6 @@ void ThreadState::catch_up() {
 }
 
 namespace {
-
-// CountingAllocator is libtorch's CPU allocator with a count of the bytes in use: Go's garbage
-// collector doesn't see tensor memory, and this number is what paces it.
-struct CountingAllocator final : at::Allocator {
-  static std::atomic<int64_t> live, peak, total;
-
-  at::DataPtr allocate(size_t n) override {
-    void* p = c10::alloc_cpu(n);
-    if (p) {
-      auto size = static_cast<int64_t>(GL_USABLE(p));
-      int64_t now = live.fetch_add(size, std::memory_order_relaxed) + size;
-      total.fetch_add(size, std::memory_order_relaxed);
-      int64_t most = peak.load(std::memory_order_relaxed);
-      while (now > most && !peak.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
-      }
-    }
-    return {p, p, &release, at::Device(at::kCPU)};
-  }
-  static void release(void* p) {
-    if (!p) return;
-    live.fetch_sub(static_cast<int64_t>(GL_USABLE(p)), std::memory_order_relaxed);
-    c10::free_cpu(p);
-  }
-  at::DeleterFnPtr raw_deleter() const override { return &release; }
-  void copy_data(void* to, const void* from, size_t n) const override { default_copy_data(to, from, n); }
-};
-
-std::atomic<int64_t> CountingAllocator::live{0}, CountingAllocator::peak{0}, CountingAllocator::total{0};
-CountingAllocator counting;
-
-struct Install {
-  Install() { c10::SetCPUAllocator(&counting, 100); }
-} install;
 
 at::Generator generator(uint64_t gen) {
   return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(gen)));
@@ -237,14 +193,6 @@ int32_t gl_default_dtype(int32_t dtype) {
   } catch (...) {
     return -1;
   }
-}
-
-// gl_memory gives the bytes of CPU tensor memory in use, their peak, and all that was ever allocated.
-void gl_memory(int64_t* out, int32_t reset_peak) {
-  out[0] = CountingAllocator::live.load(std::memory_order_relaxed);
-  out[1] = CountingAllocator::peak.load(std::memory_order_relaxed);
-  out[2] = CountingAllocator::total.load(std::memory_order_relaxed);
-  if (reset_peak) CountingAllocator::peak.store(out[0]);
 }
 
 void gl_deterministic(int32_t on, int32_t warn_only) {

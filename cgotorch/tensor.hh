@@ -1,4 +1,4 @@
-// tensor.cc: what a tensor is and holds, without running an op.
+// tensor.hh: what a tensor is and holds, without running an op.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>

@@ -1,4 +1,4 @@
-// dist_gloo.cc: Gloo behind works that can be failed.
+// dist_gloo.hh: Gloo behind works that can be failed.
 //
 // Gloo itself can't be aborted: a rank that waits is freed by its peer's socket closing, or by the timeout. So
 // each call gets a work of ours, which an abort fails at once; the sockets are closed, which frees the peers; and

@@ -1,4 +1,4 @@
-// dist_group.cc: process groups and their collectives, as Go calls them.
+// dist_group.hh: process groups and their collectives, as Go calls them.
 
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>

@@ -1,4 +1,4 @@
-// dist_reducer.cc: c10d's Reducer, which sums gradients over ranks while backward still runs.
+// dist_reducer.hh: c10d's Reducer, which sums gradients over ranks while backward still runs.
 
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/function.h>

@@ -1,4 +1,4 @@
-// dist_inprocess.cc: collectives of ranks that share a process: no sockets, no copies on the way.
+// dist_inprocess.hh: collectives of ranks that share a process: no sockets, no copies on the way.
 //
 // A rank posts its tensors and may go on; the last to arrive does the work, and ranks that are waiting help.
 // Sums are formed in an order of their own for each element, never in the order of arrival: the order of Gloo's
@@ -19,8 +19,6 @@
 #include <thread>
 
 namespace golite {
-
-namespace {
 
 constexpr int64_t kPiece = 1 << 18;  // bytes that one thread does at a time
 
@@ -215,8 +213,6 @@ struct Letter {
   c10::intrusive_ptr<TrackedWork> work;
   int from = 0, to = 0, tag = 0;  // from -1: any
 };
-
-}  // namespace
 
 class Hub {
  public:

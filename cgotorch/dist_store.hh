@@ -1,4 +1,4 @@
-// dist_store.cc: the key-value stores through which ranks find each other.
+// dist_store.hh: the key-value stores through which ranks find each other.
 
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>

@@ -1,4 +1,4 @@
-// autograd.cc: backward, gradients, hooks, and functions whose backward is written in Go.
+// autograd.hh: backward, gradients, hooks, and functions whose backward is written in Go.
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>

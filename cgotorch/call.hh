@@ -1,4 +1,4 @@
-// call.cc: the one way to run an operator: boxed, by its schema.
+// call.hh: the one way to run an operator: boxed, by its schema.
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/op_registration/op_registration.h>
@@ -177,6 +177,20 @@ struct Op {
   size_t args;
 };
 
+// Borrowed is the thread's stack of arguments, kept from call to call; a call within a call (of an autograd function) has its own.
+struct Borrowed {
+  torch::jit::Stack stack;
+  Borrowed() { stack.swap(spare()); }
+  ~Borrowed() {
+    stack.clear();
+    stack.swap(spare());
+  }
+  static torch::jit::Stack& spare() {
+    static thread_local torch::jit::Stack s;
+    return s;
+  }
+};
+
 std::mutex ops_lock;
 std::deque<Op> ops;  // a deque: entries stay where they are
 std::atomic<uint32_t> ops_count{0};
@@ -232,7 +246,8 @@ int64_t gl_call(uint32_t op, const uint64_t* in, uint32_t n, uint64_t* out, uint
     thread_state.enter();
     if (op >= ops_count.load(std::memory_order_acquire)) throw std::runtime_error("cgotorch: no such operator id");
     const Op& o = *op_at[op];
-    torch::jit::Stack stack;
+    Borrowed borrowed;
+    torch::jit::Stack& stack = borrowed.stack;
     stack.reserve(std::max<size_t>(o.args, o.written.size()));
     Reader r{in, in + n};
     while (!r.done()) stack.push_back(r.value());

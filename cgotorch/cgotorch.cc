@@ -1,0 +1,15 @@
+// cgotorch.cc: the one compilation unit. Reading libtorch's headers takes five times as long as compiling what is written here, and
+// ten units would each read them anew; cgo, too, compiles all units again when one changes. Go sees changes of .hh files as it does of .h files.
+
+#include "autograd.hh"
+#include "call.hh"
+#include "memory.hh"
+#include "state.hh"
+#include "tensor.hh"
+
+#include "dist_gloo.hh"
+#include "dist_group.hh"
+#include "dist_inprocess.hh"
+#include "dist_reducer.hh"
+#include "dist_store.hh"
+#include "dist_work.hh"

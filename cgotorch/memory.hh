@@ -1,0 +1,303 @@
+// memory.hh: libtorch's CPU allocator, with a count of the bytes in use and a store of free blocks.
+//
+// Go's collector doesn't see tensor memory, and the count is what paces it. The store is there because malloc serves tensors badly:
+// aligned blocks don't come from its caches of a thread, a scope frees more at once than those hold, and a big block goes back to the
+// kernel when it is freed, or stays in a heap that no longer shrinks. Small blocks are kept by each thread; big ones by the process, within
+// a bound that follows what tensors lately had in use.
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/alloc_cpu.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+
+#if defined(__APPLE__)
+#include <malloc/malloc.h>
+#define GL_USABLE(p) malloc_size(p)
+#else
+#include <malloc.h>
+#define GL_USABLE(p) malloc_usable_size(p)
+#endif
+
+namespace golite {
+namespace {
+
+// Bytes are the process's figures of tensor memory.
+struct Bytes {
+  std::atomic<int64_t> live{0}, peak{0}, total{0};
+
+  void add(int64_t allocated, int64_t freed) {
+    int64_t now = live.fetch_add(allocated - freed, std::memory_order_relaxed) + allocated - freed;
+    total.fetch_add(allocated, std::memory_order_relaxed);
+    int64_t most = peak.load(std::memory_order_relaxed);
+    while (now > most && !peak.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
+    }
+  }
+};
+Bytes tensor_bytes;
+
+// SmallBlocks are a thread's free blocks of up to kMost bytes, by size, and its own count of the bytes of such blocks, which the process's
+// figures learn of in portions.
+struct SmallBlocks {
+  static constexpr size_t kStep = 64, kMost = 1024, kClasses = kMost / kStep + 1;
+  static constexpr uint32_t kKept = 256;  // of each size
+  static constexpr int64_t kPortion = 256 << 10;
+
+  struct Block {
+    Block* next;
+  };
+  Block* free[kClasses];
+  uint32_t count[kClasses];
+  int64_t allocated, freed;
+  enum { kNew, kUsed, kOver } life;
+
+  void* take(size_t n) {
+    size_t c = (n + kStep - 1) / kStep;
+    Block* b = free[c];
+    if (b) {
+      free[c] = b->next;
+      count[c]--;
+    }
+    void* p = b ? b : c10::alloc_cpu(c * kStep);
+    if ((allocated += static_cast<int64_t>(GL_USABLE(p))) >= kPortion || life != kUsed) settle();
+    return p;
+  }
+
+  void give(void* p, size_t size) {
+    if ((freed += static_cast<int64_t>(size)) >= kPortion || life != kUsed) settle();
+    size_t c = size / kStep;
+    if (c == 0 || count[c] >= kKept || life != kUsed) return c10::free_cpu(p);
+    auto* b = static_cast<Block*>(p);
+    b->next = free[c];
+    free[c] = b;
+    count[c]++;
+  }
+
+  // settle tells the process's figures. The first one on a thread sees to it that its end empties the lists.
+  void settle();
+  void end() {
+    settle();
+    life = kOver;
+    for (auto& list : free) {
+      while (list) {
+        Block* next = list->next;
+        c10::free_cpu(list);
+        list = next;
+      }
+    }
+  }
+};
+
+// __thread: tensors are still freed while a thread's other variables are being destroyed.
+__thread SmallBlocks small_blocks;
+
+struct SmallBlocksEnd {
+  bool on = false;
+  ~SmallBlocksEnd() { small_blocks.end(); }
+};
+thread_local SmallBlocksEnd small_blocks_end;
+
+void SmallBlocks::settle() {
+  if (life == kNew) {
+    life = kUsed;
+    small_blocks_end.on = true;  // the first touch registers the destructor
+  }
+  tensor_bytes.add(allocated, freed);
+  allocated = freed = 0;
+}
+
+// BigBlocks are the process's free blocks of kLeast bytes and more.
+class BigBlocks {
+ public:
+  static constexpr size_t kLeast = 128 << 10;
+
+  // take returns a block of n bytes or somewhat more, a kept one if there is one of this size.
+  void* take(size_t n) {
+    size_t c = up(n);
+    Block* b;
+    Block* surplus;
+    {
+      std::lock_guard<std::mutex> l(m_);
+      b = fit(c);
+      if (b) remove(b);
+      look(size(c));
+      surplus = trim(size(c));
+    }
+    release(surplus);
+    if (b) return b;
+    try {
+      return c10::alloc_cpu(size(c));
+    } catch (...) {
+      empty();
+    }
+    return c10::alloc_cpu(size(c));
+  }
+
+  void give(void* p, size_t usable) {
+    auto* b = static_cast<Block*>(p);
+    size_t c = down(usable);
+    Block* surplus;
+    {
+      std::lock_guard<std::mutex> l(m_);
+      insert(b, c);
+      surplus = trim(0);
+    }
+    release(surplus);
+  }
+
+  // empty gives all blocks back.
+  void empty() {
+    Block* all;
+    {
+      std::lock_guard<std::mutex> l(m_);
+      before_ = recent_ = 0;
+      all = trim(0);
+    }
+    release(all);
+  }
+
+ private:
+  // A free block holds the list of its size and that of its age in its own first bytes.
+  struct Block {
+    Block *next, *prev, *newer, *older;
+    size_t c;
+  };
+  static constexpr int kBits = 17, kParts = 8;  // sizes: eighths of a power of two, from 2^17
+  static constexpr int kWindow = 1024;
+
+  static size_t size(size_t c) { return (kParts + c % kParts) << (c / kParts + kBits - 3); }
+  static size_t down(size_t n) {
+    int k = 63 - __builtin_clzll(n);
+    return (k - kBits) * kParts + ((n >> (k - 3)) - kParts);
+  }
+  static size_t up(size_t n) {
+    size_t c = down(n);
+    return size(c) == n ? c : c + 1;
+  }
+
+  // fit finds the smallest block that is at most twice the size: without that, as many blocks of each size would be kept as were in use
+  // at once, and they are at different times.
+  Block* fit(size_t c) {
+    for (size_t i = c; i <= c + kParts; i++) {
+      if (by_size_[i]) return by_size_[i];
+    }
+    return nullptr;
+  }
+
+  // look keeps the most bytes that were in use at once during the last one to two windows.
+  void look(int64_t coming) {
+    recent_ = std::max(recent_, tensor_bytes.live.load(std::memory_order_relaxed) + coming);
+    if (++looks_ % kWindow == 0) {
+      before_ = recent_;
+      recent_ = 0;
+    }
+  }
+
+  // trim takes the oldest blocks out until what is kept and what is in use, or about to be, fits into one and a half of what was lately
+  // in use. Without the half, a training step near its peak drops blocks that the next one asks for, and pays for clearing new pages.
+  Block* trim(int64_t coming) {
+    int64_t most = std::max(before_, recent_) * 3 / 2 - tensor_bytes.live.load(std::memory_order_relaxed) - coming;
+    Block* out = nullptr;
+    while (oldest_ && kept_ > most) {
+      Block* b = oldest_;
+      remove(b);
+      b->next = out;
+      out = b;
+    }
+    return out;
+  }
+
+  void insert(Block* b, size_t c) {
+    *b = {by_size_[c], nullptr, nullptr, newest_, c};
+    if (b->next) b->next->prev = b;
+    by_size_[c] = b;
+    (newest_ ? newest_->newer : oldest_) = b;
+    newest_ = b;
+    kept_ += static_cast<int64_t>(size(c));
+  }
+
+  void remove(Block* b) {
+    (b->prev ? b->prev->next : by_size_[b->c]) = b->next;
+    if (b->next) b->next->prev = b->prev;
+    (b->older ? b->older->newer : oldest_) = b->newer;
+    (b->newer ? b->newer->older : newest_) = b->older;
+    kept_ -= static_cast<int64_t>(size(b->c));
+  }
+
+  static void release(Block* list) {
+    while (list) {
+      Block* next = list->next;
+      c10::free_cpu(list);
+      list = next;
+    }
+  }
+
+  std::mutex m_;
+  Block* by_size_[(65 - kBits) * kParts] = {};
+  Block *oldest_ = nullptr, *newest_ = nullptr;
+  int64_t kept_ = 0, recent_ = 0, before_ = 0;
+  uint64_t looks_ = 0;
+};
+
+// big_blocks is never destroyed: tensors outlive static variables.
+BigBlocks& big_blocks = *new BigBlocks;
+
+struct CountingAllocator final : at::Allocator {
+  at::DataPtr allocate(size_t n) override {
+    void* p = nullptr;
+    if (n > SmallBlocks::kMost) {
+      p = n < BigBlocks::kLeast ? c10::alloc_cpu(n) : big_blocks.take(n);
+      tensor_bytes.add(static_cast<int64_t>(GL_USABLE(p)), 0);
+    } else if (n > 0) {
+      p = small_blocks.take(n);
+    }
+    return {p, p, &release, at::Device(at::kCPU)};
+  }
+
+  static void release(void* p) {
+    if (!p) return;
+    size_t size = GL_USABLE(p);
+    if (size / SmallBlocks::kStep < SmallBlocks::kClasses) return small_blocks.give(p, size);
+    tensor_bytes.add(0, static_cast<int64_t>(size));
+    if (size < BigBlocks::kLeast) return c10::free_cpu(p);
+    big_blocks.give(p, size);
+  }
+
+  at::DeleterFnPtr raw_deleter() const override { return &release; }
+  void copy_data(void* to, const void* from, size_t n) const override { default_copy_data(to, from, n); }
+};
+
+CountingAllocator counting;
+
+struct Install {
+  Install() {
+    c10::SetCPUAllocator(&counting, 100);
+#ifdef __GLIBC__
+    // Left to itself, glibc moves big blocks from mappings of their own into its heap, which keeps their pages when they are freed. A user's own
+    // setting stands.
+    if (!std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, BigBlocks::kLeast);
+#endif
+  }
+} install;
+
+}  // namespace
+}  // namespace golite
+
+using namespace golite;
+
+extern "C" {
+
+// gl_memory gives the bytes of CPU tensor memory in use, their peak, and all that was ever allocated. Each thread's last 256 KiB of
+// small tensors may be missing, but for the calling one's.
+void gl_memory(int64_t* out, int32_t reset_peak) {
+  small_blocks.settle();
+  out[0] = tensor_bytes.live.load(std::memory_order_relaxed);
+  out[1] = tensor_bytes.peak.load(std::memory_order_relaxed);
+  out[2] = tensor_bytes.total.load(std::memory_order_relaxed);
+  if (reset_peak) tensor_bytes.peak.store(out[0]);
+}
+
+}  // extern "C"
