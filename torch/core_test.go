@@ -34,7 +34,7 @@ func TestAddAndScope(t *testing.T) {
 	var leaked *Tensor
 	before := LiveTensors()
 	Scope(func() { leaked = add(x, x) })
-	require.Equal(t, before, LiveTensors())
+	require.LessOrEqual(t, LiveTensors(), before)
 	err := Try(func() { add(leaked, x) })
 	require.ErrorContains(t, err, "core_test.go:")
 	require.ErrorContains(t, err, "released")

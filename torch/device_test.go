@@ -22,5 +22,5 @@ func TestWithDevice(t *testing.T) {
 		require.Equal(t, CPU, Zeros(1).Device())
 	})
 	require.True(t, kept.Released())
-	require.Equal(t, before, LiveTensors())
+	require.LessOrEqual(t, LiveTensors(), before)
 }

@@ -60,7 +60,7 @@ func TestStringLeavesNothingBehind(t *testing.T) {
 	x := Randn(50, 50)
 	before := LiveTensors()
 	_ = x.String()
-	require.Equal(t, before, LiveTensors())
+	require.LessOrEqual(t, LiveTensors(), before)
 }
 
 func TestPrintOptions(t *testing.T) {
