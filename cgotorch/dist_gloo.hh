@@ -15,6 +15,7 @@
 
 #include <gloo/context.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "dist_work.h"
@@ -297,9 +298,17 @@ c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& p
   return c10::make_intrusive<OpenGloo>(store, g.rank, g.size, o);
 }
 
+// unrecorded turns off the recorder in which libtorch notes every collective of Gloo, unless the user asked for it. The recorder is the process's
+// one, and writes its map of groups without a lock: two groups whose first collectives meet, on two threads, end in a crash.
+void unrecorded() {
+  static const int once = setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
+  (void)once;
+}
+
 }  // namespace
 
 Cuttable gloo_backend(const GlooSettings& g, std::shared_ptr<Watch> watch) {
+  unrecorded();
   auto lines = std::make_shared<Lines>();
   lines->gloo = connect(g, "");
   if (g.debug) lines->shadow = connect(g, "calls");
