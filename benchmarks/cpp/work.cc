@@ -45,14 +45,14 @@ Step mlp() {
   };
 }
 
-Step deep(int layers) {
+Step deep(int layers, int width, int batch) {
   nn::Sequential net;
   for (int i = 0; i < layers; i++) {
-    net->push_back(nn::Linear(16, 16));
+    net->push_back(nn::Linear(width, width));
     net->push_back(nn::ReLU());
   }
   auto opt = std::make_shared<torch::optim::SGD>(net->parameters(), 0.01);
-  auto x = torch::randn({16, 16});
+  auto x = torch::randn({batch, width});
   return [=]() mutable {
     opt->zero_grad();
     net->forward(x).mean().backward();
@@ -133,7 +133,8 @@ Step find(const std::string& name) {
   if (name == "mlp") return mlp();
   if (name == "cnn") return cnn();
   if (name == "transformer") return transformer();
-  if (name.rfind("deep", 0) == 0) return deep(std::stoi(name.substr(4)));
+  if (name.rfind("deep", 0) == 0) return deep(std::stoi(name.substr(4)), 16, 16);
+  if (name.rfind("wide", 0) == 0) return deep(24, std::stoi(name.substr(4)), 32);
   throw std::runtime_error("no workload " + name);
 }
 

@@ -1,14 +1,19 @@
 """The Python side of the benchmarks: one workload a process, which a driver asks to measure whenever it is its turn.
 
     work.py WORKLOAD [torch|fused|fabric]
+    work.py ranks WORKLOAD torch|fabric COUNT
+    work.py checkpoint|load DIR
 
 It answers each line that it reads with the microseconds of one step and those of the processor that it took, over a block of
-steps that takes about a tenth of a second. "start", "epoch", "eval" and "sampler" measure a whole process: they print one line and end.
+steps that takes about a tenth of a second. "ranks" measures a step that several processes do together, "checkpoint" a save and a
+load. "start", "epoch", "eval", "sampler", "loader" and "load" measure a whole process: they print one line and end.
 """
 
 import gzip
 import json
 import os
+import socket
+import subprocess
 import sys
 import time
 
@@ -68,13 +73,20 @@ def cnn():
         nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10), nn.LogSoftmax(1))
 
 
-def training(mode, net, opt, x, loss, clip=0.0):
-    """A whole step: zero_grad, forward, loss, backward, clipping, and the optimizer; through Fabric in its mode."""
-    if mode == "fabric":
-        from lightning.fabric import Fabric
+def fabric_of(devices):
+    from lightning.fabric import Fabric
 
-        fabric = Fabric(accelerator="cpu", devices=1)
-        fabric.launch()
+    fabric = Fabric(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto")
+    fabric.launch()
+    return fabric
+
+
+def training(mode, net, opt, x, loss, clip=0.0):
+    """A whole step: zero_grad, forward, loss, backward, clipping, and the optimizer; through a Fabric where the mode is one."""
+    if mode == "fabric":
+        mode = fabric_of(1)
+    if not isinstance(mode, str):
+        fabric = mode
         net, opt = fabric.setup(net, opt)
 
         def step():
@@ -84,6 +96,8 @@ def training(mode, net, opt, x, loss, clip=0.0):
                 fabric.clip_gradients(net, opt, max_norm=clip)
             opt.step()
     else:
+        if torch.distributed.is_initialized():
+            net = nn.parallel.DistributedDataParallel(net)
 
         def step():
             opt.zero_grad()
@@ -113,6 +127,10 @@ def find(name, mode):
         net, x, y = GPT(), torch.randint(VOCAB, (8, SEQ)), torch.randint(VOCAB, (8 * SEQ,))
         opt = torch.optim.AdamW(net.parameters(), 3e-4, **fused)
         return training(mode, net, opt, x, lambda out: F.cross_entropy(out.view(-1, VOCAB), y), 1.0)
+    if name.startswith("wide"):
+        width = int(name[4:])
+        net, x = deep(24, width), torch.randn(32, width)
+        return training(mode, net, torch.optim.SGD(net.parameters(), 0.01, **fused), x, lambda out: out.mean())
     if name.startswith("deep"):
         net, x = deep(int(name[4:]), 16), torch.randn(16, 16)
         return training(mode, net, torch.optim.SGD(net.parameters(), 0.01, **fused), x, lambda out: out.mean())
@@ -138,6 +156,133 @@ def serve(step):
             break
         wall, cpu = measure(step, n)
         report(value=wall / n, cpu=cpu / n)
+
+
+def ranks(name, mode, count):
+    """A step that several processes do together: rank 0 speaks with the driver and tells the others how many steps to do."""
+    if mode == "fabric":
+        mode = fabric_of(count)
+        rank = mode.global_rank
+    else:
+        rank = join(count)
+    step = find(name, mode)
+    dist = torch.distributed
+
+    def told(value):
+        box = [value]
+        dist.broadcast_object_list(box, 0)
+        return box[0]
+
+    def together(n):
+        dist.barrier()
+        wall, cpu = measure(step, n)
+        cpu = torch.tensor(cpu, dtype=torch.float64)
+        dist.all_reduce(cpu)
+        return wall, cpu.item()
+
+    n, us = 1, 0
+    while us < 1e5:
+        n *= 2
+        us = told(together(n)[0])
+    n = max(3, int(n * 1e5 / us))
+    if rank == 0:
+        report(ready=True)
+        for line in sys.stdin:
+            if line.strip() == "quit":
+                break
+            told(True)
+            wall, cpu = together(n)
+            report(value=wall / n, cpu=cpu / n)
+        told(False)
+    else:
+        while told(False):
+            together(n)
+    dist.barrier()
+    os._exit(0)  # Gloo's threads don't always survive an orderly end
+
+
+def join(count):
+    """Makes this process a rank of PyTorch's own; the first one starts the others."""
+    rank = int(os.environ.get("RANK", 0))
+    if rank == 0:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = "127.0.0.1", str(s.getsockname()[1])
+        for other in range(1, count):
+            subprocess.Popen([sys.executable, *sys.argv], env={**os.environ, "RANK": str(other)}, stdin=subprocess.DEVNULL)
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=count)
+    return rank
+
+
+STATE_MIB = 1024
+
+
+def save(path, state):
+    """torch.save to a temporary file, fsync, rename and fsync of the folder, as golite's is."""
+    with open(path + ".tmp", "wb") as f:
+        torch.save(state, f)
+        f.flush()
+        os.fsync(f.fileno())
+    os.rename(path + ".tmp", path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def checkpoint(folder):
+    """Answers each line with the seconds of a save and of a load of a gigabyte. Freeing what was loaded is part of neither."""
+    path, n = os.path.join(folder, "torch.pt"), STATE_MIB * 2**20 // 4 // 64
+    state = {f"layer{i}.weight": torch.randn(n // 1024, 1024) for i in range(64)}
+
+    def both():
+        begin = time.perf_counter()
+        save(path, state)
+        middle = time.perf_counter()
+        loaded = torch.load(path)
+        end = time.perf_counter()
+        del loaded
+        return {"save": middle - begin, "load": end - middle}
+
+    both()
+    report(ready=True)
+    for line in sys.stdin:
+        if line.strip() == "quit":
+            break
+        report(**both())
+
+
+def load(folder):
+    """Loads what golite saved, in a process that has loaded nothing before."""
+    torch.randn(8, 8)
+    before, begin = resident("VmHWM"), time.perf_counter()
+    loaded = torch.load(os.path.join(folder, "golite.pt"))
+    seconds = time.perf_counter() - begin
+    report(seconds=seconds, growth=(resident("VmHWM") - before) / (STATE_MIB * 2**20))
+    del loaded
+
+
+class Numbered(torch.utils.data.Dataset):
+    """As many samples as it says, made when they are asked for."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        return torch.full((16,), float(i))
+
+
+def loading(n, shuffled):
+    """The first thousand batches of a data set of n samples."""
+    loader = torch.utils.data.DataLoader(Numbered(n), 64, shuffle=shuffled)
+    before, begin, batches = new_peak(), time.perf_counter(), 1000
+    for i, batch in enumerate(loader, 1):
+        assert len(batch) == 64
+        if i == batches:
+            break
+    report(value=resident("VmHWM") - before, us=(time.perf_counter() - begin) * 1e6 / batches)
 
 
 class Digits(torch.utils.data.Dataset):
@@ -190,6 +335,14 @@ def resident(key):
         return next(int(line.split()[1]) << 10 for line in f if line.startswith(key + ":"))
 
 
+def new_peak():
+    """What memory the process has, from where VmHWM counts anew."""
+    before = resident("VmRSS")
+    with open("/proc/self/clear_refs", "w") as f:
+        f.write("5")
+    return before
+
+
 def evaluate(name):
     """Many batches without gradients: by how many bytes the process's memory peaked above where it stood before."""
     torch.manual_seed(1)
@@ -199,9 +352,7 @@ def evaluate(name):
         net, x = cnn().eval(), torch.randn(256, 1, 28, 28)
     else:
         net, x = GPT(), torch.randint(VOCAB, (64, SEQ))
-    before = resident("VmRSS")
-    with open("/proc/self/clear_refs", "w") as f:
-        f.write("5")
+    before = new_peak()
     begin, batches = time.perf_counter(), 16
     with torch.no_grad():
         for _ in range(batches):
@@ -211,7 +362,7 @@ def evaluate(name):
 
 def samples(n):
     """A whole pass of a random sampler."""
-    before, begin, total = resident("VmRSS"), time.perf_counter(), 0
+    before, begin, total = new_peak(), time.perf_counter(), 0
     for i in torch.utils.data.RandomSampler(range(n)):
         total += i
     assert total == n * (n - 1) // 2
@@ -230,6 +381,14 @@ def main():
         evaluate(mode)
     elif name == "sampler":
         samples(int(mode))
+    elif name == "loader":
+        loading(int(mode), sys.argv[3] == "shuffled")
+    elif name == "ranks":
+        ranks(mode, sys.argv[3], int(sys.argv[4]))
+    elif name == "checkpoint":
+        checkpoint(mode)
+    elif name == "load":
+        load(mode)
     else:
         serve(find(name, mode))
 

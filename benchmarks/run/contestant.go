@@ -31,6 +31,7 @@ type contestant struct {
 type group struct {
 	name        string
 	whole       bool // each round is a process of its own; otherwise a process answers once a round
+	rounds      int  // 0: as many as the driver was told
 	contestants []contestant
 	rows        []row
 }
@@ -39,7 +40,7 @@ type group struct {
 func (g group) measure(ctx context.Context, rounds int) (map[string][]sample, error) {
 	samples := map[string][]sample{}
 	if g.whole {
-		for range rounds {
+		for range max(3, rounds/3) {
 			for _, c := range g.contestants {
 				s, err := c.once(ctx)
 				if err != nil {

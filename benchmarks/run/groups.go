@@ -1,8 +1,10 @@
 package main
 
+import "slices"
+
 // groups lists what is measured, with operations of so many threads.
 func groups(t tools, threads int) []group {
-	all := append(stepGroups(t), wholeGroups(t)...)
+	all := slices.Concat(stepGroups(t), rankGroups(t), wholeGroups(t), memoryGroups(t), checkpointGroups(t))
 	for _, g := range all {
 		for i := range g.contestants {
 			g.contestants[i].threads = threads
@@ -16,6 +18,8 @@ const (
 	ours, oursFused, oursLite = "golite", "golite, fused", "lite"
 	cpp, torch, torchFused    = "C++", "PyTorch", "PyTorch, fused"
 	fabric, gomlx             = "Fabric", "GoMLX"
+	goroutines, processes     = "goroutines", "processes"
+	fabricDDP, torchDDP       = "Fabric ddp", "PyTorch DDP"
 )
 
 // goals are the most that ours may take of each peer's time.
@@ -31,7 +35,7 @@ func stepGroups(t tools) []group {
 	train := func(name, title string, g goals) group {
 		c := append(step(name), contestant{name: oursFused, args: []string{t.work, name, "fused"}}, contestant{name: oursLite, args: []string{t.work, name, "lite"}},
 			contestant{name: torchFused, args: []string{t.python, t.script, name, "fused"}}, contestant{name: fabric, args: []string{t.python, t.script, name, "fabric"}})
-		return group{name, false, c, []row{
+		return group{name: name, contestants: c, rows: []row{
 			compare(title, ours, cpp, g.cpp), compare(title, ours, torch, g.torch), compare(title+", through lite", oursLite, fabric, g.fabric),
 			compare(title+", fused", oursFused, cpp, g.cpp), compare(title+", fused", oursFused, torch, g.torch), compare(title+", fused", oursFused, torchFused, 0),
 			compare(title+", lite's own cost", oursLite, ours, 1.03),
@@ -41,50 +45,48 @@ func stepGroups(t tools) []group {
 	mlp.contestants = append(mlp.contestants, contestant{name: gomlx, args: []string{t.gomlx}, env: []string{"GOMLX_BACKEND=go"}})
 	mlp.rows = append(mlp.rows, compare("MLP step", ours, gomlx, 0.20))
 	all := []group{
-		{"add", false, step("add"), []row{compare("add of 4 floats", ours, cpp, 1.20), compare("add of 4 floats", ours, torch, 0)}},
-		{"addgrad", false, step("addgrad"), []row{compare("add with backward", ours, cpp, 0), compare("add with backward", ours, torch, 0.72)}},
+		{name: "add", contestants: step("add"), rows: []row{compare("add of 4 floats", ours, cpp, 1.20), compare("add of 4 floats", ours, torch, 0)}},
+		{name: "addgrad", contestants: step("addgrad"), rows: []row{compare("add with backward", ours, cpp, 0), compare("add with backward", ours, torch, 0.72)}},
 		mlp,
 		train("cnn", "CNN step", goals{1.02, 0.95, 0.90}),
 		train("transformer", "transformer step", goals{1.03, 0.80, 0.75}),
 	}
-	for _, layers := range []string{"deep10", "deep100", "deep1000"} {
-		all = append(all, group{layers, false, step(layers), []row{
-			compare("step of "+layers[4:]+" layers of 16", ours, cpp, 0), compare("step of "+layers[4:]+" layers of 16", ours, torch, 0)}})
+	alike := func(name, title string) group {
+		return group{name: name, contestants: step(name), rows: []row{compare(title, ours, cpp, 0), compare(title, ours, torch, 0)}}
 	}
-	return all
+	return append(all,
+		alike("deep10", "step of 10 layers of 16"), alike("deep100", "step of 100 layers of 16"), alike("deep1000", "step of 1000 layers of 16"),
+		alike("wide256", "step of 1.6 million parameters"), alike("wide1024", "step of 25 million parameters"))
 }
 
-func wholeGroups(t tools) []group {
-	work := func(name string, args ...string) contestant {
-		return contestant{name: name, args: append([]string{t.work}, args...)}
+// rankGroups are steps that several ranks do together, each with a batch of its own.
+func rankGroups(t tools) []group {
+	run := func(name, model, kind, n string) contestant {
+		return contestant{name: name, args: []string{t.work, "ranks", model, kind, n}}
 	}
-	python := func(name string, args ...string) contestant {
-		return contestant{name: name, args: append([]string{t.python, t.script}, args...)}
+	python := func(name, model, mode string) contestant {
+		return contestant{name: name, args: []string{t.python, t.script, "ranks", model, mode, "2"}}
 	}
-	all := []group{
-		{"start", true, []contestant{work(oursLite, "start"), python(fabric, "start")},
-			[]row{{"process start to first step", oursLite, fabric, "line", "ms", 0.05, "cpu", ""}}},
-		{"epoch", true, []contestant{
-			work("lite, tensors", "epoch", "tensors"), work("lite, map", "epoch", "map"), work("lite, map, 2 workers", "epoch", "map-2"),
-			python("Fabric, 0 workers", "epoch", "0", t.mnist), python("Fabric, 2 workers", "epoch", "2", t.mnist)},
-			[]row{
-				{"MNIST epoch, finished tensors", "lite, tensors", "Fabric, 0 workers", "value", "ms", 0.20, "", ""},
-				{"MNIST epoch, finished tensors", "lite, tensors", "Fabric, 2 workers", "value", "ms", 0.20, "", ""},
-				{"MNIST epoch, per-sample transform", "lite, map", "Fabric, 0 workers", "value", "ms", 0.20, "", ""},
-				{"MNIST epoch, per-sample transform, 2 workers", "lite, map, 2 workers", "Fabric, 2 workers", "value", "ms", 0.20, "", ""},
-				{"peak memory of an epoch", "lite, tensors", "Fabric, 0 workers", "peak", "bytes", 0.40, "", ""},
-			}},
-		{"long", true, []contestant{work(ours, "long", "100000")}, []row{
-			{"RSS after 100,000 steps over that after 20,000", ours, "", "late", "bytes", 1.03, "", "early"},
-			{"step time of the last 1,000 of 100,000 over the first", ours, "", "last", "us", 1.03, "", "first"}}},
+	compare := func(title, a, b string, goal float64) row {
+		return row{name: title + ", 2 ranks: " + a, ours: a, peer: b, field: "value", unit: "us", goal: goal, cpu: "cpu"}
 	}
-	for _, model := range []string{"mlp20", "cnn", "transformer"} {
-		all = append(all, group{"eval-" + model, true, []contestant{work(ours, "eval", model), python(torch, "eval", model)},
-			[]row{{"memory of evaluating " + model, ours, torch, "value", "bytes", 1.2, "", ""}, {"time of evaluating " + model, ours, torch, "ms", "ms", 0, "", ""}}})
+	ddp := func(name, model, title string, inGoroutines, inProcesses, torch float64) group {
+		return group{name: name, contestants: []contestant{
+			run(goroutines, model, goroutines, "2"), run(processes, model, processes, "2"), python(fabricDDP, model, "fabric"), python(torchDDP, model, "torch"),
+		}, rows: []row{
+			compare(title, goroutines, fabricDDP, inGoroutines), compare(title, processes, fabricDDP, inProcesses),
+			compare(title, goroutines, torchDDP, torch), compare(title, processes, torchDDP, torch),
+		}}
 	}
-	for _, n := range []string{"100000", "10000000"} {
-		all = append(all, group{"sampler-" + n, true, []contestant{work(ours, "sampler", n), python(torch, "sampler", n)},
-			[]row{{"memory of a random order of " + n, ours, torch, "value", "bytes", 0, "", ""}, {"time of a random order of " + n, ours, torch, "ms", "ms", 0, "", ""}}})
+	scale := group{name: "ranks"}
+	const alone = "1 rank"
+	for _, n := range []string{"1", "2", "4"} {
+		name, r := n+" ranks", row{field: "value", unit: "us", cpu: "cpu", peer: alone}
+		if n == "1" {
+			name, r.peer, r.cpu = alone, "", ""
+		}
+		r.ours, r.name = name, "MLP step, goroutines: "+name
+		scale.contestants, scale.rows = append(scale.contestants, run(name, "mlp", goroutines, n)), append(scale.rows, r)
 	}
-	return all
+	return []group{ddp("ddp-mlp", "mlp", "MLP step", 0.25, 0.80, 0), ddp("ddp-25m", "wide1024", "step of 25 million parameters", 0.80, 0.97, 1), scale}
 }

@@ -1,7 +1,7 @@
 // Command run measures golite beside what a user would pick instead: libtorch's C++ frontend, PyTorch, Lightning Fabric and GoMLX. All
 // but the last run on the same libtorch.
 //
-//	go run ./benchmarks/run [-only REGEXP] [-rounds N] [-threads N] [-clean]
+//	go run ./benchmarks/run [-only REGEXP] [-rounds N] [-threads N] [-list]
 //
 // The contestants of a group take turns, round by round, and each figure is the median of the rounds; the spread is the distance of the
 // quartiles over the median. Beside the time on the wall it gives the processor time, which says more on a machine that others use too.
@@ -9,20 +9,24 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"regexp"
+	"text/tabwriter"
+	"time"
 )
 
 func main() {
 	var o options
 	flag.StringVar(&o.only, "only", "", "measure only the groups that this expression matches")
-	flag.IntVar(&o.rounds, "rounds", 11, "rounds of the steps; whole processes run a third as often")
+	flag.IntVar(&o.rounds, "rounds", 11, "rounds of the steps; whole processes run a third as often, three times at least")
 	flag.IntVar(&o.threads, "threads", 1, "threads of one operation, on all sides")
-	flag.BoolVar(&o.clean, "clean", false, "measure a build from nothing too: minutes")
+	flag.BoolVar(&o.list, "list", false, "print the groups' names and what they measure, and end")
 	flag.StringVar(&o.out, "out", "benchmarks/results", "folder of the results")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -37,7 +41,7 @@ type options struct {
 	only, out string
 	rounds    int
 	threads   int
-	clean     bool
+	list      bool
 }
 
 func run(ctx context.Context, o options) error {
@@ -45,25 +49,31 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
+	if o.list {
+		return list(os.Stdout)
+	}
 	t, err := buildTools(ctx)
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(t.scratch)
 	results, err := openResults(o.out, o.threads)
 	if err != nil {
 		return err
 	}
 	defer results.close()
+	err = measureAll(ctx, o, only, t, results)
+	results.print(os.Stdout) // what was measured before an error counts
+	return err
+}
+
+func measureAll(ctx context.Context, o options, only *regexp.Regexp, t tools, results *results) error {
 	for _, g := range groups(t, o.threads) {
 		if !only.MatchString(g.name) {
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "measuring %s\n", g.name)
-		rounds := o.rounds
-		if g.whole {
-			rounds = max(3, o.rounds/3)
-		}
-		samples, err := g.measure(ctx, rounds)
+		begin := time.Now()
+		samples, err := g.measure(ctx, cmp.Or(g.rounds, o.rounds))
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
@@ -72,12 +82,29 @@ func run(ctx context.Context, o options) error {
 				return err
 			}
 		}
+		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", g.name, time.Since(begin).Seconds())
 	}
-	if only.MatchString("build") {
-		if err := buildRows(ctx, o, results); err != nil {
-			return err
+	if !only.MatchString(buildGroup) {
+		return nil
+	}
+	begin := time.Now()
+	err := buildRows(ctx, results)
+	fmt.Fprintf(os.Stderr, "%s: %.0f s\n", buildGroup, time.Since(begin).Seconds())
+	return err
+}
+
+// list names the groups, for -only.
+func list(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, g := range groups(tools{}, 1) {
+		for _, r := range g.rows {
+			peer := ""
+			if r.peer != "" {
+				peer = " against " + r.peer
+			}
+			fmt.Fprintf(w, "%s\t%s: %s%s\n", g.name, r.name, r.ours, peer)
 		}
 	}
-	results.print(os.Stdout)
-	return nil
+	fmt.Fprintf(w, "%s\tbuild times and sizes\n", buildGroup)
+	return w.Flush()
 }

@@ -11,7 +11,8 @@ import (
 
 // tools are the programs that are measured.
 type tools struct {
-	work, demo, cpp, gomlx, python, script, mnist string
+	work, demo, cpp, gomlx, python, script, twin, mnist string
+	scratch                                             string // a folder for large files
 }
 
 const binaries = "bin/bench"
@@ -20,8 +21,8 @@ const binaries = "bin/bench"
 func buildTools(ctx context.Context) (tools, error) {
 	abs := func(p string) string { a, _ := filepath.Abs(p); return a }
 	t := tools{work: abs(binaries + "/work"), demo: abs(binaries + "/mnist"), cpp: abs(binaries + "/cpp"), gomlx: abs(binaries + "/gomlx"),
-		script: abs("benchmarks/python/work.py"), mnist: abs("datasets/mnist")}
-	if err := os.MkdirAll(binaries, 0o755); err != nil {
+		script: abs("benchmarks/python/work.py"), twin: abs("examples/mnist/mnist.py"), mnist: abs("datasets/mnist"), scratch: abs(binaries + "/scratch")}
+	if err := os.MkdirAll(t.scratch, 0o755); err != nil {
 		return t, err
 	}
 	torch := abs("third_party/libtorch")

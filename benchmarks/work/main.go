@@ -1,11 +1,14 @@
 // Command work is golite's side of the benchmarks: one workload a process, which a driver asks to measure whenever it is its turn.
 //
 //	work WORKLOAD [MODE]
+//	work ranks WORKLOAD goroutines|processes COUNT
+//	work checkpoint|load DIR
 //
 // It warms up, prints {"ready":true}, and answers each line that it reads with {"value":…,"cpu":…}: the microseconds of one step,
-// and those of all processors that it took, over a block of steps that takes about a tenth of a second. Workloads that measure a whole process ("start", "epoch …", "eval …",
-// "long") print one line and end. The mode says how: "torch" (golite's packages without lite), "fused" (the same with libtorch's fused
-// optimizer), "lite". One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
+// and those of all processors that it took, over a block of steps that takes about a tenth of a second. The mode says how: "torch"
+// (golite's packages without lite), "fused" (the same with libtorch's fused optimizer), "lite". "ranks" measures a step that several
+// ranks do together, "checkpoint" a save and a load. Workloads that measure a whole process ("start", "epoch", "eval", "long",
+// "sampler", "loader", "load") print one line and end. One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
 package main
 
 import (
@@ -34,10 +37,10 @@ func main() {
 }
 
 func work(args []string) error {
-	if len(args) == 0 || len(args) > 3 {
+	mode := "torch"
+	if len(args) == 0 || len(args) > 2 && args[0] != "ranks" && args[0] != "loader" {
 		return fmt.Errorf("usage: work WORKLOAD [MODE]")
 	}
-	mode := "torch"
 	if len(args) > 1 {
 		mode = args[1]
 	}
@@ -58,6 +61,22 @@ func work(args []string) error {
 		return long(mode)
 	case "sampler":
 		return samples(mode)
+	case "loader":
+		if len(args) != 3 {
+			return fmt.Errorf("usage: work loader SAMPLES ordered|shuffled")
+		}
+		return loading(args[1], args[2] == "shuffled")
+	case "ranks":
+		if len(args) != 4 {
+			return fmt.Errorf("usage: work ranks WORKLOAD goroutines|processes COUNT")
+		}
+		return ranks(args[1], args[2], args[3])
+	case "checkpoint":
+		return checkpoint(mode)
+	case "saved":
+		return saved(mode)
+	case "load":
+		return load(mode)
 	default:
 		return steps(name, mode)
 	}

@@ -38,6 +38,11 @@ func find(name, mode string, l *lite.Lite) (workload, error) {
 		loss := func(out *torch.Tensor) *torch.Tensor { return F.CrossEntropy(out.View(-1, vocab), y) }
 		return training(l, net, net.Forward, opt, x, loss, 1)
 	}
+	if width, ok := wide(name); ok {
+		net := newDeep(24, width)
+		opt := optim.NewSGD(nn.Parameters(net), 0.01, optim.SGDOptions{Fused: fused})
+		return training(l, net, net.Forward, opt, torch.Randn(32, width), func(out *torch.Tensor) *torch.Tensor { return out.Mean() }, 0)
+	}
 	if n, ok := strings.CutPrefix(name, "deep"); ok {
 		layers, err := strconv.Atoi(n)
 		if err != nil {

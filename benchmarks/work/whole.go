@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,9 +108,9 @@ func evaluate(name string) (err error) {
 			return
 		}
 		runtime.GC()
-		before := resident("VmRSS")
 		live := torch.Memory(true).Live
-		if err = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil { // the peak starts anew
+		var before int64
+		if before, err = newPeak(); err != nil {
 			return
 		}
 		begin := time.Now()
@@ -127,8 +128,8 @@ func evaluate(name string) (err error) {
 	return err
 }
 
-// long trains the MLP for many steps, and reports the resident memory after a fifth and at the end, and the time of a step in the
-// first and in the last thousand. Its mode is the number of steps.
+// long trains the MLP for many steps, and reports the resident memory after a fifth and at the end, and the median time of a step in
+// the first and in the last thousand. Its mode is the number of steps.
 func long(mode string) error {
 	n, err := strconv.Atoi(mode)
 	if err != nil {
@@ -142,14 +143,24 @@ func long(mode string) error {
 			return
 		}
 		w.measure(1000)
-		first, _ := w.measure(1000)
+		first := medianStep(w)
 		w.measure(n/5 - 2000)
 		early := resident("VmRSS")
 		w.measure(n - n/5 - 1000)
-		last, _ := w.measure(1000)
-		report(map[string]any{"first": first / 1000, "last": last / 1000, "early": early, "late": resident("VmRSS")})
+		last := medianStep(w)
+		report(map[string]any{"first": first, "last": last, "early": early, "late": resident("VmRSS")})
 	})
 	return failed
+}
+
+// medianStep times a thousand steps one by one: others' work on the machine hits some of them.
+func medianStep(w workload) float64 {
+	times := make([]float64, 1000)
+	for i := range times {
+		times[i], _ = w.measure(1)
+	}
+	slices.Sort(times)
+	return times[len(times)/2]
 }
 
 // samples draws a whole pass of a random sampler over as many samples as the mode says, and reports the peak memory above the start.
@@ -158,7 +169,10 @@ func samples(mode string) error {
 	if err != nil {
 		return err
 	}
-	before := resident("VmRSS")
+	before, err := newPeak()
+	if err != nil {
+		return err
+	}
 	begin := time.Now()
 	sum := 0
 	for i := range sampler.NewRandom(n).Indices() {
@@ -169,6 +183,55 @@ func samples(mode string) error {
 	}
 	report(map[string]any{"value": float64(resident("VmHWM") - before), "ms": time.Since(begin).Seconds() * 1e3})
 	return nil
+}
+
+// numbered is a data set of as many samples as it says, which are made when they are asked for.
+type numbered int
+
+func (n numbered) Len() int { return int(n) }
+
+func (n numbered) Get(_ context.Context, i int) (*torch.Tensor, error) {
+	return torch.Full(float64(i), 16), nil
+}
+
+// loading reads the first thousand batches of a data set of so many samples, and reports the peak memory above the start and the
+// microseconds of a batch.
+func loading(samples string, shuffled bool) error {
+	n, err := strconv.Atoi(samples)
+	if err != nil {
+		return err
+	}
+	const batches = 1000
+	var failed error
+	torch.Root(func() {
+		loader := data.NewLoader(numbered(n), 64, data.Options{Shuffle: shuffled})
+		before, err := newPeak()
+		if err != nil {
+			failed = err
+			return
+		}
+		begin, left := time.Now(), batches
+		for batch, err := range loader.Batches(context.Background()) {
+			if err != nil {
+				failed = err
+				return
+			}
+			if batch.Size(0) != 64 {
+				failed = fmt.Errorf("a batch of %d samples", batch.Size(0))
+				return
+			}
+			if left--; left == 0 {
+				break
+			}
+		}
+		report(map[string]any{"value": float64(resident("VmHWM") - before), "us": time.Since(begin).Seconds() * 1e6 / batches})
+	})
+	return failed
+}
+
+// newPeak returns what memory the process has, from where VmHWM counts anew.
+func newPeak() (before int64, err error) {
+	return resident("VmRSS"), os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
 // resident reads a figure of the process's memory, in bytes: VmRSS is what it has now, VmHWM its peak.
