@@ -44,6 +44,17 @@ func (o *options) register(fs *flag.FlagSet) {
 	fs.IntVar(&o.maxSteps, "max-steps", 0, "steps after which training ends, those before a -resume included; 0: with the last epoch")
 }
 
+// digits are the images that the program trains on, and those that it is tested with, read when a rank asks for them.
+type digits struct {
+	train, test func() data.Dataset[data.Example]
+}
+
+// all is the real MNIST.
+var all = digits{
+	train: func() data.Dataset[data.Example] { return mnist.Train() },
+	test:  func() data.Dataset[data.Example] { return mnist.Test() },
+}
+
 // check refuses what can't be meant, before a rank starts.
 func (o *options) check(rest []string) error {
 	switch {
@@ -58,14 +69,14 @@ func (o *options) check(rest []string) error {
 }
 
 func main() {
-	if err := run(context.Background(), flag.CommandLine, os.Args[1:], os.Stdout); err != nil {
+	if err := run(context.Background(), all, flag.CommandLine, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "mnist:", err)
 		os.Exit(lite.ExitCode(err))
 	}
 }
 
 // run trains as the arguments say, and writes what rank 0 has to say to out.
-func run(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+func run(ctx context.Context, d digits, fs *flag.FlagSet, args []string, out io.Writer) error {
 	cfg := lite.Config{Output: out}
 	cfg.RegisterFlags(fs)
 	var o options
@@ -78,22 +89,22 @@ func run(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) er
 	}
 	return lite.Run(ctx, cfg, func(ctx context.Context, l *lite.Lite) (err error) {
 		if o.threads == 0 {
-			return train(ctx, l, o)
+			return train(ctx, l, d, o)
 		}
-		torch.WithNumThreads(o.threads, func() { err = train(ctx, l, o) })
+		torch.WithNumThreads(o.threads, func() { err = train(ctx, l, d, o) })
 		return err
 	})
 }
 
 // train is the program that one would write for one device, with the four calls that make it run on any.
-func train(ctx context.Context, l *lite.Lite, o options) (err error) {
+func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 	l.SeedEverything(o.seed)
 	net, opt := build(o)
 	model, err := lite.Setup(l, net, net.Forward, opt)
 	if err != nil {
 		return err
 	}
-	loader, err := lite.SetupDataLoader(l, data.NewLoader(mnist.Train(), o.batchSize, data.Options{Shuffle: true}))
+	loader, err := lite.SetupDataLoader(l, data.NewLoader(d.train(), o.batchSize, data.Options{Shuffle: true}))
 	if err != nil {
 		return err
 	}
@@ -149,12 +160,12 @@ func train(ctx context.Context, l *lite.Lite, o options) (err error) {
 			return err
 		}
 	}
-	return finish(ctx, l, o, model, out)
+	return finish(ctx, l, d, o, model, out)
 }
 
 // finish says how good the model became.
-func finish(ctx context.Context, l *lite.Lite, o options, model *lite.Net[*Classifier], out *metrics) error {
-	accuracy, err := evaluate(ctx, l, model)
+func finish(ctx context.Context, l *lite.Lite, d digits, o options, model *lite.Net[*Classifier], out *metrics) error {
+	accuracy, err := evaluate(ctx, l, d.test(), model)
 	if err != nil {
 		return err
 	}
@@ -190,8 +201,8 @@ func build(o options) (*Classifier, optim.Optimizer) {
 }
 
 // evaluate returns the share of the test images that the model gets right, over all ranks and each image once.
-func evaluate(ctx context.Context, l *lite.Lite, model *lite.Net[*Classifier]) (float64, error) {
-	loader, err := lite.SetupDataLoader(l, data.NewLoader(mnist.Test(), 1000), lite.LoaderOptions{Exact: true})
+func evaluate(ctx context.Context, l *lite.Lite, test data.Dataset[data.Example], model *lite.Net[*Classifier]) (float64, error) {
+	loader, err := lite.SetupDataLoader(l, data.NewLoader(test, 1000), lite.LoaderOptions{Exact: true})
 	if err != nil {
 		return 0, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/data"
 	"github.com/golite/golite/torch/serial"
 )
 
@@ -31,11 +32,22 @@ func TestMain(m *testing.M) {
 	fixture.Main(m)
 }
 
+// few has a tenth of the images, for what does not depend on their number.
+var few = digits{first(6000, all.train), first(1000, all.test)}
+
+func first(n int, of func() data.Dataset[data.Example]) func() data.Dataset[data.Example] {
+	at := make([]int, n)
+	for i := range at {
+		at[i] = i
+	}
+	return func() data.Dataset[data.Example] { return data.NewSubset(of(), at) }
+}
+
 // trained runs the program with flags, here, and returns what it printed.
-func trained(t *testing.T, args ...string) string {
+func trained(t *testing.T, d digits, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), newFlags(), args, &out))
+	require.NoError(t, run(t.Context(), d, newFlags(), args, &out))
 	return out.String()
 }
 
@@ -114,7 +126,7 @@ func TestHundredStepsArePyTorchs(t *testing.T) {
 			dir := t.TempDir()
 			metrics, saved := filepath.Join(dir, "metrics"), filepath.Join(dir, "a.pt")
 			model, _, _ := strings.Cut(name, "/")
-			trained(t, "-model", model, "-seed", fmt.Sprint(c.Seed), "-max-steps", "100", "-threads", "1", "-metrics", metrics, "-checkpoint", saved)
+			trained(t, digits{all.train, few.test}, "-model", model, "-seed", fmt.Sprint(c.Seed), "-max-steps", "100", "-threads", "1", "-metrics", metrics, "-checkpoint", saved)
 
 			steps, accuracy := readMetrics(t, metrics)
 			c.EqualFloats(t, "losses", want.Losses, losses(t, steps))
@@ -131,7 +143,7 @@ func TestHundredStepsArePyTorchs(t *testing.T) {
 func TestMetricsAndOutput(t *testing.T) {
 	dir := t.TempDir()
 	metrics, saved := filepath.Join(dir, "metrics"), filepath.Join(dir, "a.pt")
-	out := trained(t, "-batch-size", "20000", "-epochs", "2", "-metrics", metrics, "-checkpoint", saved)
+	out := trained(t, few, "-batch-size", "2000", "-epochs", "2", "-metrics", metrics, "-checkpoint", saved)
 	steps, accuracy := readMetrics(t, metrics)
 	require.Len(t, steps, 6)
 	for i, s := range steps {
@@ -139,11 +151,11 @@ func TestMetricsAndOutput(t *testing.T) {
 	}
 	require.Equal(t, fmt.Sprintf("test accuracy %.2f %%\nsaved %s\n", 100*accuracy, saved), out)
 
-	trained(t, "-batch-size", "60000", "-epochs", "1", "-metrics", filepath.Join(dir, "one"))
+	trained(t, few, "-batch-size", "6000", "-epochs", "1", "-metrics", filepath.Join(dir, "one"))
 	one, err := os.ReadFile(filepath.Join(dir, "one"))
 	require.NoError(t, err)
 	require.Regexp(t, `\A\{"rank":0,"epoch":0,"step":1,"loss":2\.[0-9]{4,7}\}\n\{"accuracy":0\.[0-9]{1,4}\}\n\z`, string(one))
-	trained(t, "-batch-size", "60000", "-epochs", "1", "-metrics", filepath.Join(dir, "one"))
+	trained(t, few, "-batch-size", "6000", "-epochs", "1", "-metrics", filepath.Join(dir, "one"))
 	twice, err := os.ReadFile(filepath.Join(dir, "one"))
 	require.NoError(t, err)
 	require.Equal(t, string(one)+string(one), string(twice), "the same run again is appended, and is the same")
@@ -151,11 +163,11 @@ func TestMetricsAndOutput(t *testing.T) {
 
 // A run that ended at a step, or with an epoch, and went on from its file comes to where an undisturbed one comes.
 func TestResumedRunIsTheUndisturbedOne(t *testing.T) {
-	common := []string{"-model", "mlp", "-batch-size", "6000", "-threads", "1"}
+	common := []string{"-model", "mlp", "-batch-size", "600", "-threads", "1"}
 	with := func(args ...string) []string { return append(append([]string{}, common...), args...) }
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	trained(t, with("-epochs", "3", "-metrics", at("whole"), "-checkpoint", at("whole.pt"))...)
+	trained(t, few, with("-epochs", "3", "-metrics", at("whole"), "-checkpoint", at("whole.pt"))...)
 	whole, accuracy := readMetrics(t, at("whole"))
 	require.Len(t, whole, 30)
 	for name, first := range map[string][]string{
@@ -167,10 +179,10 @@ func TestResumedRunIsTheUndisturbedOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			metrics, saved := filepath.Join(t.TempDir(), "metrics"), filepath.Join(t.TempDir(), "a.pt")
-			trained(t, with(append(first, "-metrics", metrics, "-checkpoint", saved)...)...)
+			trained(t, few, with(append(first, "-metrics", metrics, "-checkpoint", saved)...)...)
 			half, _ := readMetrics(t, metrics)
 			require.NoError(t, os.Remove(metrics))
-			out := trained(t, with("-epochs", "3", "-metrics", metrics, "-resume", saved, "-checkpoint", saved)...)
+			out := trained(t, few, with("-epochs", "3", "-metrics", metrics, "-resume", saved, "-checkpoint", saved)...)
 			require.Contains(t, out, fmt.Sprintf("step %d\n", len(half)))
 			var rest []line
 			got := accuracy
@@ -203,7 +215,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"-epochs", "x"}, "invalid value"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
-			err := run(context.Background(), newFlags(), c.args, io.Discard)
+			err := run(context.Background(), few, newFlags(), c.args, io.Discard)
 			require.ErrorContains(t, err, c.want)
 			require.Equal(t, 1, lite.ExitCode(err))
 		})
@@ -212,7 +224,7 @@ func TestRefusals(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	fs := newFlags()
-	require.ErrorIs(t, run(t.Context(), fs, []string{"-h"}, io.Discard), flag.ErrHelp)
+	require.ErrorIs(t, run(t.Context(), few, fs, []string{"-h"}, io.Discard), flag.ErrHelp)
 	for _, name := range []string{
 		"accelerator", "devices", "num-nodes", "strategy", "precision",
 		"model", "epochs", "batch-size", "lr", "seed", "checkpoint", "resume", "metrics", "threads", "max-steps",
