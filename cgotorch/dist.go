@@ -1,7 +1,7 @@
 package cgotorch
 
 /*
-#cgo CXXFLAGS: -I${SRCDIR}/gloo_stubs
+#cgo CXXFLAGS: -I${SRCDIR}/internal/stubs
 #include <stdlib.h>
 #include "dist.h"
 */
@@ -10,6 +10,8 @@ import "C"
 import (
 	"time"
 	"unsafe"
+
+	_ "github.com/golite/golite/cgotorch/internal/stubs/gloo" // its headers
 )
 
 // Words builds the flat arguments of the functions for ranks.

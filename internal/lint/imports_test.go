@@ -24,6 +24,7 @@ var law = map[string]int{
 	"torch/serial/internal/...": 0,
 	"cmd/libtorch":              0, // it installs what the others need to link
 	"cmd/ckpt":                  0, // looks into checkpoints where no libtorch is
+	"cgotorch/internal/...":     0, // headers
 	"cgotorch":                  1,
 	"internal/op":               2,
 	"internal/genaten":          2,

@@ -34,6 +34,15 @@ go build -o train .
 ./train
 `
 
+// vendoring leaves out folders without Go files, and the C++ part needs all of its own (but for cuda, a library that is built apart).
+const vendoring = `
+go mod vendor
+sources() { cd "$1/cgotorch" && find . -path ./cuda -prune -o '(' -name '*.cc' -o -name '*.h' -o -name '*.hh' ')' -print | sort; }
+(sources "$GOMODCACHE/` + module + `@` + version + `") >sources
+(sources "vendor/` + module + `") | diff sources -
+grep -q gloo sources
+`
+
 func TestAModuleOfOnesOwn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: it compiles the C++ part anew; run it without -short")
@@ -49,11 +58,12 @@ func TestAModuleOfOnesOwn(t *testing.T) {
 	require.Contains(t, string(program), "\nREADME\n")
 	text := strings.Replace(string(program), "\nREADME\n", "\n"+loop+"\n", 1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(text), 0o644))
-	out := shell(t, dir, steps,
-		"GOPROXY=file://"+proxy+",file://"+filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download")+","+goEnv(t, "GOPROXY"),
-		"GOMODCACHE="+cache, "GONOSUMDB="+module, "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=1",
+	env := []string{"GOPROXY=file://" + proxy + ",file://" + filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download") + "," + goEnv(t, "GOPROXY"),
+		"GOMODCACHE=" + cache, "GONOSUMDB=" + module, "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=1",
 		// Go keeps the list of a version's files from run to run, as a version never changes; this one does.
-		"GODEBUG=goindex=0")
+		"GODEBUG=goindex=0"}
+	out := shell(t, dir, steps, env...)
+	shell(t, dir, vendoring, env...)
 
 	source, err := os.Stat(filepath.Join(cache, module+"@"+version, "cgotorch", "cgotorch.cc"))
 	require.NoError(t, err, "golite was not built from the module cache")

@@ -1,0 +1,2 @@
+// Package common holds declarations of gloo/common.
+package common

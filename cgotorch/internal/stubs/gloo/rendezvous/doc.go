@@ -1,0 +1,2 @@
+// Package rendezvous holds declarations of gloo/rendezvous.
+package rendezvous

@@ -1,0 +1,2 @@
+// Package transport holds declarations of gloo/transport.
+package transport
