@@ -42,12 +42,12 @@ var kinds = []string{"inprocess", "gloo"}
 // doesn't end within a minute is reported.
 func runRanks(t testing.TB, kind string, ranks int, o ddp.Options, f func(ctx context.Context, g *ddp.Group) error) []error {
 	t.Helper()
-	return runRanksCtx(t, context.Background(), kind, ranks, o, f)
+	return runRanksWith(t, t.Context(), ranks, joiner(t, kind, ranks, o), f)
 }
 
-func runRanksCtx(t testing.TB, ctx context.Context, kind string, ranks int, o ddp.Options, f func(ctx context.Context, g *ddp.Group) error) []error {
+// runRanksWith is runRanks for ranks that get their groups in a way of their own.
+func runRanksWith(t testing.TB, ctx context.Context, ranks int, join joining, f func(ctx context.Context, g *ddp.Group) error) []error {
 	t.Helper()
-	join := joiner(t, kind, ranks, o)
 	errs := make([]error, ranks)
 	var wg sync.WaitGroup
 	for r := range ranks {
@@ -68,8 +68,10 @@ func runRanksCtx(t testing.TB, ctx context.Context, kind string, ranks int, o dd
 	return errs
 }
 
-// joiner returns how a rank gets its group.
-func joiner(t testing.TB, kind string, ranks int, o ddp.Options) func(ctx context.Context, rank int) (*ddp.Group, error) {
+// joining is how a rank gets its group.
+type joining = func(ctx context.Context, rank int) (*ddp.Group, error)
+
+func joiner(t testing.TB, kind string, ranks int, o ddp.Options) joining {
 	if kind == "inprocess" {
 		hub := ddp.NewHub(ranks)
 		t.Cleanup(hub.Close)
@@ -83,7 +85,7 @@ func joiner(t testing.TB, kind string, ranks int, o ddp.Options) func(ctx contex
 	}
 }
 
-func rank(ctx context.Context, r int, join func(context.Context, int) (*ddp.Group, error), f func(context.Context, *ddp.Group) error) (err error) {
+func rank(ctx context.Context, r int, join joining, f func(context.Context, *ddp.Group) error) (err error) {
 	torch.Root(func() {
 		torch.WithNumThreads(1, func() {
 			var g *ddp.Group

@@ -24,6 +24,7 @@ type Hub struct {
 	size   int
 	mu     sync.Mutex
 	groups []*Group
+	left   map[string]int // by group: a rank that has closed it, plus 1
 	once   sync.Once
 }
 
@@ -78,7 +79,21 @@ func (h *Hub) leave(g *Group) {
 	for i, other := range h.groups {
 		if other == g {
 			h.groups = append(h.groups[:i], h.groups[i+1:]...)
+			if h.left == nil {
+				h.left = map[string]int{}
+			}
+			if h.left[g.name] == 0 {
+				h.left[g.name] = g.rank + 1
+			}
 			return
 		}
 	}
+}
+
+// absent names the first rank that has closed its side of a group.
+func (h *Hub) absent(g *Group) (rank int, some bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.left[g.name]
+	return r - 1, r > 0
 }

@@ -52,9 +52,20 @@ func (g *Group) monitor() {
 		} else if age > time.Second {
 			if reason := g.told(); reason != "" {
 				_ = g.c.Abort(reason)
+			} else if rank, some := g.absent(e); some {
+				g.abort(fmt.Sprintf("rank %d has left the group, for which rank %d waits in %s", rank, g.rank, e.Text))
 			}
 		}
 	}
+}
+
+// absent names a goroutine rank that a collective waits for in vain, as it has closed its group. Of a process the closed
+// connection tells.
+func (g *Group) absent(e cgotorch.Event) (rank int, some bool) {
+	if g.hub == nil || e.Kind == cgotorch.Send || e.Kind == cgotorch.Recv {
+		return 0, false
+	}
+	return g.hub.absent(g)
 }
 
 func oldest(list []cgotorch.Event) (e cgotorch.Event, ok bool) {

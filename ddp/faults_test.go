@@ -1,0 +1,244 @@
+package ddp_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// freedIn bounds how long a rank may wait for one that will never come. What is waited for happens within milliseconds, but the
+// machine may be busy.
+const freedIn = 10 * time.Second
+
+// rankErrors are the errors of ranks that other ranks have failed.
+func rankErrors(t *testing.T, errs []error) []*ddp.RankError {
+	t.Helper()
+	list := make([]*ddp.RankError, len(errs))
+	for r, err := range errs {
+		re, ok := errors.AsType[*ddp.RankError](err)
+		require.True(t, ok, "rank %d: %v", r, err)
+		require.Equal(t, r, re.Rank)
+		list[r] = re
+	}
+	return list
+}
+
+// together runs three ranks of each kind and gives their errors; they must end within the bound.
+func together(t *testing.T, o ddp.Options, f func(ctx context.Context, g *ddp.Group) error, check func(t *testing.T, errs []error)) {
+	t.Helper()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			start := time.Now()
+			errs := runRanks(t, kind, 3, o, f)
+			require.Less(t, time.Since(start), freedIn)
+			check(t, errs)
+		})
+	}
+}
+
+// TestAnAbortFreesEveryRank: one rank aborts while the others wait for it, and they learn why.
+func TestAnAbortFreesEveryRank(t *testing.T) {
+	together(t, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+		g.Barrier()
+		if g.Rank() == 1 {
+			g.Abort("the disk is full")
+		}
+		again := ddp.Try(g.Barrier)
+		if aborted, why := g.Aborted(); !aborted || why == "" {
+			return errors.New("the group doesn't know that it was aborted")
+		}
+		assert.Error(t, ddp.Try(g.Barrier), "a collective after the abort")
+		return again
+	}, func(t *testing.T, errs []error) {
+		for _, e := range rankErrors(t, errs) {
+			require.Contains(t, e.Error(), "rank 1 aborted the group: the disk is full")
+			require.Equal(t, "Barrier", e.Op)
+			require.Contains(t, e.Site, "faults_test.go:")
+		}
+	})
+}
+
+// TestACancelledContextFreesEveryRank: the context is that of one rank, which waits itself.
+func TestACancelledContextFreesEveryRank(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			join := joiner(t, kind, 3, ddp.Options{})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			enough := errors.New("enough")
+			var waiting atomic.Int32
+			var once sync.Once
+			over := make(chan struct{})
+			own := func(c context.Context, r int) (*ddp.Group, error) {
+				if r == 2 {
+					c = ctx
+				}
+				return join(c, r)
+			}
+			start := time.Now()
+			errs := runRanksWith(t, t.Context(), 3, own, func(_ context.Context, g *ddp.Group) error {
+				g.Barrier()
+				if g.Rank() == 1 { // it comes when all is over
+					<-over
+					return ddp.Try(g.Barrier)
+				}
+				if waiting.Add(1) == 2 {
+					time.AfterFunc(50*time.Millisecond, func() { cancel(enough) })
+				}
+				defer once.Do(func() { close(over) })
+				g.AllReduce(filled(1, 4), ddp.Sum)
+				return nil
+			})
+			require.Less(t, time.Since(start), freedIn)
+			for r, e := range rankErrors(t, errs) {
+				require.Contains(t, e.Error(), "rank 2 aborted the group: its context ended: enough")
+				require.Equal(t, r == 2, errors.Is(e, enough), "the cause is an error only where the context is")
+			}
+		})
+	}
+}
+
+// TestAWaitThatIsGivenUp: a rank that doesn't wait to the end takes the others with it, as they could never end.
+func TestAWaitThatIsGivenUp(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			over := make(chan struct{})
+			// In debug mode ranks meet before the collective begins.
+			errs := runRanks(t, kind, 3, ddp.Options{NoDebug: true}, func(ctx context.Context, g *ddp.Group) error {
+				g.Barrier()
+				switch g.Rank() {
+				case 0:
+					defer close(over)
+					short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+					defer cancel()
+					return g.AllReduceAsync(filled(1, 4), ddp.Sum).Wait(short)
+				case 1:
+					return g.AllReduceAsync(filled(1, 4), ddp.Sum).Wait(ctx)
+				}
+				<-over
+				return ddp.Try(g.Barrier)
+			})
+			for _, e := range rankErrors(t, errs) {
+				require.Contains(t, e.Error(), "the wait for AllReduce was given up: context deadline exceeded")
+			}
+		})
+	}
+}
+
+// TestRanksThatDisagree: calls that don't fit fail at once, on every rank, with the calls of all and where they were made.
+func TestRanksThatDisagree(t *testing.T) {
+	for name, c := range map[string]struct {
+		one, other func(g *ddp.Group)
+		says       []string
+	}{
+		"kinds": {func(g *ddp.Group) { g.AllReduce(filled(1, 2), ddp.Sum) }, func(g *ddp.Group) { g.Barrier() }, []string{"all_reduce(sum) of Float[2]", "barrier"}},
+		"a skipped one": {func(g *ddp.Group) { g.AllReduce(filled(1, 2), ddp.Sum); g.Barrier() }, func(g *ddp.Group) { g.Barrier() },
+			[]string{"all_reduce(sum) of Float[2]", "barrier"}},
+		"shapes": {func(g *ddp.Group) { g.AllReduce(filled(1, 2), ddp.Sum) }, func(g *ddp.Group) { g.AllReduce(filled(1, 3), ddp.Sum) }, []string{"Float[2]", "Float[3]"}},
+		"types": {func(g *ddp.Group) { g.AllReduce(filled(1, 2), ddp.Sum) }, func(g *ddp.Group) { g.AllReduce(filled(1, 2).To(torch.Int32), ddp.Sum) },
+			[]string{"Float[2]", "Int[2]"}},
+		"operations": {func(g *ddp.Group) { g.AllReduce(filled(1, 2), ddp.Sum) }, func(g *ddp.Group) { g.AllReduce(filled(1, 2), ddp.Max) }, []string{"(sum)", "(max)"}},
+		"roots":      {func(g *ddp.Group) { g.Broadcast(filled(1, 2), 0) }, func(g *ddp.Group) { g.Broadcast(filled(1, 2), 1) }, []string{"from rank 0", "from rank 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			together(t, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+				g.Barrier()
+				if g.Rank() == 1 {
+					c.other(g)
+				} else {
+					c.one(g)
+				}
+				return nil
+			}, func(t *testing.T, errs []error) {
+				for _, e := range rankErrors(t, errs) {
+					require.Regexp(t, `ranks made different calls: .*rank \d .*\(number 2\) at ddp/faults_test.go:\d+; rank \d .*\(number 2\) at ddp/faults_test.go:\d+`, e.Reason)
+					for _, text := range c.says {
+						require.Contains(t, e.Reason, text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestATimeoutSaysWhoWaitedForWhat: the collective, the call site, the rank that isn't there, and the stacks.
+func TestATimeoutSaysWhoWaitedForWhat(t *testing.T) {
+	over := map[bool]chan struct{}{true: make(chan struct{}), false: make(chan struct{})}
+	once := map[bool]*sync.Once{true: {}, false: {}}
+	together(t, ddp.Options{Timeout: time.Second, NoDebug: true}, func(ctx context.Context, g *ddp.Group) error {
+		g.Barrier()
+		if g.Rank() == 1 {
+			<-over[g.InProcess()]
+			return ddp.Try(g.Barrier)
+		}
+		defer once[g.InProcess()].Do(func() { close(over[g.InProcess()]) })
+		g.AllReduce(filled(1, 7), ddp.Sum)
+		return nil
+	}, func(t *testing.T, errs []error) {
+		list := rankErrors(t, errs)
+		told := 0
+		for _, e := range []*ddp.RankError{list[0], list[2]} {
+			require.Contains(t, e.Reason, "time is up after 1s: rank")
+			require.Contains(t, e.Reason, "waited in all_reduce(sum) of Float[7] (number 2) at ddp/faults_test.go:")
+			if len(e.Waiting) > 0 {
+				told++
+				require.Len(t, e.Waiting, 3, "%v", e.Waiting)
+				require.Contains(t, string(e.Stacks), "faults_test.go:", "the stacks of this process")
+			}
+		}
+		require.Positive(t, told, "nobody says what the others waited for")
+	})
+}
+
+// TestARankThatLeft: the others can't wait for a rank that has closed its group.
+func TestARankThatLeft(t *testing.T) {
+	together(t, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+		g.Barrier()
+		if g.Rank() == 1 {
+			return nil
+		}
+		return ddp.Try(g.Barrier)
+	}, func(t *testing.T, errs []error) {
+		require.NoError(t, errs[1])
+		for _, r := range []int{0, 2} {
+			var re *ddp.RankError
+			require.ErrorAs(t, errs[r], &re, "rank %d", r)
+		}
+	})
+}
+
+// TestALossInBackward: the Reducer meets the others inside of backward, which then fails with the reason.
+func TestALossInBackward(t *testing.T) {
+	together(t, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
+		net := nn.NewLinear(3, 2)
+		d, err := ddp.Wrap(ctx, g, net)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		out := d.Forward(func() *torch.Tensor { return net.Forward(filled(1, 1, 3)) })
+		if g.Rank() == 2 {
+			g.Abort("no memory left")
+			return ddp.Try(g.Barrier)
+		}
+		g.Guard(func() { out.Sum().Backward() })
+		return nil
+	}, func(t *testing.T, errs []error) {
+		for r, e := range rankErrors(t, errs) {
+			require.Contains(t, e.Error(), "rank 2 aborted the group: no memory left")
+			if r < 2 {
+				require.Equal(t, "backward", e.Op)
+			}
+		}
+	})
+}
