@@ -26,8 +26,8 @@ RUN mkdir -p /opt/golite/torch/lib /opt/golite/nvidia/cu13/lib \
 FROM debian:bookworm-20250520-slim AS cpu
 COPY --from=build /opt/golite /opt/golite
 RUN ln -s /opt/golite/torch/bin/mnist /usr/local/bin/mnist \
-    && ldd /usr/local/bin/mnist \
-    && if ldd /usr/local/bin/mnist | grep -q 'not found'; then exit 1; fi \
+    && ldd /opt/golite/torch/bin/mnist \
+    && if ldd /opt/golite/torch/bin/mnist | grep -q 'not found'; then exit 1; fi \
     && useradd --create-home --uid 10001 golite
 USER golite
 WORKDIR /home/golite

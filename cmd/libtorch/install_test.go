@@ -190,9 +190,10 @@ func TestInstallIsKilled(t *testing.T) {
 	root := in.root(in.pins.Platforms["linux/amd64"]["cpu"])
 	part := filepath.Join(filepath.Dir(root), "part-"+filepath.Base(root), "torch/include/many")
 	wheels := filepath.Join(in.cache, "libtorch/wheels/tmp")
+	temp := t.TempDir() // for what the killed can't remove
 	for _, moment := range []string{wheels, part, filepath.Join(part, "h100.h"), filepath.Join(part, "h2500.h")} {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInstallIsKilled$")
-		cmd.Env = append(os.Environ(), "LIBTORCH_TEST_CACHE="+in.cache)
+		cmd.Env = append(os.Environ(), "LIBTORCH_TEST_CACHE="+in.cache, "TMPDIR="+temp)
 		require.NoError(t, cmd.Start())
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
