@@ -27,8 +27,9 @@ func NewGloo(ctx context.Context, s *Store, rank, size int, opts ...Options) (*G
 }
 
 // NewGlooWithPyTorch makes the group of a rank among ranks of which some are Python processes that call
-// torch.distributed.init_process_group("gloo"). The store is the TCPStore at their init_method's address. Ranks don't
-// compare their calls, and don't tell each other why they end.
+// torch.distributed.init_process_group("gloo"). The store is the TCPStore at their init_method's address, kept by rank 0,
+// in Go, or in Python (then with Workers set to size here). Collectives and DistributedDataParallel of both sides fit together.
+// Ranks don't compare their calls, don't tell each other why they end, and have no sub-groups.
 func NewGlooWithPyTorch(ctx context.Context, s *Store, rank, size int, opts ...Options) (*Group, error) {
 	o, err := optional("ddp.NewGlooWithPyTorch", opts)
 	if err != nil {
@@ -44,7 +45,7 @@ func NewGlooWithPyTorch(ctx context.Context, s *Store, rank, size int, opts ...O
 			return nil, err
 		}
 	}
-	g := &Group{rank: rank, size: size, opts: o, store: s}
+	g := &Group{rank: rank, size: size, opts: o, store: s, pytorch: true}
 	if g.opts.Timeout <= 0 {
 		g.opts.Timeout = DefaultTimeout
 	}

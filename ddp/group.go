@@ -2,6 +2,7 @@ package ddp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ type Group struct {
 	opts       Options
 	store      *Store // of processes
 	hub        *Hub   // of goroutines
+	pytorch    bool   // some ranks are PyTorch's
 	subs       int    // how many sub-groups were asked for
 
 	ctx      context.Context
@@ -124,6 +126,9 @@ func (g *Group) Close() {
 // Sub makes the group of some of the ranks (torch.distributed.new_group). All ranks of g call it, with the same ranks and
 // in the same order; those that aren't in it get nil. The sub-group's ranks are numbered in the order given.
 func (g *Group) Sub(ranks ...int) (*Group, error) {
+	if g.pytorch {
+		return nil, errors.New("ddp.Group.Sub: a group with ranks of PyTorch has no sub-groups; make another one with a store of its own")
+	}
 	g.subs++
 	seen := map[int]bool{}
 	for _, r := range ranks {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
@@ -22,7 +23,7 @@ type ParallelOptions struct {
 	StaticGraph bool
 	// GradientAsBucketView lets gradients be views of the buckets in which they travel: it saves their memory once.
 	GradientAsBucketView bool
-	// NoBroadcastBuffers keeps each rank's own buffers (broadcast_buffers=False).
+	// NoBroadcastBuffers keeps each rank's own buffers, from the start on (broadcast_buffers=False).
 	NoBroadcastBuffers bool
 	// NoInitSync leaves the parameters as they are at the start, which must then be equal (init_sync=False).
 	NoInitSync bool
@@ -128,7 +129,7 @@ func New(ctx context.Context, g *Group, params, buffers iter.Seq2[string, *torch
 	defer stop()
 	var wrong error
 	if err := Try(func() {
-		if wrong = d.verify(names); wrong == nil && !o.NoInitSync {
+		if wrong = d.verify(names, trainedNames); wrong == nil && !o.NoInitSync {
 			d.synchronize(0)
 		}
 	}); err != nil {
@@ -288,9 +289,13 @@ func (d *DistributedDataParallel) SetSync(on bool) (before bool) {
 // Rebuilt tells how often buckets were laid out anew, in the order in which gradients came: once, usually.
 func (d *DistributedDataParallel) Rebuilt() int { return d.rebuilt }
 
-// synchronize gives all ranks a rank's parameters and buffers.
+// synchronize gives all ranks a rank's parameters, and its buffers unless each keeps its own.
 func (d *DistributedDataParallel) synchronize(src int) {
-	d.coalesced(append(append([]*torch.Tensor{}, d.params...), d.buffers()...), src, stateBytes)
+	list := slices.Clone(d.params)
+	if !d.opts.NoBroadcastBuffers {
+		list = append(list, d.buffers()...)
+	}
+	d.coalesced(list, src, stateBytes)
 }
 
 func (d *DistributedDataParallel) broadcastBuffers() {

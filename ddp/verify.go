@@ -5,6 +5,8 @@ import (
 	"encoding/gob"
 	"fmt"
 	"slices"
+
+	"github.com/golite/golite/torch"
 )
 
 // described is what ranks must agree about in a parameter.
@@ -27,8 +29,12 @@ func (p described) equal(q described) bool {
 	return p.Name == q.Name && p.DType == q.DType && p.Grad == q.Grad && slices.Equal(p.Shape, q.Shape)
 }
 
-// verify compares the models of all ranks. Every rank sees all of them, so every rank finds the same difference.
-func (d *DistributedDataParallel) verify(names []string) error {
+// verify compares the models of all ranks. Every rank sees all of them, so every rank finds the same difference. Where
+// some ranks are PyTorch's it is their way of comparing.
+func (d *DistributedDataParallel) verify(names, trained []string) error {
+	if d.g.pytorch {
+		return d.verifyAsPyTorch(trained)
+	}
 	mine := make([]described, len(names))
 	for i, p := range d.params {
 		mine[i] = described{names[i], p.Shape(), p.DType().String(), p.RequiresGrad()}
@@ -74,4 +80,35 @@ func entry(list []described, i int) string {
 		return "missing"
 	}
 	return list[i].String()
+}
+
+// verifyAsPyTorch makes the collectives that the constructor of torch's DistributedDataParallel makes: all ranks tell how
+// many parameters they train, and rank 0 tells the sizes and strides of its own. So rank 0 doesn't hear of a difference.
+func (d *DistributedDataParallel) verifyAsPyTorch(names []string) error {
+	count := torch.From([]int64{int64(len(d.trained))}, 1)
+	defer count.Release()
+	for r, n := range d.g.AllGather(count) {
+		if got := int(n.Item()); got != len(d.trained) {
+			return fmt.Errorf("ddp.New: the ranks' models differ: %d parameters to train here, on rank %d, and %d on rank %d", len(d.trained), d.g.rank, got, r)
+		}
+		n.Release()
+	}
+	var mine []int64
+	var owner []int // of each number
+	for i, p := range d.trained {
+		for _, list := range [][]int{p.Shape(), p.Strides()} {
+			for _, n := range list {
+				mine, owner = append(mine, int64(n)), append(owner, i)
+			}
+		}
+	}
+	layout := torch.From(mine, len(mine))
+	defer layout.Release()
+	for i, n := range torch.ToSlice[int64](d.g.Broadcast(layout, 0)) {
+		if n != mine[i] {
+			return fmt.Errorf("ddp.New: the ranks' models differ: parameter %d, %s, is %v here, on rank %d, and another on rank 0",
+				owner[i], names[owner[i]], d.trained[owner[i]].Shape(), d.g.rank)
+		}
+	}
+	return nil
 }

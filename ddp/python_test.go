@@ -1,0 +1,204 @@
+package ddp_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/internal/fixture"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// pythonRank is a rank in Python: its collectives, and then the training of the recording script. Its arguments are its
+// number, the port, the names of the recorded cases, and what goes wrong.
+const pythonRank = `
+import json, sys
+sys.path.insert(0, "../scripts/fixtures")
+import record_ddp as rec
+import torch, torch.distributed as dist
+rank, port, cases, wrong = int(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), sys.argv[4]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+t = torch.full((5,), rank + 1.0)
+dist.all_reduce(t)
+assert t.tolist() == [3.0] * 5, t
+for src in range(2):
+    t = torch.full((2, 3), 10.0 + rank)
+    dist.broadcast(t, src)
+    assert t.tolist() == [[10.0 + src] * 3] * 2, t
+parts = [torch.zeros(2, dtype=torch.int64) for _ in range(2)]
+dist.all_gather(parts, torch.tensor([rank, 7]))
+assert [p.tolist() for p in parts] == [[0, 7], [1, 7]], parts
+dist.barrier()
+if wrong:
+    net = torch.nn.Linear(3, 4 if wrong == "shape" else 2, bias=wrong != "count")
+    torch.nn.parallel.DistributedDataParallel(net)
+    sys.exit("the models differ, and Python did not notice")
+losses = {}
+for seed, (name, model, options, how) in enumerate(rec.CASES, start=1):
+    if name in cases:
+        losses[name] = rec.train(rank, seed, model, options, how)[0]
+dist.barrier()
+dist.destroy_process_group()
+print(json.dumps(losses))
+`
+
+// startPython starts a rank in Python.
+func startPython(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bytes.Buffer) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	python := filepath.Join(cache, "golite", "peers", "bin", "python")
+	if _, err := os.Stat(python); errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("there is no PyTorch in Python to be a rank: no %s (scripts/peers.sh makes it)", python)
+	}
+	out, errs = &bytes.Buffer{}, &bytes.Buffer{}
+	cmd = exec.Command(python, append([]string{"-c", pythonRank}, args...)...)
+	cmd.Env = append(os.Environ(), "GLOO_SOCKET_IFNAME=lo", "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Stdout, cmd.Stderr = out, errs
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+		if t.Failed() {
+			t.Logf("the rank in Python said:\n%s%s", out, errs)
+		}
+	})
+	return cmd, out, errs
+}
+
+// withPython runs f as the rank mine of two; the other one is Python's. The store is rank 0's.
+func withPython(t *testing.T, mine int, cases, wrong string, f func(ctx context.Context, g *ddp.Group) error) (cmd *exec.Cmd, out *bytes.Buffer, err error) {
+	t.Helper()
+	port := 0
+	var store *ddp.Store
+	var serr error
+	if mine == 0 {
+		store, serr = ddp.NewTCPStore(t.Context(), "127.0.0.1", 0, ddp.TCPStoreOptions{Server: true, Workers: 2})
+		require.NoError(t, serr)
+		port = store.Port()
+	} else {
+		l, lerr := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, lerr)
+		port = l.Addr().(*net.TCPAddr).Port
+		require.NoError(t, l.Close())
+	}
+	cmd, out, _ = startPython(t, strconv.Itoa(1-mine), strconv.Itoa(port), cases, wrong)
+	if mine == 1 {
+		store, serr = ddp.NewTCPStore(t.Context(), "127.0.0.1", port, ddp.TCPStoreOptions{Workers: 2, Timeout: time.Minute})
+		require.NoError(t, serr)
+	}
+	defer store.Close()
+	join := func(ctx context.Context, r int) (*ddp.Group, error) {
+		return ddp.NewGlooWithPyTorch(ctx, store, r, 2, ddp.Options{Timeout: time.Minute})
+	}
+	return cmd, out, rank(t.Context(), mine, join, f)
+}
+
+// meetPython is the Go side of the collectives.
+func meetPython(g *ddp.Group) error {
+	r := float64(g.Rank())
+	if got := floats(g.AllReduce(filled(r+1, 5), ddp.Sum)); got[4] != 3 {
+		return fmt.Errorf("all_reduce: %v", got)
+	}
+	for src := range 2 {
+		if got := floats(g.Broadcast(filled(10+r, 2, 3), src)); got[5] != float32(10+src) {
+			return fmt.Errorf("broadcast from %d: %v", src, got)
+		}
+	}
+	for i, part := range g.AllGather(torch.From([]int64{int64(g.Rank()), 7}, 2)) {
+		if got := torch.ToSlice[int64](part); got[0] != int64(i) || got[1] != 7 {
+			return fmt.Errorf("all_gather: %v from %d", got, i)
+		}
+	}
+	g.Barrier()
+	return nil
+}
+
+// TestARankOfPythons: a Go rank and a Python rank in one Gloo group finish collectives together, and train models in ten
+// steps to what two Python ranks were recorded to come to.
+func TestARankOfPythons(t *testing.T) {
+	file := fixture.Open(t, "testdata/ddp.json.gz")
+	const cases = "mlp,mlp/small_buckets,mlp/fp16_hook,cnn,cnn/no_broadcast_buffers,dropout,branches/find_unused"
+	for mine := range 2 {
+		t.Run(fmt.Sprintf("Go is rank %d", mine), func(t *testing.T) {
+			cmd, out, err := withPython(t, mine, cases, "", func(ctx context.Context, g *ddp.Group) error {
+				if err := meetPython(g); err != nil {
+					return err
+				}
+				for _, name := range bytes.Split([]byte(cases), []byte(",")) {
+					c := file.Case(t, string(name)+"/2")
+					var r training
+					c.Decode(t, &r)
+					gen := torch.NewGenerator(uint64(c.Seed))
+					var err error
+					torch.WithGenerator(gen, func() { err = trainRecorded(ctx, t, g, c, r, gen) })
+					if err != nil {
+						return fmt.Errorf("%s: %w", name, err)
+					}
+				}
+				g.Barrier()
+				return nil
+			})
+			require.NoError(t, err)
+			require.NoError(t, cmd.Wait())
+			var losses map[string][]float64
+			require.NoError(t, json.Unmarshal(out.Bytes(), &losses), out.String())
+			for name, got := range losses {
+				c := file.Case(t, name+"/2")
+				var r training
+				c.Decode(t, &r)
+				c.EqualFloats(t, name+": losses of the rank in Python", r.Losses[1-mine], got)
+			}
+			require.Len(t, losses, 7)
+		})
+	}
+}
+
+// TestAPythonRankWithAnotherModel: Go's rank refuses it, whichever it is, and the one in Python doesn't hang.
+func TestAPythonRankWithAnotherModel(t *testing.T) {
+	for wrong, says := range map[string]string{
+		"count": "2 parameters to train here, on rank 1, and 1 on rank 0",
+		"shape": "parameter 0, weight, is [2 3] here, on rank 1, and another on rank 0",
+	} {
+		t.Run(wrong, func(t *testing.T) {
+			cmd, _, err := withPython(t, 1, "", wrong, func(ctx context.Context, g *ddp.Group) error {
+				if err := meetPython(g); err != nil {
+					return err
+				}
+				_, err := ddp.Wrap(ctx, g, nn.NewLinear(3, 2))
+				if err != nil {
+					g.Abort(err.Error())
+				}
+				return err
+			})
+			require.ErrorContains(t, err, says)
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			select {
+			case err := <-ended:
+				require.Error(t, err)
+			case <-time.After(30 * time.Second):
+				cmd.Process.Kill()
+				<-ended
+				require.Fail(t, "the rank in Python hangs")
+			}
+		})
+	}
+}
