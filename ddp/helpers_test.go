@@ -3,6 +3,7 @@ package ddp_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -126,3 +127,12 @@ func fixtureOf(t *torch.Tensor) fixture.Tensor {
 func filled(v float64, shape ...int) *torch.Tensor { return torch.Full(v, shape...) }
 
 func floats(t *torch.Tensor) []float32 { return torch.ToSlice[float32](t) }
+
+// freePort gives a port that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

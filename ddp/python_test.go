@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,10 +93,7 @@ func withPython(t *testing.T, mine int, cases, wrong string, f func(ctx context.
 		require.NoError(t, serr)
 		port = store.Port()
 	} else {
-		l, lerr := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, lerr)
-		port = l.Addr().(*net.TCPAddr).Port
-		require.NoError(t, l.Close())
+		port = freePort(t)
 	}
 	cmd, out, _ = startPython(t, strconv.Itoa(1-mine), strconv.Itoa(port), cases, wrong)
 	if mine == 1 {
