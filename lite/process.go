@@ -49,6 +49,8 @@ func (j *job) supervise(ctx context.Context) error {
 		return ErrStopped
 	case err != nil:
 		return jobFailure(err)
+	case p.NodeRank != 0:
+		return nil // the result is on rank 0's node
 	}
 	return j.decode(result)
 }

@@ -117,7 +117,8 @@ type job struct {
 	ranks    int
 	timeout  time.Duration // 0: a minute
 	env      []string
-	dir      string // empty: a new one
+	dir      string                                      // empty: a new one
+	command  func(name string, args ...string) *exec.Cmd // nil: exec.Command
 }
 
 // started is a job under way.
@@ -139,7 +140,10 @@ func (j job) start(t *testing.T) *started {
 		j.timeout = time.Minute
 	}
 	s := &started{dir: j.dir, port: freePort(t), out: &bytes.Buffer{}, from: time.Now()}
-	s.cmd = exec.Command(os.Args[0], "-test.run=^$")
+	if j.command == nil {
+		j.command = exec.Command
+	}
+	s.cmd = j.command(os.Args[0], "-test.run=^$")
 	s.cmd.Env = append(os.Environ(), envJob+"="+j.do, envArg+"="+j.arg, envStrategy+"="+j.strategy, envRanks+"="+strconv.Itoa(j.ranks),
 		envTimeout+"="+j.timeout.String(), envDir+"="+j.dir)
 	if j.strategy == "ddp" {

@@ -51,7 +51,8 @@ func Run(ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) e
 	return err
 }
 
-// RunValue is Run for a function with a result: it returns rank 0's, encoded as gob where ranks are processes.
+// RunValue is Run for a function with a result: it returns rank 0's, encoded as gob where ranks are processes. Of several
+// nodes the one where rank 0 ran gets it, and of ranks that an engine started rank 0; the others get the zero value.
 func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) (T, error)) (T, error) {
 	var value T
 	plan, err := resolveConfig(cfg)

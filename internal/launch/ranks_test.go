@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/golite/golite/internal/hosts"
 )
 
 // The test binary is also the ranks' program, and a supervisor that can be killed.
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv("LAUNCH_TEST_SUPERVISE"); mode != "" {
 		spec := testSpec(2, mode, os.Getenv("LAUNCH_TEST_DIR"))
 		if node := os.Getenv("LAUNCH_TEST_NODE"); node != "" { // one of two
-			spec.Nodes, spec.MainAddress, spec.MainPort = 2, nodeAddress, 29555
+			spec.Nodes, spec.MainAddress, spec.MainPort = 2, hosts.Main, 29555
 			spec.NodeRank, _ = strconv.Atoi(node)
 		}
 		result, err := Supervise(context.Background(), spec)

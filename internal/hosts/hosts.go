@@ -1,0 +1,63 @@
+// Package hosts makes two hosts out of one machine, for tests of jobs on several: two network namespaces, joined by a pair of
+// virtual network cards. Files, processes and clocks are shared; addresses and ports are not.
+package hosts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// Main is the address of host 0, as both hosts reach it. Host 1 has the next one.
+const Main = "10.231.77.1"
+
+// made counts pairs, which need names of their own.
+var made atomic.Int32
+
+// Pair is two hosts. The card of host i is called "card" and its number; both have a loopback as well.
+type Pair [2]string
+
+// Two makes two hosts, which last as long as the test. Where this machine has none it skips the test, and says why: they need
+// Linux, root and the ip command.
+func Two(t testing.TB) (p Pair) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("network namespaces are Linux's")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("network namespaces are made by root only")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("there is no ip command (Debian: iproute2)")
+	}
+	ip := func(line string) {
+		t.Helper()
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", line, err, out)
+		}
+	}
+	number := made.Add(1)
+	for i := range p {
+		p[i] = fmt.Sprintf("golite-%d-%d-%d", os.Getpid(), number, i)
+		if out, err := exec.Command("ip", "netns", "add", p[i]).CombinedOutput(); err != nil {
+			t.Skipf("this machine makes no network namespaces: %s", out)
+		}
+		t.Cleanup(func() { exec.Command("ip", "netns", "delete", p[i]).Run() })
+	}
+	ip(fmt.Sprintf("link add card0 netns %s type veth peer name card1 netns %s", p[0], p[1]))
+	for i, name := range p {
+		ip(fmt.Sprintf("-n %s addr add 10.231.77.%d/24 dev card%d", name, i+1, i))
+		ip(fmt.Sprintf("-n %s link set card%d up", name, i))
+		ip(fmt.Sprintf("-n %s link set lo up", name))
+	}
+	return p
+}
+
+// Command is exec.Command on host i.
+func (p Pair) Command(i int, name string, args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", p[i], name}, args...)...)
+}

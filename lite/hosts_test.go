@@ -1,0 +1,81 @@
+package lite_test
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/internal/fixture"
+	"github.com/golite/golite/internal/hosts"
+)
+
+// onTwoHosts starts a job on each of two hosts, as a user does on each node, with a rank each.
+func (j job) onTwoHosts(t *testing.T, pair hosts.Pair, interfaces bool) (nodes [2]*started) {
+	t.Helper()
+	for i := range nodes {
+		n := j
+		n.strategy, n.ranks, n.dir = "ddp", 1, t.TempDir()
+		n.env = append(append([]string{}, j.env...), "LITE_NUM_NODES=2", fmt.Sprintf("NODE_RANK=%d", i), "MASTER_ADDR="+hosts.Main, "MASTER_PORT=29556")
+		if interfaces {
+			n.env = append(n.env, fmt.Sprintf("GLOO_SOCKET_IFNAME=card%d", i))
+		}
+		n.command = func(name string, args ...string) *exec.Cmd { return pair.Command(i, name, args...) }
+		nodes[i] = n.start(t)
+	}
+	return nodes
+}
+
+// TestTwoHosts trains on two hosts as on one, bit for bit, with the network interface chosen and given. The second job
+// takes the port that the first one had.
+func TestTwoHosts(t *testing.T) {
+	pair := hosts.Two(t)
+	c := fixture.Open(t, "testdata/fabric_ddp.json.gz").Case(t, "cnn/2")
+	var r rankCurve
+	c.Decode(t, &r)
+	require.Equal(t, 2, r.World)
+	for _, interfaces := range []bool{false, true} {
+		t.Run(fmt.Sprintf("interfaces given: %v", interfaces), func(t *testing.T) {
+			nodes := job{do: "curve", arg: r.arg(t), env: []string{"LITE_PRECISION=" + r.Precision}}.onTwoHosts(t, pair, interfaces)
+			var got result
+			for i, n := range nodes {
+				o, code := n.wait(t, waitLong)
+				require.Zero(t, code, "host %d: %s", i, o.Error)
+				require.FileExists(t, filepath.Join(n.dir, fmt.Sprintf("rank%d", i)), "its rank ran there")
+				if i == 0 {
+					got = o.Result
+				} else {
+					require.Empty(t, o.Result.Losses, "rank 0's result is on its own host")
+				}
+			}
+			require.Len(t, got.Losses, 2)
+			for rank, losses := range got.Losses {
+				c.EqualFloats(t, fmt.Sprintf("losses of rank %d", rank), r.Losses[rank], losses)
+			}
+			for name, p := range got.Tensors {
+				c.Equal(t, name, p)
+			}
+		})
+	}
+}
+
+// TestFaultsOnAnotherHost: the job ends on both hosts. The victim's own host names the cause, the other one the rank.
+func TestFaultsOnAnotherHost(t *testing.T) {
+	pair := hosts.Two(t)
+	for fault, says := range map[string][2]string{
+		"kill:1":  {"rank 0: ", "rank 1: killed by signal 9"},
+		"error:0": {"rank 0: the disk is full", "rank 1: "},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			nodes := job{do: "fault", arg: fault, timeout: shortTimeout}.onTwoHosts(t, pair, false)
+			for i, n := range nodes {
+				o, code := n.wait(t, 15*time.Second)
+				require.Equal(t, 1, code, "host %d: %s", i, o.Error)
+				require.Contains(t, o.Error, says[i])
+			}
+		})
+	}
+}
