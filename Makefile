@@ -12,13 +12,18 @@ RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./t
 say = @printf '\n== %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help libtorch demo build test lint fmt vet staticcheck unit race fuzz bench generate test-engines check-docker clean
+.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz bench generate test-engines test-cuda check-docker clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 libtorch: ## Install libtorch into the user's cache folder and link it as third_party/libtorch.
 	@$(GO) run ./cmd/libtorch install
+
+cuda: libtorch ## Build lib/libcgotorch_cuda.so, which brings GPUs; no CUDA and no GPU are needed.
+	@$(GO) run ./cmd/libtorch install -kind cuda-headers
+	$(call say,building libcgotorch_cuda.so)
+	@scripts/cuda/build.sh
 
 demo: libtorch ## Train an MLP on MNIST, print its test accuracy, save mnist.pt.
 	$(call say,building examples/mnist: the first time compiles the C++ part, half a minute to two)
@@ -68,6 +73,9 @@ bench: libtorch ## Measure golite beside its peers (installs them): minutes; -on
 test-engines: libtorch ## Run the ranks under torchrun, mpirun and srun for real; installs them (as root).
 	scripts/engines/test.sh
 
+test-cuda: cuda ## Open libcgotorch_cuda.so against libtorch with CUDA (7 GB, in the cache folder) and run the tests, with a GPU or without.
+	scripts/cuda/test.sh
+
 check-docker: ## Run the Dockerfile's steps without a Docker engine (as root, with debootstrap).
 	$(GO) run ./scripts/check-docker
 
@@ -75,4 +83,4 @@ generate: libtorch ## Write the generated code anew (torch/aten, zz_generated_*.
 	$(GO) generate ./...
 
 clean: ## Remove what builds left here; libtorch stays in the cache folder.
-	rm -rf bin out
+	rm -rf bin lib out

@@ -3,7 +3,9 @@
 
 #include "autograd.hh"
 #include "call.hh"
+#include "cuda.hh"
 #include "memory.hh"
+#include "profiler.hh"
 #include "state.hh"
 #include "tensor.hh"
 
@@ -12,4 +14,5 @@
 #include "dist_inprocess.hh"
 #include "dist_reducer.hh"
 #include "dist_store.hh"
+#include "dist_watched.hh"
 #include "dist_work.hh"

@@ -126,11 +126,23 @@ c10d::Backend& Group::backend(int device) {
 }
 
 void Group::abort(const std::string& reason) {
-  watch->abort(reason);
+  // The hub first: a rank that is freed here lets others come to it, who must find it closed.
   if (hub) abort_hub(*hub, reason);
+  watch->abort(reason);
   if (cut) cut();
   for (auto& b : backends) {
     if (b.first != static_cast<int>(at::kCPU)) b.second->abort();
+  }
+}
+
+void Group::shutdown() {
+  if (watch->aborted()) return;
+  for (auto& b : backends) {
+    if (b.first == static_cast<int>(at::kCPU)) continue;
+    try {
+      b.second->shutdown();
+    } catch (const std::exception&) {  // a broken group: nothing is left to save
+    }
   }
 }
 
@@ -203,7 +215,14 @@ int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint6
       make = makers[maker];
     }
     TORCH_CHECK(make, "there is no backend ", maker, " in this process");
-    auto b = c10::intrusive_ptr<c10d::Backend>::reclaim(make(s.get(), g->rank, g->size, timeout_ms));
+    auto inner = c10::intrusive_ptr<c10d::Backend>::reclaim(make(s.get(), g->rank, g->size, timeout_ms));
+    // Not the group itself, which must not die on the thread that tells.
+    auto lost = [watch = g->watch, hub = g->hub, cut = g->cut](const std::string& why) {
+      if (hub) abort_hub(*hub, why);
+      watch->abort(why);
+      if (cut) cut();
+    };
+    auto b = watched_backend(inner, g->watch, [] { return cuda_library && cuda_library->recording() != 0; }, lost);
     auto kind = c10d::ProcessGroup::strToBackendType(maker);
     g->backends[device] = b;
     g->pg->setBackend(static_cast<at::DeviceType>(device), kind, b);
@@ -325,6 +344,7 @@ void gl_group_free(uint64_t group) {
   if (!g) return;
   // A call that hangs would hold up the destructor for as long: such a group is cut loose first.
   if (!g->watch->pending().empty()) g->abort("the group was closed");
+  g->shutdown();
 }
 
 }  // extern "C"

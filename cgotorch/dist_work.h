@@ -206,6 +206,11 @@ struct Cuttable {
 };
 Cuttable gloo_backend(const GlooSettings& settings, std::shared_ptr<Watch> watch);
 
+// watched_backend puts another library's backend under the watch. recording tells what a CUDA graph records; lost is called, on any thread, when the
+// backend can't go on.
+c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
+                                                  std::function<void(const std::string&)> lost);
+
 // Group is what Go's number of a group leads to.
 struct Group {
   std::shared_ptr<Watch> watch;
@@ -217,6 +222,8 @@ struct Group {
 
   c10d::Backend& backend(int device);
   void abort(const std::string& reason);
+  // shutdown ends backends of other libraries in good order.
+  void shutdown();
 };
 
 extern Registry<std::shared_ptr<Group>> groups;

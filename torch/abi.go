@@ -2,6 +2,7 @@ package torch
 
 import (
 	"runtime"
+	"time"
 	"unsafe"
 
 	"github.com/golite/golite/cgotorch"
@@ -17,7 +18,7 @@ func (ABI) Call(o *op.Op, a *op.Args, r *op.Results) {
 	err := o.Call(a, r)
 	if err != nil {
 		if err.OutOfMemory {
-			collect()
+			collect(time.Second)
 			err = o.Call(a, r)
 		}
 		if err != nil {

@@ -32,7 +32,7 @@ func paceGC(n int64) {
 	}
 	defer pacer.Unlock()
 	pacer.grown.Store(0)
-	live, _, _ := cgotorch.Memory(false)
+	live := liveBytes()
 	if live < pacer.base {
 		pacer.base = live
 	}
@@ -49,12 +49,18 @@ func paceGC(n int64) {
 	if time.Since(pacer.last) < 5*pacer.lasting && growth < room {
 		return
 	}
-	collect()
-	pacer.base, _, _ = cgotorch.Memory(false)
+	collect(5 * time.Millisecond)
+	pacer.base = liveBytes()
+}
+
+// liveBytes are those of tensors in use, on the CPU and on all GPUs.
+func liveBytes() int64 {
+	live, _, _ := cgotorch.Memory(false)
+	return live + cgotorch.CUDAAllocated()
 }
 
 // collect runs the collector and gives the cleanups that it found some time to run.
-func collect() {
+func collect(wait time.Duration) {
 	start := time.Now()
 	done := make(chan struct{})
 	func() { runtime.AddCleanup(new([64]byte), func(c chan struct{}) { close(c) }, done) }()
@@ -62,7 +68,7 @@ func collect() {
 	select {
 	case <-done:
 		runtime.Gosched()
-	case <-time.After(5 * time.Millisecond):
+	case <-time.After(wait):
 	}
 	pacer.last, pacer.lasting = time.Now(), time.Since(start)
 }

@@ -1,0 +1,219 @@
+// dist_watched.hh: another library's backend, NCCL's, behind works that our watch knows.
+//
+// What runs on a GPU ends later than its call: a work's wait makes the stream wait, not the thread. Whether it has ended, or has failed, is seen by
+// a thread of ours that looks at the works under way. So a watchdog in Go knows what a rank waits for, an abort reaches the communicator, and an
+// error of the other library ends the group with a reason.
+
+#include <condition_variable>
+#include <thread>
+
+#include "dist_work.h"
+
+namespace golite {
+namespace {
+
+using Lost = std::function<void(const std::string&)>;
+
+// Followed is a work of the other library's.
+class Followed : public TrackedWork {
+ public:
+  Followed(std::shared_ptr<Watch> watch, Signature sig) : TrackedWork(watch, std::move(sig), {}), group_(std::move(watch)) {}
+
+  bool isCompleted() override { return TrackedWork::isCompleted() || inner->isCompleted(); }
+  bool wait(Millis timeout) override {
+    group_->check();
+    bool in_time = inner->wait(timeout);
+    group_->check();
+    return in_time;
+  }
+  void synchronize() override { inner->synchronize(); }
+  void blockCurrentStream() override { inner->blockCurrentStream(); }
+  std::vector<at::Tensor> result() override { return inner->result(); }
+  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return inner->getFuture(); }
+  int sourceRank() const override { return signature().root; }
+
+  // look settles it if it has ended, and tells whether it is settled. What has failed is told to lost.
+  bool look(const Lost& lost) {
+    if (TrackedWork::isCompleted()) return true;
+    std::string error;
+    try {
+      if (!inner->isCompleted()) return false;
+      if (auto e = inner->exception()) std::rethrow_exception(e);
+    } catch (const c10::Error& e) {
+      error = e.what_without_backtrace();
+    } catch (const std::exception& e) {
+      error = e.what();
+    }
+    if (error.empty()) {
+      complete();
+      return true;
+    }
+    std::string why = "rank " + std::to_string(group_->rank) + " lost its peers in " + signature().text() + ": " + error;
+    lost(why);
+    fail(why);
+    return true;
+  }
+
+ private:
+  std::shared_ptr<Watch> group_;
+};
+
+// Follower looks at works until they have ended.
+class Follower {
+ public:
+  explicit Follower(Lost lost) : lost_(std::move(lost)), thread_([this] { run(); }) {}
+  ~Follower() {
+    {
+      std::lock_guard<std::mutex> l(m_);
+      over_ = true;
+    }
+    cv_.notify_all();
+    thread_.join();
+  }
+  void follow(c10::intrusive_ptr<Followed> w) {
+    {
+      std::lock_guard<std::mutex> l(m_);
+      fresh_.push_back(std::move(w));
+    }
+    cv_.notify_all();
+  }
+
+ private:
+  static constexpr auto kPause = Millis(20);
+
+  void run() {
+    std::list<c10::intrusive_ptr<Followed>> under_way;
+    for (;;) {
+      {
+        std::unique_lock<std::mutex> l(m_);
+        if (under_way.empty()) cv_.wait(l, [this] { return over_ || !fresh_.empty(); });
+        if (over_) return;
+        under_way.splice(under_way.end(), fresh_);
+      }
+      under_way.remove_if([this](const c10::intrusive_ptr<Followed>& w) { return w->look(lost_); });
+      std::unique_lock<std::mutex> l(m_);
+      if (!under_way.empty()) cv_.wait_for(l, kPause, [this] { return over_; });
+    }
+  }
+
+  Lost lost_;
+  std::mutex m_;
+  std::condition_variable cv_;
+  std::list<c10::intrusive_ptr<Followed>> fresh_;
+  bool over_ = false;
+  std::thread thread_;
+};
+
+class Watched : public c10d::Backend {
+ public:
+  using Tensors = std::vector<at::Tensor>;
+  using WorkPtr = c10::intrusive_ptr<c10d::Work>;
+
+  Watched(c10::intrusive_ptr<c10d::Backend> inner, std::shared_ptr<Watch> watch, bool (*recording)(), Lost lost)
+      : Backend(inner->getRank(), inner->getSize()), inner_(std::move(inner)), watch_(std::move(watch)), recording_(recording), lost_(lost), follower_(lost) {}
+
+  const std::string getBackendName() const override { return inner_->getBackendName(); }
+  c10::intrusive_ptr<Options> getBackendOptions() override { return inner_->getBackendOptions(); }
+  void setTimeout(Millis t) override { inner_->setTimeout(t); }
+  bool supportsCoalescing() const override { return inner_->supportsCoalescing(); }
+  void startCoalescing() override { inner_->startCoalescing(); }
+  WorkPtr endCoalescing() override { return inner_->endCoalescing(); }
+  void abort() override {
+    watch_->abort("the group was aborted");
+    inner_->abort();
+  }
+  void shutdown() override { inner_->shutdown(); }
+
+  WorkPtr broadcast(Tensors& t, const c10d::BroadcastOptions& o = {}) override {
+    return run(GL_BROADCAST, &t[0], [&] { return inner_->broadcast(t, o); }, static_cast<int>(o.rootRank));
+  }
+  WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
+    return run(GL_ALL_REDUCE, &t[0], [&] { return inner_->allreduce(t, o); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr allreduce_sparse(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
+    return run(GL_ALL_REDUCE, &t[0], [&] { return inner_->allreduce_sparse(t, o); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override {
+    return run(GL_ALL_REDUCE, &t[0], [&] { return inner_->allreduce_coalesced(t, o); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
+    return run(GL_REDUCE, &t[0], [&] { return inner_->reduce(t, o); }, static_cast<int>(o.rootRank), o.reduceOp.op_);
+  }
+  WorkPtr allgather(std::vector<Tensors>& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
+    return run(GL_ALL_GATHER, &in[0], [&] { return inner_->allgather(out, in, o); });
+  }
+  WorkPtr _allgather_base(at::Tensor& out, at::Tensor& in, const c10d::AllgatherOptions& o = {}) override {
+    return run(GL_ALL_GATHER_INTO, &in, [&] { return inner_->_allgather_base(out, in, o); });
+  }
+  WorkPtr reduce_scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ReduceScatterOptions& o = {}) override {
+    return run(GL_REDUCE_SCATTER, &out[0], [&] { return inner_->reduce_scatter(out, in, o); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr _reduce_scatter_base(at::Tensor& out, at::Tensor& in, const c10d::ReduceScatterOptions& o = {}) override {
+    return run(GL_REDUCE_SCATTER_TENSOR, &out, [&] { return inner_->_reduce_scatter_base(out, in, o); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr gather(std::vector<Tensors>& out, Tensors& in, const c10d::GatherOptions& o = {}) override {
+    return run(GL_GATHER, &in[0], [&] { return inner_->gather(out, in, o); }, static_cast<int>(o.rootRank));
+  }
+  WorkPtr scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ScatterOptions& o = {}) override {
+    return run(GL_SCATTER, &out[0], [&] { return inner_->scatter(out, in, o); }, static_cast<int>(o.rootRank));
+  }
+  WorkPtr alltoall_base(at::Tensor& out, at::Tensor& in, std::vector<int64_t>& to, std::vector<int64_t>& from,
+                        const c10d::AllToAllOptions& o = {}) override {
+    return run(GL_ALL_TO_ALL_SINGLE, &in, [&] { return inner_->alltoall_base(out, in, to, from, o); });
+  }
+  WorkPtr alltoall(Tensors& out, Tensors& in, const c10d::AllToAllOptions& o = {}) override {
+    return run(GL_ALL_TO_ALL, &in[0], [&] { return inner_->alltoall(out, in, o); });
+  }
+  WorkPtr barrier(const c10d::BarrierOptions& o = {}) override {
+    return run(GL_BARRIER, nullptr, [&] { return inner_->barrier(o); });
+  }
+  WorkPtr send(Tensors& t, int to, int tag) override {
+    return run(GL_SEND, &t[0], [&] { return inner_->send(t, to, tag); }, to);
+  }
+  WorkPtr recv(Tensors& t, int from, int tag) override {
+    return run(GL_RECV, &t[0], [&] { return inner_->recv(t, from, tag); }, from);
+  }
+
+ private:
+  template <class F>
+  WorkPtr run(int kind, const at::Tensor* about, F start, int root = -1, int op = 0) {
+    Signature s;
+    s.kind = kind;
+    s.op = op;
+    s.root = root;
+    if (about) {
+      s.dtype = static_cast<int>(about->scalar_type());
+      s.shape = about->sizes().vec();
+    }
+    watch_->enter(s);
+    // What a CUDA graph records does not run now, and nobody may look whether it has ended.
+    if (recording_ && recording_()) return start();
+    auto w = c10::make_intrusive<Followed>(watch_, s);
+    Started started(watch_, w);
+    try {
+      w->inner = start();
+    } catch (const c10::DistError& e) {
+      std::string why = "rank " + std::to_string(watch_->rank) + " can't make " + s.text() + ": " + e.what_without_backtrace();
+      lost_(why);
+      throw std::runtime_error(watch_->reason());
+    }
+    started.well();
+    follower_.follow(w);
+    return w;
+  }
+
+  c10::intrusive_ptr<c10d::Backend> inner_;
+  std::shared_ptr<Watch> watch_;
+  bool (*recording_)();
+  Lost lost_;
+  Follower follower_;  // last: it ends first
+};
+
+}  // namespace
+
+c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
+                                                   std::function<void(const std::string&)> lost) {
+  return c10::make_intrusive<Watched>(std::move(b), std::move(watch), recording, std::move(lost));
+}
+
+}  // namespace golite

@@ -1,0 +1,22 @@
+package cuda
+
+import "github.com/golite/golite/cgotorch"
+
+// Range runs f as a named range on the timeline of NVIDIA's tools (torch.cuda.nvtx.range). Without a GPU it runs f. Ranges of libtorch's own profiler
+// are package profiler's.
+func Range(name string, f func()) {
+	if !IsAvailable() {
+		f()
+		return
+	}
+	call("Range", cgotorch.CUDANVTXPush, cgotorch.Words{}.Text(name)...)
+	defer call("Range", cgotorch.CUDANVTXPop)
+	f()
+}
+
+// Mark puts a named point on the timeline of NVIDIA's tools (torch.cuda.nvtx.mark).
+func Mark(name string) {
+	if IsAvailable() {
+		call("Mark", cgotorch.CUDANVTXMark, cgotorch.Words{}.Text(name)...)
+	}
+}
