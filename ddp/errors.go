@@ -68,6 +68,7 @@ func Try(f func()) (err error) {
 // Guard runs f, and turns an operation's error that came from a lost rank into the *RankError it is: the Reducer meets
 // the other ranks inside Backward, which knows only of *torch.Error. Everything else passes through.
 func (g *Group) Guard(f func()) {
+	site := callSite()
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -75,7 +76,7 @@ func (g *Group) Guard(f func()) {
 			var te *torch.Error
 			if errors.As(v, &te) {
 				if aborted, _ := g.Aborted(); aborted {
-					panic(g.failure("backward", te.Origin, te.Message))
+					panic(g.failure("backward", site, te.Message))
 				}
 			}
 			panic(v)

@@ -238,6 +238,7 @@ func TestALossInBackward(t *testing.T) {
 			require.Contains(t, e.Error(), "rank 2 aborted the group: no memory left")
 			if r < 2 {
 				require.Equal(t, "backward", e.Op)
+				require.Contains(t, e.Site, "ddp/faults_test.go:")
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -124,12 +125,28 @@ func commit(ctx context.Context, kind string) error {
 	case "absent":
 		<-ctx.Done()
 		return ctx.Err()
+	case "cgo":
+		return stuckInC(ctx)
 	case "loop":
 		for i := 0; ; i++ {
 			_ = i
 		}
 	}
 	return nil
+}
+
+// stuckInC waits in C++ for the answer of a store that never gives one: no context ends that.
+func stuckInC(ctx context.Context) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	s, err := ddp.NewTCPStore(ctx, "127.0.0.1", l.Addr().(*net.TCPAddr).Port, ddp.TCPStoreOptions{Timeout: time.Hour})
+	if err != nil {
+		return err
+	}
+	return s.Set("never", nil)
 }
 
 // stopRank trains until it is asked to stop, and saves once.

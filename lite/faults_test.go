@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"ddp", "kill:0", 2, 0, 10 * time.Second, []string{"rank 0: killed by signal 9"}},
 		{"ddp", "kill:2", 3, 2, 10 * time.Second, []string{"rank 2: killed by signal 9", "rank 0: step", "rank 1: step"}},
-		{"ddp", "error:1", 2, 1, 10 * time.Second, []string{"rank 1: the disk is full", "rank 0: step"}},
+		{"ddp", "error:1", 2, 1, 10 * time.Second, []string{"rank 1: the disk is full", "rank 0: step", "in backward at lite/faults_jobs_test.go:"}},
 		{"ddp", "panic:0", 2, 0, 10 * time.Second, []string{"panic: runtime error: index out of range", "faults_jobs_test.go"}},
 		{"ddp", "panic-elsewhere:1", 2, 1, 10 * time.Second, []string{"panic: elsewhere", "faults_jobs_test.go"}},
 		{"ddp", "op:1", 2, 1, 10 * time.Second, []string{"rank 1: ", "mat1 and mat2 shapes cannot be multiplied"}},
@@ -43,6 +42,7 @@ func TestFaults(t *testing.T) {
 		{"ddp", "stop:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "time is up after 3s"}},
 		{"ddp", "stop:0", 3, 0, 20 * time.Second, []string{"rank 0: "}},
 		{"ddp", "loop:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "lite_test.commit"}},
+		{"ddp", "cgo:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "lite_test.stuckInC"}},
 		{"ddp", "absent:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "lite_test.commit"}},
 		{"ddp", "skip:1", 2, -1, 10 * time.Second, []string{"AllReduce", "faults_jobs_test.go"}},
 		{"ddp", "uneven:1", 2, -1, 10 * time.Second, []string{"Barrier", "faults_jobs_test.go"}},
@@ -54,6 +54,7 @@ func TestFaults(t *testing.T) {
 		{"ddp_spawn", "goexit:1", 2, 1, 10 * time.Second, []string{"rank 1: ", "runtime.Goexit"}},
 		{"ddp_spawn", "absent:1", 2, 1, 15 * time.Second, []string{"rank 1: did not come to where its peers waited", "time is up after 3s"}},
 		{"ddp_spawn", "loop:1", 2, 1, 20 * time.Second, []string{"rank 1: lite: ranks [1] did not end within 5s", "time is up after 3s", "lite_test.commit"}},
+		{"ddp_spawn", "cgo:1", 2, 1, 20 * time.Second, []string{"rank 1: lite: ranks [1] did not end within 5s", "lite_test.stuckInC"}},
 		{"ddp_spawn", "loop:0", 3, 0, 20 * time.Second, []string{"rank 0: lite: ranks [0] did not end within 5s", "lite_test.commit"}},
 		{"ddp_spawn", "skip:1", 2, -1, 10 * time.Second, []string{"AllReduce", "faults_jobs_test.go"}},
 		{"ddp_spawn", "uneven:1", 2, -1, 10 * time.Second, []string{"Barrier", "faults_jobs_test.go"}},
@@ -150,16 +151,14 @@ func TestTakenPort(t *testing.T) {
 
 // TestTwoJobsAtOnce: where no port is set each job takes a free one.
 func TestTwoJobsAtOnce(t *testing.T) {
-	var all sync.WaitGroup
+	var jobs []*started
 	for range 2 {
-		s := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, env: []string{"MASTER_PORT="}}.start(t)
-		all.Go(func() {
-			if err := s.cmd.Wait(); err != nil {
-				t.Error(err)
-			}
-		})
+		jobs = append(jobs, job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, env: []string{"MASTER_PORT="}}.start(t))
 	}
-	all.Wait()
+	for _, s := range jobs {
+		o, code := s.wait(t, 20*time.Second)
+		require.Zero(t, code, o.Error)
+	}
 }
 
 func TestSecondRunOfProcesses(t *testing.T) {

@@ -1,8 +1,10 @@
 package lite_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,6 +17,8 @@ import (
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
+	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/optim"
 )
 
 // The tests here are named after the rows of the sheet of checkable behaviours that take several ranks to show.
@@ -26,6 +30,7 @@ func init() {
 	jobs["values"] = func(ctx context.Context, l *lite.Lite) (result, error) { return result{}, travel(l) }
 	jobs["exact"] = func(ctx context.Context, l *lite.Lite) (result, error) { return result{}, exact(ctx, l) }
 	jobs["random"] = randomRank
+	jobs["overflow"] = overflowRank
 }
 
 func TestRows23To26SamplersOfTwoRanks(t *testing.T)  { onBoth(t, "samplers2", 2) }
@@ -274,5 +279,51 @@ func TestRandomStreamsOfRanks(t *testing.T) {
 		} else {
 			require.NotEqual(t, processes[0][i], processes[1][i], "the rank's own streams differ")
 		}
+	}
+}
+
+// overflowRank trains in 16-mixed; in step 3 rank 1's loss overflows.
+func overflowRank(_ context.Context, l *lite.Lite) (got result, err error) {
+	l.SeedEverything(1)
+	net := newTiny(8)
+	opt := optim.NewAdam(nn.Parameters(net), 0.01)
+	model, err := lite.Setup(l, net, net.Forward, opt)
+	if err != nil {
+		return got, err
+	}
+	on := torch.Options{Generator: l.RankGenerator()}
+	var mine []float64
+	for step := 1; step <= 5; step++ {
+		opt.ZeroGrad()
+		loss := model.Forward(on.Randn(8, 4)).Pow(2).Mean()
+		if step == 3 && l.GlobalRank() == 1 {
+			loss = loss.MulScalar(math.Inf(1))
+		}
+		l.Backward(loss)
+		opt.Step()
+		if opt.Skipped() {
+			mine = append(mine, float64(step))
+		}
+		mine = append(mine, lite.ScaleOf(l))
+	}
+	got.Losses = lite.AllGather(l, mine)
+	for name, p := range nn.StateDict(net).All() {
+		for rank, other := range lite.AllGather(l, p.ToBytes()) {
+			if !bytes.Equal(other, p.ToBytes()) || p.IsFinite().All().Item() != 1 {
+				return got, fmt.Errorf("%s is not finite, or differs between rank %d and rank %d", name, l.GlobalRank(), rank)
+			}
+		}
+	}
+	return got, nil
+}
+
+// TestOverflowOnOneRankSkipsTheStepOnAll: scales and parameters stay equal.
+func TestOverflowOnOneRankSkipsTheStepOnAll(t *testing.T) {
+	for _, strategy := range strategies {
+		t.Run(strategy, func(t *testing.T) {
+			got := job{do: "overflow", strategy: strategy, ranks: 2, env: []string{"LITE_PRECISION=16-mixed"}}.run(t).Losses
+			want := []float64{65536, 65536, 3, 32768, 32768, 32768}
+			require.Equal(t, [][]float64{want, want}, got)
+		})
 	}
 }
