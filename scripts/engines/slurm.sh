@@ -38,9 +38,8 @@ slurm_start() {
 	CONF
 	export SLURM_CONF="$slurm_dir/slurm.conf"
 	munged --force --key-file="$slurm_dir/munge.key" --socket="$slurm_dir/munge.socket" --log-file="$slurm_dir/munged.log" \
-		--pid-file="$slurm_dir/munged.pid" --seed-file="$slurm_dir/munged.seed" 2>"$slurm_dir/munged.err"
-	slurmctld -c
-	slurmd -N localhost
+		--pid-file="$slurm_dir/munged.pid" --seed-file="$slurm_dir/munged.seed" 2>"$slurm_dir/munged.err" &&
+		slurmctld -c && slurmd -N localhost || true
 	for _ in $(seq 100); do
 		if sinfo -h -o %t 2>/dev/null | grep -q idle; then return 0; fi
 		sleep 0.2
