@@ -17,8 +17,8 @@ import (
 
 func init() { jobs["resume"] = resumeRank }
 
-// resumeRank trains a network with dropout until step 8, from where the checkpoint left off if there is one, and saves at
-// the step that its argument gives (0: never), with which it ends.
+// resumeRank trains a network with dropout, on batches that workers read ahead, until step 8, from where the checkpoint left
+// off if there is one, and saves at the step that its argument gives (0: never), with which it ends.
 func resumeRank(ctx context.Context, l *lite.Lite) (got result, err error) {
 	saveAt, err := strconv.Atoi(os.Getenv(envArg))
 	if err != nil {
@@ -32,7 +32,7 @@ func resumeRank(ctx context.Context, l *lite.Lite) (got result, err error) {
 	if err != nil {
 		return got, err
 	}
-	loader, err := lite.SetupDataLoader(l, digits(12, data.Options{}))
+	loader, err := lite.SetupDataLoader(l, digits(12, data.Options{Workers: 2}))
 	if err != nil {
 		return got, err
 	}
