@@ -105,7 +105,7 @@ func (s *GradScaler) Unscale(p Parameters) {
 		found = torch.Options{DType: torch.Float32, Device: s.o.Device}.Zeros()
 	})
 	torch.Scope(func() {
-		inverse := torch.Options{DType: torch.Float32, Device: s.o.Device}.Full(float64(float32(1 / s.used.Item())))
+		inverse := s.inverse()
 		for _, grads := range byType(p.Tensors()) {
 			if grads[0].DType() == torch.Float16 {
 				torch.Fail("amp.GradScaler", "the gradients are float16 themselves: mixed precision keeps parameters in float32; \"16-true\" needs no scaler")
@@ -119,6 +119,14 @@ func (s *GradScaler) Unscale(p Parameters) {
 		}
 	})
 	s.pending[p] = found
+}
+
+// inverse is 1 over the scale, rounded once. On the CPU the number is at hand; a GPU would be waited for.
+func (s *GradScaler) inverse() *torch.Tensor {
+	if s.used.Device() == torch.CPU {
+		return torch.Options{DType: torch.Float32}.Full(float64(float32(1 / s.used.Item())))
+	}
+	return torch.NoGradOf(func() *torch.Tensor { return s.used.Double().Reciprocal().Float() })
 }
 
 // byType gives the gradients that are there, those of one type together.
@@ -136,11 +144,25 @@ func byType(params []*torch.Tensor) map[torch.DType][]*torch.Tensor {
 // (GradScaler.step and update in one). It tells whether step ran.
 func (s *GradScaler) Step(p Parameters, step func()) (ran bool) {
 	s.Unscale(p)
-	found := s.pending[p]
-	ran = found.Item() == 0
+	ran = s.pending[p].Item() == 0
 	if ran {
 		step()
 	}
+	s.update(p)
+	return ran
+}
+
+// StepOnDevice is Step that doesn't wait for the device to tell whether the gradients are finite: step is given a tensor that is above 0 if they
+// aren't, and leaves the parameters as they are then. Fused optimizers can (optim.StepUnless), and steps that CUDA graphs replay need it.
+func (s *GradScaler) StepOnDevice(p Parameters, step func(found *torch.Tensor)) {
+	s.Unscale(p)
+	step(s.pending[p])
+	s.update(p)
+}
+
+// update changes the scale after a step.
+func (s *GradScaler) update(p Parameters) {
+	found := s.pending[p]
 	var a op.Args
 	var r op.Results
 	abi.Tensor(&a, s.scale)
@@ -152,7 +174,6 @@ func (s *GradScaler) Step(p Parameters, step func()) (ran bool) {
 	torch.NoGrad(func() { abi.Call(&opUpdate, &a, &r) })
 	delete(s.pending, p)
 	found.Release()
-	return ran
 }
 
 // Found returns the tensor that is above 0 if gradients of p overflowed, between Unscale and Step, so that ranks can

@@ -40,6 +40,7 @@ type Group struct {
 	hub        *Hub   // of goroutines
 	pytorch    bool   // some ranks are PyTorch's
 	subs       int    // how many sub-groups were asked for
+	nccl       bool   // CUDA tensors go through NCCL
 
 	ctx      context.Context
 	detach   func() bool
@@ -149,14 +150,17 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 			return nil, fmt.Errorf("ddp.Group.Sub: %s", firstLine(err.Message))
 		}
 		sub.c = c
-		return newGroup(g.ctx, sub), nil
+		return newGroup(g.ctx, sub).inherit(g)
 	}
 	store, err := g.store.Prefix(name)
 	if err != nil {
 		return nil, err
 	}
 	sub.store = store
-	return connect(g.ctx, sub)
+	if sub, err = connect(g.ctx, sub); err != nil {
+		return nil, err
+	}
+	return sub.inherit(g)
 }
 
 // failure makes the *RankError of a collective that ended with a reason.

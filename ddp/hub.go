@@ -24,6 +24,7 @@ type Hub struct {
 	size   int
 	mu     sync.Mutex
 	groups []*Group
+	store  cgotorch.Store // 0 until somebody wants one
 	left   map[string]int // by group: a rank that has closed it, plus 1
 	once   sync.Once
 }
@@ -35,7 +36,16 @@ func NewHub(ranks int) *Hub { return &Hub{c: cgotorch.NewHub(ranks), size: ranks
 func (h *Hub) Size() int { return h.size }
 
 // Close gives the hub up; groups keep what they need.
-func (h *Hub) Close() { h.once.Do(h.c.Free) }
+func (h *Hub) Close() {
+	h.once.Do(func() {
+		h.c.Free()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.store != 0 {
+			h.store.Free()
+		}
+	})
+}
 
 // Group returns the group of all the hub's ranks, for one of them. It doesn't wait for the others. The group is aborted
 // when ctx is cancelled.

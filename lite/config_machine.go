@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/cuda"
 )
 
 // machine is what a Config is resolved against.
@@ -28,10 +30,20 @@ type machine interface {
 type thisMachine struct{}
 
 func (thisMachine) cuda() ([]string, string) {
-	return nil, "golite does not open libtorch_cuda.so yet"
+	var names []string
+	for i := range cuda.DeviceCount() {
+		names = append(names, cuda.DeviceName(i))
+	}
+	return names, cuda.Why()
 }
 
-func (thisMachine) mps() bool { return false }
+// mps asks libtorch itself: only its builds for macOS have Apple's GPUs. Nobody has tried it yet.
+func (thisMachine) mps() bool {
+	if runtime.GOOS != "darwin" {
+		return false
+	}
+	return torch.Try(func() { torch.Options{Device: torch.Device{Type: torch.MPSType}}.Zeros(1).Release() }) == nil
+}
 
 func (thisMachine) cores() int { return runtime.NumCPU() }
 

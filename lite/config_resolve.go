@@ -325,6 +325,9 @@ func (r *resolver) ddp(name string, d DDP) error {
 	if d.Backend == "nccl" && r.kind != torch.CUDAType {
 		return r.fail("strategy", name, r.s.strategy.from, `Backend "nccl" is for CUDA devices: leave it empty, or use "gloo"`)
 	}
+	if d.Backend == "gloo" && r.kind == torch.CUDAType {
+		return r.fail("strategy", name, r.s.strategy.from, `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`)
+	}
 	if d.Timeout > 0 {
 		r.timeout = d.Timeout
 	}

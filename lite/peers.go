@@ -58,8 +58,11 @@ func parallelOptions(s Strategy) (ddp.ParallelOptions, error) {
 	return o, nil
 }
 
-// newPeers makes a rank's peers of its group.
-func (j *job) newPeers(g *ddp.Group) (*peers, error) {
+// newPeers makes a rank's peers of its group. On a GPU tensors go through NCCL.
+func (j *job) newPeers(g *ddp.Group, device torch.Device) (*peers, error) {
 	o, err := parallelOptions(j.plan.strategy)
+	if err == nil && device.Type == torch.CUDAType {
+		err = g.AttachNCCL()
+	}
 	return &peers{g, o}, err
 }

@@ -156,7 +156,7 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 		return err
 	}
 	defer g.Close()
-	others, err := j.newPeers(g)
+	others, err := j.newPeers(g, device)
 	if err != nil {
 		return err
 	}

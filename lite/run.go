@@ -15,6 +15,7 @@ import (
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/internal/launch"
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/cuda"
 )
 
 // RankError is what ended a rank.
@@ -133,17 +134,28 @@ type rankSpec struct {
 func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 	torch.Root(func() {
 		torch.WithNumThreads(max(1, j.plan.threads), func() {
-			var l *Lite
-			if l, err = j.newLite(ctx, s); err != nil {
-				return
-			}
-			defer l.close()
-			err = guard(func() error { return j.body(ctx, l) })
-			err = errors.Join(err, l.closeIO())
-			err = errors.Join(err, l.closeLoggers(err))
+			onDevice(s.device, func() {
+				var l *Lite
+				if l, err = j.newLite(ctx, s); err != nil {
+					return
+				}
+				defer l.close()
+				err = guard(func() error { return j.body(ctx, l) })
+				err = errors.Join(err, l.closeIO())
+				err = errors.Join(err, l.closeLoggers(err))
+			})
 		})
 	})
 	return err
+}
+
+// onDevice makes a GPU the thread's current one: what asks CUDA for it means the rank's, and rank 3 leaves nothing on device 0.
+func onDevice(d torch.Device, f func()) {
+	if d.Type != torch.CUDAType {
+		f()
+		return
+	}
+	cuda.WithDevice(d.Index, f)
 }
 
 func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/cuda"
 )
 
 // SeedOptions are SeedEverything's optional arguments.
@@ -13,7 +14,7 @@ type SeedOptions struct {
 	NoWorkers bool
 }
 
-// SeedEverything makes the run reproducible: it seeds torch's default generators, alike on every rank, so that
+// SeedEverything makes the run reproducible: it seeds torch's default generators, the GPUs' too, alike on every rank, so that
 // models start with equal weights; and, differently on each, RankGenerator and Rand. The seed is at most 2^32-1
 // (libtorch's generator uses no more bits); a larger one panics. Go's global math/rand can't be seeded: use Rand.
 //
@@ -25,8 +26,10 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	l.seed, l.seeded = seed, true
 	l.workers = len(opts) == 0 || !opts[0].NoWorkers
 	torch.ManualSeed(seed)
-	if l.device.Type == torch.CUDAType {
-		torch.DefaultGenerator(l.device).ManualSeed(seed)
+	if l.device.Type == torch.CUDAType && l.peers != nil && l.peers.g.InProcess() {
+		torch.DefaultGenerator(l.device).ManualSeed(seed) // the other devices are other ranks'
+	} else {
+		cuda.ManualSeedAll(seed)
 	}
 	l.seedRank(mixSeed(seed, uint64(l.place.global)))
 }

@@ -55,7 +55,7 @@ func (j *job) goroutineRank(ctx context.Context, hub *ddp.Hub, rank int, seed *t
 		}
 		defer g.Close()
 		var others *peers
-		if others, err = j.newPeers(g); err != nil {
+		if others, err = j.newPeers(g, j.plan.devices[rank]); err != nil {
 			return
 		}
 		err = leave(g, j.rank(ctx, rankSpec{

@@ -61,7 +61,7 @@ func (adagrad) settings(g *ParamGroup) []setting {
 func (adagrad) update(g *ParamGroup, b *batch) {
 	if g.Fused {
 		b.fused(true, func(b *batch) {
-			aten.FusedAdagrad_(b.params, b.grads, b.need(1), b.slot(0), g.LR, g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, nil)
+			aten.FusedAdagrad_(b.params, b.grads, b.need(1), b.slot(0), g.LR, g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, b.unless)
 		})
 		return
 	}

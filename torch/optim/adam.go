@@ -126,7 +126,7 @@ func (adam) fused(g *ParamGroup, b *batch) {
 	if g.Decoupled {
 		f = aten.FusedAdamw_
 	}
-	f(b.params, b.grads, b.slot(adamAvg), b.slot(adamSq), largest, b.slot(adamStep), g.LR, g.Betas[0], g.Betas[1], g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, nil)
+	f(b.params, b.grads, b.slot(adamAvg), b.slot(adamSq), largest, b.slot(adamStep), g.LR, g.Betas[0], g.Betas[1], g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.unless)
 }
 
 // decouple lets the weights themselves decay, if the group's decay is of that kind.

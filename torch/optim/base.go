@@ -42,6 +42,7 @@ type Base struct {
 	skipped   bool
 	intercept func(step func()) (ran bool)
 	scratch   []batch
+	unless    *torch.Tensor
 }
 
 // rule is an optimizer's own part.
@@ -64,6 +65,7 @@ type state struct {
 	slots  []*torch.Tensor
 	steps  float64
 	behind bool
+	ahead  bool // the tensor knows better: a step on the device was left out, or was replayed
 }
 
 // countedTensor returns the tensor of the steps, with the present count.
@@ -81,6 +83,7 @@ type batch struct {
 	params, grads []*torch.Tensor
 	states        []*state
 	lists         [][]*torch.Tensor
+	unless        *torch.Tensor // above 0: fused kernels leave everything as it is; nil: they don't ask
 }
 
 // slot returns slot i of the state of all parameters.
@@ -100,7 +103,7 @@ func (b *batch) need(i int) []*torch.Tensor {
 
 // where returns the part of a batch that keep tells.
 func (b *batch) where(keep func(i int) bool) *batch {
-	part := &batch{lists: make([][]*torch.Tensor, len(b.lists))}
+	part := &batch{lists: make([][]*torch.Tensor, len(b.lists)), unless: b.unless}
 	for i := range b.params {
 		if !keep(i) {
 			continue
@@ -116,6 +119,9 @@ func (b *batch) where(keep func(i int) bool) *batch {
 // count adds a step to every parameter's, and calls f with the parameters that have had the same number, mostly all.
 func (b *batch) count(f func(steps float64, part *batch)) {
 	for _, s := range b.states {
+		if s.ahead {
+			s.steps, s.ahead = s.slots[0].Item(), false
+		}
 		s.steps = float64(float32(s.steps) + 1) // a float32 in Python, which stops at 2^24
 		s.behind = true
 	}
@@ -173,9 +179,17 @@ func (b *batch) fused(counted bool, f func(part *batch)) {
 		aten.ForeachAddScalar_(b.slot(0), torch.Float(1))
 		for _, s := range b.states {
 			s.steps = float64(float32(s.steps) + 1)
+			s.ahead = s.ahead || b.unless != nil
 		}
 	}
 	split(b, func(i int) place { return place{b.params[i].Device(), b.params[i].DType()} }, func(_ place, part *batch) { f(part) })
+	if counted && b.unless != nil {
+		back := make([]*torch.Tensor, len(b.states))
+		for i := range back {
+			back[i] = b.unless
+		}
+		aten.ForeachSubList_(b.slot(0), back, torch.Float(1))
+	}
 }
 
 func (b *Base) base() *Base { return b }
@@ -239,6 +253,7 @@ func (b *Base) step() {
 		torch.Scope(func() {
 			for i, g := range b.groups {
 				if batch := b.gather(i, g); len(batch.params) > 0 {
+					batch.unless = b.unless
 					b.rule.update(g, batch)
 				}
 			}

@@ -101,5 +101,5 @@ func (r sgd) fused(g *ParamGroup, b *batch) {
 }
 
 func (sgd) kernel(g *ParamGroup, b *batch, buffers []*torch.Tensor, first bool) {
-	aten.FusedSgd_(b.params, b.grads, buffers, g.WeightDecay, g.Momentum, g.LR, g.Dampening, g.Nesterov, g.Maximize, first, nil, nil)
+	aten.FusedSgd_(b.params, b.grads, buffers, g.WeightDecay, g.Momentum, g.LR, g.Dampening, g.Nesterov, g.Maximize, first, nil, b.unless)
 }
