@@ -34,6 +34,9 @@ type Lite struct {
 	pcg     *rand.PCG
 	rand    *rand.Rand
 
+	recording bool           // Capture records a step, whose work doesn't run yet
+	stepped   func(*stepper) // hears of optimizers' steps
+
 	models  []*handle
 	stop    *stopper
 	steps   *atomic.Int64 // of the optimizer that made the most; nil: nobody looks

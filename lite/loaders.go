@@ -7,6 +7,7 @@ import (
 
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/cuda"
 	"github.com/golite/golite/torch/data"
 )
 
@@ -48,15 +49,44 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 		return nil, err
 	}
 	device := l.device
-	out = out.WithFinish(func(_ context.Context, b *B) error {
-		if !o.NoMove && device.Type != torch.CPUType {
-			*b = moveTo(*b, device)
-		}
-		return nil
-	})
+	if device.Type == torch.CUDAType && !o.NoMove {
+		out = out.WithStage(stageOn[B](device))
+	} else {
+		out = out.WithFinish(func(_ context.Context, b *B) error {
+			if !o.NoMove && device.Type != torch.CPUType {
+				*b = moveTo(*b, device)
+			}
+			return nil
+		})
+	}
 	taken.Store(out, l)
 	l.atEnd(func() { taken.Delete(out) })
 	return out, nil
+}
+
+// stageOn copies batches to a GPU in a stream of its own, started by whoever reads them: while the device computes a step it receives the next batches.
+func stageOn[B any](device torch.Device) func(context.Context, *B) (func(), error) {
+	side := cuda.NewStream(device.Index)
+	return func(_ context.Context, b *B) (ready func(), err error) {
+		err = torch.Try(func() {
+			var copied *cuda.Event
+			cuda.WithStream(side, func() {
+				*b = moveTo(*b, device)
+				copied = cuda.NewEvent()
+				copied.Record(side)
+			})
+			ready = func() {
+				now := cuda.CurrentStream(device.Index)
+				copied.Wait(now)
+				torch.EachTensor(*b, func(t *torch.Tensor) {
+					if t.Device() == device {
+						now.Uses(t)
+					}
+				})
+			}
+		})
+		return ready, err
+	}
 }
 
 // SetupDataLoaders is SetupDataLoader for several loaders of one type.

@@ -118,7 +118,7 @@ type mover[T any] interface{ To(d torch.Device) T }
 
 // ToDevice returns v on the rank's device: a tensor, a module (moved in place), or a struct, slice or map that holds
 // tensors. A type with a method To(torch.Device) T moves itself. Strings, numbers and unexported fields stay as they
-// are; a tensor that is there already is passed on. Setup and SetupDataLoader do this by themselves.
+// are; a tensor that is there already is passed on. A tensor in page-locked memory must not be written before its copy to a GPU has run. Setup and SetupDataLoader do this by themselves.
 func ToDevice[T any](l *Lite, v T) T { return moveTo(v, l.device) }
 
 func moveTo[T any](v T, d torch.Device) T {
@@ -133,6 +133,20 @@ func moveTo[T any](v T, d torch.Device) T {
 		if t.Device() == d {
 			return t
 		}
-		return t.To(d)
+		return moveTensor(t, d)
 	})
+}
+
+// moveTensor copies a tensor to a device. From the CPU to a GPU it goes by way of page-locked memory, and nobody waits: what uses the result is behind it
+// in the stream, and libtorch uses the memory again when it was read.
+func moveTensor(t *torch.Tensor, d torch.Device) *torch.Tensor {
+	if t.Device().Type != torch.CPUType || d.Type != torch.CUDAType || t.RequiresGrad() {
+		return t.To(d)
+	}
+	if t.IsPinned() {
+		return t.ToNonBlocking(d)
+	}
+	pinned := t.PinMemory()
+	defer pinned.Release()
+	return pinned.ToNonBlocking(d)
 }

@@ -156,18 +156,37 @@ type stepper struct {
 
 func (s *stepper) step(step func()) (ran bool) {
 	ran = true
+	if !s.l.recording {
+		s.made()
+	}
+	scaler := s.l.precision.Scaler()
+	switch {
+	case scaler != nil && s.l.recording:
+		scaler.StepOnDevice(s.o, func(found *torch.Tensor) { optim.StepUnless(s.o, found, step) })
+	case scaler != nil:
+		ran = scaler.Step(s.o, step)
+	default:
+		step()
+	}
+	if s.l.stepped != nil {
+		s.l.stepped(s)
+	}
+	s.after(ran)
+	return ran
+}
+
+// made counts a step.
+func (s *stepper) made() {
 	if s.n++; s.l.steps != nil && s.n > s.l.steps.Load() {
 		s.l.steps.Store(s.n)
 	}
-	if scaler := s.l.precision.Scaler(); scaler != nil {
-		ran = scaler.Step(s.o, step)
-	} else {
-		step()
-	}
-	if ran && len(s.l.cfg.Callbacks) > 0 {
+}
+
+// after calls back, where the step was not left out. A step that is being recorded hasn't run yet.
+func (s *stepper) after(ran bool) {
+	if ran && !s.l.recording && len(s.l.cfg.Callbacks) > 0 {
 		s.l.Call("OnAfterOptimizerStep", s.o)
 	}
-	return ran
 }
 
 // atEnd registers what the end of the run undoes.

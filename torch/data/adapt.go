@@ -41,6 +41,14 @@ func (l *Loader[B]) WithFinish(f func(ctx context.Context, b *B) error) *Loader[
 	return &c
 }
 
+// WithStage returns the loader with a step for each batch that whoever reads it does, a worker ahead of the loop: such as starting its copy to a device.
+// What stage returns is called by the loop when the batch's turn comes, before it is finished and given out. A loader has one stage.
+func (l *Loader[B]) WithStage(stage func(ctx context.Context, b *B) (ready func(), err error)) *Loader[B] {
+	c := *l
+	c.stage = stage
+	return &c
+}
+
 // Shard returns the part of an Iterable's loader that one rank reads. It is an error if the Iterable can't be sharded.
 func (l *Loader[B]) Shard(rank, replicas int) (*Loader[B], error) {
 	if l.src.shard == nil {

@@ -48,6 +48,7 @@ type Loader[B any] struct {
 	err       error                             // what is wrong with the options
 	batches   sampler.BatchSampler              // nil for streams
 	finish    []func(context.Context, *B) error // what is done to each batch, by the loop: moving it to a device
+	stage     func(context.Context, *B) (ready func(), err error)
 
 	pass  position
 	store *resume // set by LoadStateDict, taken by the next pass
@@ -202,6 +203,17 @@ func (l *Loader[B]) Batches(ctx context.Context) iter.Seq2[B, error] {
 }
 
 func (l *Loader[B]) finishBatch(ctx context.Context, b *B) error {
+	ready := l.pass.ready
+	l.pass.ready = nil
+	if ready == nil && l.stage != nil { // a stream's, or another loader's
+		var err error
+		if ready, err = l.stage(ctx, b); err != nil {
+			return err
+		}
+	}
+	if ready != nil {
+		ready()
+	}
 	for _, f := range l.finish {
 		if err := f(ctx, b); err != nil {
 			return err

@@ -91,24 +91,28 @@ func (l *Loader[B]) eachByLoop(ctx context.Context, yield func(B, error) bool) {
 			yield(none, err)
 			return
 		}
-		b, made, err := l.fetch(ctx, w, n, at)
-		l.pass.made = made
-		if !yield(b, err) || err != nil {
+		r := l.fetch(ctx, w, n, at)
+		l.pass.made, l.pass.ready = r.made, r.ready
+		if !yield(r.batch, r.err) || r.err != nil {
 			return
 		}
 	}
 }
 
-// fetch reads one batch, in a scope which only the batch leaves.
-func (l *Loader[B]) fetch(ctx context.Context, w *Worker, n int, at []int) (B, []*torch.Tensor, error) {
+// fetch reads one batch, in a scope which only the batch leaves, and stages it.
+func (l *Loader[B]) fetch(ctx context.Context, w *Worker, n int, at []int) result[B] {
 	type outcome struct {
 		Batch B
 		Err   error
 	}
+	var ready func()
 	got, made := torch.HandOver(func() (o outcome) {
 		defer func() {
 			if v := recover(); v != nil {
 				o.Err = &PanicError{v, debug.Stack()}
+			}
+			if o.Err == nil && l.stage != nil {
+				ready, o.Err = l.stage(ctx, &o.Batch)
 			}
 		}()
 		if l.src.batch != nil {
@@ -120,15 +124,17 @@ func (l *Loader[B]) fetch(ctx context.Context, w *Worker, n int, at []int) (B, [
 		o.Batch, o.Err = l.src.read(ctx, w, at)
 		return o
 	})
-	if got.Err == nil {
-		return got.Batch, made, nil
-	}
+	r := result[B]{got.Batch, made, ready, got.Err}
 	var e *Error
-	if errors.As(got.Err, &e) {
+	switch {
+	case got.Err == nil:
+	case errors.As(got.Err, &e):
 		e.Batch = n
-		return got.Batch, made, e
+		r.err = e
+	default:
+		r.err = &Error{Batch: n, Index: -1, Worker: w.ID, Err: got.Err}
 	}
-	return got.Batch, made, &Error{Batch: n, Index: -1, Worker: w.ID, Err: got.Err}
+	return r
 }
 
 type task[B any] struct {
@@ -140,6 +146,7 @@ type task[B any] struct {
 type result[B any] struct {
 	batch B
 	made  []*torch.Tensor
+	ready func() // of the stage; nil without one
 	err   error
 }
 
@@ -163,10 +170,9 @@ func (l *Loader[B]) eachByWorkers(ctx context.Context, yield func(B, error) bool
 	take := func() bool {
 		t := waiting[0]
 		waiting = waiting[1:]
-		b, made, err := l.await(ctx, t)
-		l.pass.made = made
-		more := yield(b, err)
-		return more && err == nil
+		r := l.await(ctx, t)
+		l.pass.made, l.pass.ready = r.made, r.ready
+		return yield(r.batch, r.err) && r.err == nil
 	}
 	defer func() { discard(waiting) }()
 	for n, at := range l.order() {
@@ -198,22 +204,21 @@ func discard[B any](waiting []task[B]) {
 }
 
 // await waits for a batch, the timeout, or the end of the context.
-func (l *Loader[B]) await(ctx context.Context, t task[B]) (B, []*torch.Tensor, error) {
+func (l *Loader[B]) await(ctx context.Context, t task[B]) result[B] {
 	var late <-chan time.Time
 	if l.o.Timeout > 0 {
 		timer := time.NewTimer(l.o.Timeout)
 		defer timer.Stop()
 		late = timer.C
 	}
-	var none B
 	select {
 	case r := <-t.done:
-		return r.batch, r.made, r.err
+		return r
 	case <-ctx.Done():
-		return none, nil, ctx.Err()
+		return result[B]{err: ctx.Err()}
 	case <-late:
-		return none, nil, &Error{Batch: t.n, Index: -1, Worker: -1,
-			Err: fmt.Errorf("no batch within %v (Options.Timeout): a sample's Get hangs or is too slow: %w", l.o.Timeout, context.DeadlineExceeded)}
+		return result[B]{err: &Error{Batch: t.n, Index: -1, Worker: -1,
+			Err: fmt.Errorf("no batch within %v (Options.Timeout): a sample's Get hangs or is too slow: %w", l.o.Timeout, context.DeadlineExceeded)}}
 	}
 }
 
@@ -237,8 +242,7 @@ func (l *Loader[B]) work(ctx context.Context, id int, tasks <-chan task[B]) {
 					if ctx.Err() != nil {
 						continue
 					}
-					b, made, err := l.fetch(ctx, w, t.n, t.at)
-					t.done <- result[B]{b, made, err}
+					t.done <- l.fetch(ctx, w, t.n, t.at)
 				}
 			})
 		})

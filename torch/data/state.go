@@ -18,6 +18,7 @@ type position struct {
 	replay     bool // this pass's order is drawn from start, not from the default generator
 	copy, real *torch.Generator
 	made       []*torch.Tensor // for the batch just given: they go with the loop's body
+	ready      func()          // what its stage left to be done by the loop
 }
 
 // resume is a position read from a checkpoint.

@@ -82,7 +82,7 @@ func (l *Loader[B]) eachOfStream(ctx context.Context, yield func(B, error) bool)
 		if err != nil {
 			err = &Error{Batch: n - 1, Index: -1, Worker: l.o.Workers - 1, Err: err}
 		}
-		l.pass.made = b.made
+		l.pass.made, l.pass.ready = b.made, nil
 		return yield(b.batch, err)
 	}
 	if l.o.Workers == 0 {
@@ -110,7 +110,7 @@ func (l *Loader[B]) streamAhead(ctx context.Context, yield func(streamed[B], err
 				torch.WithGenerator(w.Generator, func() {
 					push(l.src.stream(context.WithValue(ctx, workerKey{}, w), l.batchSize, l.o.DropLast), func(b streamed[B], err error) bool {
 						select {
-						case ready <- result[B]{b.batch, b.made, err}:
+						case ready <- result[B]{batch: b.batch, made: b.made, err: err}:
 							return true
 						case <-ctx.Done():
 							return false
@@ -130,8 +130,8 @@ func (l *Loader[B]) streamAhead(ctx context.Context, yield func(streamed[B], err
 			t.done <- r
 		case <-ctx.Done():
 		}
-		b, made, err := l.await(ctx, t)
-		if !yield(streamed[B]{b, made}, err) || err != nil {
+		r := l.await(ctx, t)
+		if !yield(streamed[B]{r.batch, r.made}, r.err) || r.err != nil {
 			return
 		}
 	}

@@ -1,0 +1,58 @@
+package data_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/data"
+)
+
+type counted int
+
+func (n counted) Len() int { return int(n) }
+func (n counted) Get(_ context.Context, i int) (*torch.Tensor, error) {
+	return torch.Full(float64(i), 2), nil
+}
+
+// A stage is done by whoever reads, ahead of the loop; what it leaves is done by the loop, when the batch's turn comes.
+func TestStage(t *testing.T) {
+	for _, workers := range []int{0, 2} {
+		torch.Root(func() {
+			var staged atomic.Int32
+			var given, readied int
+			l := data.NewLoader[*torch.Tensor](counted(12), 3, data.Options{Workers: workers}).
+				WithStage(func(_ context.Context, b **torch.Tensor) (func(), error) {
+					staged.Add(1)
+					*b = (*b).AddScalar(100)
+					first := (*b).Index(0, 0).Item()
+					return func() { readied++; require.Equal(t, float64(100+3*given), first, "in the batches' order") }, nil
+				})
+			for b, err := range l.Batches(t.Context()) {
+				require.NoError(t, err)
+				require.Equal(t, given+1, readied, "before the loop has it")
+				require.Equal(t, float64(100+3*given), b.Index(0, 0).Item(), "what the stage made outlives its scope")
+				given++
+			}
+			require.Equal(t, 4, given)
+			require.Equal(t, int32(4), staged.Load())
+		})
+	}
+}
+
+func TestAStageThatFails(t *testing.T) {
+	wrong := errors.New("no device")
+	for _, workers := range []int{0, 1} {
+		l := data.NewLoader[*torch.Tensor](counted(4), 2, data.Options{Workers: workers}).
+			WithStage(func(context.Context, **torch.Tensor) (func(), error) { return nil, wrong })
+		var got error
+		for _, err := range l.Batches(t.Context()) {
+			got = err
+		}
+		require.ErrorIs(t, got, wrong)
+	}
+}
