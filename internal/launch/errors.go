@@ -77,14 +77,16 @@ func (f failure) secondary() bool { return f.report != nil && f.report.Secondary
 
 // rootCause picks the failure that was not caused by another rank, the first of them. Where all were, and a rank that they
 // blame has not failed, it is that rank that hangs. Where time was up for them and they can't say who is missing, it is
-// the suspect.
+// the suspect. What is left are peers lost on another node: the rank that lost one there comes before those that lost that rank.
 func rootCause(failures []failure, running func(rank int) bool, local func(global int) (int, bool), suspect func() (int, bool)) failure {
 	for _, f := range failures {
 		if !f.secondary() {
 			return f
 		}
 	}
-	first := failures[0]
+	first := failures[max(0, slices.IndexFunc(failures, func(f failure) bool {
+		return slices.ContainsFunc(f.report.Blames, func(g int) bool { _, here := local(g); return !here })
+	}))]
 	var blamed []int
 	for _, f := range failures {
 		for _, g := range f.report.Blames {

@@ -17,6 +17,10 @@ type stage struct {
 func newStage(t *testing.T, ranks int) *stage {
 	spec, err := Spec{LocalRanks: ranks, Path: "none"}.withDefaults()
 	require.NoError(t, err)
+	return stageOf(spec)
+}
+
+func stageOf(spec Spec) *stage {
 	now := time.Unix(1000, 0)
 	s := &stage{newJob(spec, now), now}
 	for i := range s.ranks {
@@ -153,6 +157,20 @@ func TestSignalsOfTheEndAreNoStop(t *testing.T) {
 	_, err := s.verdict()
 	require.NotErrorIs(t, err, ErrStopped)
 	require.ErrorContains(t, err, "rank 1: lost a peer")
+}
+
+// Rank 2 is on another node. What rank 0 lost there is why rank 1 lost rank 0, whoever says so first.
+func TestPeerLostOnAnotherNodeComesFirst(t *testing.T) {
+	spec, err := Spec{LocalRanks: 2, Nodes: 2, MainPort: 1, Path: "none"}.withDefaults()
+	require.NoError(t, err)
+	s := stageOf(spec)
+	s.report(1, Report{Message: "lost a peer", Secondary: true, Blames: []int{0}})
+	s.report(0, Report{Message: "lost a peer", Secondary: true, Blames: []int{2}})
+	s.pass(2 * time.Second)
+	s.onExit(0, exit{code: 1}, s.now)
+	s.onExit(1, exit{code: 1}, s.now)
+	_, err = s.verdict()
+	require.ErrorContains(t, err, "rank 0: lost a peer")
 }
 
 func TestCrashOnATerminal(t *testing.T) {

@@ -55,13 +55,13 @@ func testSpec(ranks int, fault, dir string) Spec {
 type trainer struct {
 	c     *Child
 	place Place
-	conns []net.Conn
+	conns map[int]net.Conn // by the peer's rank
 	step  int64
 	state chan State // room for one: the state in force
 }
 
 func runRank(c *Child) {
-	t := &trainer{c: c, place: c.Place(), state: make(chan State, 1)}
+	t := &trainer{c: c, place: c.Place(), state: make(chan State, 1), conns: map[int]net.Conn{}}
 	t.state <- State{}
 	c.SetState(func() State {
 		s := <-t.state
@@ -95,12 +95,16 @@ func (t *trainer) connect() error {
 		if err := t.c.PublishPort(l.Addr().(*net.TCPAddr).Port); err != nil {
 			return err
 		}
-		for range t.place.WorldSize - 1 {
+		for range t.place.WorldSize - 1 { // each says who it is
 			conn, err := l.Accept()
 			if err != nil {
 				return err
 			}
-			t.conns = append(t.conns, conn)
+			var rank [1]byte
+			if _, err := io.ReadFull(conn, rank[:]); err != nil {
+				return err
+			}
+			t.conns[int(rank[0])] = conn
 		}
 		return nil
 	}
@@ -110,16 +114,26 @@ func (t *trainer) connect() error {
 	}
 	for { // a fixed port may not be listened on yet
 		conn, err := net.Dial("tcp", net.JoinHostPort(t.place.MainAddress, strconv.Itoa(port)))
-		if err == nil || ctx.Err() != nil {
-			t.conns = []net.Conn{conn}
+		if err == nil {
+			t.conns[0] = conn
+			_, err = conn.Write([]byte{byte(t.place.GlobalRank)})
+			return err
+		}
+		if ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
+// lost is a peer that did not come, and why.
+type lost struct {
+	peer int
+	err  error
+}
+
 // meet is the barrier: a byte from everybody to rank 0, and one back.
-func (t *trainer) meet() error {
+func (t *trainer) meet() *lost {
 	wait := 20 * time.Second
 	if strings.HasPrefix(os.Getenv("LAUNCH_TEST_FAULT"), "loop") {
 		wait = 500 * time.Millisecond // the timeout of a collective
@@ -132,19 +146,21 @@ func (t *trainer) meet() error {
 	}
 	if t.place.GlobalRank != 0 {
 		if _, err := t.conns[0].Write(b); err != nil {
-			return err
+			return &lost{0, err}
 		}
-		_, err := io.ReadFull(t.conns[0], b)
-		return err
+		if _, err := io.ReadFull(t.conns[0], b); err != nil {
+			return &lost{0, err}
+		}
+		return nil
 	}
-	for _, c := range t.conns {
+	for peer, c := range t.conns {
 		if _, err := io.ReadFull(c, b); err != nil {
-			return err
+			return &lost{peer, err}
 		}
 	}
-	for _, c := range t.conns {
+	for peer, c := range t.conns {
 		if _, err := c.Write(b); err != nil {
-			return err
+			return &lost{peer, err}
 		}
 	}
 	return nil
@@ -180,13 +196,13 @@ func (t *trainer) train() ([]byte, *Report) {
 			return nil, &Report{Message: "aborted", Secondary: true}
 		default:
 		}
-		if err := t.meet(); err != nil {
+		if lost := t.meet(); lost != nil {
 			select {
 			case <-t.c.Stop(): // a peer saw the request one step earlier
 				return nil, &Report{Message: "stopped", Stopped: true}
 			default:
 			}
-			return nil, &Report{Message: "lost a peer: " + err.Error(), Secondary: true, Blames: []int{1 - t.place.GlobalRank}}
+			return nil, &Report{Message: "lost a peer: " + lost.err.Error(), Secondary: true, Blames: []int{lost.peer}}
 		}
 	}
 	return []byte(fmt.Sprintf("rank %d did %d steps on port %d", t.place.GlobalRank, t.step-1, t.place.MainPort)), nil
