@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -18,6 +15,7 @@ import (
 
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/internal/fixture"
+	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -59,14 +57,9 @@ print(json.dumps(losses))
 // startPython starts a rank in Python.
 func startPython(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bytes.Buffer) {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	python := filepath.Join(cache, "golite", "peers", "bin", "python")
-	if _, err := os.Stat(python); errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("there is no PyTorch in Python to be a rank: no %s (scripts/peers.sh makes it)", python)
-	}
+	py := python.Find(t)
 	out, errs = &bytes.Buffer{}, &bytes.Buffer{}
-	cmd = exec.Command(python, append([]string{"-c", pythonRank}, args...)...)
+	cmd = exec.Command(py, append([]string{"-c", pythonRank}, args...)...)
 	cmd.Env = append(os.Environ(), "GLOO_SOCKET_IFNAME=lo", "PYTHONDONTWRITEBYTECODE=1")
 	cmd.Stdout, cmd.Stderr = out, errs
 	require.NoError(t, cmd.Start())

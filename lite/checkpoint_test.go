@@ -1,7 +1,6 @@
 package lite_test
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
@@ -170,12 +170,7 @@ torch.save({"model": layer.state_dict(), "optimizer": opt.state_dict(), "step": 
 
 // Python loads what lite saves, trains a step further, and lite loads what Python saved, with the same result as here.
 func TestPythonAndBack(t *testing.T) {
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	python := filepath.Join(cache, "golite", "peers", "bin", "python")
-	if _, err := os.Stat(python); errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("PyTorch is not there to read the file: no %s", python)
-	}
+	py := python.Find(t)
 	dir := t.TempDir()
 	ours, theirs := filepath.Join(dir, "ours.pt"), filepath.Join(dir, "theirs.pt")
 	on(t, lite.Config{}, func(l *lite.Lite) {
@@ -192,7 +187,7 @@ func TestPythonAndBack(t *testing.T) {
 		step, name := 7, "x"
 		state := lite.State{"model": model, "optimizer": opt, "step": &step, "name": &name}
 		require.NoError(t, l.Save(ours, state))
-		out, err := exec.Command(python, "-c", readOurs, ours, theirs).CombinedOutput()
+		out, err := exec.Command(py, "-c", readOurs, ours, theirs).CombinedOutput()
 		require.NoError(t, err, string(out))
 		trainStep()
 		want := layer.Weight.ToBytes()

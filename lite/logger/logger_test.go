@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/lite/logger"
 )
 
@@ -180,14 +181,9 @@ print(json.dumps({
 
 // TensorBoard itself reads the file.
 func TestTensorBoardReadsTheFile(t *testing.T) {
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	python := filepath.Join(cache, "golite", "peers", "bin", "python")
-	if out, err := exec.Command(python, "-c", "import tensorboard").CombinedOutput(); err != nil {
-		t.Skipf("TensorBoard is not there to read the file: %s -c 'import tensorboard': %v: %s", python, err, out)
-	}
+	py := python.Find(t)
 	dir, _ := events(t)
-	cmd := exec.Command(python, "-c", reader, dir)
+	cmd := exec.Command(py, "-c", reader, dir)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -2,7 +2,6 @@ package optim_test
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/internal/fixture"
+	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/nn"
@@ -142,13 +142,10 @@ for _ in range(5):
     print(o.step(closure).item().hex(), *[float(v).hex() for v in p.detach()], o.state[p]["func_evals"])
 `
 
-// TestLineSearchEqualsPython compares the line search with that of the Python that GOLITE_PYTHON names.
+// TestLineSearchEqualsPython compares the line search with Python's.
 func TestLineSearchEqualsPython(t *testing.T) {
-	python := os.Getenv("GOLITE_PYTHON")
-	if python == "" {
-		t.Skip("GOLITE_PYTHON names no Python with torch")
-	}
-	out, err := exec.Command(python, "-c", pythonRosenbrock).Output()
+	py := python.Find(t)
+	out, err := exec.Command(py, "-c", pythonRosenbrock).Output()
 	require.NoError(t, err)
 	p := nn.NewParameter(torch.From([]float32{-1.5, 2}))
 	o := optim.NewLBFGS([]nn.Parameter{p}, 0.3, optim.LBFGSOptions{MaxIter: new(8), StrongWolfe: true})

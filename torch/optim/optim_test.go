@@ -2,7 +2,6 @@ package optim_test
 
 import (
 	"math"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
@@ -118,13 +118,10 @@ for path in glob.glob(sys.argv[1] + "/*.pt"):
     torch.save(o.state_dict(), path)
 `
 
-// TestPythonReadsIt has Python, where GOLITE_PYTHON names one with torch, load each optimizer's state and make a step with
+// TestPythonReadsIt has Python load each optimizer's state and make a step with
 // it, which must end where the same step here does.
 func TestPythonReadsIt(t *testing.T) {
-	python := os.Getenv("GOLITE_PYTHON")
-	if python == "" {
-		t.Skip("GOLITE_PYTHON names no Python with torch")
-	}
+	py := python.Find(t)
 	dir := t.TempDir()
 	stepped := map[string]optim.Optimizer{}
 	for name, make := range all {
@@ -142,7 +139,7 @@ func TestPythonReadsIt(t *testing.T) {
 		o.Step()
 		stepped[name] = o
 	}
-	out, err := exec.Command(python, "-c", pythonStep, dir).CombinedOutput()
+	out, err := exec.Command(py, "-c", pythonStep, dir).CombinedOutput()
 	require.NoError(t, err, string(out))
 	for name, o := range stepped {
 		loaded, err := serial.Load(filepath.Join(dir, name+".pt"))

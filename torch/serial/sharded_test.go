@@ -11,10 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial"
 	"github.com/golite/golite/torch/serial/errs"
-	"github.com/golite/golite/torch/serial/internal/describe"
 )
 
 // rows splits n rows over world ranks.
@@ -167,10 +167,10 @@ func TestShardedDamage(t *testing.T) {
 
 // TestDCPWithPython: torch.distributed.checkpoint reads golite's folder, and golite reads its.
 func TestDCPWithPython(t *testing.T) {
-	python := describe.Python(t)
+	py := python.Find(t)
 	ours, theirs := filepath.Join(t.TempDir(), "ours"), filepath.Join(t.TempDir(), "theirs")
 	saveSharded(t, ours, 3, 0)
-	out, err := exec.Command(python, filepath.Join(scripts, "dcp.py"), ours, theirs).CombinedOutput()
+	out, err := exec.Command(py, filepath.Join(scripts, "dcp.py"), ours, theirs).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	all, err := serial.LoadSharded(theirs)
 	require.NoError(t, err)

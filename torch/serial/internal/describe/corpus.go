@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/golite/golite/internal/python"
 )
 
 // Entry is a file of the corpus.
@@ -49,26 +51,10 @@ func Canonical(t testing.TB, v any) string {
 	return b.String()
 }
 
-// Python finds a Python with torch 2.11.0: $GOLITE_PYTHON, or the environment in the user's cache that the peers of the
-// benchmarks live in. Without one the test is skipped, and says so.
-func Python(t testing.TB) string {
-	t.Helper()
-	path := os.Getenv("GOLITE_PYTHON")
-	if path == "" {
-		if cache, err := os.UserCacheDir(); err == nil {
-			path = filepath.Join(cache, "golite", "peers", "bin", "python")
-		}
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("skipped: no Python with torch 2.11.0 at %s; set GOLITE_PYTHON to one", path)
-	}
-	return path
-}
-
 // ByPython has Python describe files, and returns its descriptions by path.
 func ByPython(t testing.TB, scripts string, paths ...string) map[string]any {
 	t.Helper()
-	cmd := exec.Command(Python(t), append([]string{filepath.Join(scripts, "describe.py")}, paths...)...)
+	cmd := exec.Command(python.Find(t), append([]string{filepath.Join(scripts, "describe.py")}, paths...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
