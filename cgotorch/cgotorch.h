@@ -68,6 +68,7 @@ int32_t gl_set_threads(int32_t n);
 int32_t gl_set_thread_threads(int32_t n);
 int32_t gl_get_threads(void);
 int32_t gl_default_dtype(int32_t dtype);
+int32_t gl_thread_dtype(int32_t dtype);
 void gl_memory(int64_t* out, int32_t reset_peak);
 void gl_deterministic(int32_t on, int32_t warn_only);
 void gl_cpp_traces(int32_t on);

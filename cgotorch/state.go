@@ -98,8 +98,13 @@ func SetThreadThreads(n int) int { return int(C.gl_set_thread_threads(C.int32_t(
 // Threads returns the calling thread's number of intra-op threads.
 func Threads() int { return int(C.gl_get_threads()) }
 
-// SetDefaultDType sets the process's default floating dtype (libtorch's number; below 0 only asks) and returns what it was.
+// SetDefaultDType sets the process's default floating dtype (libtorch's number) and returns what it was; below 0 it returns the
+// calling thread's.
 func SetDefaultDType(dtype int32) int32 { return int32(C.gl_default_dtype(C.int32_t(dtype))) }
+
+// SetThreadDType sets the calling thread's default floating dtype, as libtorch's number plus 1, and returns what it was; 0 is the
+// process's. The goroutine must be locked to its thread.
+func SetThreadDType(dtype int32) (before int32) { return int32(C.gl_thread_dtype(C.int32_t(dtype))) }
 
 // Memory returns the bytes of CPU tensor memory in use, their peak, and the sum of all allocations.
 // resetPeak sets the peak to what is in use now.

@@ -46,6 +46,33 @@ const Generator& getDefaultCPUGenerator() {
 }
 }  // namespace at::detail
 
+// So it is with the default dtype: a forward pass in another precision sets its own thread's, and neither a loader's
+// workers nor ranks in the same process see it. Backward on a GPU runs on threads of libtorch's, with the process's.
+namespace golite {
+namespace {
+std::atomic<int32_t> process_dtype{static_cast<int32_t>(c10::ScalarType::Float)};
+}  // namespace
+}  // namespace golite
+
+namespace c10 {
+ScalarType get_default_dtype_as_scalartype() {
+  int32_t own = golite::thread_state.dtype;
+  return static_cast<ScalarType>(own ? own - 1 : golite::process_dtype.load(std::memory_order_relaxed));
+}
+const caffe2::TypeMeta get_default_dtype() { return scalarTypeToTypeMeta(get_default_dtype_as_scalartype()); }
+const caffe2::TypeMeta get_default_complex_dtype() {
+  switch (get_default_dtype_as_scalartype()) {
+    case ScalarType::Half:
+      return scalarTypeToTypeMeta(ScalarType::ComplexHalf);
+    case ScalarType::Double:
+      return scalarTypeToTypeMeta(ScalarType::ComplexDouble);
+    default:
+      return scalarTypeToTypeMeta(ScalarType::ComplexFloat);
+  }
+}
+void set_default_dtype(caffe2::TypeMeta type) { golite::process_dtype = static_cast<int32_t>(type.toScalarType()); }
+}  // namespace c10
+
 using namespace golite;
 
 extern "C" {
@@ -185,14 +212,17 @@ int32_t gl_get_threads(void) {
   return at::get_num_threads();
 }
 
+// gl_default_dtype sets the process's default dtype and returns what it was; dtype < 0 asks for the calling thread's.
 int32_t gl_default_dtype(int32_t dtype) {
-  try {
-    auto before = static_cast<int32_t>(c10::get_default_dtype_as_scalartype());
-    if (dtype >= 0) c10::set_default_dtype(c10::scalarTypeToTypeMeta(static_cast<c10::ScalarType>(dtype)));
-    return before;
-  } catch (...) {
-    return -1;
-  }
+  if (dtype < 0) return static_cast<int32_t>(c10::get_default_dtype_as_scalartype());
+  return process_dtype.exchange(dtype);
+}
+
+// gl_thread_dtype sets the calling thread's default dtype, plus 1, and returns what it was; 0: the process's.
+int32_t gl_thread_dtype(int32_t dtype) {
+  int32_t before = thread_state.dtype;
+  thread_state.dtype = dtype;
+  return before;
 }
 
 void gl_deterministic(int32_t on, int32_t warn_only) {

@@ -120,7 +120,7 @@ func WithNumThreads(n int, f func()) {
 }
 
 // SetDefaultDType sets the floating type of tensors that are made without one and returns what it was
-// (torch.set_default_dtype). It holds for the whole process.
+// (torch.set_default_dtype). It holds for the whole process, WithDefaultDType for one goroutine.
 func SetDefaultDType(d DType) DType {
 	if !d.IsFloating() {
 		Fail("torch.SetDefaultDType", "want a floating type, got %s", d)
@@ -128,7 +128,20 @@ func SetDefaultDType(d DType) DType {
 	return dtypeOf(int64(cgotorch.SetDefaultDType(int32(d.code()))))
 }
 
-// DefaultDType returns the floating type of tensors that are made without one (torch.get_default_dtype).
+// WithDefaultDType runs f with d as the floating type of what is made without one, on this goroutine alone: others, a
+// loader's workers among them, keep theirs. The goroutine is locked to its thread while f runs.
+func WithDefaultDType(d DType, f func()) {
+	if !d.IsFloating() {
+		Fail("torch.WithDefaultDType", "want a floating type, got %s", d)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := cgotorch.SetThreadDType(int32(d.code()) + 1)
+	defer cgotorch.SetThreadDType(before)
+	f()
+}
+
+// DefaultDType returns the floating type of tensors that are made without one (torch.get_default_dtype), on this goroutine.
 func DefaultDType() DType { return dtypeOf(int64(cgotorch.SetDefaultDType(-1))) }
 
 // UseDeterministicAlgorithms makes operations whose result may differ from run to run choose another way, or panic
