@@ -20,11 +20,11 @@ const DefaultTimeout = 5 * time.Minute
 //
 //  1. in code, in the fields below;
 //  2. in a YAML file, named by the flag -config or by LITE_CONFIG, with the keys accelerator, strategy, devices, gpus,
-//     tpu_cores, num_nodes, precision and timeout;
+//     tpu_cores, num_nodes, precision, timeout, debug and prefix_output;
 //  3. in the environment: LITE_ACCELERATOR, LITE_STRATEGY, LITE_DEVICES, LITE_GPUS, LITE_TPU_CORES, LITE_NUM_NODES,
-//     LITE_PRECISION, LITE_TIMEOUT;
+//     LITE_PRECISION, LITE_TIMEOUT, LITE_DEBUG, LITE_PREFIX_OUTPUT;
 //  4. on the command line, where the program called RegisterFlags: -accelerator, -strategy, -devices, -gpus, -tpu-cores,
-//     -num-nodes, -precision, -timeout.
+//     -num-nodes, -precision, -timeout, -debug, -prefix-output.
 //
 // GPUs stands for Accelerator and Devices together, and replaces and is replaced as such. Within one place GPUs and Devices
 // contradict each other and are refused, as is all else that is contradictory or that this machine has not: before anything
@@ -61,8 +61,17 @@ type Config struct {
 	Plugins []any
 
 	// Timeout is how long a rank waits for its peers in a collective before the run fails and says who waited where. 0
-	// means DefaultTimeout, 5 minutes.
+	// means DefaultTimeout, 5 minutes. A strategy value with a Timeout of its own leaves none to be given here.
 	Timeout time.Duration
+
+	// Debug has ranks that are processes compare their calls before they make them: ranks that disagree, as where one skips a
+	// collective, then fail at once with both call sites, instead of waiting for each other. It costs a message more per
+	// collective. Goroutine ranks always compare: it costs them nothing.
+	Debug bool
+
+	// PrefixOutput writes "[rank N] " before each line that a rank which golite started as a process writes, to the standard
+	// output and the standard error. Goroutine ranks share one output, and an engine has its own flag for it.
+	PrefixOutput bool
 
 	// Logger receives what golite has to say. nil: warnings go to the standard error, nothing else is said.
 	Logger *zap.Logger

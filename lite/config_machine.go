@@ -3,6 +3,7 @@ package lite
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -20,6 +21,8 @@ type machine interface {
 	mps() bool
 	// cores is the number of CPU cores.
 	cores() int
+	// hasCommand reports whether a command is installed.
+	hasCommand(name string) bool
 	// lookup reads an environment variable.
 	lookup(key string) (string, bool)
 	// readFile reads the file that -config or LITE_CONFIG names.
@@ -46,6 +49,11 @@ func (thisMachine) mps() bool {
 }
 
 func (thisMachine) cores() int { return runtime.NumCPU() }
+
+func (thisMachine) hasCommand(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
+}
 
 func (thisMachine) lookup(key string) (string, bool) { return os.LookupEnv(key) }
 

@@ -1,7 +1,9 @@
 package lite
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +32,8 @@ type plan struct {
 	nodes    int
 	timeout  time.Duration
 	threads  int // intra-op threads of each rank
+	debug    bool
+	prefix   bool // each line of output begins with its rank
 	warnings []string
 
 	precision       string        // Fabric's name; empty where precisionPlugin is there
@@ -51,12 +55,23 @@ func (p *plan) localRanks() int {
 func resolveConfig(c Config) (*plan, error) { return c.resolve(thisMachine{}) }
 
 func (c Config) resolve(m machine) (*plan, error) {
+	p, err := c.planFor(m)
+	if e, ok := errors.AsType[*ConfigError](err); ok && e.Machine == "" && slices.Contains(aboutDevices, e.Setting) {
+		e.Machine = describe(m)
+	}
+	return p, err
+}
+
+// aboutDevices are the settings whose errors end in what the machine has.
+var aboutDevices = []string{"accelerator", "strategy", "devices", "gpus", "tpu_cores"}
+
+func (c Config) planFor(m machine) (*plan, error) {
 	s, err := c.gather(m.lookup, m.readFile)
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{m: m, s: s, plan: &plan{config: c}}
-	for _, step := range []func() error{r.sortPlugins, r.findEngine, r.chooseAccelerator, r.listDevices, r.chooseStrategy, r.choosePrecision, r.findPlace} {
+	r := &resolver{m: m, s: s, plan: &plan{config: c, debug: s.debug.value, prefix: s.prefix.value}}
+	for _, step := range []func() error{r.sortPlugins, r.findEngine, r.chooseAccelerator, r.listDevices, r.countNodes, r.chooseStrategy, r.choosePrecision, r.findPlace} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -112,28 +127,58 @@ func (r *resolver) sortPlugins() error {
 	return nil
 }
 
-// findEngine finds the engine, if there is one, and takes from it what was not given.
+// findEngine finds the engine, if there is one, and takes from it the number of devices, where none or "auto" was given.
 func (r *resolver) findEngine() error {
 	r.environment = cluster.Detect(r.environment, r.m.lookup)
 	r.external = r.environment.LaunchesExternally()
 	r.nodes = max(1, r.s.numNodes.value)
-	if !r.external || r.s.devices.value != "" {
+	if !r.external {
+		if advice := cluster.NewSLURM(r.m.lookup).Warning(r.m.hasCommand("srun")); advice != "" {
+			r.warn(advice)
+		}
+		return nil
+	}
+	spec, err := r.s.devices.value.parse()
+	if err != nil {
+		return nil // chooseAccelerator says so
+	}
+	accelerator := r.accelerator()
+	switch spec.kind {
+	case devicesUnset, devicesNone:
+		if accelerator == "" || accelerator == "auto" && spec.kind == devicesNone {
+			r.s.accelerator = setting[string]{"cpu", "the default"}
+		} else if spec.kind == devicesNone && accelerator != "cpu" {
+			return nil // listDevices refuses it
+		}
+	case devicesAuto:
+	default:
 		return nil
 	}
 	local, err := r.environment.LocalWorldSize()
 	if err != nil {
 		return fmt.Errorf("lite: cluster environment %s: %w", r.environment.Name(), err)
 	}
-	world, err := r.environment.WorldSize()
-	if err != nil {
-		return fmt.Errorf("lite: cluster environment %s: %w", r.environment.Name(), err)
-	}
-	if r.s.accelerator.value == "" {
-		r.s.accelerator = setting[string]{"cpu", "the default"}
-	}
 	r.s.devices = setting[Devices]{DeviceCount(local), r.environment.Name()}
-	if r.s.numNodes.from == "" && local > 0 && world%local == 0 {
-		r.nodes = world / local
+	return nil
+}
+
+// accelerator is the name that was given.
+func (r *resolver) accelerator() string {
+	return strings.ToLower(strings.TrimSpace(r.s.accelerator.value))
+}
+
+// countNodes takes the number of nodes from the engine, where none was given and the devices are its ranks here. What it
+// does not know is asked again, and said, in findPlace.
+func (r *resolver) countNodes() error {
+	if !r.external || r.s.numNodes.from != "" {
+		return nil
+	}
+	local, err := r.environment.LocalWorldSize()
+	if err != nil || local < 1 || local != len(r.plan.devices) {
+		return nil
+	}
+	if world, err := r.environment.WorldSize(); err == nil && world%local == 0 {
+		r.nodes = max(1, world/local)
 	}
 	return nil
 }
@@ -141,16 +186,16 @@ func (r *resolver) findEngine() error {
 // chooseAccelerator chooses the kind of device.
 func (r *resolver) chooseAccelerator() error {
 	a := r.s.accelerator
-	name := strings.ToLower(strings.TrimSpace(a.value))
+	name := r.accelerator()
 	spec, err := r.s.devices.value.parse()
 	if err != nil {
 		return r.fail("devices", string(r.s.devices.value), r.s.devices.from, "%v", err)
 	}
-	if name == "" {
+	switch {
+	case name == "" && spec.kind == devicesUnset, spec.kind == devicesNone && (name == "" || name == "auto"):
+		name = "cpu"
+	case name == "":
 		name = "auto"
-		if spec.kind == devicesUnset || spec.kind == devicesNone {
-			name = "cpu"
-		}
 	}
 	cuda, why := r.m.cuda()
 	if name == "auto" || name == "gpu" {
@@ -329,6 +374,9 @@ func (r *resolver) ddp(name string, d DDP) error {
 		return r.fail("strategy", name, r.s.strategy.from, `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`)
 	}
 	if d.Timeout > 0 {
+		if t := r.s.timeout; t.from != "" {
+			return r.fail("strategy", name, r.s.strategy.from, "its Timeout is %v, and timeout=%v is given as well (from %s): give one of the two", d.Timeout, t.value, t.from)
+		}
 		r.timeout = d.Timeout
 	}
 	if r.launch != launchGoroutines {

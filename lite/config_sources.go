@@ -29,10 +29,11 @@ type settings struct {
 	numNodes       setting[int]
 	precision      setting[string]
 	timeout        setting[time.Duration]
+	debug, prefix  setting[bool]
 }
 
 // keys are the names of the settings as a file has them; flags have - for _, the environment LITE_ and capitals.
-var keys = []string{"accelerator", "strategy", "devices", "gpus", "tpu_cores", "num_nodes", "precision", "timeout"}
+var keys = []string{"accelerator", "strategy", "devices", "gpus", "tpu_cores", "num_nodes", "precision", "timeout", "debug", "prefix_output"}
 
 // set parses text for the setting of that key.
 func (s *settings) set(key, text, from string) error {
@@ -65,6 +66,12 @@ func (s *settings) set(key, text, from string) error {
 			return wrong(errors.New(`want a duration such as "90s" or "5m", more than 0`))
 		}
 		s.timeout = setting[time.Duration]{d, from}
+	case "debug", "prefix_output":
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return wrong(errors.New("want true or false"))
+		}
+		*map[string]*setting[bool]{"debug": &s.debug, "prefix_output": &s.prefix}[key] = setting[bool]{on, from}
 	}
 	return nil
 }
@@ -77,6 +84,8 @@ func (s *settings) over(t settings) {
 	replace(&s.numNodes, t.numNodes)
 	replace(&s.precision, t.precision)
 	replace(&s.timeout, t.timeout)
+	replace(&s.debug, t.debug)
+	replace(&s.prefix, t.prefix)
 }
 
 func replace[T any](s *setting[T], t setting[T]) {
@@ -111,7 +120,7 @@ func (s *settings) unfold() error {
 	s.devices = s.gpus
 	switch {
 	case none:
-		s.accelerator, s.devices.value = setting[string]{"cpu", s.gpus.from}, "1"
+		s.accelerator = setting[string]{"cpu", s.gpus.from}
 	case acc == "" || acc == "auto":
 		s.accelerator = setting[string]{"gpu", s.gpus.from}
 	}
@@ -129,6 +138,8 @@ func (c Config) code() (settings, error) {
 	s.tpuCores = given(c.TPUCores, "Config.TPUCores", c.TPUCores != "")
 	s.numNodes = given(c.NumNodes, "Config.NumNodes", c.NumNodes != 0)
 	s.timeout = given(c.Timeout, "Config.Timeout", c.Timeout != 0)
+	s.debug = given(c.Debug, "Config.Debug", c.Debug)
+	s.prefix = given(c.PrefixOutput, "Config.PrefixOutput", c.PrefixOutput)
 	if c.NumNodes < 0 {
 		return s, &ConfigError{Setting: "num_nodes", Value: strconv.Itoa(c.NumNodes), From: "Config.NumNodes", Problem: "want the number of machines, 1 or more"}
 	}
@@ -223,10 +234,10 @@ func parseFile(path string, raw []byte) (settings, error) {
 			text = string(d)
 		default:
 			switch v.(type) {
-			case string, int:
+			case string, int, bool: // set refuses what does not fit the key
 				text = fmt.Sprint(v)
 			default:
-				return s, &ConfigError{Setting: key, From: path, Problem: fmt.Sprintf("want a text or a whole number, not %v (%T)", v, v)}
+				return s, &ConfigError{Setting: key, From: path, Problem: fmt.Sprintf("want a text, a whole number, true or false, not %v (%T)", v, v)}
 			}
 		}
 		if err := s.set(key, text, path); err != nil {
@@ -257,6 +268,9 @@ type flagValue struct {
 // String returns what was given, else the default for the help text.
 func (v *flagValue) String() string { return v.text }
 
+// IsBoolFlag lets a switch be given without a value.
+func (v *flagValue) IsBoolFlag() bool { return v.key == "debug" || v.key == "prefix_output" }
+
 // Set implements flag.Value.
 func (v *flagValue) Set(text string) error {
 	if v.key == "config" {
@@ -271,8 +285,8 @@ func (v *flagValue) Set(text string) error {
 	return err
 }
 
-// RegisterFlags registers -accelerator, -strategy, -devices, -gpus, -tpu-cores, -num-nodes, -precision, -timeout and
-// -config on fs. What is given on the command line then goes before the environment, the file and the Config's own
+// RegisterFlags registers -accelerator, -strategy, -devices, -gpus, -tpu-cores, -num-nodes, -precision, -timeout,
+// -debug, -prefix-output and -config on fs. What is given on the command line then goes before the environment, the file and the Config's own
 // fields, which are shown as the defaults. Call it once, before fs.Parse; copies of the Config see the flags too.
 func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	c.flags = &flagLayer{}
@@ -296,5 +310,15 @@ func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	add("num_nodes", nodes, "`number` of machines")
 	add("precision", c.Precision, "`name` of the number format: 32-true, 64-true, 16-mixed, bf16-mixed, 16-true, bf16-true")
 	add("timeout", timeout.String(), "`duration` that a rank waits for its peers in a collective")
+	add("debug", onlyTrue(c.Debug), "let ranks that are processes compare their collectives before they make them")
+	add("prefix_output", onlyTrue(c.PrefixOutput), "begin each line of a rank's output with its number")
 	add("config", "", "YAML `file` with these settings, named with _ for -")
+}
+
+// onlyTrue is a switch's default for the help text, which leaves out false.
+func onlyTrue(on bool) string {
+	if on {
+		return "true"
+	}
+	return ""
 }

@@ -43,7 +43,7 @@ type DDP struct {
 	Backend string
 	// CommHook compresses gradients on their way: "", "fp16", "bf16" or "powersgd".
 	CommHook string
-	// Timeout replaces Config.Timeout where it is not 0.
+	// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
 	Timeout time.Duration
 }
 

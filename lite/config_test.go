@@ -5,21 +5,24 @@ import (
 	"flag"
 	"io"
 	"io/fs"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/amp"
 	"github.com/golite/golite/lite/cluster"
 	"github.com/golite/golite/torch"
 )
 
 // box is a machine made up for a test.
 type box struct {
-	gpus  int
-	apple bool
-	env   map[string]string
-	files map[string]string
+	gpus     int
+	apple    bool
+	env      map[string]string
+	files    map[string]string
+	commands []string
 }
 
 func (b box) cuda() ([]string, string) {
@@ -32,8 +35,9 @@ func (b box) cuda() ([]string, string) {
 	}
 	return names, ""
 }
-func (b box) mps() bool  { return b.apple }
-func (b box) cores() int { return 4 }
+func (b box) mps() bool                   { return b.apple }
+func (b box) cores() int                  { return 4 }
+func (b box) hasCommand(name string) bool { return slices.Contains(b.commands, name) }
 func (b box) lookup(key string) (string, bool) {
 	v, ok := b.env[key]
 	return v, ok
@@ -45,6 +49,9 @@ func (b box) readFile(path string) ([]byte, error) {
 	}
 	return []byte(text), nil
 }
+
+// policy is a precision plugin that is never used.
+type policy struct{ amp.Precision }
 
 func indices(p *plan) []int {
 	var list []int
@@ -91,6 +98,9 @@ func TestDevicesOnGPUs(t *testing.T) {
 		"cpu, devices 0": {Accelerator: "cpu", Devices: "0"},
 		"cpu, no device": {Accelerator: "cpu"},
 		"cpu, auto":      {Accelerator: "cpu", Devices: "auto"},
+		"auto, none":     {Accelerator: "auto", Devices: "0"},
+		"an empty list":  {Devices: DeviceList()},
+		"auto, no list":  {Accelerator: "auto", Devices: DeviceList()},
 	} {
 		p, err := cfg.resolve(box{gpus: 16})
 		require.NoError(t, err, name)
@@ -98,9 +108,65 @@ func TestDevicesOnGPUs(t *testing.T) {
 	}
 }
 
+// torchrun22 is what torchrun sets for the last of 2 ranks on each of 2 nodes.
+var torchrun22 = map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1",
+	"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "1", "MASTER_ADDR": "h", "MASTER_PORT": "5"}
+
+// TestDevicesUnderAnEngine: what is not said, or said as the engine has it, is the engine's.
+func TestDevicesUnderAnEngine(t *testing.T) {
+	two, gpus := []torch.Device{torch.CPU, torch.CPU}, []torch.Device{{Type: torch.CUDAType}, {Type: torch.CUDAType, Index: 1}}
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		box  box
+		want []torch.Device
+	}{
+		{"nothing", Config{}, box{}, two},
+		{"nothing, where there are GPUs", Config{}, box{gpus: 8}, two},
+		{"auto", Config{Devices: "auto"}, box{}, two},
+		{"auto, where there are GPUs", Config{Devices: "auto"}, box{gpus: 8}, gpus},
+		{"auto of both", Config{Accelerator: "auto", Devices: "auto"}, box{}, two},
+		{"gpus auto", Config{GPUs: "auto"}, box{gpus: 8}, gpus},
+		{"the CPU", Config{Accelerator: "cpu"}, box{gpus: 8}, two},
+		{"none", Config{Devices: "0"}, box{gpus: 8}, two},
+		{"none, auto", Config{Accelerator: "auto", Devices: "0"}, box{gpus: 8}, two},
+		{"no gpus", Config{GPUs: "0"}, box{gpus: 8}, two},
+		{"the engine's own number", Config{Devices: "2"}, box{}, two},
+		{"the engine's own number of GPUs", Config{GPUs: "2"}, box{gpus: 8}, gpus},
+		{"all GPUs", Config{GPUs: "-1"}, box{gpus: 2}, gpus},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.box.env = torchrun22
+			p, err := c.cfg.resolve(c.box)
+			require.NoError(t, err)
+			require.Equal(t, c.want, p.devices)
+			require.Equal(t, 2, p.nodes)
+			require.Equal(t, 4, p.place.WorldSize)
+		})
+	}
+}
+
+// TestForgottenSrun: in an allocation ranks run on one node only, unless srun starts them.
+func TestForgottenSrun(t *testing.T) {
+	allocation := map[string]string{"SLURM_JOB_ID": "7"}
+	p, err := Config{}.resolve(box{env: allocation, commands: []string{"srun"}})
+	require.NoError(t, err)
+	require.Len(t, p.warnings, 1)
+	require.Contains(t, p.warnings[0], "prepend srun")
+	for name, b := range map[string]box{
+		"no srun":       {env: allocation},
+		"no allocation": {commands: []string{"srun"}},
+		"a rank that golite started there": {commands: []string{"srun"},
+			env: map[string]string{"SLURM_JOB_ID": "7", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "h"}},
+	} {
+		p, err := Config{}.resolve(b)
+		require.NoError(t, err, name)
+		require.Empty(t, p.warnings, name)
+	}
+}
+
 func TestStrategies(t *testing.T) {
-	torchrun := map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1",
-		"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "1", "MASTER_ADDR": "h", "MASTER_PORT": "5"}
+	torchrun := torchrun22
 	for _, c := range []struct {
 		name   string
 		cfg    Config
@@ -158,6 +224,7 @@ func TestPrecisionNames(t *testing.T) {
 
 func TestRefusedConfigs(t *testing.T) {
 	none := "no CUDA device (libtorch_cuda.so is not in third_party/libtorch)"
+	noTPU := `libtorch has no TPU backend of its own (PyTorch's is torch_xla, which needs Python); use accelerator "gpu" or "cpu"; this machine has 4 CPU cores, `
 	for _, c := range []struct {
 		name string
 		cfg  Config
@@ -170,7 +237,8 @@ func TestRefusedConfigs(t *testing.T) {
 		{"row 4: a bool", Config{GPUs: "False"}, box{gpus: 16}, "want a count such as"},
 		{"row 4: a negative index", Config{GPUs: "-1,"}, box{gpus: 16}, "-1 in the list is not the index of a device"},
 		{"row 4: twice the same", Config{GPUs: "0,0"}, box{gpus: 16}, "device 0 is in the list twice"},
-		{"an empty list", Config{Devices: DeviceList()}, box{gpus: 16}, "the list of devices is empty"},
+		{"an empty list", Config{Devices: ","}, box{gpus: 16}, "the list of devices is empty"},
+		{"gpu and none", Config{Devices: "none", Accelerator: "gpu"}, box{gpus: 1}, `no device, but accelerator="gpu" (from Config.Accelerator)`},
 		{"a word in the list", Config{Devices: "1,x"}, box{gpus: 16}, `"x" in the list is not the index of a device`},
 		{"too many GPUs", Config{GPUs: "3"}, box{gpus: 2}, "asks for cuda:2: indices of the 2 visible go from 0 to 1; this machine has 4 CPU cores, cuda:0 (Test GPU), cuda:1 (Test GPU)"},
 		{"a GPU that is hidden", Config{GPUs: "3,"}, box{gpus: 1, env: map[string]string{"CUDA_VISIBLE_DEVICES": "3"}},
@@ -189,9 +257,10 @@ func TestRefusedConfigs(t *testing.T) {
 		{"row 8: precision 12", Config{Precision: "12"}, box{}, `Precision "12" is invalid`},
 		{"row 8: precision invalid", Config{Precision: "invalid"}, box{}, `Precision "invalid" is invalid: want 32-true`},
 		{"transformer engine", Config{Precision: "transformer-engine"}, box{}, `use "bf16-mixed"`},
-		{"tpu", Config{Accelerator: "tpu"}, box{}, "libtorch has no TPU backend of its own"},
-		{"tpu cores", Config{TPUCores: "8"}, box{}, "libtorch has no TPU backend of its own"},
-		{"tpu_spawn", Config{Strategy: "tpu_spawn"}, box{}, "libtorch has no TPU backend of its own"},
+		{"tpu", Config{Accelerator: "tpu"}, box{}, noTPU + none},
+		{"tpu cores", Config{TPUCores: "8"}, box{}, noTPU + none},
+		{"tpu_spawn", Config{Strategy: "tpu_spawn"}, box{}, noTPU + none},
+		{"tpu where there is a GPU", Config{Accelerator: "tpu"}, box{gpus: 1}, noTPU + "cuda:0 (Test GPU)"},
 		{"deepspeed", Config{Strategy: "deepspeed"}, box{}, `it is not built yet; meanwhile use "ddp"`},
 		{"deepspeed stage 3", Config{Strategy: "deepspeed_stage_3_offload"}, box{}, `it is not built yet; meanwhile use "ddp"`},
 		{"ddp_sharded", Config{Strategy: "ddp_sharded"}, box{}, `it is not built yet; meanwhile use "ddp"`},
@@ -204,6 +273,7 @@ func TestRefusedConfigs(t *testing.T) {
 		{"mps", Config{Accelerator: "mps"}, box{}, "there is no Apple GPU"},
 		{"cuda", Config{Accelerator: "cuda"}, box{}, "there is no CUDA device (libtorch_cuda.so is not in third_party/libtorch)"},
 		{"ddp on mps", Config{Accelerator: "gpu", Strategy: "ddp"}, box{apple: true}, "an Apple GPU runs one rank"},
+		{"dp on mps", Config{Accelerator: "mps", Strategy: "dp"}, box{apple: true}, "an Apple GPU runs one rank"},
 		{"64 bits on mps", Config{Accelerator: "mps", Precision: "64"}, box{apple: true}, "an Apple GPU has no 64-bit floating point"},
 		{"num_nodes", Config{NumNodes: -1}, box{}, "want the number of machines, 1 or more"},
 		{"timeout", Config{Timeout: -1}, box{}, "want a duration of more than 0"},
@@ -213,16 +283,28 @@ func TestRefusedConfigs(t *testing.T) {
 		{"dp on nodes", Config{Strategy: "dp", GPUs: "1", NumNodes: 2}, box{gpus: 1}, `num_nodes=2: use "ddp"`},
 		{"nodes without an address", Config{NumNodes: 2}, box{}, "2 nodes need MASTER_ADDR"},
 		{"nccl on the CPU", Config{Strategy: DDP{Backend: "nccl"}}, box{}, `Backend "nccl" is for CUDA devices`},
+		{"gloo on CUDA", Config{GPUs: "1", Strategy: DDP{Backend: "gloo"}}, box{gpus: 1}, `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`},
 		{"a backend of no name", Config{Strategy: DDP{Backend: "mpi"}}, box{}, `want "gloo", "nccl" or nothing`},
 		{"a hook of no name", Config{Strategy: DDP{CommHook: "zip"}}, box{}, `want "fp16", "bf16", "powersgd" or nothing`},
 		{"a bucket of no size", Config{Strategy: DDPSpawn{BucketCapMB: -1}}, box{}, "BucketCapMB is -1"},
+		{"two timeouts", Config{Strategy: DDP{Timeout: time.Second}, Timeout: time.Minute}, box{},
+			"its Timeout is 1s, and timeout=1m0s is given as well (from Config.Timeout): give one of the two"},
+		{"two timeouts, of goroutines", Config{Strategy: DDPSpawn{Timeout: time.Second}}, box{env: map[string]string{"LITE_TIMEOUT": "2s"}},
+			"its Timeout is 1s, and timeout=2s is given as well (from LITE_TIMEOUT)"},
 		{"two strategies", Config{Strategy: "ddp", Plugins: []any{DDP{}}}, box{}, "a strategy is given as well by Config.Strategy"},
 		{"a plugin that is none", Config{Plugins: []any{7}}, box{}, "a int is no plugin"},
+		{"a precision and its plugin", Config{Precision: "64", Plugins: []any{policy{}}}, box{}, `precision="64" (from Config.Precision): a precision plugin is given as well`},
+		{"a precision's flag and its plugin", Config{Plugins: []any{policy{}}}, box{env: map[string]string{"LITE_PRECISION": "16"}}, `(from LITE_PRECISION): a precision plugin is given as well`},
+		{"two precisions", Config{Plugins: []any{policy{}, policy{}}}, box{}, "(from Config.Plugins[1]): this is the second precision: give one of each kind at most"},
+		{"two checkpoint I/Os", Config{Plugins: []any{&fileIO{}, &fileIO{}}}, box{}, "(from Config.Plugins[1]): this is the second checkpoint I/O"},
 		{"two environments", Config{Plugins: []any{cluster.NewLocal(nil), cluster.NewLocal(nil)}}, box{}, "this is the second cluster environment"},
 		{"row 22: torchrun with another size", Config{Devices: "2"}, box{env: map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8"}},
 			"devices=2 and num_nodes=1 make 2 ranks, but torchrun's WORLD_SIZE is 8"},
 		{"one device under torchrun", Config{Strategy: "single_device", Devices: "1"}, box{env: map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}},
 			"make 1 ranks, but torchrun's WORLD_SIZE is 2"},
+		{"an engine's ranks and fewer devices", Config{Devices: "1"}, box{env: torchrun22}, "devices=1 and num_nodes=1 make 1 ranks, but torchrun's WORLD_SIZE is 4"},
+		{"an engine's ranks and other nodes", Config{Devices: "2", NumNodes: 3}, box{env: torchrun22}, "devices=2 and num_nodes=3 make 6 ranks, but torchrun's WORLD_SIZE is 4"},
+		{"a switch of no kind", Config{}, box{env: map[string]string{"LITE_DEBUG": "perhaps"}}, `debug="perhaps" (from LITE_DEBUG): want true or false`},
 		{"a file that is not there", Config{}, box{env: map[string]string{"LITE_CONFIG": "x.yaml"}}, `config="x.yaml" (from LITE_CONFIG): open x.yaml`},
 		{"a variable", Config{}, box{env: map[string]string{"LITE_DEVICES": "two"}}, `devices="two" (from LITE_DEVICES): want a count`},
 		{"no node", Config{}, box{env: map[string]string{"LITE_NUM_NODES": "0"}}, "want the number of machines, 1 or more"},
@@ -243,9 +325,11 @@ func TestWrongFiles(t *testing.T) {
 		"devices: [0, 0]":        "device 0 is in the list twice", // row 4
 		"device: 2":              `the key "device" is not known`, // a typing error
 		"devices: [":             `config="c.yaml"`,               // not YAML
-		"strategy: {a: 1}":       "want a text or a whole number", // a mapping
+		"strategy: {a: 1}":       "want a text, a whole number",   // a mapping
 		"gpus: 1\ndevices: 1":    "give one of the two",           // contradictory
 		"timeout: soon":          `want a duration such as "90s"`, // not a duration
+		"debug: perhaps":         "want true or false",            // not a switch
+		"accelerator: true":      "no such accelerator",           // a switch that is none
 		"devices: 1\ndevices: 2": "already defined",               // twice
 	} {
 		_, err := Config{}.resolve(box{gpus: 2, env: map[string]string{"LITE_CONFIG": "c.yaml"}, files: map[string]string{"c.yaml": content}})
@@ -254,7 +338,8 @@ func TestWrongFiles(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
-	files := map[string]string{"c.yaml": "accelerator: cpu\ndevices: 3\nprecision: 64\ntimeout: 7m\nstrategy: ddp\n"}
+	files := map[string]string{"c.yaml": "accelerator: cpu\ndevices: 3\nprecision: 64\ntimeout: 7m\nstrategy: ddp\n",
+		"on.yaml": "debug: true\nprefix_output: true\n"}
 	resolve := func(cfg Config, env map[string]string, args ...string) *plan {
 		fs := flag.NewFlagSet("test", flag.ContinueOnError)
 		fs.SetOutput(io.Discard)
@@ -286,6 +371,23 @@ func TestSources(t *testing.T) {
 	require.Len(t, p.devices, 5, "flags go before the environment")
 	require.Equal(t, 3*time.Second, p.timeout)
 	require.Equal(t, Strategy(DDPSpawn{}), p.strategy)
+
+	require.False(t, p.debug || p.prefix)
+	for _, given := range []struct {
+		cfg  Config
+		env  map[string]string
+		args []string
+	}{
+		{cfg: Config{Debug: true, PrefixOutput: true}},
+		{env: map[string]string{"LITE_CONFIG": "on.yaml"}},
+		{env: map[string]string{"LITE_DEBUG": "1", "LITE_PREFIX_OUTPUT": "true"}},
+		{args: []string{"-debug", "-prefix-output"}},
+	} {
+		p = resolve(given.cfg, given.env, given.args...)
+		require.True(t, p.debug && p.prefix, given)
+	}
+	p = resolve(Config{Debug: true, PrefixOutput: true}, map[string]string{"LITE_DEBUG": "false"}, "-prefix-output=false")
+	require.False(t, p.debug || p.prefix, "a switch can be switched off again")
 
 	p = resolve(code, nil, "-gpus", "1, 4")
 	require.Equal(t, []int{1, 4}, indices(p), "gpus replaces accelerator and devices of code")

@@ -10,10 +10,12 @@ import (
 
 // Devices says how many devices, or which. The grammar is the same in code, in flags, in the environment and in a file:
 //
-//	""      none given: see Config.Devices        "0"     none: the CPU
+//	""      none given: see Config.Devices        "0"     none: the CPU; so is "none"
 //	"2"     the first two                         "-1"    all there are
 //	"1,"    the list of device 1 alone            "auto"  all GPUs there are, or one CPU
 //	"1, 4"  devices 1 and 4, in this order
+//
+// Where an engine such as torchrun has started the ranks, "", "0" and "auto" are as many devices as it has started on the node.
 //
 // Indices count the devices that are visible: with CUDA_VISIBLE_DEVICES=2,3 device 0 is the machine's third one. The order is
 // CUDA's (CUDA_DEVICE_ORDER). The CPU takes a count of ranks only. A YAML file may also say 2, -1 and [1, 4].
@@ -28,8 +30,11 @@ const AutoDevices Devices = "auto"
 // DeviceCount returns the first n devices; 0 is the CPU and -1 all devices.
 func DeviceCount(n int) Devices { return Devices(strconv.Itoa(n)) }
 
-// DeviceList returns the devices with these indices, in this order. No index at all is an error when the Config is used.
+// DeviceList returns the devices with these indices, in this order. No index at all is the CPU, as in a file.
 func DeviceList(indices ...int) Devices {
+	if len(indices) == 0 {
+		return DeviceCount(0)
+	}
 	var b strings.Builder
 	for i, n := range indices {
 		if i > 0 {
@@ -37,7 +42,7 @@ func DeviceList(indices ...int) Devices {
 		}
 		b.WriteString(strconv.Itoa(n))
 	}
-	if len(indices) < 2 {
+	if len(indices) == 1 {
 		b.WriteString(",")
 	}
 	return Devices(b.String())
@@ -64,8 +69,10 @@ const (
 func (d Devices) parse() (deviceSpec, error) {
 	s := strings.ToLower(strings.TrimSpace(string(d)))
 	switch s {
-	case "", "none":
+	case "":
 		return deviceSpec{}, nil
+	case "none":
+		return deviceSpec{kind: devicesNone}, nil
 	case "auto":
 		return deviceSpec{kind: devicesAuto}, nil
 	case "-1":
@@ -128,9 +135,6 @@ func yamlDevices(v any) (Devices, error) {
 				return "", fmt.Errorf("a list of devices holds whole numbers, not %v (%T)", item, item)
 			}
 			indices[i] = n
-		}
-		if len(indices) == 0 {
-			return "0", nil
 		}
 		return DeviceList(indices...), nil
 	}

@@ -42,7 +42,7 @@ func (j *job) supervise(ctx context.Context) error {
 	result, err := launch.Supervise(ctx, launch.Spec{
 		LocalRanks: j.plan.localRanks(), Nodes: j.plan.nodes, NodeRank: p.NodeRank,
 		MainAddress: p.MainAddress, MainPort: port, Logger: j.logger(),
-		HangTimeout: silence(j.plan.timeout),
+		HangTimeout: silence(j.plan.timeout), Prefix: j.plan.prefix,
 	})
 	switch {
 	case errors.Is(err, launch.ErrStopped):
@@ -151,7 +151,7 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 		return err
 	}
 	defer store.Close()
-	g, err := ddp.NewGloo(ctx, store, at.global, at.world, ddp.Options{Timeout: j.plan.timeout})
+	g, err := ddp.NewGloo(ctx, store, at.global, at.world, j.groupOptions())
 	if err != nil {
 		return err
 	}
@@ -165,6 +165,11 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 		child.SetState(func() launch.State { return whereabouts(g, spec.steps.Load()) })
 	}
 	return leave(g, j.rank(ctx, spec))
+}
+
+// groupOptions are the group's settings.
+func (j *job) groupOptions() ddp.Options {
+	return ddp.Options{Timeout: j.plan.timeout, Debug: j.plan.debug}
 }
 
 // whereabouts is what the supervisor is told once a second, and when a rank has failed.

@@ -50,7 +50,7 @@ func (j *job) goroutineRank(ctx context.Context, hub *ddp.Hub, rank int, seed *t
 	own.SetState(seed)
 	torch.WithGenerator(own, func() {
 		var g *ddp.Group
-		if g, err = hub.Group(ctx, rank, ddp.Options{Timeout: j.plan.timeout}); err != nil {
+		if g, err = hub.Group(ctx, rank, j.groupOptions()); err != nil {
 			return
 		}
 		defer g.Close()
