@@ -24,6 +24,8 @@ c10::IValue Reader::value() {
       return at::Tensor();
     case kInt:
       return static_cast<int64_t>(word());
+    case kUInt:
+      return c10::IValue(word());
     case kFloat:
       return real();
     case kBool:
@@ -117,6 +119,9 @@ void Writer::value(c10::IValue&& v) {
   } else if (v.isInt()) {
     word(kInt);
     word(static_cast<uint64_t>(v.toInt()));
+  } else if (v.isUnsigned()) {
+    word(kUInt);
+    word(v.toUInt());
   } else if (v.isDouble()) {
     word(kFloat);
     real(v.toDouble());

@@ -4,6 +4,7 @@ package cgotorch
 import "C"
 
 import (
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"unsafe"
@@ -84,25 +85,32 @@ func Closures() int {
 
 //export goliteHook
 func goliteHook(closure, grad C.uint64_t, replacement *C.uint64_t) (id C.uint64_t) {
-	defer catch(&id)
+	ended := false
+	defer catch(&id, &ended)
 	if f, ok := closures.get(uint64(closure)).(Hook); ok {
 		*replacement = C.uint64_t(f(Handle(grad)))
 	}
+	ended = true
 	return 0
 }
 
 //export goliteBackward
 func goliteBackward(closure, node C.uint64_t, grads *C.uint64_t, n C.int64_t, results *C.uint64_t, m C.int64_t) (id C.uint64_t) {
-	defer catch(&id)
+	ended := false
+	defer catch(&id, &ended)
 	if f, ok := closures.get(uint64(closure)).(BackwardFunc); ok {
 		f(uint64(node), unsafe.Slice((*Handle)(unsafe.Pointer(grads)), int(n)), unsafe.Slice((*Handle)(unsafe.Pointer(results)), int(m)))
 	}
+	ended = true
 	return 0
 }
 
-// catch keeps a panic from unwinding into C++: it waits under a number until the outer call returns.
-func catch(id *C.uint64_t) {
+// catch keeps a panic from unwinding into C++: it waits under a number until the outer call returns. runtime.Goexit can't be kept:
+// it leaves the C++ frames behind, and what libtorch noted of them on this thread, so the thread ends with the goroutine.
+func catch(id *C.uint64_t, ended *bool) {
 	if v := recover(); v != nil {
 		*id = C.uint64_t(panics.put(panicked{v, debug.Stack()}))
+	} else if !*ended {
+		runtime.LockOSThread()
 	}
 }

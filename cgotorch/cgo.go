@@ -1,7 +1,7 @@
 package cgotorch
 
 /*
-#cgo CXXFLAGS: -std=c++17 -O2 -g1 -Wall -Wno-sign-compare -fvisibility=default
+#cgo CXXFLAGS: -std=c++20 -O2 -g1 -Wall -Wno-sign-compare -fvisibility=default
 #cgo CXXFLAGS: -I${SRCDIR}/../third_party/libtorch/include -I${SRCDIR}/../third_party/libtorch/include/torch/csrc/api/include
 #cgo LDFLAGS: -L${SRCDIR}/../third_party/libtorch/lib -ltorch_cpu -lc10
 #cgo linux LDFLAGS: -Wl,-rpath,${SRCDIR}/../third_party/libtorch/lib -Wl,-rpath,$ORIGIN/../lib
@@ -35,8 +35,6 @@ package cgotorch
 #cgo nocallback gl_grad_mode
 #cgo nocallback gl_alive
 #cgo nocallback gl_live
-// Backward runs Go's hooks and functions.
-#cgo noescape gl_backward
-#cgo noescape gl_gradients
+// Backward runs Go's hooks and functions, and a goroutine's stack may move meanwhile: its buffers must lie on the heap.
 */
 import "C"

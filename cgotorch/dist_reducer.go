@@ -130,10 +130,12 @@ func (g Group) BroadcastCoalesced(root, bytes int, site string, tensors []Handle
 
 //export goliteBucket
 func goliteBucket(closure, index, last, buffer C.uint64_t, gradients, parameters *C.uint64_t, n C.int64_t, out *C.uint64_t) (id C.uint64_t) {
-	defer catch(&id)
+	ended := false
+	defer catch(&id, &ended)
 	if f, ok := closures.get(uint64(closure)).(BucketHook); ok {
 		list := func(p *C.uint64_t) []Handle { return unsafe.Slice((*Handle)(unsafe.Pointer(p)), int(n)) }
 		*out = C.uint64_t(f(int(index), last != 0, Handle(buffer), list(gradients), list(parameters)))
 	}
+	ended = true
 	return 0
 }

@@ -38,7 +38,7 @@ func Info(h Handle, out []int64) ([]int64, *Error) {
 }
 
 // Data returns the address of a tensor's first element, that of its storage, and its version counter.
-// The memory is the tensor's: it must be kept alive while the address is used.
+// The memory is the tensor's: it must be kept alive, and unreleased, while the address is used.
 func Data(h Handle) (first, storage unsafe.Pointer, version uint64, err *Error) {
 	var out [Room]uint64
 	w, err := result(int64(C.gl_data(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room)), out[:])
@@ -46,6 +46,16 @@ func Data(h Handle) (first, storage unsafe.Pointer, version uint64, err *Error) 
 		return nil, nil, 0, err
 	}
 	return pointer(w[0]), pointer(w[1]), w[2], nil
+}
+
+// Storage returns a number that all tensors of one storage have, and no others while it lives.
+func Storage(h Handle) (id uint64, err *Error) {
+	var out [Room]uint64
+	w, err := result(int64(C.gl_data(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room)), out[:])
+	if err != nil {
+		return 0, err
+	}
+	return w[3], nil
 }
 
 // Item returns the one element of a tensor, tagged.
@@ -58,9 +68,14 @@ func Item(h Handle) (tag, a, b uint64, err *Error) {
 	return out[0], out[1], out[2], nil
 }
 
-// Alias gives a second handle to the same tensor, in the form of a result of Call.
-func Alias(h Handle, out []uint64) ([]uint64, *Error) {
-	return result(int64(C.gl_alias(C.gl_handle(h), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
+// Alias gives a second handle to the same tensor, with the bytes of its storage. It belongs to nobody yet.
+func Alias(h Handle) (alias Handle, bytes int64, err *Error) {
+	var out [Room]uint64
+	status := int64(C.gl_alias(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room))
+	if status < 0 {
+		return 0, 0, failure(status, out[:])
+	}
+	return Handle(out[0]), int64(out[1]), nil
 }
 
 // Malloc returns C memory for FromBlob; nil if there is none.

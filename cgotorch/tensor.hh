@@ -38,13 +38,15 @@ int64_t gl_info(gl_handle h, int64_t* out, uint32_t room) {
   });
 }
 
-// gl_data writes the address of the first element and of the storage.
+// gl_data writes the address of the first element, of the storage's memory, the version, and what tells the storage from all others: its
+// memory does not where there is none.
 int64_t gl_data(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     at::Tensor t = table.get(h);
     w.word(reinterpret_cast<uint64_t>(t.data_ptr()));
     w.word(reinterpret_cast<uint64_t>(t.storage().data_ptr().get()));
     w.word(static_cast<uint64_t>(t._version()));
+    w.word(reinterpret_cast<uint64_t>(t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl()));
   });
 }
 
@@ -60,8 +62,7 @@ int64_t gl_item(gl_handle h, uint64_t* out, uint32_t room) {
 // gl_alias gives a second handle to the same tensor.
 int64_t gl_alias(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
-    w.word(thread_state.scope);
-    w.value(table.get(h));
+    w.tensor(table.get(h));
   });
 }
 

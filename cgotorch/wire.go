@@ -21,6 +21,7 @@ const (
 	TagScalars
 	TagUndefined
 	TagOther
+	TagUInt
 )
 
 // Handle names a tensor: the index of its slot and the slot's generation. 0 is no tensor.

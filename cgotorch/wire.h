@@ -36,6 +36,7 @@ enum Tag : uint64_t {
   kScalars = 15,     // n, then (tag, payload) each
   kUndefined = 16,   // an undefined tensor
   kOther = 17,       // a result of a kind that has no form here
+  kUInt = 18,        // a result from 2^63
 };
 
 // Reader walks the words that Go wrote.

@@ -8,7 +8,7 @@ import (
 )
 
 // Hook reduces buckets of gradients in a way of its own (DistributedDataParallel.register_comm_hook): HookFP16, HookBF16,
-// a *PowerSGD, or a BucketHook.
+// PowerSGD, or a BucketHook.
 type Hook interface {
 	install(d *DistributedDataParallel) error
 }
@@ -58,7 +58,7 @@ func (f BucketHook) install(d *DistributedDataParallel) error {
 			}
 			b := &Bucket{Index: index, Last: last, Buffer: torch.ABI{}.Wrap(buffer, 0, scope), Gradients: wrap(gradients), Parameters: wrap(parameters)}
 			if t := f(d.g, b); t != nil {
-				result = alias(t)
+				result = torch.ABI{}.Alias("ddp.BucketHook", t)
 			}
 		})
 		return result
@@ -68,14 +68,4 @@ func (f BucketHook) install(d *DistributedDataParallel) error {
 	}
 	d.forget = forget
 	return nil
-}
-
-// alias gives the shim a handle of its own.
-func alias(t *torch.Tensor) cgotorch.Handle {
-	var out [cgotorch.Room]uint64
-	w, err := cgotorch.Alias(torch.ABI{}.Handle(t), out[:])
-	if err != nil {
-		panic(torch.ABI{}.Error("ddp.BucketHook", err, t))
-	}
-	return cgotorch.Handle(w[2])
 }

@@ -2,15 +2,14 @@ package torch
 
 import (
 	"runtime"
-	"time"
 	"unsafe"
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/op"
 )
 
-// ABI is how generated code and golite's own packages call operators on tensors. Its methods take types of
-// internal packages, so that nobody else can.
+// ABI is how generated code and golite's own packages call operators on tensors. It is not for programs: they have the methods of
+// Tensor, torch/aten and aten.Call, and what stands here changes as the shim does.
 type ABI struct{}
 
 // Call runs an operator and panics with an *Error if it fails. A failed allocation collects once and tries again.
@@ -18,7 +17,7 @@ func (ABI) Call(o *op.Op, a *op.Args, r *op.Results) {
 	err := o.Call(a, r)
 	if err != nil {
 		if err.OutOfMemory {
-			collect(time.Second)
+			collectNow()
 			err = o.Call(a, r)
 		}
 		if err != nil {
@@ -53,7 +52,7 @@ func writeList(a *op.Args, tag uint64, list []*Tensor) {
 	}
 }
 
-// Scalar writes a scalar; a nil pointer is None.
+// Scalar writes a scalar.
 func (ABI) Scalar(a *op.Args, s Scalar) { s.write(a) }
 
 // Scalars writes a list of scalars.
@@ -83,9 +82,7 @@ func (ABI) Device(a *op.Args, d Device) {
 	a.Device(d.code())
 }
 
-// Layout and MemoryFormat are libtorch's numbers plus one; 0 is None.
-
-// Enum writes one of those.
+// Enum writes a Layout or a MemoryFormat, which are libtorch's numbers plus one; 0 is None.
 func (ABI) Enum(a *op.Args, v uint8) {
 	if v == 0 {
 		a.None()
@@ -133,6 +130,16 @@ func (ABI) ResultDType(r *op.Results) DType { return dtypeOf(r.Int()) }
 // Handle gives a tensor's handle to packages of golite that call the shim themselves. The tensor must be kept
 // alive until the call is over.
 func (ABI) Handle(t *Tensor) cgotorch.Handle { return t.h() }
+
+// Alias gives the shim a handle of its own to a tensor.
+func (ABI) Alias(operation string, t *Tensor) cgotorch.Handle {
+	h, _, err := cgotorch.Alias(t.h())
+	if err != nil {
+		panic(opError(operation, err, nil, t))
+	}
+	runtime.KeepAlive(t)
+	return h
+}
 
 // Wrap makes a tensor of a handle that the shim returned, with the size of its storage and the thread's scope.
 func (ABI) Wrap(h cgotorch.Handle, bytes int64, scope uint64) *Tensor {

@@ -2,6 +2,7 @@ package torch
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/op"
@@ -33,6 +34,7 @@ func (t *Tensor) Backward(opts ...BackwardOptions) {
 // BackwardAll is Backward from several tensors at once (torch.autograd.backward). grads holds the gradient of each,
 // nil for those of one element; it may be nil as a whole. o.Gradient is not used.
 func BackwardAll(outputs, grads []*Tensor, o BackwardOptions) {
+	matchGradients("backward", outputs, grads)
 	var a op.Args
 	a.Word(retain(o.RetainGraph))
 	a.Word(boolWord(o.CreateGraph))
@@ -63,6 +65,7 @@ type GradOptions struct {
 // (torch.autograd.grad).
 func Grad(outputs, inputs []*Tensor, opts ...GradOptions) []*Tensor {
 	o := one("Grad", opts)
+	matchGradients("torch.Grad", outputs, o.Gradients)
 	var a op.Args
 	a.Word(retain(o.RetainGraph))
 	a.Word(boolWord(o.CreateGraph))
@@ -81,6 +84,24 @@ func Grad(outputs, inputs []*Tensor, opts ...GradOptions) []*Tensor {
 	cgotorch.DrainClosures()
 	r.Set(w)
 	return abi.ResultList(&r)
+}
+
+// matchGradients checks the gradients of outputs: libtorch would sum a larger one without a word.
+func matchGradients(operation string, outputs, grads []*Tensor) {
+	if len(grads) == 0 {
+		return
+	}
+	if len(grads) != len(outputs) {
+		Fail(operation, "%d gradients for %d outputs", len(grads), len(outputs))
+	}
+	for i, g := range grads {
+		if g == nil || outputs[i] == nil {
+			continue
+		}
+		if have, want := g.Shape(), outputs[i].Shape(); !slices.Equal(have, want) {
+			Fail(operation, "the gradient of output %d has the shape %s, and the output %s", i, shapeString(have), shapeString(want))
+		}
+	}
 }
 
 // retain is the shim's word: 1 to keep the graph, 2 to keep it if it is being recorded.

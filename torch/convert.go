@@ -76,8 +76,7 @@ func FromBytes(data []byte, dtype DType, shape ...int) *Tensor {
 	if got, want := len(data), t.Numel()*dtype.Size(); got != want {
 		Fail("torch.FromBytes", "%d bytes don't fill %s%s, which has %d", got, dtype, shapeString(shape), want)
 	}
-	copy(t.bytes("torch.FromBytes"), data)
-	runtime.KeepAlive(t)
+	t.bytes("torch.FromBytes", func(b []byte) { copy(b, data) })
 	return t
 }
 
@@ -97,13 +96,22 @@ func ToSlice[E Elem](t *Tensor) []E {
 		Fail("torch.ToSlice", "a tensor of %s doesn't fit []%s: convert it first, with To(torch.%s)", have, want, dtypeGoNames[want])
 	}
 	flat := t.plain(&f, want)
-	first, _, _ := flat.data("torch.ToSlice")
-	copy(out, unsafe.Slice((*E)(first), len(out)))
-	runtime.KeepAlive(flat)
+	flat.pinned("torch.ToSlice", func(first unsafe.Pointer) { copy(out, unsafe.Slice((*E)(first), len(out))) })
 	if flat != t {
 		flat.Release()
 	}
 	return out
+}
+
+// pinned calls f with the address of the first element, and holds on to the memory meanwhile, whoever releases the tensor.
+func (t *Tensor) pinned(operation string, f func(first unsafe.Pointer)) {
+	h := abi.Alias(operation, t)
+	defer release(h)
+	first, _, _, err := cgotorch.Data(h)
+	if err != nil {
+		panic(opError(operation, err, nil, t))
+	}
+	f(first)
 }
 
 var dtypeGoNames = map[DType]string{
@@ -187,8 +195,8 @@ func (t *Tensor) data(operation string) (first, storage unsafe.Pointer, version 
 	return first, storage, int(v)
 }
 
-// bytes gives the memory of a contiguous tensor on the CPU. The tensor must be kept alive while it is used.
-func (t *Tensor) bytes(operation string) []byte {
+// bytes calls f with the memory of a contiguous tensor on the CPU.
+func (t *Tensor) bytes(operation string, use func([]byte)) {
 	var f facts
 	f.load(t, operation)
 	if f.at(1) != 0 || f.at(4)&cgotorch.FlagContiguous == 0 {
@@ -196,26 +204,23 @@ func (t *Tensor) bytes(operation string) []byte {
 	}
 	n := int(f.at(6)) * dtypeOf(f.at(0)).Size()
 	if n == 0 {
-		return nil
+		use(nil)
+		return
 	}
-	first, _, _ := t.data(operation)
-	return unsafe.Slice((*byte)(first), n)
+	t.pinned(operation, func(first unsafe.Pointer) { use(unsafe.Slice((*byte)(first), n)) })
 }
 
 // Bytes gives the tensor's own memory, little-endian and in row-major order: writing it writes the tensor.
-// The tensor must be contiguous and on the CPU. The slice is valid until the tensor is released; f must not keep it.
-func (t *Tensor) Bytes(f func([]byte)) {
-	f(t.bytes("bytes"))
-	runtime.KeepAlive(t)
-}
+// The tensor must be contiguous and on the CPU. The slice is valid while f runs; f must not keep it.
+func (t *Tensor) Bytes(f func([]byte)) { t.bytes("bytes", f) }
 
 // ToBytes returns a copy of the elements' bytes, little-endian and in row-major order, whatever the device and strides.
 func (t *Tensor) ToBytes() []byte {
 	var f facts
 	f.load(t, "bytes")
 	flat := t.plain(&f, dtypeOf(f.at(0)))
-	out := append([]byte{}, flat.bytes("bytes")...)
-	runtime.KeepAlive(flat)
+	out := []byte{}
+	flat.bytes("bytes", func(b []byte) { out = append(out, b...) })
 	if flat != t {
 		flat.Release()
 	}
@@ -263,7 +268,7 @@ func Item[E Elem](t *Tensor) E {
 	case *uint32:
 		*p = uint32(s.Int64())
 	case *uint64:
-		*p = uint64(s.Int64())
+		*p = s.uint64()
 	case *float32:
 		*p = float32(s.Float64())
 	case *float64:

@@ -59,7 +59,14 @@ func liveBytes() int64 {
 	return live + cgotorch.CUDAAllocated()
 }
 
-// collect runs the collector and gives the cleanups that it found some time to run.
+// collectNow is for a failed allocation: it collects whatever the pace.
+func collectNow() {
+	pacer.Lock()
+	defer pacer.Unlock()
+	collect(time.Second)
+}
+
+// collect runs the collector and gives the cleanups that it found some time to run. The caller holds the pacer.
 func collect(wait time.Duration) {
 	start := time.Now()
 	done := make(chan struct{})

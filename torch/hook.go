@@ -8,14 +8,19 @@ import (
 
 // RegisterHook runs f whenever Backward has computed the gradient of t (Tensor.register_hook). What f returns
 // replaces the gradient; nil leaves it. f runs in a scope of its own, on the thread that autograd uses; its panic
-// comes out of Backward. The function returned removes the hook.
+// comes out of Backward. The function returned removes the hook; after that, or once t is released, it does nothing.
 func (t *Tensor) RegisterHook(f func(grad *Tensor) *Tensor) (remove func()) {
 	place, err := cgotorch.AddHook(t.h(), false, hookOf(f))
 	if err != nil {
 		panic(opError("register_hook", err, nil, t))
 	}
+	removed := false
 	return func() {
-		if err := cgotorch.RemoveHook(t.h(), place); err != nil {
+		if removed {
+			return
+		}
+		removed = true
+		if err := cgotorch.RemoveHook(t.h(), place); err != nil && err.Stale == 0 {
 			panic(opError("remove_hook", err, nil, t))
 		}
 		runtime.KeepAlive(t)
@@ -58,11 +63,5 @@ func handOver(t *Tensor) cgotorch.Handle {
 	if t == nil {
 		return 0
 	}
-	var out [cgotorch.Room]uint64
-	w, err := cgotorch.Alias(t.h(), out[:])
-	if err != nil {
-		panic(opError("hook", err, nil, t))
-	}
-	runtime.KeepAlive(t)
-	return cgotorch.Handle(w[2])
+	return abi.Alias("hook", t)
 }

@@ -145,9 +145,19 @@ func (t *Tensor) IsView() bool { return t.flag(cgotorch.FlagView) }
 
 // SameStorage tells whether both tensors live in the same memory, so that writing one may change the other.
 func (t *Tensor) SameStorage(o *Tensor) bool {
-	_, a, _ := t.data("storage")
-	_, b, _ := o.data("storage")
-	return a == b
+	return t.storage() == o.storage()
+}
+
+// storage tells the tensor's storage from all others.
+func (t *Tensor) storage() uint64 {
+	if t == nil {
+		Fail("storage", "the tensor is nil")
+	}
+	id, err := cgotorch.Storage(t.h())
+	if err != nil {
+		panic(opError("storage", err, nil, t))
+	}
+	return id
 }
 
 // Version counts the writes in place to the tensor and to all that share its memory (Tensor._version).

@@ -169,3 +169,50 @@ func TestScopeOfLeavesWhatBelongsElsewhere(t *testing.T) {
 	})
 	require.False(t, kept.Released())
 }
+
+// Reading a big tensor, whose memory may go back to the kernel, while another goroutine releases it.
+func TestReadingWhileReleased(t *testing.T) {
+	for range 40 {
+		x := Ones(1 << 20)
+		var wg sync.WaitGroup
+		for _, read := range []func(){
+			func() {
+				for _, v := range ToSlice[float32](x) {
+					if v != 1 {
+						t.Errorf("read %v", v)
+						return
+					}
+				}
+			},
+			func() { x.ToBytes() },
+			func() {
+				x.Bytes(func(b []byte) {
+					for range 4 {
+						if b[len(b)-2] != 0x80 || b[len(b)-1] != 0x3f {
+							t.Error("the memory went away")
+						}
+						runtime.Gosched()
+					}
+				})
+			},
+		} {
+			wg.Go(func() {
+				if err := Try(read); err != nil && !strings.Contains(err.Error(), "released") {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(x.Release)
+		wg.Wait()
+	}
+}
+
+// A function that ends its goroutine costs the pool no thread, and its caller is told.
+func TestPoolSurvivesGoexit(t *testing.T) {
+	p := NewPool(PoolOptions{Threads: 1})
+	defer p.Close()
+	require.ErrorContains(t, p.Do(t.Context(), runtime.Goexit), "Goexit")
+	for range 3 {
+		require.NoError(t, p.Do(t.Context(), func() { Ones(2).Add(Ones(2)) }))
+	}
+}

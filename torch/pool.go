@@ -48,13 +48,27 @@ func (p *Pool) work(o PoolOptions) {
 			for {
 				select {
 				case j := <-p.jobs:
-					j.done <- runJob(j.f, o.NoGrad)
+					p.serve(j, o)
 				case <-p.closed:
 					return
 				}
 			}
 		})
 	})
+}
+
+// serve runs one job. A function that ends its goroutine (runtime.Goexit, as testing's FailNow does) gets another one started.
+func (p *Pool) serve(j poolJob, o PoolOptions) {
+	err := errors.New("torch: a function of the pool ended its goroutine (runtime.Goexit)")
+	ended := false
+	defer func() {
+		j.done <- err
+		if !ended {
+			p.wg.Go(func() { p.work(o) })
+		}
+	}()
+	err = runJob(j.f, o.NoGrad)
+	ended = true
 }
 
 func runJob(f func(), noGrad bool) (err error) {

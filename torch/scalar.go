@@ -53,6 +53,8 @@ func (s Scalar) Float64() float64 {
 	switch s.tag {
 	case cgotorch.TagInt:
 		return float64(int64(s.a))
+	case cgotorch.TagUInt:
+		return float64(s.a)
 	case cgotorch.TagBool:
 		return float64(s.a)
 	default:
@@ -60,12 +62,23 @@ func (s Scalar) Float64() float64 {
 	}
 }
 
-// Int64 returns the value as an int64, cut towards zero.
+// Int64 returns the value as an int64, cut towards zero; an unsigned number that is too large for it gives the largest.
 func (s Scalar) Int64() int64 {
-	if s.tag == cgotorch.TagInt || s.tag == cgotorch.TagBool {
+	switch s.tag {
+	case cgotorch.TagInt, cgotorch.TagBool:
 		return int64(s.a)
+	case cgotorch.TagUInt:
+		return math.MaxInt64
 	}
 	return int64(s.Float64())
+}
+
+// uint64 is Int64 for numbers from 2^63, which only unsigned tensors hold.
+func (s Scalar) uint64() uint64 {
+	if s.tag == cgotorch.TagUInt {
+		return s.a
+	}
+	return uint64(s.Int64())
 }
 
 // Complex128 returns the value as a complex number.
@@ -84,6 +97,8 @@ func (s Scalar) String() string {
 	switch s.tag {
 	case cgotorch.TagInt:
 		return fmt.Sprint(int64(s.a))
+	case cgotorch.TagUInt:
+		return fmt.Sprint(s.a)
 	case cgotorch.TagBool:
 		return fmt.Sprint(s.a != 0)
 	case cgotorch.TagComplex:

@@ -84,12 +84,10 @@ func (t *Tensor) Keep() *Tensor {
 // rehome gives the tensor a new handle that belongs to another scope (0: to none) and ends the old one.
 func (t *Tensor) rehome(token uint64) {
 	old := t.h()
-	var out [cgotorch.Room]uint64
-	w, err := cgotorch.Alias(old, out[:])
+	h, bytes, err := cgotorch.Alias(old)
 	if err != nil {
 		panic(opError("keep", err, nil, t))
 	}
-	h, bytes := cgotorch.Handle(w[2]), int64(w[3])
 	t.handle.Store(uint64(h))
 	release(old)
 	adopt(t, h, bytes, token)
