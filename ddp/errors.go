@@ -17,6 +17,9 @@ type RankError struct {
 	Op, Site string
 	// Reason is the first cause, with the rank that it happened on where that is known.
 	Reason string
+	// Lost are the ranks that the collective waited for in vain, where that is known: their connection closed, they had
+	// finished, or they had left the group. They are numbered as Rank is.
+	Lost []int
 	// Waiting says what each rank waited for when time was up.
 	Waiting []string
 	// Stacks are the stacks of this process's goroutines when time was up.
