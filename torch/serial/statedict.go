@@ -64,7 +64,7 @@ func findStateDict(root any, key string) (*pickle.Dict, error) {
 		_, name := k.(string)
 		_, tensor := v.(*TensorInfo)
 		if !name || !tensor {
-			return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %v, a %T, in a state dict", k, v),
+			return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %s, a %T, in a state dict", pickle.Describe(k), v),
 				Remedy: "name the part of the file that is the state dict with LoadOptions.Key, or read it with Load; it has the keys " + keyList(d)}
 		}
 	}

@@ -95,8 +95,12 @@ func (d *decoder) setItems(op byte) error {
 		return d.in.corrupt("%d keys and values are set in a %T", len(vs), target)
 	}
 	for i := 0; i < len(vs); i += 2 {
-		if err := dict.Set(vs[i], vs[i+1]); err != nil {
+		weight, err := dict.set(vs[i], vs[i+1])
+		if err != nil {
 			return d.in.corrupt("%v", err)
+		}
+		if err := d.spend(int64(weight)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -202,6 +206,9 @@ func (d *decoder) stepCall(op byte) error {
 		if !ok {
 			return d.in.corrupt("state is set on a %T", target)
 		}
+		if err := d.spend(sizeOf(vs[0], copyDepth)); err != nil {
+			return err
+		}
 		return b.SetState(vs[0])
 	case opNewObjEx:
 		return d.call(3)
@@ -231,7 +238,7 @@ func (d *decoder) call(n int) error {
 	if class.Call == nil {
 		return &errs.ErrUnsafe{Global: class.Name, Reason: "it may be named, not called"}
 	}
-	if err := d.spend(args); err != nil {
+	if err := d.spend(sizeOf(args, copyDepth)); err != nil {
 		return err
 	}
 	v, err := class.Call(args)
@@ -245,25 +252,41 @@ func (d *decoder) call(n int) error {
 	return nil
 }
 
-// spend counts what a call may copy. An honest pickle uses each argument once; one that passes a long list to
-// thousands of calls through its memo is after memory.
-func (d *decoder) spend(args Tuple) error {
-	for _, a := range args {
-		switch a := a.(type) {
-		case *list:
-			d.spent += int64(len(a.items))
-		case Tuple:
-			d.spent += int64(len(a))
-		case *Dict:
-			d.spent += int64(a.Len())
-		case string:
-			d.spent += int64(len(a))
-		case Bytes:
-			d.spent += int64(len(a))
-		}
-	}
+// spend counts what calls, new states and long keys may copy. An honest pickle uses each value once; one that passes a
+// long list to thousands of calls through its memo is after memory.
+func (d *decoder) spend(n int64) error {
+	d.spent += n
 	if budget := 1<<16 + 4*d.in.end; d.spent > budget {
 		return &errs.ErrUnsafe{Reason: fmt.Sprintf("its calls copy more than %d elements", budget)}
 	}
 	return nil
+}
+
+// copyDepth is how deep calls look into their arguments: a dict is made from a list of pairs of keys and values.
+const copyDepth = 3
+
+// dictItem is what copying an item of a dict costs, where an element of a list costs one.
+const dictItem = 8
+
+// sizeOf is what may be copied of a value: its elements, and those of the elements down to depth. Short text is free: names
+// come again and again in honest files too.
+func sizeOf(v any, depth int) int64 {
+	switch v := v.(type) {
+	case *Dict:
+		return int64(dictItem*v.Len() + v.weight)
+	case string:
+		return int64(max(len(v)-lightKey, 0))
+	case Bytes:
+		return int64(max(len(v)-lightKey, 0))
+	case ByteArray:
+		return int64(max(len(v)-lightKey, 0))
+	}
+	items, _ := Items(v)
+	n := int64(len(items))
+	if depth > 0 {
+		for _, item := range items {
+			n += sizeOf(item, depth-1)
+		}
+	}
+	return n
 }

@@ -60,6 +60,7 @@ type Dict struct {
 	values []any
 	index  map[any]int
 	dead   int
+	weight int // of all keys, see hashKey
 }
 
 // NewDict returns an empty dict of the given kind.
@@ -75,25 +76,30 @@ type hashed [sha256.Size]byte
 // thousandfold can't stall the index.
 const maxKeyBytes = 1 << 12
 
-// hashKey returns the comparable form of a key.
-func hashKey(key any) (any, error) {
+// lightKey is how many bytes of a key cost nothing: names are no longer, as a rule.
+const lightKey = 64
+
+// hashKey returns the comparable form of a key, and its weight: how many bytes were hashed for it beyond lightKey. A file
+// can name one long key again and again in a few bytes, so that whoever decodes it counts the weight.
+func hashKey(key any) (hash any, weight int, err error) {
 	switch k := key.(type) {
-	case nil, string, int, bool:
-		return k, nil
+	case nil, int, bool, complex128:
+		return k, 0, nil
+	case string:
+		return k, max(len(k)-lightKey, 0), nil
 	case float64:
 		if math.IsNaN(k) {
-			return hashed(sha256.Sum256([]byte("nan"))), nil
+			return hashed(sha256.Sum256([]byte("nan"))), 0, nil
 		}
-		return k, nil
-	case complex128:
-		return k, nil
-	case *big.Int, Bytes, Tuple, *Set:
+		return k, 0, nil
+	case *big.Int, Bytes, Tuple, *Set, Hashable:
 		b, err := appendKey(nil, key, 0)
-		return hashed(sha256.Sum256(b)), err
-	case Hashable:
-		return hashed(sha256.Sum256([]byte("h" + k.HashKey()))), nil
+		if err != nil {
+			return nil, 0, err
+		}
+		return hashed(sha256.Sum256(b)), max(len(b)-lightKey, 0), nil
 	default:
-		return nil, fmt.Errorf("unhashable dict key of type %T", key)
+		return nil, 0, fmt.Errorf("unhashable dict key of type %T", key)
 	}
 }
 
@@ -104,8 +110,8 @@ type Hashable interface {
 }
 
 func appendKey(b []byte, key any, depth int) ([]byte, error) {
-	if len(b) > maxKeyBytes || depth > 64 {
-		return nil, fmt.Errorf("dict key too large")
+	if len(b)+keySize(key) > maxKeyBytes || depth > 64 {
+		return nil, fmt.Errorf("a dict key of more than %d bytes, or nested too deep", maxKeyBytes)
 	}
 	var err error
 	switch k := key.(type) {
@@ -150,26 +156,46 @@ func appendKey(b []byte, key any, depth int) ([]byte, error) {
 	return nil, fmt.Errorf("unhashable value of type %T in a dict key", key)
 }
 
+// keySize tells how long the encoding of a key's text or number is.
+func keySize(key any) int {
+	switch k := key.(type) {
+	case string:
+		return len(k)
+	case Bytes:
+		return len(k)
+	case *big.Int:
+		return k.BitLen() / 8
+	}
+	return 0
+}
+
 func appendLen(b []byte, n int) []byte { return binary.LittleEndian.AppendUint64(b, uint64(n)) }
 
 // Set sets key to value, at the end if the key is new. It returns an error for a key that Python could not
 // hash.
 func (d *Dict) Set(key, value any) error {
-	h, err := hashKey(key)
+	_, err := d.set(key, value)
+	return err
+}
+
+// set is Set, and tells the key's weight.
+func (d *Dict) set(key, value any) (weight int, err error) {
+	h, weight, err := hashKey(key)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if i, ok := d.index[h]; ok {
 		d.values[i] = value
-		return nil
+		return weight, nil
 	}
+	d.weight += weight
 	if d.index == nil {
 		d.index = make(map[any]int)
 	}
 	d.index[h] = len(d.keys)
 	d.keys = append(d.keys, key)
 	d.values = append(d.values, value)
-	return nil
+	return weight, nil
 }
 
 // Get returns the value of key, and whether it is there.
@@ -177,7 +203,7 @@ func (d *Dict) Get(key any) (any, bool) {
 	if d == nil {
 		return nil, false
 	}
-	h, err := hashKey(key)
+	h, _, err := hashKey(key)
 	if err != nil {
 		return nil, false
 	}
@@ -190,7 +216,7 @@ func (d *Dict) Get(key any) (any, bool) {
 
 // Delete removes key, if it is there.
 func (d *Dict) Delete(key any) {
-	h, err := hashKey(key)
+	h, weight, err := hashKey(key)
 	if err != nil {
 		return
 	}
@@ -198,6 +224,7 @@ func (d *Dict) Delete(key any) {
 		delete(d.index, h)
 		d.keys[i], d.values[i] = deleted{}, nil
 		d.dead++
+		d.weight -= weight
 	}
 }
 

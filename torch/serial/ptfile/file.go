@@ -217,14 +217,14 @@ func parseStorageID(id any) (storageID, error) {
 	var s storageID
 	t, ok := id.(pickle.Tuple)
 	if !ok || (len(t) != 5 && len(t) != 6) || t[0] != "storage" {
-		return s, fmt.Errorf("persistent id %v is no storage", id)
+		return s, fmt.Errorf("a persistent id is %s: no storage", pickle.Describe(id))
 	}
 	kind, ok := t[1].(storageType)
 	key, ok2 := t[2].(string)
 	loc, ok3 := t[3].(string)
 	n, ok4 := t[4].(int)
 	if !ok || !ok2 || !ok3 || !ok4 || n < 0 || n > 1<<56 {
-		return s, fmt.Errorf("persistent id %v is no storage", id)
+		return s, fmt.Errorf("a persistent id is %s: no storage", pickle.Describe(id))
 	}
 	s = storageID{dtype: kind.dtype, key: key, location: loc, size: int64(n)}
 	if s.dtype != untyped {

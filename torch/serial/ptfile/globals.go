@@ -166,7 +166,7 @@ func newDevice(args pickle.Tuple) (any, error) {
 	}
 	if len(args) == 2 && args[1] != nil {
 		if d.Index, ok = args[1].(int); !ok || d.Index < 0 {
-			return nil, fmt.Errorf("%v as its index", args[1])
+			return nil, fmt.Errorf("%s as its index", pickle.Describe(args[1]))
 		}
 	}
 	return d, nil

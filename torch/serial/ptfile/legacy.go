@@ -30,14 +30,14 @@ func (f *File) readLegacy() error {
 		return err
 	}
 	if n, ok := magic.(*big.Int); !ok || n.Text(16) != "1950a86a20f9469cfc6c" {
-		return errs.Corrupt("magic number", 0, "it is %v", magic)
+		return errs.Corrupt("magic number", 0, "it is %s", pickle.Describe(magic))
 	}
 	version, err := next("protocol", pickle.Options{})
 	if err != nil {
 		return err
 	}
 	if version != legacyProtocol {
-		return &errs.ErrUnsupported{What: fmt.Sprintf("legacy protocol %v", version)}
+		return &errs.ErrUnsupported{What: "legacy protocol " + pickle.Describe(version)}
 	}
 	system, err := next("system", pickle.Options{})
 	if err != nil {
@@ -83,11 +83,11 @@ func (f *File) legacyStorage(id any) (any, error) {
 	if sid.view != nil {
 		v, ok := pickle.Items(sid.view)
 		if !ok || len(v) != 3 {
-			return nil, fmt.Errorf("storage view %v", sid.view)
+			return nil, fmt.Errorf("the view of storage %s is %s", sid.key, pickle.Describe(sid.view))
 		}
 		start, ok := v[1].(int)
 		if !ok || start < 0 || start > 1<<56 {
-			return nil, fmt.Errorf("storage view %v", sid.view)
+			return nil, fmt.Errorf("the view of storage %s is %s", sid.key, pickle.Describe(sid.view))
 		}
 		view.start = start
 	}
@@ -104,7 +104,7 @@ func (f *File) placeLegacy(keys any, at int64) error {
 		key, _ := k.(string)
 		s := f.storages[key]
 		if s == nil || s.off >= 0 {
-			return errs.Corrupt("storage keys", at, "key %v is unknown, or there twice", k)
+			return errs.Corrupt("storage keys", at, "key %s is unknown, or there twice", pickle.Describe(k))
 		}
 		var head [8]byte
 		if at > f.Size-8 {

@@ -77,11 +77,11 @@ func newNumpyDType(args pickle.Tuple) (any, error) {
 	}
 	code, ok := args[0].(string)
 	if !ok || len(code) < 2 {
-		return nil, fmt.Errorf("type code %v", args[0])
+		return nil, fmt.Errorf("a type code is %s", pickle.Describe(args[0]))
 	}
 	n, err := strconv.Atoi(code[1:])
 	if err != nil || n < 0 || n > maxNumpyItem || !strings.ContainsRune("biufcSU", rune(code[0])) {
-		return nil, &errs.ErrUnsupported{What: fmt.Sprintf("numpy dtype %q", code)}
+		return nil, &errs.ErrUnsupported{What: "numpy dtype " + pickle.Describe(code)}
 	}
 	order := byte('=')
 	if n == 1 || code[0] == 'S' {
@@ -98,7 +98,7 @@ func (d *NumpyDType) SetState(state any) error {
 	}
 	order, ok := s[1].(string)
 	if !ok || len(order) != 1 || !strings.Contains("<>=|", order) {
-		return fmt.Errorf("byte order %v", s[1])
+		return fmt.Errorf("a byte order is %s", pickle.Describe(s[1]))
 	}
 	if s[2] != nil || s[3] != nil || s[4] != nil {
 		return &errs.ErrUnsupported{What: "a structured numpy dtype"}
@@ -129,7 +129,7 @@ func (a *NumpyArray) SetState(state any) error {
 	dtype, ok := s[2].(*NumpyDType)
 	fortran, ok2 := s[3].(bool)
 	if !ok || !ok2 {
-		return fmt.Errorf("an array of dtype %v", s[2])
+		return fmt.Errorf("an array's dtype is %s", pickle.Describe(s[2]))
 	}
 	return a.fill(dtype, shape, fortran, s[4])
 }
@@ -168,7 +168,7 @@ func newNumpyScalar(args pickle.Tuple) (any, error) {
 	}
 	dtype, ok := args[0].(*NumpyDType)
 	if !ok {
-		return nil, fmt.Errorf("a scalar of dtype %v", args[0])
+		return nil, fmt.Errorf("a scalar's dtype is %s", pickle.Describe(args[0]))
 	}
 	a := &NumpyArray{Scalar: true}
 	return a, a.fill(dtype, []int{}, false, args[1])
@@ -182,7 +182,7 @@ func numpyFromBuffer(args pickle.Tuple) (any, error) {
 	dtype, ok := args[1].(*NumpyDType)
 	order, ok2 := args[3].(string)
 	if !ok || !ok2 || order != "C" && order != "F" {
-		return nil, fmt.Errorf("an array of dtype %v", args[1])
+		return nil, fmt.Errorf("an array's dtype is %s", pickle.Describe(args[1]))
 	}
 	shape, err := ints(args[2])
 	if err != nil {

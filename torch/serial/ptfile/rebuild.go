@@ -31,7 +31,7 @@ func rebuildTensor(args pickle.Tuple) (any, error) {
 	t := &Tensor{Storage: view.Storage, DType: view.dtype, Layout: Strided}
 	offset, ok := args[1].(int)
 	if !ok || offset < 0 {
-		return nil, fmt.Errorf("storage offset %v", args[1])
+		return nil, fmt.Errorf("a storage offset is %s", pickle.Describe(args[1]))
 	}
 	t.Offset = offset + view.start
 	var err error
@@ -94,7 +94,7 @@ func (t *Tensor) takeMetadata(v any) error {
 		case ok && k == "neg":
 			t.Neg = b
 		default:
-			return &errs.ErrUnsupported{What: fmt.Sprintf("tensor metadata %v", k)}
+			return &errs.ErrUnsupported{What: "tensor metadata " + pickle.Describe(k)}
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func rebuildSparse(args pickle.Tuple) (any, error) {
 	layout, ok := args[0].(Layout)
 	data, ok2 := pickle.Items(args[1])
 	if !ok || !ok2 || layouts[layout] == 0 {
-		return nil, fmt.Errorf("layout %v", args[0])
+		return nil, fmt.Errorf("a layout is %s", pickle.Describe(args[0]))
 	}
 	n := layouts[layout]
 	if len(data) < n+1 || len(data) > n+2 {

@@ -13,6 +13,12 @@ import (
 	"github.com/golite/golite/torch/serial/ptfile"
 )
 
+// What metadata may claim: names longer, or paths deeper, are nobody's.
+const (
+	maxName = 2048
+	maxPath = 200
+)
+
 // metadataName is DCP's name of the file that makes a folder a checkpoint.
 const metadataName = ".metadata"
 
@@ -71,10 +77,15 @@ func (o *object) field(name string) any {
 	return v
 }
 
-// HashKey lets a MetadataIndex be a key, as it is of DCP's storage_data.
+// HashKey lets a MetadataIndex be a key, as it is of DCP's storage_data. One without a proper name is refused later, by
+// readPlaces; here it must only not cost more than it is worth.
 func (o *object) HashKey() string {
 	offset, _ := o.field("offset").(ptfile.Size)
-	return fmt.Sprintf("%s %v %v", o.class, o.field("fqn"), []int(offset))
+	fqn, _ := o.field("fqn").(string)
+	if len(fqn) > maxName {
+		fqn = fqn[:maxName]
+	}
+	return fmt.Sprintf("%s %q %v", o.class, fqn, []int(offset))
 }
 
 var classes = map[string]*pickle.Class{}
@@ -155,12 +166,12 @@ func readEntries(root *object) ([]*Entry, error) {
 		name, ok := k.(string)
 		o, ok2 := v.(*object)
 		if !ok || !ok2 {
-			return nil, fmt.Errorf("entry %v is a %T", k, v)
+			return nil, fmt.Errorf("entry %s is %s", pickle.Describe(k), pickle.Describe(v))
 		}
 		e := &Entry{Name: name, Path: []any{name}}
 		if p, ok := paths.Get(name); ok {
 			if e.Path, ok = pathOf(p); !ok {
-				return nil, fmt.Errorf("%s: path %v", name, p)
+				return nil, fmt.Errorf("%s: its path is %s: keys and list positions were expected, at most %d", name, pickle.Describe(p), maxPath)
 			}
 		}
 		if err := e.read(o, at); err != nil {
@@ -173,6 +184,9 @@ func readEntries(root *object) ([]*Entry, error) {
 
 func pathOf(v any) ([]any, bool) {
 	t, ok := v.(pickle.Tuple)
+	if len(t) > maxPath {
+		return nil, false
+	}
 	for _, k := range t {
 		switch k := k.(type) {
 		case string:
@@ -196,7 +210,10 @@ func readPlaces(d *pickle.Dict) (map[string]Place, error) {
 		if !ok || !ok2 || info.class != "_StorageInfo" {
 			return nil, fmt.Errorf("storage_data has a %T for a %T", v, k)
 		}
-		name, _ := index.field("fqn").(string)
+		name, named := index.field("fqn").(string)
+		if !named || len(name) > maxName {
+			return nil, fmt.Errorf("an entry of storage_data is named %s: a text of at most %d bytes was expected", pickle.Describe(index.field("fqn")), maxName)
+		}
 		offset, _ := index.field("offset").(ptfile.Size)
 		file, ok := info.field("relative_path").(string)
 		from, ok2 := info.field("offset").(int)
@@ -208,7 +225,7 @@ func readPlaces(d *pickle.Dict) (map[string]Place, error) {
 			return nil, &errs.ErrUnsafe{Reason: fmt.Sprintf("part %q leads out of the folder", file)}
 		}
 		if tr, ok := info.field("transform_descriptors").([]any); ok && len(tr) > 0 {
-			return nil, &errs.ErrUnsupported{What: fmt.Sprintf("a sharded checkpoint with the transform %v", tr[0])}
+			return nil, &errs.ErrUnsupported{What: "a sharded checkpoint with the transform " + pickle.Describe(tr[0])}
 		}
 		at[placeKey(name, offset)] = Place{file, int64(from), int64(n)}
 	}
@@ -237,7 +254,7 @@ func (e *Entry) read(o *object, at map[string]Place) error {
 	}
 	dtype, ok := state[0].(ptfile.DType)
 	if !ok {
-		return fmt.Errorf("dtype %v", state[0])
+		return fmt.Errorf("its dtype is %s", pickle.Describe(state[0]))
 	}
 	e.DType, e.Shape = dtype, shape
 	for _, c := range chunks {
@@ -254,51 +271,4 @@ func (e *Entry) read(o *object, at map[string]Place) error {
 		e.Chunks = append(e.Chunks, Chunk{Offsets: offsets, Sizes: sizes, Place: p})
 	}
 	return e.check()
-}
-
-// check verifies that the chunks lie within the tensor, do not overlap, and cover it.
-func (e *Entry) check() error {
-	total, covered := 1, 0
-	for _, n := range e.Shape {
-		if n < 0 || n > 0 && total > (1<<56)/n {
-			return fmt.Errorf("shape %v", e.Shape)
-		}
-		total *= n
-	}
-	for i, c := range e.Chunks {
-		if len(c.Offsets) != len(e.Shape) || len(c.Sizes) != len(e.Shape) {
-			return fmt.Errorf("a chunk of %d dimensions for a tensor of %d", len(c.Sizes), len(e.Shape))
-		}
-		n := 1
-		for d := range e.Shape {
-			if c.Offsets[d] < 0 || c.Sizes[d] < 0 || c.Offsets[d] > e.Shape[d]-c.Sizes[d] {
-				return fmt.Errorf("chunk %v+%v lies outside of %v", c.Offsets, c.Sizes, e.Shape)
-			}
-			n *= c.Sizes[d]
-		}
-		covered += n
-		for _, other := range e.Chunks[:i] {
-			if o, s := intersect(c.Offsets, c.Sizes, other.Offsets, other.Sizes); o != nil && !slices.Contains(s, 0) {
-				return fmt.Errorf("chunks at %v and %v overlap", c.Offsets, other.Offsets)
-			}
-		}
-	}
-	if covered != total {
-		return fmt.Errorf("the chunks have %d of %d elements: a rank's part is missing", covered, total)
-	}
-	return nil
-}
-
-// intersect returns the box that two boxes share, or nil.
-func intersect(offsetsA, sizesA, offsetsB, sizesB []int) (offsets, sizes []int) {
-	offsets, sizes = make([]int, len(sizesA)), make([]int, len(sizesA))
-	for d := range sizesA {
-		from := max(offsetsA[d], offsetsB[d])
-		to := min(offsetsA[d]+sizesA[d], offsetsB[d]+sizesB[d])
-		if from >= to {
-			return nil, nil
-		}
-		offsets[d], sizes[d] = from, to-from
-	}
-	return offsets, sizes
 }

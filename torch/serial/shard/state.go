@@ -32,6 +32,13 @@ func (d *Dir) State(leaf func(e *Entry) (any, error)) (*pickle.Dict, error) {
 			return nil, &errs.ErrCorrupt{File: d.Path, Record: e.Name, Offset: -1, Reason: err.Error()}
 		}
 	}
+	for _, path := range intKeys {
+		keys, ok := path.([]any)
+		if !ok {
+			return nil, &errs.ErrCorrupt{File: d.Path, Record: IntKeys, Offset: -1, Reason: "a path is expected"}
+		}
+		root.markInts(keys)
+	}
 	v, err := root.value()
 	if err != nil {
 		return nil, &errs.ErrCorrupt{File: d.Path, Offset: -1, Reason: err.Error()}
@@ -39,43 +46,6 @@ func (d *Dir) State(leaf func(e *Entry) (any, error)) (*pickle.Dict, error) {
 	out, ok := v.(*pickle.Dict)
 	if !ok {
 		out = pickle.NewDict(pickle.PlainDict)
-	}
-	for _, path := range intKeys {
-		keys, ok := path.([]any)
-		if !ok {
-			return nil, &errs.ErrCorrupt{File: d.Path, Record: IntKeys, Offset: -1, Reason: "a path is expected"}
-		}
-		if out, err = withIntKeys(out, keys); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// withIntKeys makes integers of the keys of the dict at path.
-func withIntKeys(root *pickle.Dict, path []any) (*pickle.Dict, error) {
-	if len(path) > 0 {
-		inner, _ := root.Get(path[0])
-		d, ok := inner.(*pickle.Dict)
-		if !ok {
-			return root, nil // it was left out
-		}
-		fixed, err := withIntKeys(d, path[1:])
-		if err == nil {
-			err = root.Set(path[0], fixed)
-		}
-		return root, err
-	}
-	out := pickle.NewDict(pickle.PlainDict)
-	for k, v := range root.All() {
-		if s, ok := k.(string); ok {
-			if n, err := strconv.Atoi(s); err == nil {
-				k = n
-			}
-		}
-		if err := out.Set(k, v); err != nil {
-			return nil, err
-		}
 	}
 	return out, nil
 }
@@ -86,6 +56,32 @@ type node struct {
 	full  bool
 	keys  []any
 	child map[any]*node
+	ints  bool // its keys are integers, written as text
+}
+
+// markInts finds the dict at a path and marks it; one that was left out is not there.
+func (n *node) markInts(path []any) {
+	for _, k := range path {
+		switch k.(type) {
+		case string, int: // what else comes from a file may not be fit for a map
+		default:
+			return
+		}
+		if n = n.child[k]; n == nil {
+			return
+		}
+	}
+	n.ints = true
+}
+
+// key is a dict's key as it was before it became text.
+func (n *node) key(k any) any {
+	if s, ok := k.(string); ok && n.ints {
+		if i, err := strconv.Atoi(s); err == nil && strconv.Itoa(i) == s {
+			return i
+		}
+	}
+	return k
 }
 
 func (n *node) put(path []any, v any) error {
@@ -127,7 +123,7 @@ func (n *node) value() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := d.Set(k, v); err != nil {
+		if err := d.Set(n.key(k), v); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +137,7 @@ func (n *node) list() (any, error) {
 	for _, k := range n.keys {
 		i, ok := k.(int)
 		if !ok {
-			return nil, fmt.Errorf("a list has an item at %v", k)
+			return nil, fmt.Errorf("a list has an item at %s", pickle.Describe(k))
 		}
 		v, err := n.child[k].value()
 		if err != nil {
