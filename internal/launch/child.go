@@ -244,6 +244,10 @@ func (c *Child) AwaitPort(ctx context.Context) (int, error) {
 // Stop is closed when the job is asked to stop: by a signal to the supervisor, or to any rank.
 func (c *Child) Stop() <-chan struct{} { return c.stop }
 
+// Stopping tells the supervisor that the ranks have agreed to stop: of several nodes only one was sent the signal, and the
+// others' supervisors would take the end of their ranks for a failure.
+func (c *Child) Stopping() { c.send(kindStopping, nil) }
+
 // Abort is closed when the job has failed elsewhere: what waits for peers should end at once. The process is killed soon after.
 func (c *Child) Abort() <-chan struct{} { return c.abort }
 

@@ -25,6 +25,7 @@ const (
 	CauseSilent  CauseKind = "silent"  // it ended with code 0 without having come to Run
 	CauseStart   CauseKind = "start"   // it could not be started
 	CauseGarbled CauseKind = "garbled" // what it sent was no message
+	CauseLost    CauseKind = "lost"    // ranks of this node lost it, and it is on another one
 )
 
 // RankStatus is where a rank was when the job failed.
@@ -39,13 +40,13 @@ type RankStatus struct {
 // JobError is the one error of a job: the rank that failed first, why, and where the others were.
 type JobError struct {
 	Rank     int // the global rank
-	PID      int
+	PID      int // 0 for one on another node
 	Kind     CauseKind
 	Message  string
 	ExitCode int            // with CauseExit
 	Signal   syscall.Signal // with CauseSignal
 	Stack    string         // of the panic or the crash, or the end of the standard error
-	Report   *Report        // what the rank reported, if it did
+	Report   *Report        // what the rank reported, or one that waited for it
 	Others   []RankStatus   // in the order of ranks
 }
 
@@ -64,7 +65,7 @@ func (e *JobError) Error() string {
 
 // failure is one rank's, as the supervisor learned of it.
 type failure struct {
-	rank     int // local
+	rank     int // local; one below 0, or too large, is on another node
 	kind     CauseKind
 	message  string
 	exitCode int
@@ -75,38 +76,45 @@ type failure struct {
 
 func (f failure) secondary() bool { return f.report != nil && f.report.Secondary }
 
+// blame makes of it the failure of the rank that it was waiting for.
+func (f failure) blame(rank int, here bool) failure {
+	b := failure{rank: rank, kind: CauseHang, at: f.at, report: f.report, message: "did not come to where its peers waited: " + f.message}
+	if !here && !f.report.Late {
+		b.kind, b.message = CauseLost, "was lost on another node: "+f.message
+	}
+	return b
+}
+
 // rootCause picks the failure that was not caused by another rank, the first of them. Where all were, and a rank that they
-// blame has not failed, it is that rank that hangs. Where time was up for them and they can't say who is missing, it is
-// the suspect. What is left are peers lost on another node: the rank that lost one there comes before those that lost that rank.
+// blame has not failed, it is that rank that hangs; where that one is on another node, it is lost there, or hangs, and its own
+// supervisor knows more. Where time was up for them and they can't say who is missing, it is the suspect.
 func rootCause(failures []failure, running func(rank int) bool, local func(global int) (int, bool), suspect func() (int, bool)) failure {
 	for _, f := range failures {
 		if !f.secondary() {
 			return f
 		}
 	}
-	first := failures[max(0, slices.IndexFunc(failures, func(f failure) bool {
-		return slices.ContainsFunc(f.report.Blames, func(g int) bool { _, here := local(g); return !here })
-	}))]
-	var blamed []int
+	failed := func(rank int) bool {
+		return slices.ContainsFunc(failures, func(f failure) bool { return f.rank == rank })
+	}
+	var elsewhere []failure
 	for _, f := range failures {
 		for _, g := range f.report.Blames {
-			if r, ok := local(g); ok && running(r) && !slices.Contains(blamed, r) &&
-				!slices.ContainsFunc(failures, func(f failure) bool { return f.rank == r }) {
-				blamed = append(blamed, r)
+			switch r, here := local(g); {
+			case !here:
+				elsewhere = append(elsewhere, f.blame(r, false))
+			case running(r) && !failed(r):
+				return f.blame(r, true)
 			}
 		}
 	}
-	if len(blamed) == 0 {
-		late := slices.IndexFunc(failures, func(f failure) bool { return f.report.Late })
-		if late < 0 {
-			return first
-		}
-		r, ok := suspect()
-		if !ok {
-			return first
-		}
-		first, blamed = failures[late], []int{r}
+	if len(elsewhere) > 0 {
+		return elsewhere[0]
 	}
-	return failure{rank: blamed[0], kind: CauseHang, at: first.at, report: first.report,
-		message: "did not come to where its peers waited: " + first.message}
+	if late := slices.IndexFunc(failures, func(f failure) bool { return f.report.Late }); late >= 0 {
+		if r, ok := suspect(); ok {
+			return failures[late].blame(r, true)
+		}
+	}
+	return failures[0]
 }

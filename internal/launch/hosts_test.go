@@ -55,6 +55,6 @@ func TestDeathOnAnotherHost(t *testing.T) {
 	require.Error(t, errs[0])
 	require.Error(t, errs[1])
 	require.Contains(t, nodes[1].out.String(), "rank 3: killed by signal 9", "its own supervisor names it")
-	require.Contains(t, nodes[0].out.String(), "rank 0: lost a peer", "the other one says what it knows")
+	require.Contains(t, nodes[0].out.String(), "rank 3: was lost on another node: lost a peer", "the other one knows as much")
 	require.Empty(t, survivors(t, dir))
 }

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,18 +16,18 @@ type job struct {
 	ranks []rank
 	phase phase
 
-	failures   []failure
-	cause      *failure  // the first cause, once the job was aborted for it
-	settled    time.Time // when the failures known are all that will be waited for
-	killAt     time.Time // when what has not ended is killed
-	stopAt     time.Time // when the grace of a stop ends
-	stopping   bool
-	stopSignal string
-	overdue    bool // the grace of a stop ended before all ranks had
-	cancelled  error
-	port       int
-	result     []byte
-	lastTick   time.Time
+	failures  []failure
+	cause     *failure  // the first cause, once the job was aborted for it
+	settled   time.Time // when the failures known are all that will be waited for
+	killAt    time.Time // when what has not ended is killed
+	stopAt    time.Time // when the grace of a stop ends
+	stopping  bool
+	stopCause string // in words
+	overdue   bool   // the grace of a stop ended before all ranks had
+	cancelled error
+	port      int
+	result    []byte
+	lastTick  time.Time
 }
 
 type phase int
@@ -47,8 +48,8 @@ type rank struct {
 	ended    bool // it told how it ended
 	report   *Report
 	exited   bool
+	finished bool // it exited, and did well
 	dump     string
-	status   string // how it exited, in words
 }
 
 // action is something to be done to one rank.
@@ -128,6 +129,8 @@ func (j *job) onMessage(i int, k kind, body []byte, now time.Time) []action {
 		}
 	case kindStop:
 		return j.onStop(fmt.Sprintf("a signal to rank %d", j.global(i)), now)
+	case kindStopping:
+		return j.onStop("asked of the ranks of another node", now)
 	case kindDump:
 		r.dump = string(body)
 	case kindResult:
@@ -180,10 +183,9 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 	f := failure{rank: i, exitCode: e.code, signal: e.signal, at: now}
 	switch {
 	case r.report != nil:
-		r.status = "ended with: " + firstLine(r.report.Message)
 		return nil // it told how
 	case r.ended && e.code == 0 && e.signal == 0:
-		r.status = "had finished"
+		r.finished = true
 		return nil
 	case crashed:
 		f.kind, f.message = CausePanic, firstLine(crash)
@@ -195,10 +197,8 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 	default:
 		f.kind, f.message = CauseExit, fmt.Sprintf("exit code %d", e.code)
 	}
-	r.status = f.message
 	if j.phase >= aborting && f.kind == CauseSignal || j.stopping && e.signal == syscall.SIGTERM {
-		r.status = "was ended by the supervisor"
-		return nil
+		return nil // the supervisor ended it
 	}
 	r.report = &Report{Message: f.message, Stack: crash}
 	return j.fail(f)
@@ -229,18 +229,20 @@ func (j *job) fail(f failure) []action {
 	return j.each(action{do: sendMessage, kind: kindDump})
 }
 
-// onStop takes a request to stop: the first one is passed on, a second one ends the grace.
-func (j *job) onStop(from string, now time.Time) []action {
-	if j.phase != running {
-		return nil // it ends already; the SIGTERM that ranks report may be the supervisor's own
+// onSignal takes a signal to the supervisor: one more, once the job is to stop, ends the grace.
+func (j *job) onSignal(sig os.Signal, now time.Time) []action {
+	if j.phase == running && j.stopping {
+		j.stopAt = now
 	}
-	if j.stopping {
-		if from == "a second signal" {
-			j.stopAt = now
-		}
-		return nil
+	return j.onStop(sig.String(), now)
+}
+
+// onStop takes a request to stop, and passes the first one on.
+func (j *job) onStop(cause string, now time.Time) []action {
+	if j.phase != running || j.stopping {
+		return nil // where it ends already, the SIGTERM that ranks report may be the supervisor's own
 	}
-	j.stopping, j.stopSignal, j.stopAt = true, from, now.Add(j.spec.StopGrace)
+	j.stopping, j.stopCause, j.stopAt = true, cause, now.Add(j.spec.StopGrace)
 	return j.each(action{do: sendMessage, kind: kindStop})
 }
 
@@ -298,11 +300,12 @@ func (j *job) findHung(now time.Time) (list []action) {
 		if slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) {
 			continue
 		}
-		if condition(r.pid) == "stopped by a debugger" {
+		state := conditionOf(r.pid)
+		if state == debugged {
 			continue // somebody looks at it
 		}
 		list = append(list, j.fail(failure{rank: i, kind: CauseHang, at: now, message: fmt.Sprintf(
-			"no sign of life for %s: the process is %s; it was at %s", silent.Round(100*time.Millisecond), condition(r.pid), r.state)})...)
+			"no sign of life for %s: the process is %s; it was at %s", silent.Round(100*time.Millisecond), state, r.state)})...)
 	}
 	return list
 }
@@ -347,16 +350,19 @@ func (j *job) verdict() ([]byte, error) {
 	case j.cancelled != nil:
 		return nil, fmt.Errorf("the job was cancelled: %w", j.cancelled)
 	case j.overdue:
-		return nil, fmt.Errorf("%w (%s), and killed, as it had not ended within %s", ErrStopped, j.stopSignal, j.spec.StopGrace)
+		return nil, fmt.Errorf("%w (%s), and killed, as it had not ended within %s", ErrStopped, j.stopCause, j.spec.StopGrace)
 	case j.stopping && slices.ContainsFunc(j.ranks, func(r rank) bool { return !r.ended || r.report != nil }):
-		return nil, fmt.Errorf("%w (%s)", ErrStopped, j.stopSignal)
+		return nil, fmt.Errorf("%w (%s)", ErrStopped, j.stopCause)
 	}
 	return j.result, nil
 }
 
 func (j *job) jobError() *JobError {
 	f := j.rootBeforeExit()
-	r := j.ranks[f.rank]
+	var r rank // nothing is known of one on another node
+	if f.rank >= 0 && f.rank < len(j.ranks) {
+		r = j.ranks[f.rank]
+	}
 	e := &JobError{Rank: j.global(f.rank), PID: r.pid, Kind: f.kind, Message: f.message, ExitCode: f.exitCode, Signal: f.signal, Report: f.report}
 	if r.report != nil && f.kind != CauseHang {
 		e.Stack = r.report.Stack
@@ -372,8 +378,8 @@ func (j *job) jobError() *JobError {
 		switch {
 		case !o.hello:
 			text = "had not come to Run"
-		case o.status == "had finished":
-			text = o.status
+		case o.finished:
+			text = "had finished"
 		case o.report != nil && !o.report.Stopped && o.report.Message != "":
 			text += "; " + firstLine(o.report.Message)
 		}
@@ -388,6 +394,6 @@ func (j *job) rootBeforeExit() failure {
 		return *j.cause
 	}
 	return rootCause(j.failures, func(i int) bool {
-		return !slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) && j.ranks[i].status != "had finished"
+		return !slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) && !j.ranks[i].finished
 	}, j.local, j.suspect)
 }

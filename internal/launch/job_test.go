@@ -159,7 +159,7 @@ func TestSignalsOfTheEndAreNoStop(t *testing.T) {
 	require.ErrorContains(t, err, "rank 1: lost a peer")
 }
 
-// Rank 2 is on another node. What rank 0 lost there is why rank 1 lost rank 0, whoever says so first.
+// Ranks 2 and 3 are on another node. What rank 0 lost there is why rank 1 lost rank 0, whoever says so first.
 func TestPeerLostOnAnotherNodeComesFirst(t *testing.T) {
 	spec, err := Spec{LocalRanks: 2, Nodes: 2, MainPort: 1, Path: "none"}.withDefaults()
 	require.NoError(t, err)
@@ -170,7 +170,51 @@ func TestPeerLostOnAnotherNodeComesFirst(t *testing.T) {
 	s.onExit(0, exit{code: 1}, s.now)
 	s.onExit(1, exit{code: 1}, s.now)
 	_, err = s.verdict()
-	require.ErrorContains(t, err, "rank 0: lost a peer")
+	require.ErrorContains(t, err, "rank 2: was lost on another node: lost a peer")
+	e := s.jobError()
+	require.Equal(t, CauseLost, e.Kind)
+	require.Len(t, e.Others, 2)
+
+	s = stageOf(spec)
+	s.report(0, Report{Message: "time is up", Secondary: true, Late: true, Blames: []int{3}})
+	s.pass(2 * time.Second)
+	require.Equal(t, 3, s.jobError().Rank)
+	require.Equal(t, CauseHang, s.jobError().Kind)
+	require.Equal(t, "did not come to where its peers waited: time is up", s.jobError().Message)
+
+	s = stageOf(spec)
+	s.report(0, Report{Message: "lost a peer", Secondary: true, Blames: []int{3}})
+	s.report(1, Report{Message: "the disk is full"})
+	s.pass(2 * time.Second)
+	require.Equal(t, 1, s.jobError().Rank, "what happened here is known for sure")
+}
+
+// The other node's supervisor was asked to stop; this one's ranks tell it so before they end.
+func TestStopOfAnotherNode(t *testing.T) {
+	spec, err := Spec{LocalRanks: 2, Nodes: 2, MainPort: 1, Path: "none"}.withDefaults()
+	require.NoError(t, err)
+	s := stageOf(spec)
+	list := s.onMessage(1, kindStopping, nil, s.now)
+	require.True(t, does(list, sendMessage, kindStop), "all are told, and have the grace of a stop")
+	require.Empty(t, s.onMessage(0, kindStopping, nil, s.now))
+	s.report(0, Report{Message: "stopped", Stopped: true})
+	require.Empty(t, s.pass(20*time.Second), "rank 1 saves")
+	s.report(1, Report{Message: "stopped", Stopped: true})
+	s.onExit(0, exit{code: ExitStopped}, s.now)
+	s.onExit(1, exit{code: ExitStopped}, s.now)
+	_, err = s.verdict()
+	require.ErrorIs(t, err, ErrStopped)
+	require.ErrorContains(t, err, "asked of the ranks of another node")
+}
+
+func TestSecondSignal(t *testing.T) {
+	s := newStage(t, 1)
+	require.True(t, does(s.onSignal(syscall.SIGTERM, s.now), sendMessage, kindStop))
+	require.Empty(t, s.pass(time.Second))
+	require.Empty(t, s.onStop("a signal to rank 0", s.now), "the terminal sent the same one to all")
+	require.Empty(t, s.pass(time.Second))
+	require.Empty(t, s.onSignal(syscall.SIGTERM, s.now))
+	require.True(t, does(s.pass(time.Second), sendMessage, kindAbort))
 }
 
 func TestCrashOnATerminal(t *testing.T) {

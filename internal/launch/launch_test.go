@@ -35,8 +35,8 @@ func survivors(t *testing.T, dir string) []string {
 }
 
 func living(pid int) bool {
-	c := condition(pid)
-	return c != "gone" && c != "dead, not yet collected"
+	c := conditionOf(pid)
+	return c != gone && c != dead
 }
 
 // supervise runs a job and checks that it ends within the bound and leaves no process.

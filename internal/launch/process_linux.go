@@ -26,29 +26,18 @@ func awaitExit(pid int) {
 	}
 }
 
-// condition says what the kernel knows of a process that shows no sign of life.
-func condition(pid int) string {
+// conditions are the kernel's letters.
+var conditions = map[byte]condition{'T': stopped, 't': debugged, 'D': inDriver, 'R': computing, 'S': sleeping, 'I': sleeping, 'Z': dead, 'X': dead}
+
+// conditionOf asks the kernel.
+func conditionOf(pid int) condition {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return "gone"
+		return gone
 	}
 	after := bytes.TrimSpace(raw[bytes.LastIndexByte(raw, ')')+1:]) // the name before may hold anything
 	if len(after) == 0 {
-		return "unknown"
+		return unknown
 	}
-	switch after[0] {
-	case 'T':
-		return "stopped by a signal"
-	case 't':
-		return "stopped by a debugger"
-	case 'D':
-		return "waiting for a disk or driver"
-	case 'R':
-		return "running"
-	case 'S':
-		return "sleeping"
-	case 'Z':
-		return "dead, not yet collected"
-	}
-	return "in state " + string(after[0])
+	return conditions[after[0]]
 }

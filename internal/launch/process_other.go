@@ -10,5 +10,5 @@ func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tr
 // awaitExit does nothing: the caller waits for the process next.
 func awaitExit(int) {}
 
-// condition is not known without /proc.
-func condition(int) string { return "unknown" }
+// conditionOf knows nothing without /proc.
+func conditionOf(int) condition { return unknown }

@@ -17,16 +17,17 @@ const protocolVersion = 1
 type kind uint8
 
 const (
-	kindHello   kind = iota + 1 // up: hello
-	kindState                   // up: State
-	kindPort                    // up, down: port
-	kindStop                    // up: a rank was asked to stop by a signal; down: all are to stop
-	kindAbort                   // down: the job has failed; the cause, as text
-	kindDump                    // down: send the stacks; up: the stacks, as text
-	kindResult                  // up: rank 0's result, raw
-	kindOutcome                 // up: Report, or nothing where the rank did well
-	kindPeers                   // down: the process groups of the job
-	kindEnd                     // one more than the last
+	kindHello    kind = iota + 1 // up: hello
+	kindState                    // up: State
+	kindPort                     // up, down: port
+	kindStop                     // up: a rank was asked to stop by a signal; down: all are to stop
+	kindAbort                    // down: the job has failed; the cause, as text
+	kindDump                     // down: send the stacks; up: the stacks, as text
+	kindResult                   // up: rank 0's result, raw
+	kindOutcome                  // up: Report, or nothing where the rank did well
+	kindPeers                    // down: the process groups of the job
+	kindStopping                 // up: the ranks have agreed to stop, which one of any node was asked to
+	kindEnd                      // one more than the last
 )
 
 // Bodies are bounded, a result's more generously.

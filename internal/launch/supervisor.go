@@ -231,82 +231,94 @@ func (s *supervisor) groups() []int {
 	return list
 }
 
+// startRank starts one rank, with its pipes and its outputs.
 func (s *supervisor) startRank(i int, id string) (*process, error) {
 	spec := s.job.spec
 	place := Place{Job: id, GlobalRank: s.job.global(i), LocalRank: i, NodeRank: spec.NodeRank,
 		WorldSize: spec.LocalRanks * spec.Nodes, LocalWorldSize: spec.LocalRanks, MainAddress: spec.MainAddress, MainPort: spec.MainPort}
-	p := &process{outbox: make(chan frame, 16), heard: make(chan struct{})}
-	var ours, theirs []*os.File
-	closeAll := func(files []*os.File) {
-		for _, f := range files {
-			f.Close()
-		}
-	}
-	pipe := func(weRead bool) (us, them *os.File, err error) {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return nil, nil, err
-		}
-		if us, them = w, r; weRead {
-			us, them = r, w
-		}
-		ours, theirs = append(ours, us), append(theirs, them)
-		return us, them, nil
-	}
-	fail := func(err error) (*process, error) {
-		closeAll(ours)
-		closeAll(theirs)
-		return nil, err
-	}
-	p.cmd = exec.Command(spec.Path, spec.Args...)
+	p := &process{cmd: exec.Command(spec.Path, spec.Args...), outbox: make(chan frame, 16), heard: make(chan struct{})}
 	p.cmd.Args[0] = os.Args[0]
 	p.cmd.Env = append(append([]string(nil), spec.Env...), rankVariables(place, spec.Heartbeat)...)
 	p.cmd.SysProcAttr = attributes()
-	up, childUp, err := pipe(true)
-	if err != nil {
-		return fail(err)
+	var w wires
+	err := s.connect(p, &w, place.GlobalRank)
+	if err == nil {
+		err = p.cmd.Start()
 	}
-	down, childDown, err := pipe(false)
+	closeAll(w.theirs)
 	if err != nil {
-		return fail(err)
+		closeAll(w.ours)
+		return nil, err
 	}
-	p.up, p.down, p.cmd.ExtraFiles = up, down, []*os.File{childUp, childDown}
-	prefix := ""
+	return p, nil
+}
+
+// connect gives a rank its pipes, in the order of the numbers that it knows them by, and its outputs.
+func (s *supervisor) connect(p *process, w *wires, global int) error {
+	spec, prefix := s.job.spec, ""
 	if spec.Prefix {
-		prefix = fmt.Sprintf("[rank %d] ", place.GlobalRank)
+		prefix = fmt.Sprintf("[rank %d] ", global)
 	}
-	capture := func(to io.Writer) (*pump, *os.File, error) {
-		from, child, err := pipe(true)
-		return &pump{from: from, to: to, lock: &s.lock, prefix: prefix, done: make(chan struct{})}, child, err
+	capture := func(to io.Writer) (*pump, *os.File) {
+		from, rank := w.up()
+		out := &pump{from: from, to: to, lock: &s.lock, prefix: prefix, done: make(chan struct{})}
+		p.out = append(p.out, out)
+		return out, rank
 	}
-	crash, childCrash, err := capture(io.Discard)
-	if err != nil {
-		return fail(err)
-	}
-	p.crash, p.out, p.cmd.ExtraFiles = crash, []*pump{crash}, append(p.cmd.ExtraFiles, childCrash)
+	var up, down, crash *os.File
+	p.up, up = w.up()
+	p.down, down = w.down()
+	p.crash, crash = capture(io.Discard)
+	p.cmd.ExtraFiles = []*os.File{up, down, crash}
 	if f, ok := spec.Stderr.(*os.File); ok && prefix == "" && term.IsTerminal(int(f.Fd())) {
 		p.cmd.Stderr = f // a progress bar looks whether it is one
 	} else {
-		errs, childErr, err := capture(spec.Stderr)
-		if err != nil {
-			return fail(err)
-		}
-		p.errs, p.out, p.cmd.Stderr = errs, append(p.out, errs), childErr
+		p.errs, p.cmd.Stderr = capture(spec.Stderr)
 	}
 	if f, ok := spec.Stdout.(*os.File); ok && prefix == "" {
 		p.cmd.Stdout = f
 	} else {
-		out, childOut, err := capture(spec.Stdout)
-		if err != nil {
-			return fail(err)
-		}
-		p.out, p.cmd.Stdout = append(p.out, out), childOut
+		_, p.cmd.Stdout = capture(spec.Stdout)
 	}
-	if err := p.cmd.Start(); err != nil {
-		return fail(err)
+	return w.err
+}
+
+// wires are the pipes of a rank that is being started. After the first error there are no more.
+type wires struct {
+	ours, theirs []*os.File
+	err          error
+}
+
+// up makes a pipe from the rank to this process.
+func (w *wires) up() (us, them *os.File) {
+	us, them = w.pipe()
+	return w.keep(us, them)
+}
+
+// down makes a pipe from this process to the rank.
+func (w *wires) down() (us, them *os.File) {
+	them, us = w.pipe()
+	return w.keep(us, them)
+}
+
+func (w *wires) pipe() (reads, writes *os.File) {
+	if w.err == nil {
+		reads, writes, w.err = os.Pipe()
 	}
-	closeAll(theirs)
-	return p, nil
+	return reads, writes
+}
+
+func (w *wires) keep(us, them *os.File) (*os.File, *os.File) {
+	if w.err == nil {
+		w.ours, w.theirs = append(w.ours, us), append(w.theirs, them)
+	}
+	return us, them
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // rankVariables are what PyTorch's programs read, and the marker that Attach reads.
@@ -395,12 +407,8 @@ func (s *supervisor) loop(ctx context.Context, signals <-chan os.Signal) {
 		case e := <-s.events:
 			list = s.take(e)
 		case sig := <-signals:
-			from := sig.String()
-			if s.job.stopping {
-				from = "a second signal"
-			}
-			s.job.spec.Logger.Info("asked to stop", zap.String("signal", sig.String()))
-			list = s.job.onStop(from, time.Now())
+			s.job.spec.Logger.Info("asked to stop", zap.Stringer("signal", sig))
+			list = s.job.onSignal(sig, time.Now())
 		case <-done:
 			done = nil
 			list = s.job.onCancel(context.Cause(ctx), time.Now())
