@@ -5,6 +5,7 @@
 // a group that was aborted is leaked, because destroying it would wait for the calls that hang.
 
 #define USE_C10D_GLOO
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
@@ -28,9 +29,17 @@ using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 
 constexpr size_t kCall = 512;  // bytes of a call's description in debug mode
 
+// LooseStore can let go of the store: a group that is leaked would else keep its server, and the port, for ever.
+class LooseStore : public c10d::PrefixStore {
+ public:
+  using PrefixStore::PrefixStore;
+  void let_go() { store_ = c10::make_intrusive<c10d::HashStore>(); }
+};
+
 class OpenGloo : public c10d::ProcessGroupGloo {
  public:
   using ProcessGroupGloo::ProcessGroupGloo;
+  c10::intrusive_ptr<LooseStore> store;  // none where PyTorch's ranks use it as it is
   void cut() {
     for (auto& c : contexts_) c->closeConnections();
   }
@@ -53,8 +62,10 @@ struct Lines {
   }
   ~Lines() {
     if (!cut_) return;
-    gloo.release();
-    shadow.release();
+    for (auto* g : {&gloo, &shadow}) {
+      if (*g && (*g)->store) (*g)->store->let_go();
+      g->release();
+    }
   }
 };
 
@@ -293,9 +304,11 @@ c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& p
                                         : c10d::ProcessGroupGloo::createDeviceForHostname(g.host, false));
   }
   o->threads = static_cast<int>(2 * o->devices.size());
-  c10::intrusive_ptr<c10d::Store> store = g.store;
-  if (!prefix.empty()) store = c10::make_intrusive<c10d::PrefixStore>(prefix, g.store);
-  return c10::make_intrusive<OpenGloo>(store, g.rank, g.size, o);
+  if (prefix.empty()) return c10::make_intrusive<OpenGloo>(g.store, g.rank, g.size, o);
+  auto store = c10::make_intrusive<LooseStore>(prefix, g.store);
+  auto gloo = c10::make_intrusive<OpenGloo>(store, g.rank, g.size, o);
+  gloo->store = store;
+  return gloo;
 }
 
 // unrecorded turns off the recorder in which libtorch notes every collective of Gloo, unless the user asked for it. The recorder is the process's
@@ -310,7 +323,7 @@ void unrecorded() {
 Cuttable gloo_backend(const GlooSettings& g, std::shared_ptr<Watch> watch) {
   unrecorded();
   auto lines = std::make_shared<Lines>();
-  lines->gloo = connect(g, "");
+  lines->gloo = connect(g, g.prefix);
   if (g.debug) lines->shadow = connect(g, "calls");
   return {c10::make_intrusive<Gloo>(lines, std::move(watch), g.rank, g.size), [lines] { lines->cut(); }};
 }

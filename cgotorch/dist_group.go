@@ -48,9 +48,10 @@ func InProcess(hub Hub, parent Group, name string, rank, size int) (Group, *Erro
 }
 
 // Gloo makes a rank's group of processes, reached through interfaces or, if there are none, the address host ("": what
-// the machine's name leads to). With debug the ranks compare their calls. It blocks until all are connected.
-func Gloo(s Store, rank, size int, timeout time.Duration, debug bool, host string, interfaces []string) (Group, *Error) {
-	w := Words{uint64(s)}.Int(rank).Int(size).Int(int(timeout.Milliseconds())).Bool(debug).Text(host).Int(len(interfaces))
+// the machine's name leads to). With debug the ranks compare their calls. prefix stands before Gloo's keys in the store; ""
+// is for ranks of PyTorch. It blocks until all are connected.
+func Gloo(s Store, rank, size int, timeout time.Duration, debug bool, host, prefix string, interfaces []string) (Group, *Error) {
+	w := Words{uint64(s)}.Int(rank).Int(size).Int(int(timeout.Milliseconds())).Bool(debug).Text(host).Text(prefix).Int(len(interfaces))
 	for _, i := range interfaces {
 		w = w.Text(i)
 	}
@@ -154,6 +155,7 @@ func (g Group) Abort(reason string) *Error {
 type Event struct {
 	Number     uint64
 	Kind       int
+	Root       int           // or peer; -1: none, or any
 	Start, End time.Duration // by a clock that only serves to compare
 	Failed     bool
 	Text       string
@@ -164,22 +166,31 @@ func events(w []uint64) []Event {
 	w = w[1:]
 	for i := range list {
 		e := &list[i]
-		e.Number, e.Kind, e.Start, e.End, e.Failed = w[0], int(w[1]), time.Duration(w[2]), time.Duration(w[3]), w[4] != 0
-		e.Text, w = cut(w[5:])
+		e.Number, e.Kind, e.Root, e.Start, e.End, e.Failed = w[0], int(w[1]), int(int64(w[2])), time.Duration(w[3]), time.Duration(w[4]), w[5] != 0
+		e.Text, w = cut(w[6:])
 	}
 	return list
 }
 
-// Pending returns why the group was aborted, if it was, and what this rank waits for.
-func (g Group) Pending() (aborted bool, reason string, waiting []Event, err *Error) {
+// Standing is how a group stands.
+type Standing struct {
+	Aborted bool
+	Reason  string  // why it was aborted
+	Count   uint64  // how many collectives this rank has begun
+	Waiting []Event // what it waits for
+}
+
+// Pending tells how the group stands.
+func (g Group) Pending() (s Standing, err *Error) {
 	var out [Room]uint64
 	w, err := result(int64(C.gl_group_pending(C.uint64_t(g), (*C.uint64_t)(&out[0]), Room)), out[:])
 	if err != nil {
-		return false, "", nil, err
+		return s, err
 	}
-	aborted = w[0] != 0
-	reason, w = cut(w[1:])
-	return aborted, reason, events(w), nil
+	s.Aborted = w[0] != 0
+	s.Reason, w = cut(w[1:])
+	s.Count, s.Waiting = w[0], events(w[1:])
+	return s, nil
 }
 
 // Trace returns the last collectives that ended, and sets how many are kept from now on; below 0 leaves that as it is.

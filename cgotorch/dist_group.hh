@@ -109,6 +109,7 @@ void list(Writer& w, const std::vector<Watch::Entry>& entries) {
   for (auto& e : entries) {
     w.word(e.sig.number);
     w.word(static_cast<uint64_t>(e.sig.kind));
+    w.word(static_cast<uint64_t>(static_cast<int64_t>(e.sig.root)));
     w.word(nanos(e.start.time_since_epoch()));
     w.word(nanos(e.end.time_since_epoch()));
     w.word(e.failed);
@@ -132,6 +133,12 @@ void Group::abort(const std::string& reason) {
   if (cut) cut();
   for (auto& b : backends) {
     if (b.first != static_cast<int>(at::kCPU)) b.second->abort();
+  }
+}
+
+void Group::settle() {
+  for (auto& b : backends) {
+    if (b.first != static_cast<int>(at::kCPU) && !watch->aborted()) settled(*b.second, timeout);
   }
 }
 
@@ -172,7 +179,7 @@ int64_t gl_group_inprocess(const uint64_t* in, uint32_t n, uint64_t* out, uint32
   });
 }
 
-// in: store, rank, size, timeout in milliseconds, debug, host, n, interfaces.
+// in: store, rank, size, timeout in milliseconds, debug, host, prefix, n, interfaces.
 int64_t gl_group_gloo(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};
@@ -183,6 +190,7 @@ int64_t gl_group_gloo(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
     s.timeout = Millis(r.word());
     s.debug = r.word() != 0;
     s.host = r.text();
+    s.prefix = r.text();
     s.interfaces.resize(r.word());
     for (auto& i : s.interfaces) i = r.text();
     auto g = std::make_shared<Group>();
@@ -225,6 +233,7 @@ int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint6
     auto b = watched_backend(inner, g->watch, [] { return cuda_library && cuda_library->recording() != 0; }, lost);
     auto kind = c10d::ProcessGroup::strToBackendType(maker);
     g->backends[device] = b;
+    g->timeout = Millis(timeout_ms);
     g->pg->setBackend(static_cast<at::DeviceType>(device), kind, b);
   });
 }
@@ -311,14 +320,15 @@ int64_t gl_group_abort(uint64_t group, const char* reason) {
   return guarded(out, 4, [&](Writer&) { groups.get(group)->abort(reason); });
 }
 
-// gl_group_pending tells whether the group was aborted and why, and lists what this rank waits for: number, kind, start,
-// now, 0, text.
+// gl_group_pending tells whether the group was aborted and why, how many collectives this rank has begun, and lists what it
+// waits for: number, kind, root or peer, start, now, 0, text.
 int64_t gl_group_pending(uint64_t group, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     auto g = groups.get(group);
     w.word(g->watch->aborted());
     std::string why = g->watch->reason();
     w.text(why.data(), why.size());
+    w.word(g->watch->count());
     list(w, g->watch->pending());
   });
 }
@@ -342,6 +352,8 @@ int64_t gl_now(void) { return std::chrono::duration_cast<std::chrono::nanosecond
 void gl_group_free(uint64_t group) {
   auto g = groups.take(group);
   if (!g) return;
+  // What runs on a device ends later than its call, and mostly well.
+  g->settle();
   // A call that hangs would hold up the destructor for as long: such a group is cut loose first.
   if (!g->watch->pending().empty()) g->abort("the group was closed");
   g->shutdown();

@@ -98,6 +98,8 @@ class Watch {
   std::string reason();
   void check();
   std::vector<Entry> pending();
+  // count is how many collectives this rank has begun; sends and receives don't count.
+  uint64_t count();
   std::vector<Entry> trace(int keep);
   void set_site(std::string s);
 
@@ -197,6 +199,7 @@ struct GlooSettings {
   bool debug = false;                   // ranks compare their calls before they make them
   std::vector<std::string> interfaces;  // empty: by host
   std::string host;                     // the address to listen on; empty: what the host's name leads to
+  std::string prefix;                   // before its keys in the store; empty: PyTorch's ranks look there
 };
 
 // Cuttable is a backend, and what frees the peers in other processes that wait for it.
@@ -210,6 +213,8 @@ Cuttable gloo_backend(const GlooSettings& settings, std::shared_ptr<Watch> watch
 // backend can't go on.
 c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
                                                   std::function<void(const std::string&)> lost);
+// settled waits until what a watched backend was given has ended, in time; it may have failed.
+bool settled(c10d::Backend& watched, Millis time);
 
 // Group is what Go's number of a group leads to.
 struct Group {
@@ -219,9 +224,12 @@ struct Group {
   std::shared_ptr<Hub> hub;  // of ranks in one process
   std::function<void()> cut;  // frees peers in other processes
   int rank = 0, size = 1;
+  Millis timeout{0};  // of collectives on devices
 
   c10d::Backend& backend(int device);
   void abort(const std::string& reason);
+  // settle waits, up to the timeout, for what devices were given.
+  void settle();
   // shutdown ends backends of other libraries in good order.
   void shutdown();
 };

@@ -128,6 +128,11 @@ std::vector<Watch::Entry> Watch::pending() {
   return v;
 }
 
+uint64_t Watch::count() {
+  std::lock_guard<std::mutex> l(m_);
+  return number_;
+}
+
 std::vector<Watch::Entry> Watch::trace(int keep) {
   std::lock_guard<std::mutex> l(m_);
   std::vector<Entry> v(past_.begin(), past_.end());

@@ -114,7 +114,7 @@ func dial(ctx context.Context, g *Group, debug bool) (*Group, error) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		c, err := cgotorch.Gloo(g.store.c, g.rank, g.size, g.opts.Timeout, debug, host, interfaces)
+		c, err := cgotorch.Gloo(g.store.c, g.rank, g.size, g.opts.Timeout, debug, host, g.linesPrefix(), interfaces)
 		done <- outcome{c, err}
 	}()
 	select {
@@ -132,6 +132,14 @@ func dial(ctx context.Context, g *Group, debug bool) (*Group, error) {
 		}()
 		return nil, fmt.Errorf("ddp.NewGloo: rank %d of %d, connecting from %s: %w", g.rank, g.size, from(host, interfaces), context.Cause(ctx))
 	}
+}
+
+// linesPrefix stands before Gloo's own keys in the store. Ranks of PyTorch know none.
+func (g *Group) linesPrefix() string {
+	if g.pytorch {
+		return ""
+	}
+	return "lines"
 }
 
 func from(host string, interfaces []string) string {

@@ -106,8 +106,8 @@ func (g *Group) abort(reason string) {
 
 // Aborted tells whether the group was aborted, and why.
 func (g *Group) Aborted() (bool, string) {
-	aborted, reason, _, err := g.c.Pending()
-	return aborted && err == nil, reason
+	s, err := g.c.Pending()
+	return s.Aborted && err == nil, s.Reason
 }
 
 // Close gives the group up. If a collective is under way the group is aborted. Processes that leave in good order meet in

@@ -34,11 +34,11 @@ func (g *Group) monitor() {
 			return
 		case <-tick.C:
 		}
-		aborted, _, waiting, err := g.c.Pending()
-		if aborted || err != nil {
+		s, err := g.c.Pending()
+		if s.Aborted || err != nil {
 			continue
 		}
-		e, ok := oldest(waiting)
+		e, ok := oldest(s.Waiting)
 		if !ok {
 			continue
 		}
@@ -93,15 +93,15 @@ func (g *Group) late(e cgotorch.Event) {
 
 // describe says what this rank waits for.
 func (g *Group) describe() []string {
-	_, _, waiting, err := g.c.Pending()
+	s, err := g.c.Pending()
 	if err != nil {
 		return nil
 	}
-	if len(waiting) == 0 {
+	if len(s.Waiting) == 0 {
 		return []string{fmt.Sprintf("rank %d is in no collective", g.rank)}
 	}
 	var list []string
-	for _, e := range waiting {
+	for _, e := range s.Waiting {
 		list = append(list, fmt.Sprintf("rank %d waits in %s, for %v", g.rank, e.Text, (e.End-e.Start).Round(time.Millisecond)))
 	}
 	return list
