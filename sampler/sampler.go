@@ -127,7 +127,7 @@ func slice(f func() *torch.Tensor) (out []int64) {
 // DrawSeed draws a seed from a generator, nil for the default one, as PyTorch does with
 // torch.empty((), dtype=torch.int64).random_().
 func DrawSeed(g *torch.Generator) (seed uint64) {
-	torch.Scope(func() { seed = uint64(torch.Item[int64](random63(g))) })
+	torch.Scope(func() { seed = uint64(torch.Item[int64](torch.Options{DType: torch.Int64}.Empty().Random_(g))) })
 	return seed
 }
 
@@ -185,7 +185,7 @@ func (s *WeightedRandom) Generator() *torch.Generator { return s.g }
 // Indices starts a pass.
 func (s *WeightedRandom) Indices() iter.Seq[int] {
 	return func(yield func(int) bool) {
-		for _, i := range slice(func() *torch.Tensor { return multinomial(s.weights, s.samples, s.replacement, s.g) }) {
+		for _, i := range slice(func() *torch.Tensor { return s.weights.Multinomial(s.samples, s.replacement, s.g) }) {
 			if !yield(int(i)) {
 				return
 			}

@@ -2,7 +2,7 @@ package data
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/golite/golite/sampler"
 )
@@ -10,13 +10,18 @@ import (
 // The functions here are how lite fits a loader to its ranks and devices. They return changed copies.
 
 // Samples returns the number of samples of the data set, -1 if it is an Iterable or a Zip.
-func (l *Loader[B]) Samples() int { return l.src.samples }
+func (l *Loader[B]) Samples() int { return l.src.samples() }
 
 // IsIterable tells a loader over an Iterable.
-func (l *Loader[B]) IsIterable() bool { return l.src.stream != nil }
+func (l *Loader[B]) IsIterable() bool { _, ok := l.src.(sharded[B]); return ok }
+
+// sharded is the source over an Iterable.
+type sharded[B any] interface {
+	shard(rank, replicas int) (source[B], error)
+}
 
 // IsZip tells a loader made by Zip, whose parts have samplers of their own.
-func (l *Loader[B]) IsZip() bool { return l.src.zipped != nil }
+func (l *Loader[B]) IsZip() bool { return len(l.parts()) > 0 }
 
 // Options returns the options that the loader was made with.
 func (l *Loader[B]) Options() Options { return l.o }
@@ -41,24 +46,34 @@ func (l *Loader[B]) WithFinish(f func(ctx context.Context, b *B) error) *Loader[
 	return &c
 }
 
-// WithStage returns the loader with a step for each batch that whoever reads it does, a worker ahead of the loop: such as starting its copy to a device.
-// What stage returns is called by the loop when the batch's turn comes, before it is finished and given out. A loader has one stage.
+// WithStage returns the loader with a step for each batch that whoever reads it does, a worker ahead of the loop: such as
+// starting its copy to a device. What stage returns, if it isn't nil, is called by the loop when the batch's turn comes,
+// before it is finished and given out. A loader has one stage.
 func (l *Loader[B]) WithStage(stage func(ctx context.Context, b *B) (ready func(), err error)) *Loader[B] {
 	c := *l
 	c.stage = stage
 	return &c
 }
 
+// WithRank returns the loader with workers that draw differently from those of other ranks: the rank's number is mixed into
+// their seeds, as by Fabric's pl_worker_init_function. The order of samples stays as it is.
+func (l *Loader[B]) WithRank(rank int) *Loader[B] {
+	c := *l
+	c.ranked, c.rank = true, rank
+	return &c
+}
+
 // Shard returns the part of an Iterable's loader that one rank reads. It is an error if the Iterable can't be sharded.
 func (l *Loader[B]) Shard(rank, replicas int) (*Loader[B], error) {
-	if l.src.shard == nil {
-		return nil, fmt.Errorf("data: only the loader of an Iterable is sharded by itself; others get a sampler")
+	s, ok := l.src.(sharded[B])
+	if !ok {
+		return nil, errors.New("data: only the loader of an Iterable is sharded by itself; others get a sampler")
 	}
-	part, err := l.src.shard(rank, replicas)
+	src, err := s.shard(rank, replicas)
 	if err != nil {
 		return nil, err
 	}
 	c := *l
-	c.src = *part
+	c.src = src
 	return &c, nil
 }

@@ -90,7 +90,7 @@ func stackInto(into reflect.Value, list []*torch.Tensor, path string) error {
 	if missing > 0 {
 		return fmt.Errorf("data: %d of %d samples have no tensor in the sample%s", missing, len(list), path)
 	}
-	err := torch.Try(func() { into.Set(reflect.ValueOf(stack(list))) })
+	err := torch.Try(func() { into.Set(reflect.ValueOf(torch.Stack(list, 0))) })
 	if err != nil {
 		return fmt.Errorf("data: collate of the sample%s: %w", path, err)
 	}

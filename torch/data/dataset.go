@@ -55,13 +55,13 @@ func (d *TensorDataset) Get(_ context.Context, i int) (Example, error) {
 	if i < 0 || i >= d.Len() {
 		return Example{}, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.Len())
 	}
-	return Example{selectRow(d.input, i), selectRow(d.target, i)}, nil
+	return Example{d.input.Select(0, i), d.target.Select(0, i)}, nil
 }
 
 // Batch returns the samples of a batch, gathered.
 func (d *TensorDataset) Batch(_ context.Context, indices []int) (Example, error) {
 	at := torch.From(indices)
-	return Example{gather(d.input, at), gather(d.target, at)}, nil
+	return Example{d.input.IndexSelect(0, at), d.target.IndexSelect(0, at)}, nil
 }
 
 // Subset is some samples of another data set (torch.utils.data.Subset).

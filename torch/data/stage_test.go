@@ -3,6 +3,7 @@ package data_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync/atomic"
 	"testing"
 
@@ -54,5 +55,46 @@ func TestAStageThatFails(t *testing.T) {
 			got = err
 		}
 		require.ErrorIs(t, got, wrong)
+	}
+}
+
+// A panic in a stage is an error of the loop, whoever ran it, and so is one of a stream's.
+func TestAStageThatPanics(t *testing.T) {
+	for _, workers := range []int{0, 1} {
+		stage := func(context.Context, **torch.Tensor) (func(), error) { panic("no stream") }
+		for _, l := range []*data.Loader[*torch.Tensor]{
+			data.NewLoader[*torch.Tensor](counted(4), 2, data.Options{Workers: workers}).WithStage(stage),
+			data.NewIterableLoader[*torch.Tensor](endless{}, 2, data.Options{Workers: workers}).WithStage(stage),
+		} {
+			var got error
+			for _, err := range l.Batches(t.Context()) {
+				got = err
+			}
+			require.ErrorContains(t, got, "no stream")
+			var e *data.Error
+			require.ErrorAs(t, got, &e)
+		}
+	}
+}
+
+// endless is a stream without an end.
+type endless struct{}
+
+func (endless) Samples(context.Context) iter.Seq2[*torch.Tensor, error] {
+	return func(yield func(*torch.Tensor, error) bool) {
+		for yield(torch.Ones(2), nil) {
+		}
+	}
+}
+
+// A stage that leaves nothing to be done runs once a batch, of a stream as well.
+func TestAStageRunsOnce(t *testing.T) {
+	for _, workers := range []int{0, 1} {
+		staged := atomic.Int32{}
+		stage := func(context.Context, **torch.Tensor) (func(), error) { staged.Add(1); return nil, nil }
+		for range data.NewLoader[*torch.Tensor](counted(4), 2, data.Options{Workers: workers}).WithStage(stage).Batches(t.Context()) {
+			continue
+		}
+		require.Equal(t, int32(2), staged.Load())
 	}
 }

@@ -14,55 +14,55 @@ type position struct {
 	seed  uint64 // of this pass's samples
 	// The generators' states when the pass began: from them its order can be drawn once more.
 	start, own []byte
-	ended      bool // no pass is under way
-	replay     bool // this pass's order is drawn from start, not from the default generator
-	copy, real *torch.Generator
-	made       []*torch.Tensor // for the batch just given: they go with the loop's body
-	ready      func()          // what its stage left to be done by the loop
+	ended      bool   // no pass is under way
+	other      []byte // of a resumed pass: what the default generator is while the order is drawn, see exchange
 }
 
-// resume is a position read from a checkpoint.
-type resume struct{ position }
-
-// stateful is a loader of any type.
-type stateful interface {
+// part is a loader of any type.
+type part interface {
 	StateDict() map[string]any
-	LoadStateDict(map[string]any) error
-	lastMade() []*torch.Tensor
+	restore(s map[string]any) (put func(), err error)
 }
 
-// lastMade are the tensors that were made for the batch given last.
-func (l *Loader[B]) lastMade() []*torch.Tensor { return l.pass.made }
+// parts are the loaders that a Zip walks, nil for others.
+func (l *Loader[B]) parts() []part {
+	if z, ok := l.src.(interface{ parts() []part }); ok {
+		return z.parts()
+	}
+	return nil
+}
 
 // begin starts a pass, or goes on with one that a checkpoint left; ended tells that nothing of it is left.
 func (l *Loader[B]) begin() (ended bool) {
-	if l.store != nil {
-		l.pass = l.store.position
-		l.store = nil
-		l.pass.replay = true
-		if l.pass.ended {
-			return true
-		}
-		l.pass.drawn(func() { l.draw() })
+	resumed := l.store != nil
+	if resumed {
+		l.pass, l.store = *l.store, nil
+	} else {
+		l.pass = position{epoch: l.pass.epoch}
+	}
+	switch {
+	case l.pass.ended:
+		return true
+	case l.IsZip(): // it draws nothing itself
 		return false
-	}
-	l.pass = position{epoch: l.pass.epoch}
-	l.pass.start = generatorState(nil)
-	if g := l.ownGenerator(); g != nil {
-		l.pass.own = generatorState(g)
-	}
-	l.draw()
-	return false
-}
-
-// draw draws the pass's base seed, as PyTorch does before it draws the order.
-func (l *Loader[B]) draw() {
-	if l.pass.replay && l.pass.own != nil {
+	case !resumed:
+		l.pass.start = generatorState(nil)
+		if g := l.ownGenerator(); g != nil {
+			l.pass.own = generatorState(g)
+		}
+	case len(l.pass.own) > 0:
 		if g := l.ownGenerator(); g != nil {
 			setGeneratorState(g, l.pass.own)
 		}
 	}
+	if resumed {
+		l.pass.other = l.pass.start
+	}
+	// PyTorch draws the pass's base seed before it draws the order.
+	l.pass.exchange()
 	l.pass.seed = sampler.DrawSeed(l.o.Generator)
+	l.pass.exchange()
+	return false
 }
 
 // end closes the pass: the next Batches begins another.
@@ -84,27 +84,16 @@ func (l *Loader[B]) ownGenerator() *torch.Generator {
 	return nil
 }
 
-// drawn runs f, which draws the order: in a resumed pass from a copy of the generator as it was then.
-func (p *position) drawn(f func()) {
-	if !p.replay || len(p.start) == 0 {
-		f()
+// exchange puts the default generator where the drawing of a resumed pass's order has come to, and back again: the order is
+// drawn from a state of its own then, and the model's dropout from the one that the checkpoint left. States change places,
+// not generators, as a generator of one's own would hold the goroutine to its thread while the loop's body runs.
+func (p *position) exchange() {
+	if len(p.other) == 0 {
 		return
 	}
-	if p.copy == nil {
-		p.copy = torch.NewGenerator(0)
-		setGeneratorState(p.copy, p.start)
-	}
-	p.real = torch.DefaultGenerator(torch.CPU)
-	torch.WithGenerator(p.copy, f)
-}
-
-// outside runs f, called from within drawn, with the generator that drawn put aside: f is the user's.
-func (p *position) outside(f func()) {
-	if p.copy == nil {
-		f()
-		return
-	}
-	torch.WithGenerator(p.real, f)
+	now := generatorState(nil)
+	setGeneratorState(torch.DefaultGenerator(torch.CPU), p.other)
+	p.other = now
 }
 
 func generatorState(g *torch.Generator) (state []byte) {
@@ -134,8 +123,8 @@ func (l *Loader[B]) StateDict() map[string]any {
 	if len(l.pass.own) > 0 {
 		s["own_generator"] = torch.From(l.pass.own)
 	}
-	for i, c := range l.src.children {
-		s[fmt.Sprint("loader", i)] = c.StateDict()
+	for i, p := range l.parts() {
+		s[fmt.Sprint("loader", i)] = p.StateDict()
 	}
 	return s
 }
@@ -143,31 +132,46 @@ func (l *Loader[B]) StateDict() map[string]any {
 // LoadStateDict puts the loader where StateDict found it: the next Batches gives the rest of that pass, nothing if it
 // had ended, and the passes after it go on as they would have.
 func (l *Loader[B]) LoadStateDict(s map[string]any) error {
+	put, err := l.restore(s)
+	if err == nil {
+		put()
+	}
+	return err
+}
+
+// restore reads a state; put makes it the loader's. Nothing is changed before all of it was found to be well.
+func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 	epoch, ok1 := s["epoch"].(int)
 	given, ok2 := s["batches"].(int)
 	ended, ok3 := s["ended"].(bool)
 	if !ok1 || !ok2 || !ok3 || epoch < 0 || given < 0 {
-		return fmt.Errorf("data: no loader's state: want the numbers epoch and batches and the truth value ended, got %v", s)
+		return nil, fmt.Errorf("data: no loader's state: want the numbers epoch and batches and the truth value ended, got %v", s)
 	}
-	r := &resume{position{epoch: epoch, given: given, ended: ended}}
-	for key, to := range map[string]*[]byte{"generator": &r.start, "own_generator": &r.own} {
+	p := &position{epoch: epoch, given: given, ended: ended}
+	for key, to := range map[string]*[]byte{"generator": &p.start, "own_generator": &p.own} {
 		if v, there := s[key]; there {
 			t, ok := v.(*torch.Tensor)
 			if !ok {
-				return fmt.Errorf("data: a loader's state: %s is a %T, want a tensor of bytes", key, v)
+				return nil, fmt.Errorf("data: a loader's state: %s is a %T, want a tensor of bytes", key, v)
 			}
 			*to = t.ToBytes()
 		}
 	}
-	for i, c := range l.src.children {
-		child, ok := s[fmt.Sprint("loader", i)].(map[string]any)
+	puts := []func(){func() { l.store = p }}
+	for i, c := range l.parts() {
+		state, ok := s[fmt.Sprint("loader", i)].(map[string]any)
 		if !ok {
-			return fmt.Errorf("data: a state of zipped loaders has none for loader %d", i)
+			return nil, fmt.Errorf("data: a state of zipped loaders has none for loader %d", i)
 		}
-		if err := c.LoadStateDict(child); err != nil {
-			return err
+		one, err := c.restore(state)
+		if err != nil {
+			return nil, err
 		}
+		puts = append(puts, one)
 	}
-	l.store = r
-	return nil
+	return func() {
+		for _, f := range puts {
+			f()
+		}
+	}, nil
 }

@@ -3,135 +3,120 @@ package data
 import (
 	"context"
 	"fmt"
-	"iter"
 	"runtime/debug"
 	"sync"
-
-	"github.com/golite/golite/torch"
 )
 
-// streamed is a batch of a stream, with the tensors that were made for it.
-type streamed[B any] struct {
-	batch B
-	made  []*torch.Tensor
+// streamed reads an Iterable.
+type streamed[S, B any] struct {
+	ds      Iterable[S]
+	collate func([]S) (B, error)
 }
 
-// streamSource reads batches of an Iterable.
-func streamSource[S, B any](ds Iterable[S], collate func([]S) (B, error)) source[B] {
-	src := source[B]{samples: -1}
-	src.stream = func(ctx context.Context, size int, dropLast bool) iter.Seq2[streamed[B], error] {
-		return func(yield func(streamed[B], error) bool) {
-			var samples []S
-			give := func() bool {
-				type outcome struct {
-					Batch B
-					Err   error
-				}
-				got, made := torch.HandOver(func() (o outcome) {
-					o.Batch, o.Err = guardedCollate(collate, samples)
-					return o
-				})
-				samples = nil
-				return yield(streamed[B]{got.Batch, made}, got.Err) && got.Err == nil
-			}
-			for s, err := range ds.Samples(ctx) {
-				if err != nil {
-					yield(streamed[B]{}, err)
-					return
-				}
-				if samples = append(samples, s); len(samples) == size && !give() {
-					return
-				}
-			}
-			if len(samples) > 0 && !dropLast {
-				give()
-			}
-		}
+func (s *streamed[S, B]) samples() int { return -1 }
+
+// shard gives the part of the Iterable that one rank reads.
+func (s *streamed[S, B]) shard(rank, replicas int) (source[B], error) {
+	sharder, ok := s.ds.(Sharder[S])
+	if !ok {
+		return nil, fmt.Errorf("data: %d ranks would all read the whole Iterable %T: give it a method Shard(rank, replicas), or set KeepSampler if it shards itself", replicas, s.ds)
 	}
-	src.shard = func(rank, replicas int) (*source[B], error) {
-		sharder, ok := ds.(Sharder[S])
-		if !ok {
-			return nil, fmt.Errorf("data: %d ranks would all read the whole Iterable %T: give it a method Shard(rank, replicas), or set KeepSampler if it shards itself", replicas, ds)
-		}
-		part := streamSource(sharder.Shard(rank, replicas), collate)
-		return &part, nil
-	}
-	return src
+	return &streamed[S, B]{sharder.Shard(rank, replicas), s.collate}, nil
 }
 
-func guardedCollate[S, B any](collate func([]S) (B, error), samples []S) (b B, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{v, debug.Stack()}
-		}
-	}()
-	return collate(samples)
-}
-
-// eachOfStream gives the batches of an Iterable, read ahead by one worker or by the loop itself.
-func (l *Loader[B]) eachOfStream(ctx context.Context, yield func(B, error) bool) {
-	skip := l.pass.given
-	n := 0
-	wrapped := func(b streamed[B], err error) bool {
-		if n++; err == nil && n <= skip {
-			for _, t := range b.made {
-				t.Release()
-			}
+// run reads the Iterable from its start; a resumed pass throws away what it has had already.
+func (s *streamed[S, B]) run(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
+	skip, n := l.pass.given, 0
+	give := func(r result[B]) bool {
+		if n++; r.err == nil && n <= skip {
+			r.discard()
 			return true
 		}
-		if err != nil {
-			err = &Error{Batch: n - 1, Index: -1, Worker: l.o.Workers - 1, Err: err}
+		if r.err != nil {
+			r.err = &Error{Batch: n - 1, Index: -1, Worker: l.o.Workers - 1, Err: r.err}
 		}
-		l.pass.made, l.pass.ready = b.made, nil
-		return yield(b.batch, err)
+		return yield(r)
 	}
-	if l.o.Workers == 0 {
-		w := newWorker(-1, l.pass.seed)
-		w.begin(0)
-		push(l.src.stream(context.WithValue(ctx, workerKey{}, w), l.batchSize, l.o.DropLast), wrapped)
+	if l.o.Workers > 0 {
+		s.runAhead(ctx, l, give)
 		return
 	}
-	l.streamAhead(ctx, wrapped)
+	w := l.newWorker(-1)
+	s.read(context.WithValue(ctx, workerKey{}, w), l, give)
 }
 
-func (l *Loader[B]) streamAhead(ctx context.Context, yield func(streamed[B], error) bool) {
+// read gives the batches of one walk over the Iterable, and ends with the first error. A panic of the Iterable's is one; a
+// panic of yield's passes through.
+func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
+	outside := false // yield runs, or has said that it wants no more
+	defer func() {
+		if outside {
+			return
+		}
+		if v := recover(); v != nil {
+			yield(result[B]{err: &PanicError{v, debug.Stack()}})
+		}
+	}()
+	give := func(r result[B]) bool {
+		outside = true
+		more := yield(r) && r.err == nil
+		outside = !more
+		return more
+	}
+	var samples []S
+	batch := func() result[B] {
+		b := samples
+		samples = nil
+		return l.produce(ctx, func() (B, error) { return s.collate(b) })
+	}
+	for sample, err := range s.ds.Samples(ctx) {
+		if err != nil {
+			give(result[B]{err: err})
+			return
+		}
+		if samples = append(samples, sample); len(samples) == l.batchSize && !give(batch()) {
+			return
+		}
+	}
+	if len(samples) > 0 && !l.o.DropLast {
+		give(batch())
+	}
+}
+
+// runAhead lets one worker read ahead.
+func (s *streamed[S, B]) runAhead(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	ready := make(chan result[B], max(2, l.o.Prefetch))
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
+	defer func() {
+		cancel()
+		wg.Wait()
+		for r := range ready { // read in vain
+			r.discard()
+		}
+	}()
 	wg.Go(func() {
 		defer close(ready)
-		w := newWorker(0, l.pass.seed)
-		w.Generator = torch.NewGenerator(l.pass.seed)
-		w.begin(0)
-		torch.Root(func() {
-			torch.WithNumThreads(1, func() {
-				torch.WithGenerator(w.Generator, func() {
-					push(l.src.stream(context.WithValue(ctx, workerKey{}, w), l.batchSize, l.o.DropLast), func(b streamed[B], err error) bool {
-						select {
-						case ready <- result[B]{batch: b.batch, made: b.made, err: err}:
-							return true
-						case <-ctx.Done():
-							return false
-						}
-					})
-				})
-			})
-		})
-	})
-	for {
-		t := task[B]{done: make(chan result[B], 1)}
-		select {
-		case r, ok := <-ready:
-			if !ok {
+		put := func(r result[B]) bool {
+			select {
+			case ready <- r:
+				return true
+			case <-ctx.Done():
+				r.discard()
+				return false
+			}
+		}
+		l.asWorker(ctx, 0, func(ctx context.Context, _ *Worker, broken error) {
+			if broken != nil {
+				put(result[B]{err: fmt.Errorf("WorkerInit: %w", broken)})
 				return
 			}
-			t.done <- r
-		case <-ctx.Done():
-		}
-		r := l.await(ctx, t)
-		if !yield(streamed[B]{r.batch, r.made}, r.err) || r.err != nil {
+			s.read(ctx, l, put)
+		})
+	})
+	for n := 0; ; n++ {
+		r, ok := l.await(ctx, n, ready)
+		if !ok || !yield(r) {
 			return
 		}
 	}

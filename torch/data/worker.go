@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"math/rand/v2"
+	"runtime/debug"
 
 	"github.com/golite/golite/torch"
 )
@@ -11,10 +12,12 @@ import (
 type Worker struct {
 	// ID counts the workers from 0; it is -1 where the loop reads by itself.
 	ID int
-	// Rand is seeded from the loader's seed of this pass and the sample's index: the same whichever worker reads it.
+	// Rand is seeded from the loader's seed of this pass and the sample's index: the same whichever worker reads it. For an
+	// Iterable it is seeded once a pass. Ranks whose loader lite has set up draw differently.
 	Rand *rand.Rand
-	// Generator is what torch's random operations draw from, in a worker: seeded as Rand is. Where the loop reads by
-	// itself it is nil, and they draw from the default generator, as PyTorch's do.
+	// Generator is what torch's random operations draw from, in a worker: seeded as Rand is, and before the first sample as
+	// PyTorch's worker of that number is. Where the loop reads by itself it is nil, and they draw from the default generator,
+	// as PyTorch's do: that one is alike on all ranks.
 	Generator *torch.Generator
 
 	source *rand.PCG
@@ -29,13 +32,43 @@ func WorkerFrom(ctx context.Context) *Worker {
 	if w, ok := ctx.Value(workerKey{}).(*Worker); ok {
 		return w
 	}
-	return newWorker(-1, 0)
+	return workerOf(-1, 0)
 }
 
-func newWorker(id int, seed uint64) *Worker {
+func workerOf(id int, seed uint64) *Worker {
 	w := &Worker{ID: id, source: rand.NewPCG(seed, 0), seed: seed}
 	w.Rand = rand.New(w.source)
 	return w
+}
+
+// newWorker makes a worker of this pass. What a sample draws follows from the pass, the rank and the sample, and not from
+// the worker's number, so that it doesn't depend on how many there are.
+func (l *Loader[B]) newWorker(id int) *Worker {
+	seed := l.pass.seed
+	if l.ranked {
+		seed = seedOf(l.pass.seed, 0, l.rank)
+	}
+	w := workerOf(id, seed)
+	switch {
+	case id < 0: // the loop itself
+	case l.ranked:
+		w.Generator = torch.NewGenerator(seedOf(l.pass.seed, id, l.rank))
+	default:
+		w.Generator = torch.NewGenerator(l.pass.seed + uint64(id))
+	}
+	return w
+}
+
+// seedOf mixes a pass's seed with the numbers of a worker and a rank, as Fabric's pl_worker_init_function does: their
+// 128 bits side by side go through MurmurHash3's finaliser and one step of Knuth's congruential generator.
+func seedOf(seed uint64, worker, rank int) uint64 {
+	high, low := seed>>32, seed<<32|uint64(worker)<<16|uint64(rank)
+	low ^= high<<31 | low>>33 // of what is shifted out above, these bits come back
+	low *= 0xff51afd7ed558ccd
+	low ^= low >> 33
+	low *= 0xc4ceb9fe1a85ec53
+	low ^= low >> 33
+	return low*6364136223846793005 + 1
 }
 
 // begin reseeds the worker for a sample.
@@ -47,4 +80,28 @@ func (w *Worker) begin(index int) {
 		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 		w.Generator.ManualSeed((z ^ z>>27) * 0x94d049bb133111eb >> 1)
 	}
+}
+
+// asWorker runs f as a worker: locked to a thread, with one thread for each operation, and random streams of its own. broken
+// is what WorkerInit returned.
+func (l *Loader[B]) asWorker(ctx context.Context, id int, f func(ctx context.Context, w *Worker, broken error)) {
+	w := l.newWorker(id)
+	ctx = context.WithValue(ctx, workerKey{}, w)
+	torch.Root(func() {
+		torch.WithNumThreads(1, func() {
+			torch.WithGenerator(w.Generator, func() { f(ctx, w, l.initWorker(w)) })
+		})
+	})
+}
+
+func (l *Loader[B]) initWorker(w *Worker) (err error) {
+	if l.o.WorkerInit == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{v, debug.Stack()}
+		}
+	}()
+	return l.o.WorkerInit(w)
 }

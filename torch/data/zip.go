@@ -11,47 +11,68 @@ type Pair[A, B any] struct {
 	Second B
 }
 
-// Zip walks two loaders at once, until the shorter one ends.
+// Zip walks two loaders at once, until the shorter one ends. Its state is theirs: it can be saved, and resumed in mid-pass.
 func Zip[A, B any](a *Loader[A], b *Loader[B]) *Loader[Pair[A, B]] {
-	l := &Loader[Pair[A, B]]{batchSize: 1}
-	l.src.samples = -1
-	l.src.children = []stateful{a, b}
-	l.src.length = func() int {
-		n, m := a.Len(), b.Len()
-		if n < 0 || m >= 0 && m < n {
-			return m
-		}
-		return n
-	}
-	l.src.zipped = func(ctx context.Context) iter.Seq2[Pair[A, B], error] {
-		return func(yield func(Pair[A, B], error) bool) { zip(ctx, a, b, yield) }
-	}
+	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, batchSize: 1}
 	if l.err = a.err; l.err == nil {
 		l.err = b.err
 	}
 	return l
 }
 
-func zip[A, B any](ctx context.Context, a *Loader[A], b *Loader[B], yield func(Pair[A, B], error) bool) {
-	next, stop := iter.Pull2(b.each(ctx))
+// zipped reads two loaders.
+type zipped[A, B any] struct {
+	a *Loader[A]
+	b *Loader[B]
+}
+
+func (z *zipped[A, B]) samples() int { return -1 }
+
+func (z *zipped[A, B]) parts() []part { return []part{z.a, z.b} }
+
+func (z *zipped[A, B]) length() int {
+	n, m := z.a.Len(), z.b.Len()
+	if n < 0 || m >= 0 && m < n {
+		return m
+	}
+	return n
+}
+
+func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], yield func(result[Pair[A, B]]) bool) {
+	next, stop := iter.Pull(z.b.each(ctx))
 	defer stop()
-	for x, err := range a.each(ctx) {
-		var p Pair[A, B]
-		if err == nil {
-			err = a.finishBatch(ctx, &x)
+	for x := range z.a.each(ctx) {
+		if x.err != nil {
+			yield(result[Pair[A, B]]{err: x.err})
+			return
 		}
-		if err == nil {
-			y, yerr, ok := next()
-			if !ok {
-				return
-			}
-			if err = yerr; err == nil {
-				err = b.finishBatch(ctx, &y)
-			}
-			p = Pair[A, B]{x, y}
+		y, ok := next()
+		if !ok {
+			x.discard()
+			return
 		}
-		if !yield(p, err) || err != nil {
+		if y.err != nil {
+			x.discard()
+			yield(result[Pair[A, B]]{err: y.err})
+			return
+		}
+		if !yield(z.pair(ctx, l, x, y)) {
 			return
 		}
 	}
+}
+
+// pair finishes both batches, each as its own loader does.
+func (z *zipped[A, B]) pair(ctx context.Context, l *Loader[Pair[A, B]], x result[A], y result[B]) result[Pair[A, B]] {
+	r := l.produce(ctx, func() (p Pair[A, B], err error) {
+		if err = z.a.finished(ctx, &x); err == nil {
+			err = z.b.finished(ctx, &y)
+		}
+		return Pair[A, B]{x.batch, y.batch}, err
+	})
+	r.made = append(append(r.made, x.made...), y.made...)
+	if r.err != nil {
+		r.err = &Error{Batch: l.pass.given, Index: -1, Worker: -1, Err: r.err}
+	}
+	return r
 }
