@@ -15,7 +15,7 @@ import (
 	"unsafe"
 )
 
-// Functions of libcgotorch_cuda.so; cuda/library.h has the same numbers, with what each takes and gives.
+// Functions of libcgotorch_cuda.so; cuda_library.h has the same numbers, with what each takes and gives.
 const (
 	CUDACount uint32 = iota
 	CUDAProperties
@@ -28,6 +28,7 @@ const (
 	CUDASynchronize
 	CUDASetDevice
 	CUDAStreamNew
+	CUDAStreamOwn
 	CUDAStreamCurrent
 	CUDAStreamDefault
 	CUDAStreamSet
@@ -47,7 +48,9 @@ const (
 	CUDAGraphEnd
 	CUDAGraphReplay
 	CUDAGraphPool
+	CUDAGraphReset
 	CUDAGraphFree
+	CUDAGraphRecording
 	CUDANVTXMark
 	CUDANVTXPush
 	CUDANVTXPop

@@ -1,13 +1,13 @@
 // cuda.hh: the door to libcgotorch_cuda.so, and the switches of libtorch that matter on a GPU.
 //
-// Nothing here needs CUDA: the library is opened at run time, where libtorch_cuda.so is (cuda/library.h).
+// Nothing here needs CUDA: the library is opened at run time, where libtorch_cuda.so is (cuda_library.h).
 
 #include <ATen/Context.h>
 #include <torch/version.h>
 
 #include <dlfcn.h>
 
-#include "cuda/library.h"
+#include "cuda_library.h"
 #include "guard.h"
 
 namespace golite {
@@ -53,7 +53,7 @@ int64_t gl_torch_path(uint64_t* out, uint32_t room) {
 }
 
 int64_t gl_cuda_open(const char* torch_cuda, const char* path, uint64_t* out, uint32_t room) {
-  static const gl_cuda_host host{GL_CUDA_ABI, retain};
+  static const gl_cuda_host host{GL_CUDA_ABI, retain, [] { return static_cast<int32_t>(cpp_traces); }};
   return guarded(out, room, [&](Writer&) {
     opened(torch_cuda, RTLD_LAZY | RTLD_GLOBAL);
     void* l = opened(path, RTLD_NOW | RTLD_LOCAL);
@@ -62,7 +62,7 @@ int64_t gl_cuda_open(const char* torch_cuda, const char* path, uint64_t* out, ui
     const gl_cuda_library* lib = enter(&host);
     if (lib->abi != GL_CUDA_ABI || std::strcmp(lib->torch, TORCH_VERSION) != 0) {
       throw std::runtime_error(std::string(path) + " was built for libtorch " + lib->torch + " and interface " + std::to_string(lib->abi) +
-                               ", the program for libtorch " TORCH_VERSION " and interface " + std::to_string(GL_CUDA_ABI) + ": make cuda builds it anew");
+                               ", the program for libtorch " TORCH_VERSION " and interface " + std::to_string(GL_CUDA_ABI) + ": go run github.com/golite/golite/cmd/libtorch cuda-library builds it anew");
     }
     cuda_library = lib;
   });

@@ -45,9 +45,9 @@ func openCUDA(chosen string) cudaOpened {
 	}
 	path := chosen
 	if path == "" {
-		places := append(folders, besideProgram()...)
+		places := append(besideProgram(), folders...)
 		if path = firstFile(places, cudaName); path == "" {
-			return cudaOpened{why: fmt.Sprintf("%s is there, but no %s in %s: make cuda builds it; %s may name it",
+			return cudaOpened{why: fmt.Sprintf("%s is there, but no %s in %s: go run github.com/golite/golite/cmd/libtorch cuda-library builds it; %s may name it",
 				parent, cudaName, strings.Join(places, ", "), cudaVariable)}
 		}
 	}

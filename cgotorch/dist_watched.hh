@@ -74,12 +74,19 @@ class Follower {
     {
       std::lock_guard<std::mutex> l(m_);
       fresh_.push_back(std::move(w));
+      left_++;
     }
     cv_.notify_all();
   }
+  // settled waits until all works have ended; false: time was up. From now on works are looked at often.
+  bool settled(Millis time) {
+    std::unique_lock<std::mutex> l(m_);
+    pause_ = Millis(1);
+    cv_.notify_all();
+    return none_.wait_for(l, time, [this] { return left_ == 0; });
+  }
 
  private:
-  static constexpr auto kPause = Millis(20);
 
   void run() {
     std::list<c10::intrusive_ptr<Followed>> under_way;
@@ -90,15 +97,20 @@ class Follower {
         if (over_) return;
         under_way.splice(under_way.end(), fresh_);
       }
+      size_t before = under_way.size();
       under_way.remove_if([this](const c10::intrusive_ptr<Followed>& w) { return w->look(lost_); });
       std::unique_lock<std::mutex> l(m_);
-      if (!under_way.empty()) cv_.wait_for(l, kPause, [this] { return over_; });
+      left_ -= before - under_way.size();
+      if (left_ == 0) none_.notify_all();
+      if (!under_way.empty()) cv_.wait_for(l, pause_, [this, was = pause_] { return over_ || pause_ != was; });
     }
   }
 
   Lost lost_;
   std::mutex m_;
-  std::condition_variable cv_;
+  std::condition_variable cv_, none_;
+  Millis pause_{20};  // between two looks
+  size_t left_ = 0;   // works that have not ended
   std::list<c10::intrusive_ptr<Followed>> fresh_;
   bool over_ = false;
   std::thread thread_;
@@ -123,6 +135,7 @@ class Watched : public c10d::Backend {
     inner_->abort();
   }
   void shutdown() override { inner_->shutdown(); }
+  bool settled(Millis time) { return follower_.settled(time); }
 
   WorkPtr broadcast(Tensors& t, const c10d::BroadcastOptions& o = {}) override {
     return run(GL_BROADCAST, &t[0], [&] { return inner_->broadcast(t, o); }, static_cast<int>(o.rootRank));
@@ -214,6 +227,11 @@ class Watched : public c10d::Backend {
 c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
                                                    std::function<void(const std::string&)> lost) {
   return c10::make_intrusive<Watched>(std::move(b), std::move(watch), recording, std::move(lost));
+}
+
+bool settled(c10d::Backend& watched, Millis time) {
+  auto* w = dynamic_cast<Watched*>(&watched);
+  return !w || w->settled(time);
 }
 
 }  // namespace golite

@@ -114,7 +114,10 @@ bool call_device(uint32_t function, Reader& r, Writer& w) {
     case GL_CUDA_SET_DEVICE: {
       auto before = c10::cuda::current_device();
       auto i = device(r);
-      if (i >= 0) c10::cuda::set_device(i);
+      // Coming back to a device that nothing has been done on must not make its context, which takes half a gigabyte of its memory.
+      bool asleep = r.word() != 0;
+      if (i >= 0 && asleep) C10_CUDA_CHECK(c10::cuda::MaybeSetDevice(i));
+      if (i >= 0 && !asleep) c10::cuda::set_device(i);
       w.word(static_cast<uint64_t>(static_cast<int64_t>(before)));
       return true;
     }

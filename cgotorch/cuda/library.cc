@@ -12,6 +12,7 @@ const gl_cuda_host* host = nullptr;
 namespace {
 
 int64_t call(uint32_t function, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  cpp_traces = host->traces() != 0;
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};
     if (call_device(function, r, w) || call_stream(function, r, w) || call_graph(function, r, w)) return;

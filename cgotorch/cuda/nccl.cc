@@ -20,6 +20,7 @@ void settings() {
     setenv("TORCH_NCCL_ENABLE_MONITORING", "0", 0);     // no thread that ends the process when the watchdog is slow
     setenv("TORCH_NCCL_RETHROW_CUDA_ERRORS", "0", 0);   // nor the watchdog itself
     setenv("TORCH_NCCL_DUMP_ON_TIMEOUT", "0", 0);
+    setenv("TORCH_FR_BUFFER_SIZE", "0", 0);  // the recorder of collectives, which two groups' threads write without a lock
     return 0;
   }();
   (void)once;

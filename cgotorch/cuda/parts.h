@@ -4,8 +4,8 @@
 #include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
 
+#include "../cuda_library.h"
 #include "../guard.h"
-#include "library.h"
 
 namespace golite {
 

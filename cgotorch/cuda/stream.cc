@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/cuda/CUDAEvent.h>
+#include <c10/cuda/CUDAGuard.h>
 
 #include "parts.h"
 
@@ -58,6 +59,13 @@ bool call_stream(uint32_t function, Reader& r, Writer& w) {
     case GL_CUDA_STREAM_NEW: {
       auto i = device(r);
       write(w, c10::cuda::getStreamFromPool(static_cast<int>(static_cast<int64_t>(r.word())), i));
+      return true;
+    }
+    case GL_CUDA_STREAM_OWN: {
+      c10::cuda::CUDAGuard guard(device(r));
+      cudaStream_t s = nullptr;
+      C10_CUDA_CHECK(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
+      write(w, c10::cuda::getStreamFromExternal(s, guard.current_device().index()));
       return true;
     }
     case GL_CUDA_STREAM_CURRENT:

@@ -20,7 +20,7 @@ done
 
 pids=
 for f in "$src"/*.cc; do
-	"${CXX:-g++}" -std=c++17 -O2 -g1 -fPIC -fvisibility=hidden -Wall -Wno-sign-compare -Wno-interference-size \
+	"${CXX:-g++}" -std=c++20 -O2 -g1 -fPIC -fvisibility=hidden -Wall -Wno-sign-compare -Wno-interference-size \
 		-I"$src/stubs" -I"$torch/include" -I"$torch/include/torch/csrc/api/include" \
 		-isystem "$cuda/cu13/include" -isystem "$cuda/nccl/include" \
 		-c "$f" -o "$work/$(basename "$f" .cc).o" &

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/callers"
 	"github.com/golite/golite/torch"
 )
 
@@ -18,7 +19,7 @@ var found = sync.OnceValues(func() (count int, why string) {
 	}
 	w, err := cgotorch.CUDA(cgotorch.CUDACount)
 	if err != nil {
-		return 0, firstLine(err.Message)
+		return 0, shorter(err.Message)
 	}
 	if w[0] > 0 {
 		return int(w[0]), ""
@@ -51,14 +52,22 @@ func call(name string, function uint32, in ...uint64) []uint64 {
 	}
 	w, err := cgotorch.CUDA(function, in...)
 	if err != nil {
-		torch.Fail("cuda."+name, "%s", firstLine(err.Message))
+		panic(failed(name, err))
 	}
 	return w
 }
 
-// firstLine leaves out what CUDA's errors always end in: how to look for others.
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
+// failed makes the error of a function of this package.
+func failed(name string, err *cgotorch.Error) *torch.Error {
+	return &torch.Error{Op: "cuda." + name, Message: shorter(err.Message), Origin: callers.Outside(2), OutOfMemory: err.OutOfMemory}
+}
+
+// shorter leaves out what CUDA's errors always end in, how to look for others, but for the C++ trace (torch.ShowCPPTraces).
+func shorter(s string) string {
+	line, rest, _ := strings.Cut(s, "\n")
+	if i := strings.Index(rest, "Exception raised from"); i >= 0 {
+		line += "\n" + rest[i:]
+	}
 	return line
 }
 
@@ -113,7 +122,7 @@ func Synchronize(device int) {
 // CurrentDevice returns the index of the calling goroutine's current device (torch.cuda.current_device): 0 outside of WithDevice.
 func CurrentDevice() int {
 	const ask = ^uint64(0)
-	return int(int64(call("CurrentDevice", cgotorch.CUDASetDevice, ask)[0]))
+	return int(int64(call("CurrentDevice", cgotorch.CUDASetDevice, ask, 0)[0]))
 }
 
 // WithDevice runs f with a device as the current one (torch.cuda.device): collectives and streams without a device of their own use it. The goroutine
@@ -122,8 +131,8 @@ func WithDevice(device int, f func()) {
 	index := check("WithDevice", device)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before := call("WithDevice", cgotorch.CUDASetDevice, index)[0]
-	defer call("WithDevice", cgotorch.CUDASetDevice, before)
+	before := call("WithDevice", cgotorch.CUDASetDevice, index, 0)[0]
+	defer call("WithDevice", cgotorch.CUDASetDevice, before, 1)
 	f()
 }
 

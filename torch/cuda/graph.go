@@ -3,6 +3,7 @@ package cuda
 import (
 	"fmt"
 	"runtime"
+	"sync"
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/torch"
@@ -24,7 +25,7 @@ type Graph struct {
 	done    bool
 }
 
-// GraphPool is the memory of a graph, for graphs that are replayed in the order in which they were recorded to share.
+// GraphPool is the memory of a graph, for graphs that never run at once and need nothing of each other's results to share.
 type GraphPool struct{ first, second uint64 }
 
 // CaptureOptions are Capture's optional arguments.
@@ -38,52 +39,114 @@ type CaptureOptions struct {
 // NewGraph makes a graph for a device, with nothing in it.
 func NewGraph(device int) *Graph {
 	g := &Graph{device: device}
-	check("NewGraph", device)
-	g.address = call("NewGraph", cgotorch.CUDAGraphNew)[0]
+	index := check("NewGraph", device)
+	if !IsAvailable() {
+		call("NewGraph", cgotorch.CUDAGraphNew) // it says why there is no device
+	}
+	WithDevice(int(index), func() { g.address = call("NewGraph", cgotorch.CUDAGraphNew)[0] })
 	runtime.AddCleanup(g, func(address uint64) { _, _ = cgotorch.CUDA(cgotorch.CUDAGraphFree, address) }, g.address)
 	return g
 }
 
+// captures is the stream of each device that graphs are recorded in. One graph is recorded at a time, as libtorch wants it.
+var captures struct {
+	sync.Mutex
+	streams   map[int]Stream
+	recording sync.Mutex
+}
+
+// CaptureStream returns the stream of a device that its graphs are recorded in: one and the same, that NewStream never gives to anybody. What is to be
+// recorded runs there first (WithStream), as libraries keep memory for each stream.
+func CaptureStream(device int) Stream {
+	captures.Lock()
+	defer captures.Unlock()
+	s, ok := captures.streams[device]
+	if !ok {
+		s = streamOf(call("CaptureStream", cgotorch.CUDAStreamOwn, check("CaptureStream", device)))
+		if captures.streams == nil {
+			captures.streams = map[int]Stream{}
+		}
+		captures.streams[device] = s
+	}
+	return s
+}
+
 // Capture records what f gives to the device (torch.cuda.graph). Nothing of it runs: tensors made in f hold nothing before the first Replay. f must have
-// run before as it is, outside of a capture, for libraries to set themselves up. What waits for the device, such as Item, can't be recorded: the error
-// names it. A graph is recorded once. The goroutine is locked to its thread meanwhile; f runs in a stream of its own.
+// run before as it is, outside of a capture, for libraries to set themselves up. The goroutine is locked to its thread meanwhile; f runs in the device's
+// CaptureStream. A graph is recorded once, and anew after Reset. In the whole process one graph is recorded at a time; the next one waits.
+//
+// What waits for the device, such as Item, can't be recorded. The error says what happened, an *Error of f as it is; then nothing was recorded, and
+// libtorch goes on as if nothing had been tried.
 func (g *Graph) Capture(f func(), opts ...CaptureOptions) error {
 	var o CaptureOptions
 	if len(opts) > 0 {
 		o = opts[0]
 	}
 	if g.done {
-		return fmt.Errorf("cuda.Graph.Capture: the graph has been recorded already: make another")
+		return fmt.Errorf("cuda.Graph.Capture: the graph has been recorded already: Reset it, or make another")
 	}
-	g.done = true
 	for _, gen := range o.Generators {
-		g.call("Graph.Capture", cgotorch.CUDAGraphGenerator, uint64(torch.ABI{}.GeneratorHandle(gen)))
-		runtime.KeepAlive(gen)
+		if d := gen.Device(); d != torch.CUDA(g.device) {
+			return fmt.Errorf("cuda.Graph.Capture: a generator is one of %s: a graph of %s records numbers drawn there", d, torch.CUDA(g.device))
+		}
 	}
+	s := CaptureStream(g.device)
+	if now := CurrentStream(g.device); now == s && g.recordingNow() {
+		return fmt.Errorf("cuda.Graph.Capture: another graph is being recorded here")
+	}
+	captures.recording.Lock()
+	defer captures.recording.Unlock()
 	// Memory of dead tensors is given back first: what is freed while a graph is recorded can't be used by it.
 	runtime.GC()
 	Synchronize(g.device)
 	EmptyCache()
-	s := NewStream(g.device)
 	s.WaitStream(CurrentStream(g.device))
-	var failed error
-	WithStream(s, func() {
-		g.call("Graph.Capture", cgotorch.CUDAGraphBegin, o.Pool.first, o.Pool.second)
-		ended := false
-		defer func() {
-			if !ended { // a panic: the stream must not go on recording
-				_, _ = cgotorch.CUDA(cgotorch.CUDAGraphEnd, g.address)
-			}
-		}()
-		failed = torch.Try(f)
-		ended = true
-		if _, err := cgotorch.CUDA(cgotorch.CUDAGraphEnd, g.address); err != nil && failed == nil {
-			failed = fmt.Errorf("cuda.Graph.Capture: %s", firstLine(err.Message))
-		}
-	})
+	var err error
+	WithStream(s, func() { err = g.record(f, o) })
 	CurrentStream(g.device).WaitStream(s)
 	runtime.KeepAlive(g)
-	return failed
+	return err
+}
+
+// record is Capture in the stream and on the device of the graph.
+func (g *Graph) record(f func(), o CaptureOptions) (err error) {
+	for _, gen := range o.Generators {
+		_, failure := cgotorch.CUDA(cgotorch.CUDAGraphGenerator, g.address, uint64(torch.ABI{}.GeneratorHandle(gen)))
+		runtime.KeepAlive(gen)
+		if failure != nil {
+			return failed("Graph.Capture", failure)
+		}
+	}
+	if _, failure := cgotorch.CUDA(cgotorch.CUDAGraphBegin, g.address, o.Pool.first, o.Pool.second); failure != nil {
+		return failed("Graph.Capture", failure)
+	}
+	g.done = true
+	ran := false
+	defer func() { // after a panic, too: the stream must not go on recording
+		_, failure := cgotorch.CUDA(cgotorch.CUDAGraphEnd, g.address)
+		if failure != nil && err == nil {
+			err = failed("Graph.Capture", failure)
+		}
+		if err != nil || !ran { // what was recorded up to there is of no use
+			_, _ = cgotorch.CUDA(cgotorch.CUDAGraphReset, g.address)
+			g.done = false
+		}
+	}()
+	err = torch.Try(f)
+	ran = true
+	return err
+}
+
+// recordingNow tells whether the calling thread's stream is being recorded.
+func (g *Graph) recordingNow() bool {
+	return call("Graph.Capture", cgotorch.CUDAGraphRecording)[0] != 0
+}
+
+// Reset drops what was recorded, and gives its memory back once the tensors made in it are released (CUDAGraph.reset): the graph can be recorded anew.
+func (g *Graph) Reset() {
+	Synchronize(g.device) // a replay may be under way
+	g.call("Graph.Reset", cgotorch.CUDAGraphReset)
+	g.done = false
 }
 
 // Replay runs the recorded work in the current stream (CUDAGraph.replay). The caller doesn't wait.

@@ -1,14 +1,20 @@
 package cuda
 
-import "github.com/golite/golite/cgotorch"
+import (
+	"runtime"
+
+	"github.com/golite/golite/cgotorch"
+)
 
 // Range runs f as a named range on the timeline of NVIDIA's tools (torch.cuda.nvtx.range). Without a GPU it runs f. Ranges of libtorch's own profiler
-// are package profiler's.
+// are package profiler's. The goroutine is locked to its thread while f runs: ranges are the thread's.
 func Range(name string, f func()) {
 	if !IsAvailable() {
 		f()
 		return
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	call("Range", cgotorch.CUDANVTXPush, cgotorch.Words{}.Text(name)...)
 	defer call("Range", cgotorch.CUDANVTXPop)
 	f()

@@ -1,7 +1,7 @@
-/* library.h: what the program and libcgotorch_cuda.so know of each other.
+/* cuda_library.h: what the program and libcgotorch_cuda.so know of each other.
  *
  * Whatever touches CUDA's or NCCL's classes is in a library of its own, which the program opens at run time where libtorch_cuda.so is there:
- * the same program runs with and without a GPU. The library exports one function, golite_cuda_library. */
+ * the same program runs with and without a GPU. The library exports one function, golite_cuda_library; its sources are in cuda. */
 #ifndef GOLITE_CUDA_LIBRARY_H
 #define GOLITE_CUDA_LIBRARY_H
 
@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* The number of this interface: a library with another one is refused. */
-enum { GL_CUDA_ABI = 1 };
+enum { GL_CUDA_ABI = 2 };
 
 /* Functions of the library, by number; cuda.go has the same. Behind each: its arguments -> its results. A stream is three words: libtorch's
  * id, index and type of its device. Events and graphs are addresses. */
@@ -26,8 +26,9 @@ enum {
   GL_CUDA_EMPTY_CACHE,
   GL_CUDA_MEMORY_FRACTION,  /* device, bits of the fraction */
   GL_CUDA_SYNCHRONIZE,      /* device */
-  GL_CUDA_SET_DEVICE,       /* device, below 0 to ask -> the one before */
+  GL_CUDA_SET_DEVICE,       /* device (below 0 to ask), 1 if it need not be woken -> the one before */
   GL_CUDA_STREAM_NEW,       /* device, priority -> stream */
+  GL_CUDA_STREAM_OWN,       /* device -> stream that is in no pool, for good */
   GL_CUDA_STREAM_CURRENT,   /* device -> stream */
   GL_CUDA_STREAM_DEFAULT,   /* device -> stream */
   GL_CUDA_STREAM_SET,       /* stream */
@@ -47,7 +48,9 @@ enum {
   GL_CUDA_GRAPH_END,        /* graph */
   GL_CUDA_GRAPH_REPLAY,     /* graph */
   GL_CUDA_GRAPH_POOL,       /* graph -> the two words of its pool */
+  GL_CUDA_GRAPH_RESET,      /* graph */
   GL_CUDA_GRAPH_FREE,       /* graph */
+  GL_CUDA_GRAPH_RECORDING,  /* -> 1 if the thread's stream is being recorded */
   GL_CUDA_NVTX_MARK,        /* text */
   GL_CUDA_NVTX_PUSH,        /* text */
   GL_CUDA_NVTX_POP
@@ -58,6 +61,8 @@ typedef struct {
   uint32_t abi;
   /* retain gives a new reference to a handle's at::TensorImpl, null if it was released. */
   void* (*retain)(uint64_t handle);
+  /* traces tells whether errors are to have their C++ trace. */
+  int32_t (*traces)(void);
 } gl_cuda_host;
 
 /* What the program needs of the library. */
