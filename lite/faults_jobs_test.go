@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/nn"
 	F "github.com/golite/golite/torch/nn/functional"
 	"github.com/golite/golite/torch/optim"
@@ -114,12 +116,12 @@ func commit(ctx context.Context, kind string) error {
 		os.Exit(3)
 	case "exit0":
 		os.Exit(0)
-	case "abort":
-		syscall.Kill(self, syscall.SIGABRT)
-		time.Sleep(time.Minute)
 	case "segv":
-		syscall.Kill(self, syscall.SIGSEGV)
-		time.Sleep(time.Minute)
+		writeBeyond(1 << 40)
+	case "abort":
+		writeBeyond(-1)
+	case "fpe":
+		aten.Call("aten::div.Tensor_mode", torch.From([]int64{math.MinInt64}, 1), torch.From([]int64{-1}, 1), aten.Kw{"rounding_mode": "trunc"})
 	case "stop":
 		return syscall.Kill(self, syscall.SIGSTOP)
 	case "absent":
@@ -133,6 +135,16 @@ func commit(ctx context.Context, kind string) error {
 		}
 	}
 	return nil
+}
+
+// writeBeyond has libtorch write outside of a tensor of four numbers: the operator that makes a sparse tensor without looking
+// at its indices is there to be quick. Far away nobody owns the memory; right before the tensor it is the allocator's, which
+// notices when the tensor is freed, and aborts.
+func writeBeyond(index int64) {
+	where := torch.From([]int64{index}, 1, 1)
+	what := torch.From([]float64{3}, 1)
+	sparse := aten.Call("aten::_sparse_coo_tensor_unsafe", where, what, []int{4})[0].(*torch.Tensor)
+	aten.Call("aten::_to_dense", sparse)[0].(*torch.Tensor).Release()
 }
 
 // stuckInC waits in C++ for the answer of a store that never gives one: no context ends that.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,7 +82,7 @@ func (j *job) runExternal(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := &stopper{cancel: cancel, done: make(chan struct{})}
+	stop := &stopper{cancel: cancel, done: make(chan struct{}), agreed: sync.OnceFunc(child.Stopping)}
 	ended := make(chan struct{})
 	go func() {
 		stopping := child.Stop()
@@ -107,12 +108,12 @@ func (j *job) runExternal(ctx context.Context) error {
 			err = encoded
 		}
 	}
-	child.Exit(result, report(err))
+	child.Exit(result, report(err, j.plan.place.WorldSize))
 	return err
 }
 
-// report puts a rank's error into the supervisor's terms.
-func report(err error) *launch.Report {
+// report puts the error of a rank, one of world, into the supervisor's terms.
+func report(err error, world int) *launch.Report {
 	if err == nil {
 		return nil
 	}
@@ -124,6 +125,9 @@ func report(err error) *launch.Report {
 	var re *ddp.RankError
 	if errors.As(err, &re) {
 		r.Secondary, r.Late = true, len(re.Waiting) > 0
+		if re.World == world { // a smaller group of the program's own has other numbers
+			r.Blames = re.Lost
+		}
 	}
 	return r
 }

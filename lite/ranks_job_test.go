@@ -117,17 +117,16 @@ type job struct {
 	ranks    int
 	timeout  time.Duration // 0: a minute
 	env      []string
+	port     int                                         // on which rank 0 listens; 0: a free one
 	dir      string                                      // empty: a new one
 	command  func(name string, args ...string) *exec.Cmd // nil: exec.Command
 }
 
 // started is a job under way.
 type started struct {
-	cmd  *exec.Cmd
-	dir  string
-	port int
-	out  *bytes.Buffer
-	from time.Time
+	job
+	cmd *exec.Cmd
+	out *bytes.Buffer
 }
 
 // start starts a job in processes of its own. Rank 0 listens on a port that the test knows.
@@ -139,15 +138,18 @@ func (j job) start(t *testing.T) *started {
 	if j.timeout == 0 {
 		j.timeout = time.Minute
 	}
-	s := &started{dir: j.dir, port: freePort(t), out: &bytes.Buffer{}, from: time.Now()}
 	if j.command == nil {
 		j.command = exec.Command
 	}
+	if j.port == 0 {
+		j.port = freePort(t)
+	}
+	s := &started{job: j, out: &bytes.Buffer{}}
 	s.cmd = j.command(os.Args[0], "-test.run=^$")
 	s.cmd.Env = append(os.Environ(), envJob+"="+j.do, envArg+"="+j.arg, envStrategy+"="+j.strategy, envRanks+"="+strconv.Itoa(j.ranks),
 		envTimeout+"="+j.timeout.String(), envDir+"="+j.dir)
 	if j.strategy == "ddp" {
-		s.cmd.Env = append(s.cmd.Env, "MASTER_PORT="+strconv.Itoa(s.port))
+		s.cmd.Env = append(s.cmd.Env, "MASTER_PORT="+strconv.Itoa(j.port))
 	}
 	s.cmd.Env = append(s.cmd.Env, j.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
@@ -195,9 +197,21 @@ func (s *started) wait(t *testing.T, bound time.Duration) (o outcome, code int) 
 func (s *started) nothingLeft(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(s.alive(t)) == 0 }, 3*time.Second, 10*time.Millisecond, "processes are left")
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
-	require.NoError(t, err, "the port is left")
-	l.Close()
+	require.False(t, s.listens(t), "the port is left")
+}
+
+// listens tells whether somebody listens on the job's port, on the host where it was started.
+func (s *started) listens(t *testing.T) bool {
+	table, err := s.command("cat", "/proc/net/tcp", "/proc/net/tcp6").Output()
+	require.NoError(t, err)
+	const listening = "0A"
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line) // number, local address, remote address, state, ...
+		if strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", s.port)) && fields[3] == listening {
+			return true
+		}
+	}
+	return false
 }
 
 // alive lists the ranks that are still running.

@@ -22,6 +22,7 @@ type stopper struct {
 	asked  atomic.Bool
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+	agreed func() // is called when the ranks have agreed to stop; nil: nobody wants to know
 }
 
 // watchSignals makes ctx end a grace period after the first signal, or at the second.
@@ -65,5 +66,9 @@ func (l *Lite) Stopping() bool {
 	if l.stop != nil && l.stop.asked.Load() {
 		asked = 1
 	}
-	return Sum(l, asked) > 0
+	stopping := Sum(l, asked) > 0
+	if stopping && l.stop != nil && l.stop.agreed != nil {
+		l.stop.agreed()
+	}
+	return stopping
 }

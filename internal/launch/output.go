@@ -87,9 +87,10 @@ func (p *pump) last() string {
 	return string(p.tail[max(0, len(p.tail)-tailSize):])
 }
 
-// crashSigns begin what the Go runtime, C++ and libtorch write when they end a process.
+// crashSigns begin what the Go runtime, C++ and the C library's allocator write when they end a process.
 var crashSigns = []string{"panic: ", "fatal error: ", "SIGSEGV: ", "SIGABRT: ", "SIGBUS: ", "SIGFPE: ", "SIGILL: ",
-	"unexpected fault address", "terminate called ", "libc++abi: "}
+	"unexpected fault address", "terminate called ", "libc++abi: ",
+	"double free or corruption", "free(): ", "malloc(): ", "munmap_chunk(): ", "malloc_consolidate(): ", "corrupted "}
 
 // crashText returns what a crash wrote on the standard error, from its first line on, else the last lines.
 func crashText(stderr string) (text string, crashed bool) {
