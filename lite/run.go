@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -55,27 +56,45 @@ func Run(ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) e
 // RunValue is Run for a function with a result: it returns rank 0's, encoded as gob where ranks are processes. Of several
 // nodes the one where rank 0 ran gets it, and of ranks that an engine started rank 0; the others get the zero value.
 func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) (T, error)) (T, error) {
-	var value T
+	var value kept[T]
 	plan, err := resolveConfig(cfg)
 	if err != nil {
-		return value, err
+		return value.get(), err
 	}
 	j := &job{
 		plan: plan,
 		body: func(ctx context.Context, l *Lite) error {
 			v, err := f(ctx, l)
 			if l.place.global == 0 {
-				value = v
+				value.set(v)
 			}
 			return err
 		},
-		encode: func() []byte { return encode("lite.RunValue", value) },
+		encode: func() []byte { return encode("lite.RunValue", value.get()) },
 		decode: func(b []byte) error {
-			return torch.Try(func() { value = decode[T]("lite.RunValue", b) })
+			return torch.Try(func() { value.set(decode[T]("lite.RunValue", b)) })
 		},
 	}
 	err = j.run(ctx)
-	return value, err
+	return value.get(), err
+}
+
+// kept is rank 0's result. A goroutine rank that was left behind may still end, and set it, while Run returns.
+type kept[T any] struct {
+	mu sync.Mutex
+	v  T
+}
+
+func (k *kept[T]) set(v T) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.v = v
+}
+
+func (k *kept[T]) get() T {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.v
 }
 
 // job is one call of Run.
