@@ -1,7 +1,6 @@
 package amp_test
 
 import (
-	"math"
 	"sync"
 	"testing"
 
@@ -10,112 +9,13 @@ import (
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/nn"
 	F "github.com/golite/golite/torch/nn/functional"
-	"github.com/golite/golite/torch/optim"
 )
 
 func TestMain(m *testing.M) { fixture.Main(m) }
 
 func raw(t *torch.Tensor) fixture.Tensor {
 	return fixture.Tensor{DType: t.DType().String(), Shape: t.Shape(), Data: t.Detach().ToBytes()}
-}
-
-// course is what a case says of a scaler's steps.
-type course struct {
-	Kwargs   map[string]float64
-	Overflow []int
-	Clip     *float64
-	Scale    fixture.Floats
-	Tracker  []int
-	P0       fixture.Floats
-}
-
-func TestGradScalerTakesPyTorchsCourse(t *testing.T) {
-	file := fixture.Open(t, "testdata/amp.json.gz")
-	for _, name := range []string{"scaler", "scaler/overflow", "scaler/growth", "scaler/factors", "scaler/clip"} {
-		t.Run(name, func(t *testing.T) {
-			c := file.Case(t, name)
-			var want course
-			c.Decode(t, &want)
-			torch.Scope(func() {
-				torch.ManualSeed(c.Seed)
-				p, q := nn.NewParameter(torch.Randn(5, 3)), nn.NewParameter(torch.Randn(4))
-				params := []nn.Parameter{p, q}
-				opt := optim.NewSGD(params, 0.1, optim.SGDOptions{Momentum: 0.9})
-				s := amp.NewGradScaler(amp.ScalerOptions{InitScale: want.Kwargs["init_scale"], GrowthFactor: want.Kwargs["growth_factor"],
-					BackoffFactor: want.Kwargs["backoff_factor"], GrowthInterval: int(want.Kwargs["growth_interval"])})
-				var scales, firsts []float64
-				var trackers []int
-				for i := range want.Tracker {
-					ran := step(s, opt, params, i, want)
-					overflows := false
-					for _, at := range want.Overflow {
-						overflows = overflows || at == i
-					}
-					require.Equal(t, !overflows, ran, "step %d", i)
-					scales = append(scales, s.CurrentScale())
-					trackers = append(trackers, s.StateDict()["_growth_tracker"].(int))
-					firsts = append(firsts, p.Index(0, 0).Item())
-				}
-				c.EqualFloats(t, "scale", want.Scale, scales)
-				require.Equal(t, want.Tracker, trackers)
-				c.EqualFloats(t, "p[0, 0]", want.P0, firsts)
-				c.Equal(t, "p", raw(p.Tensor))
-				c.Equal(t, "q", raw(q.Tensor))
-			})
-		})
-	}
-}
-
-func step(s *amp.GradScaler, opt *optim.SGD, params []nn.Parameter, i int, c course) (ran bool) {
-	opt.ZeroGrad()
-	x := torch.Randn(5, 3)
-	for _, at := range c.Overflow {
-		if at == i {
-			x = x.DivScalar(0)
-		}
-	}
-	loss := params[0].Mul(x).Sum().Add(params[1].Mul(params[1].Tensor).Sum().MulScalar(0.5))
-	s.Scale(loss).Backward()
-	if c.Clip != nil {
-		s.Unscale(opt)
-		nn.ClipGradNorm_(params, *c.Clip)
-	}
-	return s.Step(opt, func() { opt.Step() })
-}
-
-func TestGradScalerState(t *testing.T) {
-	s := amp.NewGradScaler(amp.ScalerOptions{InitScale: 8, GrowthInterval: 5})
-	require.Equal(t, map[string]any{"scale": 8.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 5, "_growth_tracker": 0},
-		s.StateDict())
-	other := amp.NewGradScaler()
-	require.NoError(t, other.LoadStateDict(s.StateDict()))
-	require.Equal(t, s.StateDict(), other.StateDict())
-	for _, bad := range []map[string]any{nil, {}, {"scale": "8"}} {
-		require.ErrorContains(t, other.LoadStateDict(bad), "_growth_tracker")
-	}
-	require.Equal(t, s.StateDict(), other.StateDict(), "a refused state changes nothing")
-	for _, bad := range []amp.ScalerOptions{{GrowthFactor: 1}, {BackoffFactor: 1}, {InitScale: -1}, {GrowthInterval: -1}} {
-		require.Error(t, torch.Try(func() { amp.NewGradScaler(bad) }), "%+v", bad)
-	}
-}
-
-func TestTwoOptimizersAreUnscaledOnceEach(t *testing.T) {
-	torch.Scope(func() {
-		p, q := nn.NewParameter(torch.Ones(3)), nn.NewParameter(torch.Ones(3))
-		one, two := optim.NewSGD([]nn.Parameter{p}, 1), optim.NewSGD([]nn.Parameter{q}, 1)
-		s := amp.NewGradScaler(amp.ScalerOptions{InitScale: 4, GrowthInterval: 1})
-		s.Scale(p.Sum().Add(q.Sum())).Backward()
-		s.Unscale(one)
-		s.Unscale(two)
-		s.Unscale(two)
-		require.True(t, s.Step(one, func() { one.Step() }))
-		require.Equal(t, 8.0, s.CurrentScale(), "it grows after each step here")
-		require.True(t, s.Step(two, func() { two.Step() }))
-		require.Equal(t, []float32{0, 0, 0}, torch.ToSlice[float32](p.Tensor))
-		require.Equal(t, []float32{0, 0, 0}, torch.ToSlice[float32](q.Tensor))
-	})
 }
 
 func TestAutocastGivesPyTorchsTypes(t *testing.T) {
@@ -221,19 +121,4 @@ func TestPrecisions(t *testing.T) {
 	}
 	_, err := amp.New("8", torch.CPU)
 	require.ErrorContains(t, err, "bf16-mixed")
-}
-
-func TestScaleIsFiniteAfterManyOverflows(t *testing.T) {
-	torch.Scope(func() {
-		p := nn.NewParameter(torch.Ones(1))
-		opt := optim.NewSGD([]nn.Parameter{p}, 1)
-		s := amp.NewGradScaler(amp.ScalerOptions{InitScale: 2})
-		for range 5 {
-			opt.ZeroGrad()
-			s.Scale(p.MulScalar(math.Inf(1)).Sum()).Backward()
-			require.False(t, s.Step(opt, func() { opt.Step() }))
-		}
-		require.Equal(t, 2.0/32, s.CurrentScale())
-		require.Equal(t, 1.0, p.Item())
-	})
 }

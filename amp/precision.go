@@ -3,7 +3,6 @@ package amp
 import (
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/golite/golite/torch"
 )
@@ -23,7 +22,7 @@ type Precision interface {
 	Scaler() *GradScaler
 }
 
-// Names are the precisions that ParsePrecision knows: Fabric's names first, then Lightning Lite's.
+// names are the precisions that CanonicalName knows: Fabric's names first, then Lightning Lite's.
 var names = map[string]string{
 	"32-true": "32-true", "64-true": "64-true", "16-mixed": "16-mixed", "bf16-mixed": "bf16-mixed", "16-true": "16-true", "bf16-true": "bf16-true",
 	"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed", "": "32-true",
@@ -84,7 +83,7 @@ func (p *mixed) Forward(device torch.DeviceType, f func()) {
 	Autocast(device, p.dtype, f)
 }
 
-// whole converts the model itself, and makes its type the default while a forward pass runs.
+// whole converts the model itself, and makes its type the goroutine's default while a forward pass runs.
 type whole struct {
 	name  string
 	dtype torch.DType
@@ -93,46 +92,10 @@ type whole struct {
 func (p *whole) Name() string                         { return p.name }
 func (p *whole) ModuleDType() torch.DType             { return p.dtype }
 func (p *whole) Input(t *torch.Tensor) *torch.Tensor  { return convert(t, p.dtype) }
-func (p *whole) Output(t *torch.Tensor) *torch.Tensor { return convert(t, outerDefault()) }
+func (p *whole) Output(t *torch.Tensor) *torch.Tensor { return convert(t, torch.DefaultDType()) }
 func (p *whole) Scaler() *GradScaler                  { return nil }
 func (p *whole) Forward(_ torch.DeviceType, f func()) {
-	enterDefault(p.dtype)
-	defer leaveDefault()
-	f()
-}
-
-// The default type is the process's, and ranks that share it run forward passes at the same time: the first to come
-// sets it, the last to go restores it. All ranks of a run have one precision.
-var defaults struct {
-	sync.Mutex
-	inside int
-	outer  torch.DType
-}
-
-func enterDefault(d torch.DType) {
-	defaults.Lock()
-	defer defaults.Unlock()
-	if defaults.inside == 0 {
-		defaults.outer = torch.SetDefaultDType(d)
-	}
-	defaults.inside++
-}
-
-func leaveDefault() {
-	defaults.Lock()
-	defer defaults.Unlock()
-	if defaults.inside--; defaults.inside == 0 {
-		torch.SetDefaultDType(defaults.outer)
-	}
-}
-
-func outerDefault() torch.DType {
-	defaults.Lock()
-	defer defaults.Unlock()
-	if defaults.inside > 0 {
-		return defaults.outer
-	}
-	return torch.DefaultDType()
+	torch.WithDefaultDType(p.dtype, f)
 }
 
 // convert changes a floating tensor's type; integers and truth values are left alone.
@@ -140,5 +103,5 @@ func convert(t *torch.Tensor, d torch.DType) *torch.Tensor {
 	if have := t.DType(); have == d || !have.IsFloating() {
 		return t
 	}
-	return toDType(t, d)
+	return t.To(d)
 }

@@ -24,23 +24,34 @@ type Parameters interface{ Tensors() []*torch.Tensor }
 // before the step (torch.amp.GradScaler). A step whose gradients overflowed is skipped and the scale halved; after
 // 2000 good steps it doubles.
 //
-// Two things differ from PyTorch's, both where it goes wrong silently: with several optimizers, a step of the first
-// doesn't make the second forget that it was unscaled already; and gradients are divided by the scale that the loss was
-// multiplied by, even if another optimizer's step has changed the scale since.
+// What goes wrong silently in PyTorch can't here:
+//   - The scale changes once for each backward pass, at the next Scale, however many optimizers step after it: one
+//     overflow that two of them meet halves it, as with PyTorch's own recipe of one update an iteration. (Fabric updates
+//     after each optimizer's step, which quarters it, and counts a good iteration twice.)
+//   - The gradients of several optimizers are divided once each, and by the scale that their loss was multiplied by.
+//   - Gradients that no scaled loss gave are refused by Step, as they would be divided all the same: a plain
+//     loss.Backward(), or a second Step.
+//   - Gradients that were divided and then added to are refused by Unscale.
 type GradScaler struct {
 	o       ScalerOptions
 	scale   *torch.Tensor // float32, one element
 	tracker *torch.Tensor // int32: good steps since the last change
 	used    *torch.Tensor // the scale of the last backward pass
-	pending map[Parameters]*torch.Tensor
+	scaled  int           // how many losses were scaled
+	marks   map[Parameters]*mark
+}
+
+// mark is what is known of an optimizer's gradients between Unscale and the Scale after its Step.
+type mark struct {
+	found   *torch.Tensor // above 0: some overflowed; nil: the scale has taken that into account
+	scaled  int           // how many losses were scaled before they were divided
+	stepped bool
 }
 
 var (
 	abi       torch.ABI
 	opUnscale = op.Op{Name: "aten::_amp_foreach_non_finite_check_and_unscale_"}
 	opUpdate  = op.Op{Name: "aten::_amp_update_scale_"}
-	opMul     = op.Op{Name: "aten::mul.Tensor"}
-	opCopy    = op.Op{Name: "aten::copy_"}
 )
 
 // NewGradScaler makes a scaler.
@@ -61,7 +72,7 @@ func NewGradScaler(opts ...ScalerOptions) *GradScaler {
 	if o.GrowthFactor <= 1 || o.BackoffFactor >= 1 || o.InitScale <= 0 || o.GrowthInterval < 0 {
 		torch.Fail("amp.NewGradScaler", "want a scale above 0, growth above 1 and backoff below 1, got %+v", o)
 	}
-	s := &GradScaler{o: o, pending: map[Parameters]*torch.Tensor{}}
+	s := &GradScaler{o: o, marks: map[Parameters]*mark{}}
 	torch.Outside(func() {
 		s.scale = torch.Options{DType: torch.Float32, Device: o.Device}.Full(o.InitScale)
 		s.used = torch.Options{DType: torch.Float32, Device: o.Device}.Full(o.InitScale)
@@ -77,28 +88,40 @@ func orDefault(v, d float64) float64 {
 	return v
 }
 
-// Scale returns the loss times the scale, to go backward from (GradScaler.scale).
+// Scale returns the loss times the scale, to go backward from (GradScaler.scale). What the steps since the last Scale
+// have found changes the scale first.
 func (s *GradScaler) Scale(loss *torch.Tensor) *torch.Tensor {
-	var c op.Args
-	var none op.Results
-	abi.Tensor(&c, s.used)
-	abi.Tensor(&c, s.scale)
-	c.Bool(false)
-	torch.NoGrad(func() { abi.Call(&opCopy, &c, &none) })
-
-	var a op.Args
-	var r op.Results
-	abi.Tensor(&a, loss)
-	abi.Tensor(&a, s.scale)
-	abi.Call(&opMul, &a, &r)
-	return abi.Result(&r)
+	s.Update()
+	for p, m := range s.marks {
+		if m.stepped {
+			delete(s.marks, p)
+		}
+	}
+	s.scaled++
+	torch.NoGrad(func() { s.used.Copy_(s.scale) })
+	return loss.Mul(s.scale)
 }
 
-// Unscale divides the gradients of p by the scale, if that was not done since its last Step (GradScaler.unscale_).
-// Clipping needs it first.
+// Unscale divides the gradients of p by the scale, if that was not done already (GradScaler.unscale_). Clipping needs it
+// first. It panics if a loss was scaled since it was done, and neither Step nor ZeroGrad came in between: what that loss
+// has added to the gradients is too large, and can't be told from the rest. Clip once, after the last backward pass.
 func (s *GradScaler) Unscale(p Parameters) {
-	if _, done := s.pending[p]; done {
+	m := s.marks[p]
+	if m == nil || m.stepped {
+		s.divide(p)
 		return
+	}
+	if m.scaled != s.scaled {
+		torch.Fail("amp.GradScaler.Unscale", "these gradients were divided by the scale already, and a loss was scaled since, whose gradients are not: "+
+			"clip once, after the last backward pass of an accumulation, and then call Step; or drop them with the optimizer's ZeroGrad")
+	}
+}
+
+func (s *GradScaler) divide(p Parameters) {
+	grads := byType(p.Tensors())
+	if m := s.marks[p]; len(grads) > 0 && (s.scaled == 0 || m != nil && m.stepped) {
+		torch.Fail("amp.GradScaler", "there are gradients, but no loss was scaled since the last step, and dividing them by the scale would spoil them: "+
+			"go backward from Scale's result, with lite by l.Backward(loss) in place of loss.Backward()")
 	}
 	var found *torch.Tensor
 	torch.Outside(func() {
@@ -106,19 +129,20 @@ func (s *GradScaler) Unscale(p Parameters) {
 	})
 	torch.Scope(func() {
 		inverse := s.inverse()
-		for _, grads := range byType(p.Tensors()) {
-			if grads[0].DType() == torch.Float16 {
+		for _, list := range grads {
+			if list[0].DType() == torch.Float16 {
 				torch.Fail("amp.GradScaler", "the gradients are float16 themselves: mixed precision keeps parameters in float32; \"16-true\" needs no scaler")
 			}
 			var a op.Args
 			var r op.Results
-			abi.Tensors(&a, grads)
+			abi.Tensors(&a, list)
 			abi.Tensor(&a, found)
 			abi.Tensor(&a, inverse)
 			torch.NoGrad(func() { abi.Call(&opUnscale, &a, &r) })
 		}
 	})
-	s.pending[p] = found
+	s.Forget(p)
+	s.marks[p] = &mark{found: found, scaled: s.scaled}
 }
 
 // inverse is 1 over the scale, rounded once. On the CPU the number is at hand; a GPU would be waited for.
@@ -140,58 +164,112 @@ func byType(params []*torch.Tensor) map[torch.DType][]*torch.Tensor {
 	return groups
 }
 
-// Step unscales the gradients of p unless that was done, runs step if all of them are finite, and changes the scale
-// (GradScaler.step and update in one). It tells whether step ran.
+// Step unscales the gradients of p unless that was done, and runs step if all of them are finite (GradScaler.step). It
+// tells whether step ran. It panics if there are gradients and no loss was scaled since p's last step.
 func (s *GradScaler) Step(p Parameters, step func()) (ran bool) {
-	s.Unscale(p)
-	ran = s.pending[p].Item() == 0
-	if ran {
+	m := s.ready(p)
+	if ran = m.found.Item() == 0; ran {
 		step()
 	}
-	s.update(p)
+	m.stepped = true
 	return ran
 }
 
 // StepOnDevice is Step that doesn't wait for the device to tell whether the gradients are finite: step is given a tensor that is above 0 if they
 // aren't, and leaves the parameters as they are then. Fused optimizers can (optim.StepUnless), and steps that CUDA graphs replay need it.
 func (s *GradScaler) StepOnDevice(p Parameters, step func(found *torch.Tensor)) {
-	s.Unscale(p)
-	step(s.pending[p])
-	s.update(p)
+	m := s.ready(p)
+	step(m.found)
+	m.stepped = true
 }
 
-// update changes the scale after a step.
-func (s *GradScaler) update(p Parameters) {
-	found := s.pending[p]
-	var a op.Args
-	var r op.Results
-	abi.Tensor(&a, s.scale)
-	abi.Tensor(&a, s.tracker)
-	abi.Tensor(&a, found)
-	a.Float(s.o.GrowthFactor)
-	a.Float(s.o.BackoffFactor)
-	a.Int(int64(s.o.GrowthInterval))
-	torch.NoGrad(func() { abi.Call(&opUpdate, &a, &r) })
-	delete(s.pending, p)
-	found.Release()
+func (s *GradScaler) ready(p Parameters) *mark {
+	if m := s.marks[p]; m == nil || m.stepped {
+		s.divide(p)
+	}
+	return s.marks[p]
 }
 
-// Found returns the tensor that is above 0 if gradients of p overflowed, between Unscale and Step, so that ranks can
-// agree about it; nil otherwise.
-func (s *GradScaler) Found(p Parameters) *torch.Tensor { return s.pending[p] }
-
-// CurrentScale returns the scale (GradScaler.get_scale). It waits for the device.
-func (s *GradScaler) CurrentScale() float64 { return s.scale.Item() }
-
-// StateDict returns the scaler's state with Python's keys (GradScaler.state_dict).
-func (s *GradScaler) StateDict() map[string]any {
-	return map[string]any{
-		"scale": s.scale.Item(), "growth_factor": s.o.GrowthFactor, "backoff_factor": s.o.BackoffFactor,
-		"growth_interval": s.o.GrowthInterval, "_growth_tracker": torch.Item[int](s.tracker),
+// Forget drops what is known of the gradients of p, because they are gone. lite calls it where the optimizer's ZeroGrad
+// is called.
+func (s *GradScaler) Forget(p Parameters) {
+	if m := s.marks[p]; m != nil && !m.stepped {
+		m.found.Release()
+		delete(s.marks, p)
 	}
 }
 
-// LoadStateDict restores it.
+// Update changes the scale by what the steps since the last change have found (GradScaler.update). Scale does it by itself,
+// so it is for those who want the change at once.
+func (s *GradScaler) Update() {
+	s.update(s.scale, s.tracker)
+	for _, m := range s.marks {
+		if m.stepped && m.found != nil {
+			m.found.Release()
+			m.found = nil
+		}
+	}
+}
+
+// update changes scale and tracker as Update does.
+func (s *GradScaler) update(scale, tracker *torch.Tensor) {
+	torch.NoGrad(func() {
+		torch.Scope(func() {
+			var found *torch.Tensor
+			for _, m := range s.marks {
+				switch {
+				case !m.stepped || m.found == nil:
+				case found == nil:
+					found = m.found
+				default:
+					found = found.Add(m.found)
+				}
+			}
+			if found == nil {
+				return
+			}
+			var a op.Args
+			var r op.Results
+			abi.Tensor(&a, scale)
+			abi.Tensor(&a, tracker)
+			abi.Tensor(&a, found)
+			a.Float(s.o.GrowthFactor)
+			a.Float(s.o.BackoffFactor)
+			a.Int(int64(s.o.GrowthInterval))
+			abi.Call(&opUpdate, &a, &r)
+		})
+	})
+}
+
+// ahead gives the scale and the count of good steps as the next Scale will have them. Looking changes nothing: other
+// optimizers' steps may still belong to the same change.
+func (s *GradScaler) ahead() (scale float64, tracker int) {
+	torch.NoGrad(func() {
+		torch.Scope(func() {
+			a, b := s.scale.Clone(), s.tracker.Clone()
+			s.update(a, b)
+			scale, tracker = a.Item(), torch.Item[int](b)
+		})
+	})
+	return scale, tracker
+}
+
+// CurrentScale returns the scale that the next loss will be multiplied by (GradScaler.get_scale). It waits for the device.
+func (s *GradScaler) CurrentScale() float64 {
+	scale, _ := s.ahead()
+	return scale
+}
+
+// StateDict returns the scaler's state with Python's keys (GradScaler.state_dict).
+func (s *GradScaler) StateDict() map[string]any {
+	scale, tracker := s.ahead()
+	return map[string]any{
+		"scale": scale, "growth_factor": s.o.GrowthFactor, "backoff_factor": s.o.BackoffFactor,
+		"growth_interval": s.o.GrowthInterval, "_growth_tracker": tracker,
+	}
+}
+
+// LoadStateDict restores it, and forgets what was found since. A state that lacks a number is an error, and changes nothing.
 func (s *GradScaler) LoadStateDict(d map[string]any) error {
 	scale, ok1 := number(d["scale"])
 	growth, ok2 := number(d["growth_factor"])
@@ -202,17 +280,10 @@ func (s *GradScaler) LoadStateDict(d map[string]any) error {
 		return fmt.Errorf("amp: no scaler's state: want the numbers scale, growth_factor, backoff_factor, growth_interval and _growth_tracker, got %v", d)
 	}
 	s.o.GrowthFactor, s.o.BackoffFactor, s.o.GrowthInterval = growth, backoff, int(interval)
+	clear(s.marks)
 	torch.NoGrad(func() {
-		torch.Scope(func() {
-			for to, v := range map[*torch.Tensor]float64{s.scale: scale, s.tracker: tracker} {
-				var a op.Args
-				var r op.Results
-				abi.Tensor(&a, to)
-				abi.Tensor(&a, torch.Options{DType: to.DType()}.Full(v))
-				a.Bool(false)
-				abi.Call(&opCopy, &a, &r)
-			}
-		})
+		s.scale.Fill_(scale)
+		s.tracker.Fill_(tracker)
 	})
 	return nil
 }

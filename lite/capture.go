@@ -121,9 +121,9 @@ func settingsOf(list []*stepper) (text string) {
 
 // recordWith records the step with copies of a batch's tensors.
 func (c *capture[B, R]) recordWith(b B) error {
-	scaled := c.l.precision.Scaler() != nil
+	scaler := c.l.precision.Scaler()
 	for _, s := range c.stepped {
-		if err := optim.Capturable(s.o, scaled); err != nil {
+		if err := optim.Capturable(s.o, scaler != nil); err != nil {
 			return err
 		}
 	}
@@ -142,15 +142,26 @@ func (c *capture[B, R]) recordWith(b B) error {
 	defer func() { c.l.recording = false }()
 	replay, err := c.record(func() {
 		torch.Scope(func() {
+	var before map[string]any
+	if scaler != nil {
+		scaler.Update() // each replay changes the scale itself, at its end
+		before = scaler.StateDict()
+	}
 			c.out = c.step(static)
 			torch.EachTensor(c.out, func(t *torch.Tensor) { t.Keep() })
 		})
 	})
 	if err != nil {
+			if scaler != nil {
+				scaler.Update()
+			}
 		return err
 	}
 	c.replay = replay
 	return nil
+		if scaler != nil { // it has heard of steps that never ran
+			err = errors.Join(err, scaler.LoadStateDict(before))
+		}
 }
 
 // fits tells whether a batch differs from the recorded one in nothing but its tensors' values, and says once where it does.
@@ -196,7 +207,7 @@ func (c *capture[B, R]) run(b B) (r R) {
 	for _, s := range c.stepped {
 		optim.Replayed(s.o)
 		s.made()
-		s.after(true)
+		s.Stepped()
 	}
 	return r
 }

@@ -135,7 +135,7 @@ func (l *Lite) setupOptimizers(h *handle, opts []optim.Optimizer) error {
 			return fmt.Errorf("lite: Setup: LBFGS evaluates the model several times a step, which a gradient scaler can't follow: use another optimizer or precision than %s", l.precision.Name())
 		}
 		s := &stepper{l: l, o: o}
-		if err := optim.Intercept(o, s.step); err != nil {
+		if err := optim.Intercept(o, s); err != nil {
 			return fmt.Errorf("lite: Setup: optimizer %d (%T) was set up already: an optimizer is passed once", i, o)
 		}
 		l.atEnd(func() { optim.Release(o) })
@@ -154,7 +154,7 @@ type stepper struct {
 	n int64
 }
 
-func (s *stepper) step(step func()) (ran bool) {
+func (s *stepper) Step(step func()) (ran bool) {
 	ran = true
 	if !s.l.recording {
 		s.made()
@@ -171,7 +171,6 @@ func (s *stepper) step(step func()) (ran bool) {
 	if s.l.stepped != nil {
 		s.l.stepped(s)
 	}
-	s.after(ran)
 	return ran
 }
 
@@ -181,13 +180,20 @@ func (s *stepper) made() {
 		s.l.steps.Store(s.n)
 	}
 }
-
-// after calls back, where the step was not left out. A step that is being recorded hasn't run yet.
-func (s *stepper) after(ran bool) {
-	if ran && !s.l.recording && len(s.l.cfg.Callbacks) > 0 {
+// Stepped calls back, also after a step that was left out, as Fabric does. A step that is being recorded hasn't run yet.
+func (s *stepper) Stepped() {
+	if !s.l.recording {
 		s.l.Call("OnAfterOptimizerStep", s.o)
 	}
 }
+
+// ZeroGrad lets the scaler forget the gradients that are gone.
+func (s *stepper) ZeroGrad() {
+	if scaler := s.l.precision.Scaler(); scaler != nil {
+		scaler.Forget(s.o)
+	}
+}
+
 
 // atEnd registers what the end of the run undoes.
 func (l *Lite) atEnd(f func()) { l.restore = append(l.restore, f) }

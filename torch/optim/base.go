@@ -229,16 +229,25 @@ func (b *Base) Tensors() []*torch.Tensor { return b.tensors }
 func (b *Base) Skipped() bool { return b.skipped }
 
 // ZeroGrad removes the gradients of all parameters.
-func (b *Base) ZeroGrad() { torch.ClearGrads(b.tensors) }
+func (b *Base) ZeroGrad() {
+	torch.ClearGrads(b.tensors)
+	if b.around != nil {
+		b.around.ZeroGrad()
+	}
+}
 
 // Step changes the parameters by their gradients.
-func (b *Base) Step() {
+func (b *Base) Step() { b.intercepted(b.step) }
+
+// intercepted runs a step in whatever was put around the optimizer.
+func (b *Base) intercepted(step func()) {
 	b.skipped = false
-	if b.intercept != nil {
-		b.skipped = !b.intercept(b.step)
+	if b.around == nil {
+		step()
 		return
 	}
-	b.step()
+	b.skipped = !b.around.Step(step)
+	b.around.Stepped()
 }
 
 // StepFunc is Step after a closure that computes the loss and its gradients.
@@ -301,19 +310,29 @@ func (b *Base) groupTensors(i int) []*torch.Tensor {
 	return b.tensors[start : start+len(b.groups[i].Params)]
 }
 
-// Intercept puts f around every Step of an optimizer: f is given the step itself, runs it or not, and tells whether it
-// did. It is how lite brings in gradient scaling and strategies; an optimizer has one at a time.
-func Intercept(o Optimizer, f func(step func()) (ran bool)) error {
+// Interceptor is what Intercept puts around an optimizer.
+type Interceptor interface {
+	// Step is given the step itself, runs it or not, and tells whether it did.
+	Step(step func()) (ran bool)
+	// Stepped comes after each step, run or not, when Skipped tells how it went.
+	Stepped()
+	// ZeroGrad comes after the gradients were removed.
+	ZeroGrad()
+}
+
+// Intercept puts i around an optimizer. It is how lite brings in gradient scaling and strategies; an optimizer has one at
+// a time.
+func Intercept(o Optimizer, i Interceptor) error {
 	b := o.base()
-	if b.intercept != nil {
+	if b.around != nil {
 		return ErrIntercepted
 	}
-	b.intercept = f
+	b.around = i
 	return nil
 }
 
 // Release undoes Intercept.
-func Release(o Optimizer) { o.base().intercept = nil }
+func Release(o Optimizer) { o.base().around = nil }
 
 // MoveState moves what an optimizer has stored to where its parameters are now, and converts it to their type, except
 // for counts of steps. Setup does it for optimizers whose state was loaded before.

@@ -67,12 +67,7 @@ func (l *LBFGS) StepFunc(closure func() *torch.Tensor) *torch.Tensor {
 			return torch.NoGradOf(func() *torch.Tensor { return l.iterate(closure) })
 		})
 	}
-	l.skipped = false
-	if l.intercept == nil {
-		step()
-	} else {
-		l.skipped = !l.intercept(step)
-	}
+	l.intercepted(step)
 	return loss
 }
 

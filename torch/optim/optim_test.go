@@ -242,17 +242,36 @@ func TestConstructorsRefuse(t *testing.T) {
 	}
 }
 
+// guard lets steps through or not, and counts what it hears of.
+type guard struct {
+	o                          optim.Optimizer
+	open                       bool
+	steps, ran, skipped, zeros int
+}
+
+func (g *guard) Step(step func()) bool {
+	g.steps++
+	if g.open {
+		step()
+	}
+	return g.open
+}
+
+func (g *guard) Stepped() {
+	if g.o.Skipped() {
+		g.skipped++
+	} else {
+		g.ran++
+	}
+}
+
+func (g *guard) ZeroGrad() { g.zeros++ }
+
 func TestIntercept(t *testing.T) {
 	o := optim.NewSGD(someParams(), 1)
-	run, calls := true, 0
-	require.NoError(t, optim.Intercept(o, func(step func()) bool {
-		calls++
-		if run {
-			step()
-		}
-		return run
-	}))
-	require.ErrorIs(t, optim.Intercept(o, func(func()) bool { return true }), optim.ErrIntercepted)
+	g := &guard{o: o, open: true}
+	require.NoError(t, optim.Intercept(o, g))
+	require.ErrorIs(t, optim.Intercept(o, &guard{}), optim.ErrIntercepted)
 	o.Tensors()[1].SetGrad(torch.Ones(4))
 	loss := o.StepFunc(func() *torch.Tensor {
 		require.True(t, torch.GradEnabled())
@@ -261,17 +280,20 @@ func TestIntercept(t *testing.T) {
 	require.Equal(t, 5.0, loss.Item())
 	require.False(t, o.Skipped())
 	require.Equal(t, -4.0, o.Tensors()[1].Detach().Sum().Item())
-	run = false
+	g.open = false
 	o.Step()
 	require.True(t, o.Skipped())
 	require.Equal(t, -4.0, o.Tensors()[1].Detach().Sum().Item())
 	optim.Release(o)
 	o.Step()
 	require.False(t, o.Skipped())
-	require.Equal(t, 3, 1+calls)
 	require.Equal(t, -8.0, o.Tensors()[1].Detach().Sum().Item())
 	o.ZeroGrad()
 	require.Nil(t, o.Tensors()[1].Grad())
+	require.Equal(t, guard{o: o, steps: 2, ran: 1, skipped: 1}, *g, "what was released hears nothing")
+	require.NoError(t, optim.Intercept(o, g))
+	o.ZeroGrad()
+	require.Equal(t, 1, g.zeros)
 }
 
 func TestMoveStateFollowsTheParameters(t *testing.T) {
