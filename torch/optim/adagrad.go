@@ -61,6 +61,10 @@ func (adagrad) settings(g *ParamGroup) []setting {
 func (adagrad) update(g *ParamGroup, b *batch) {
 	if g.Fused {
 		b.fused(true, func(b *batch) {
+			if b.rate != nil {
+				aten.FusedAdagradTensorLr_(b.params, b.grads, b.need(1), b.slot(0), b.rate, g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, b.unless)
+				return
+			}
 			aten.FusedAdagrad_(b.params, b.grads, b.need(1), b.slot(0), g.LR, g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, b.unless)
 		})
 		return

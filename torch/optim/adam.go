@@ -122,6 +122,14 @@ func (adam) fused(g *ParamGroup, b *batch) {
 	if g.AMSGrad {
 		largest = b.need(adamMaxSq)
 	}
+	if b.rate != nil {
+		f := aten.FusedAdamTensorLr_
+		if g.Decoupled {
+			f = aten.FusedAdamwTensorLr_
+		}
+		f(b.params, b.grads, b.slot(adamAvg), b.slot(adamSq), largest, b.slot(adamStep), b.rate, g.Betas[0], g.Betas[1], g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.unless)
+		return
+	}
 	f := aten.FusedAdam_
 	if g.Decoupled {
 		f = aten.FusedAdamw_

@@ -43,6 +43,10 @@ type Base struct {
 	intercept func(step func()) (ran bool)
 	scratch   []batch
 	unless    *torch.Tensor
+
+	rates    []*torch.Tensor // of each group, on the device; nil: not made
+	live     bool            // fused kernels read the rates there
+	revision int             // how often the state was replaced
 }
 
 // rule is an optimizer's own part.
@@ -84,6 +88,7 @@ type batch struct {
 	states        []*state
 	lists         [][]*torch.Tensor
 	unless        *torch.Tensor // above 0: fused kernels leave everything as it is; nil: they don't ask
+	rate          *torch.Tensor // where fused kernels read the learning rate; nil: they are told it
 }
 
 // slot returns slot i of the state of all parameters.
@@ -103,7 +108,7 @@ func (b *batch) need(i int) []*torch.Tensor {
 
 // where returns the part of a batch that keep tells.
 func (b *batch) where(keep func(i int) bool) *batch {
-	part := &batch{lists: make([][]*torch.Tensor, len(b.lists)), unless: b.unless}
+	part := &batch{lists: make([][]*torch.Tensor, len(b.lists)), unless: b.unless, rate: b.rate}
 	for i := range b.params {
 		if !keep(i) {
 			continue
@@ -262,7 +267,7 @@ func (b *Base) step() {
 		torch.Scope(func() {
 			for i, g := range b.groups {
 				if batch := b.gather(i, g); len(batch.params) > 0 {
-					batch.unless = b.unless
+					batch.unless, batch.rate = b.unless, b.rate(i)
 					b.rule.update(g, batch)
 				}
 			}
@@ -342,6 +347,7 @@ func MoveState(o Optimizer) {
 		m.moveState()
 		return
 	}
+	b.revision++
 	names := b.rule.slots()
 	torch.NoGrad(func() {
 		for i, g := range b.groups {

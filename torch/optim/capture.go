@@ -39,18 +39,62 @@ func Capturable(o Optimizer, scaled bool) error {
 	return nil
 }
 
-// Replayed tells an optimizer that a CUDA graph has replayed a step of it: its counts of steps are on the device alone.
+// Replayed tells an optimizer that a CUDA graph has replayed a step of it, or was to record one and failed: how many steps there were, the device alone
+// knows.
 func Replayed(o Optimizer) {
 	for _, s := range o.base().states {
 		s.ahead = true
 	}
 }
 
-// Settings describes the settings of all groups as they are now: a CUDA graph has them baked in, and is recorded anew when they change.
+// Recording runs f, in which a CUDA graph records steps of o. Fused kernels read their learning rates from the device meanwhile, where WriteRates puts
+// what the groups have: a rate that changes with every step is no part of the recording.
+func Recording(o Optimizer, f func()) {
+	WriteRates(o)
+	b := o.base()
+	b.live = true
+	defer func() { b.live = false }()
+	f()
+}
+
+// WriteRates puts the learning rates that the groups have now to where recorded steps read them, as float32, in the current stream.
+func WriteRates(o Optimizer) {
+	b := o.base()
+	torch.NoGrad(func() {
+		for i, g := range b.groups {
+			if b.rates == nil {
+				b.rates = make([]*torch.Tensor, len(b.groups))
+			}
+			if on := b.groupTensors(i)[0].Device(); g.Fused && (b.rates[i] == nil || b.rates[i].Device() != on) {
+				torch.Outside(func() { b.rates[i] = torch.Options{DType: torch.Float32, Device: on}.Zeros() })
+			}
+			if g.Fused {
+				b.rates[i].Fill_(g.LR)
+			}
+		}
+	})
+}
+
+// rate is where a group's kernels read the learning rate, nil where they are told it.
+func (b *Base) rate(group int) *torch.Tensor {
+	if !b.live {
+		return nil
+	}
+	return b.rates[group]
+}
+
+// Revision counts how often the state of an optimizer was replaced, by LoadStateDict or because it moved: a CUDA graph writes to the tensors that it had.
+func Revision(o Optimizer) int { return o.base().revision }
+
+// Settings describes the settings of all groups as they are now, but for the learning rates of fused ones (see Recording): a CUDA graph has them baked
+// in, and is recorded anew when they change.
 func Settings(o Optimizer) string {
 	text := ""
 	for _, g := range o.base().groups {
 		s := *g
+		if s.Fused {
+			s.LR = 0
+		}
 		s.Params, s.InitialLR, s.MaxLR, s.MinLR, s.BaseMomentum, s.MaxMomentum, s.SWALR = nil, nil, nil, nil, nil, nil, nil // not the kernels'
 		text += fmt.Sprintf("%+v\n", s)
 	}

@@ -101,5 +101,9 @@ func (r sgd) fused(g *ParamGroup, b *batch) {
 }
 
 func (sgd) kernel(g *ParamGroup, b *batch, buffers []*torch.Tensor, first bool) {
+	if b.rate != nil {
+		aten.FusedSgdTensorLr_(b.params, b.grads, buffers, g.WeightDecay, g.Momentum, b.rate, g.Dampening, g.Nesterov, g.Maximize, first, nil, b.unless)
+		return
+	}
 	aten.FusedSgd_(b.params, b.grads, buffers, g.WeightDecay, g.Momentum, g.LR, g.Dampening, g.Nesterov, g.Maximize, first, nil, b.unless)
 }

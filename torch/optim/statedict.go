@@ -127,6 +127,7 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 		*g = loaded[i]
 	}
 	b.states = states
+	b.revision++
 	return nil
 }
 
