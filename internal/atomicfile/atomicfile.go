@@ -22,7 +22,8 @@ type File interface {
 
 // FS is what Write needs of a file system; package faultfs implements it with faults.
 type FS interface {
-	// Create makes a new file; it fails if path exists.
+	// Create makes a new file; it fails if path exists. It gets the given permissions exactly, or with mode 0 those that new
+	// files have.
 	Create(path string, mode fs.FileMode) (File, error)
 	Rename(from, to string) error
 	Remove(path string) error
@@ -53,7 +54,9 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 	if err := makeDirs(fsys, dir); err != nil {
 		return err
 	}
-	removeStale(target)
+	own := filepath.Base(target)
+	// Leftovers of killed writers of this file; an error doesn't matter: a leftover costs room, no more.
+	_ = Sweep(OS, dir, func(name string) bool { return name == own })
 	free, err := fsys.Free(dir)
 	if err != nil {
 		return err
@@ -100,11 +103,12 @@ func makeDirs(fsys FS, dir string) error {
 	return fsys.SyncDir(parent)
 }
 
-// resolve follows a symbolic link and finds the permissions that the new file gets.
+// resolve follows a symbolic link and finds the permissions that the new file gets, 0 for those of new files.
 func resolve(path string) (target string, mode fs.FileMode, err error) {
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return path, 0o666, nil
+		target, err = followDangling(path)
+		return target, 0, err
 	}
 	if err != nil {
 		return "", 0, err
@@ -114,6 +118,21 @@ func resolve(path string) (target string, mode fs.FileMode, err error) {
 	}
 	target, err = filepath.EvalSymlinks(path)
 	return target, st.Mode().Perm(), err
+}
+
+// followDangling follows symbolic links to the file that they name and that is not there yet.
+func followDangling(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // it is no link
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
+	}
+	return "", fmt.Errorf("too many symbolic links")
 }
 
 func ignoreMissing(err error) error {

@@ -3,6 +3,7 @@
 package atomicfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,9 +36,14 @@ func (f osFile) WriteAt(p []byte, off int64) (int, error) {
 // took it for a leftover before it was locked, and removed it, it is made again.
 func (osFS) Create(path string, mode fs.FileMode) (File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, cmp.Or(mode, 0o666))
 		if err != nil {
 			return nil, err
+		}
+		if mode != 0 {
+			if err := f.Chmod(mode); err != nil { // past the umask
+				return nil, errors.Join(err, f.Close(), os.Remove(path))
+			}
 		}
 		// Some network file systems have no locks; the write is as atomic without one.
 		_ = unix.Flock(int(f.Fd()), unix.LOCK_EX)
@@ -83,20 +89,21 @@ func (osFS) Free(dir string) (int64, error) {
 }
 
 // removeUnlocked removes a file that no living process holds, while holding it.
-func removeUnlocked(path string) {
+func removeUnlocked(fsys FS, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return
+		return ignoreMissing(err)
 	}
 	defer f.Close()
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return
+		return nil
 	}
 	mine, err := f.Stat()
 	if err != nil {
-		return
+		return err
 	}
 	if there, err := os.Stat(path); err == nil && os.SameFile(mine, there) {
-		os.Remove(path)
+		return ignoreMissing(fsys.Remove(path))
 	}
+	return nil
 }

@@ -2,36 +2,48 @@ package atomicfile
 
 import (
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 )
 
-// tempMark is in the name of every temporary file: .NAME.tmp-RANDOM beside NAME.
-const tempMark = ".tmp-"
+// Every temporary file is called .NAME.tmp-RANDOM, beside NAME.
+const (
+	tempMark   = ".tmp-"
+	tempLength = 12
+)
+
+// tempName's random part is of base 32.
+var temporary = regexp.MustCompile(`^\.(.+)\.tmp-[A-Z2-7]{12}$`)
 
 func tempName(target string) string {
-	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+tempMark+rand.Text()[:12])
+	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+tempMark+rand.Text()[:tempLength])
 }
 
 // IsTemp reports whether a file name (without its folder) is that of an unfinished write.
-func IsTemp(name string) bool {
-	return strings.HasPrefix(name, ".") && strings.Contains(name, tempMark)
+func IsTemp(name string) bool { return temporary.MatchString(name) }
+
+// TempOf returns the name of the file that a temporary was to become, or nothing for other names.
+func TempOf(name string) string {
+	if m := temporary.FindStringSubmatch(name); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
-// removeStale removes the temporaries that writers of target left when they were killed. A living writer holds a lock on
-// its temporary, so that two processes saving to one name don't hurt each other. Errors don't matter here: a
-// leftover costs room, no more.
-func removeStale(target string) {
-	prefix := "." + filepath.Base(target) + tempMark
-	entries, err := os.ReadDir(filepath.Dir(target))
+// Sweep removes from a folder the temporaries that writers left when they were killed, of the files whose names match. A
+// living writer holds a lock on its temporary, which then stays. Where a network file system's locks are known to one
+// machine only, Sweep must not run while another machine writes to the folder.
+func Sweep(fsys FS, dir string, match func(name string) bool) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return
+		return ignoreMissing(err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) {
-			path := filepath.Join(filepath.Dir(target), e.Name())
-			removeUnlocked(path)
+		if name := TempOf(e.Name()); name != "" && match(name) {
+			err = errors.Join(err, removeUnlocked(fsys, filepath.Join(dir, e.Name())))
 		}
 	}
+	return err
 }

@@ -25,7 +25,7 @@ import (
 //	serial.Keep{Pattern: "run/epoch={epoch}-loss={loss}.pt", Last: 2, Best: 3, Metric: "loss"}
 //
 // keeps the two newest and the three with the lowest loss. Age is told by the numbers called epoch and step, in that order, and
-// by the file's time where the pattern has neither. Files that are incomplete or damaged are neither counted nor removed.
+// by the file's time where the pattern has neither. Files that are damaged are neither counted nor removed.
 type Keep struct {
 	// Pattern is the path, with numbers in braces in its last element.
 	Pattern string
@@ -48,25 +48,37 @@ type Checkpoint struct {
 
 const numberPattern = `[-+]?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|inf|nan)`
 
-var braces = regexp.MustCompile(`\{(\w+)\}`)
+// series is a parsed pattern: a folder, and what names in it look like.
+type series struct {
+	dir    string
+	name   *regexp.Regexp
+	fields []string // what its groups stand for
+}
+
+func parsePattern(pattern string) (s series, err error) {
+	dir, base := filepath.Split(pattern)
+	if strings.ContainsAny(dir, "{}") {
+		return s, fmt.Errorf("pattern %q: braces are for the last element only", pattern)
+	}
+	s.dir = cmp.Or(dir, ".")
+	expr := regexp.QuoteMeta(base)
+	expr = regexp.MustCompile(`\\\{(\w+)\\\}`).ReplaceAllStringFunc(expr, func(part string) string {
+		s.fields = append(s.fields, strings.Trim(part, `\{}`))
+		return "(" + numberPattern + ")"
+	})
+	if s.name, err = regexp.Compile("^" + expr + "$"); err != nil {
+		return s, fmt.Errorf("pattern %q: %w", pattern, err)
+	}
+	return s, nil
+}
 
 // List returns the checkpoints that match a pattern, the newest first, whether complete or not.
 func List(pattern string) ([]Checkpoint, error) {
-	dir, base := filepath.Split(pattern)
-	if strings.ContainsAny(dir, "{}") {
-		return nil, fmt.Errorf("pattern %q: braces are for the last element only", pattern)
-	}
-	var names []string
-	expr := regexp.QuoteMeta(base)
-	expr = regexp.MustCompile(`\\\{(\w+)\\\}`).ReplaceAllStringFunc(expr, func(s string) string {
-		names = append(names, strings.Trim(s, `\{}`))
-		return "(" + numberPattern + ")"
-	})
-	re, err := regexp.Compile("^" + expr + "$")
+	s, err := parsePattern(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+		return nil, err
 	}
-	entries, err := os.ReadDir(cmp.Or(dir, "."))
+	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -75,7 +87,7 @@ func List(pattern string) ([]Checkpoint, error) {
 	}
 	var found []Checkpoint
 	for _, e := range entries {
-		m := re.FindStringSubmatch(e.Name())
+		m := s.name.FindStringSubmatch(e.Name())
 		if m == nil || atomicfile.IsTemp(e.Name()) {
 			continue
 		}
@@ -83,8 +95,8 @@ func List(pattern string) ([]Checkpoint, error) {
 		if err != nil {
 			continue // it was removed meanwhile
 		}
-		c := Checkpoint{Path: filepath.Join(dir, e.Name()), Fields: map[string]float64{}, Time: info.ModTime()}
-		for i, name := range names {
+		c := Checkpoint{Path: filepath.Join(s.dir, e.Name()), Fields: map[string]float64{}, Time: info.ModTime()}
+		for i, name := range s.fields {
 			c.Fields[name], _ = strconv.ParseFloat(m[i+1], 64) // the pattern lets only numbers through
 		}
 		found = append(found, c)
@@ -152,38 +164,80 @@ func Check(path string, verify bool) error {
 	return errors.Join(err, f.Close())
 }
 
-// Prune removes the checkpoints of a series that Keep does not keep, and returns their names.
-func Prune(k Keep) (removed []string, err error) {
+// Prune removes the checkpoints of a series that Keep does not keep, and returns their names. What killed saves of the series
+// left goes too: temporaries that nobody writes, and folders of sharded checkpoints that were never committed and are older
+// than the newest complete checkpoint; those names are not returned. A folder is removed with its metadata first.
+func Prune(k Keep) (removed []string, err error) { return prune(atomicfile.OS, k) }
+
+func prune(fsys atomicfile.FS, k Keep) (removed []string, err error) {
 	if k.Last <= 0 && k.Best <= 0 {
 		return nil, nil
 	}
-	if k.Best > 0 && !slices.Contains(patternNames(k.Pattern), k.Metric) {
+	s, err := parsePattern(k.Pattern)
+	if err != nil {
+		return nil, err
+	}
+	if k.Best > 0 && !slices.Contains(s.fields, k.Metric) {
 		return nil, fmt.Errorf("pattern %q has no {%s} to find the best by", k.Pattern, k.Metric)
 	}
 	all, err := List(k.Pattern)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(c Checkpoint) bool { return Check(c.Path, false) != nil })
+	complete := slices.DeleteFunc(slices.Clone(all), func(c Checkpoint) bool { return Check(c.Path, false) != nil })
+	for _, path := range k.superfluous(complete) {
+		if err := remove(fsys, path); err != nil {
+			return removed, err
+		}
+		removed = append(removed, path)
+	}
+	if len(complete) == 0 {
+		return removed, nil
+	}
+	for _, c := range all {
+		if st, err := os.Stat(c.Path); err != nil || !st.IsDir() || c.compare(complete[0]) >= 0 {
+			continue
+		}
+		if err := shard.RemoveUnfinished(fsys, c.Path); err != nil {
+			return removed, err
+		}
+	}
+	return removed, atomicfile.Sweep(fsys, s.dir, s.name.MatchString)
+}
+
+// superfluous lists those of the complete checkpoints, the newest first, that need not stay.
+func (k Keep) superfluous(complete []Checkpoint) (paths []string) {
 	stay := map[string]bool{}
-	for _, c := range all[:min(max(k.Last, 0), len(all))] {
+	for _, c := range complete[:min(max(k.Last, 0), len(complete))] {
 		stay[c.Path] = true
 	}
 	if k.Best > 0 {
-		slices.SortStableFunc(all, func(a, b Checkpoint) int { return cmp.Compare(k.badness(a), k.badness(b)) })
-		for _, c := range all[:min(k.Best, len(all))] {
+		best := slices.Clone(complete)
+		slices.SortStableFunc(best, func(a, b Checkpoint) int { return cmp.Compare(k.badness(a), k.badness(b)) })
+		for _, c := range best[:min(k.Best, len(best))] {
 			stay[c.Path] = true
 		}
 	}
-	for _, c := range all {
+	for _, c := range complete {
 		if !stay[c.Path] {
-			if err := os.RemoveAll(c.Path); err != nil {
-				return removed, err
-			}
-			removed = append(removed, c.Path)
+			paths = append(paths, c.Path)
 		}
 	}
-	return removed, nil
+	return paths
+}
+
+// remove removes a file or a sharded checkpoint's folder.
+func remove(fsys atomicfile.FS, path string) error {
+	st, err := os.Stat(path)
+	if err == nil && st.IsDir() {
+		err = shard.Remove(fsys, path)
+	} else if err == nil {
+		err = fsys.Remove(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // another rank was quicker
+		return nil
+	}
+	return err
 }
 
 // badness is lower for better checkpoints; one whose metric is not a number is the worst.
@@ -196,11 +250,4 @@ func (k Keep) badness(c Checkpoint) float64 {
 		return math.Inf(1)
 	}
 	return v
-}
-
-func patternNames(pattern string) (names []string) {
-	for _, m := range braces.FindAllStringSubmatch(pattern, -1) {
-		names = append(names, m[1])
-	}
-	return names
 }

@@ -84,7 +84,7 @@ func (o SaveOptions) write(path string, a writable) error {
 	if err != nil || o.Keep == nil {
 		return err
 	}
-	_, err = Prune(*o.Keep)
+	_, err = prune(fs, *o.Keep)
 	return err
 }
 

@@ -49,11 +49,15 @@ func SavePart(dir string, rank int, id string, v any) (index []byte, err error) 
 }
 
 // CommitParts makes a folder's parts a checkpoint, in one atomic step. One rank calls it, with the indexes of all, after all have
-// returned from SavePart; the others wait for it before they save again. Until then the folder is the checkpoint it was before.
-// The result is a checkpoint of PyTorch's distributed checkpoint, too.
+// returned from SavePart; the others wait for it before they save again. Until then the folder is the checkpoint it was before,
+// and from then on the new one: an error of what comes after (removing the parts of the save before, and the leftovers of
+// killed ones) says so. The result is a checkpoint of PyTorch's distributed checkpoint, too.
 func CommitParts(dir string, indexes [][]byte) error {
 	return shard.Commit(atomicfile.OS, dir, indexes)
 }
+
+// DiscardParts removes what the ranks wrote of a save that will not be committed, because a rank failed.
+func DiscardParts(dir, id string) error { return shard.Discard(atomicfile.OS, dir, id) }
 
 // flattener takes a state apart as DCP does: dicts to their items, lists only where they hold tensors.
 type flattener struct {

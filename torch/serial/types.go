@@ -1,6 +1,7 @@
 package serial
 
 import (
+	"github.com/golite/golite/internal/atomicfile"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
 	"github.com/golite/golite/torch/serial/ptfile"
@@ -41,6 +42,9 @@ type (
 	// ErrUnsupported says that a file, or a value to be saved, holds something that golite does not read or write.
 	ErrUnsupported = errs.ErrUnsupported
 )
+
+// ErrNoSpace is what errors.Is finds in the error of a save for which the disk has too little room; nothing was written then.
+var ErrNoSpace = atomicfile.ErrNoSpace
 
 // NewDict returns an empty dict. Set fills it:
 //

@@ -101,7 +101,7 @@ func TestKilledAtRandomPoints(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "last.pt")
 	r := rand.New(rand.NewPCG(5, 6))
-	done, saves := -1, 0
+	done, saves, inside := -1, 0, 0
 	for kill := range 200 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), saverEnv+"="+dir, saverEnv+"_FROM="+strconv.Itoa(done+1))
@@ -124,6 +124,12 @@ func TestKilledAtRandomPoints(t *testing.T) {
 			saves++
 		}
 		require.Error(t, cmd.Wait())
+		for _, name := range names(t, dir) {
+			if atomicfile.IsTemp(name) {
+				inside++
+				break
+			}
+		}
 		if done < 0 {
 			continue
 		}
@@ -133,9 +139,10 @@ func TestKilledAtRandomPoints(t *testing.T) {
 		done = max(done, step)
 	}
 	require.Greater(t, saves, 100)
+	require.Greater(t, inside, 20, "kills must fall within saves")
 	require.NoError(t, save(atomicfile.OS, path, done+1))
 	require.Equal(t, []string{"last.pt"}, names(t, dir), "the leftovers of killed saves are removed by the next")
-	t.Logf("200 kills over %d finished saves", saves)
+	t.Logf("200 kills over %d finished saves, %d of them within a save", saves, inside)
 }
 
 func names(t *testing.T, dir string) []string {

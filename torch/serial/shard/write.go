@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -46,7 +45,7 @@ type piece struct {
 	Place          Place
 }
 
-func partName(rank int, id string) string { return fmt.Sprintf("__%d_%s.distcp", rank, id) }
+func partName(rank int, id string) string { return fmt.Sprintf("__%d_%s"+partSuffix, rank, id) }
 
 // nameOf joins a path as DCP does.
 func nameOf(path []any) string {
@@ -105,25 +104,51 @@ func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item
 	return json.Marshal(pieces)
 }
 
-// Commit makes the parts a checkpoint: it writes the metadata, from the indexes of all ranks, in one atomic step, and then removes
-// the parts that no longer belong to it. Until it returns without an error the folder is the checkpoint that it was before.
+// Commit makes the parts a checkpoint: it writes the metadata, from the indexes of all ranks, in one atomic step, and then
+// removes what no longer belongs to it: the parts of the save before, and the leftovers of killed ones. The folder is the
+// checkpoint that it was before, whole, until the metadata is in place, and the new one, whole, from then on; an error that
+// comes later says so. A commit that fails before it removes the parts of its save.
 func Commit(fsys atomicfile.FS, dir string, indexes [][]byte) error {
+	entries, err := writeMetadata(fsys, dir, indexes)
+	if err != nil {
+		mine := writtenParts(indexes)
+		return errors.Join(err, discard(fsys, dir, func(name string) bool { return mine[name] }))
+	}
+	used := partsOf(entries)
+	err = errors.Join(removeParts(fsys, dir, func(name string) bool { return !used[name] }), atomicfile.Sweep(fsys, dir, anything))
+	if err != nil {
+		return fmt.Errorf("commit %s: the checkpoint is complete, and parts of the one before could not be removed: %w", dir, err)
+	}
+	return nil
+}
+
+// writeMetadata puts the metadata in place.
+func writeMetadata(fsys atomicfile.FS, dir string, indexes [][]byte) ([]*Entry, error) {
 	entries, err := merge(indexes)
 	if err != nil {
-		return fmt.Errorf("commit %s: %w", dir, err)
+		return nil, fmt.Errorf("commit %s: %w", dir, err)
 	}
 	raw, err := encodeMetadata(entries)
 	if err != nil {
-		return fmt.Errorf("commit %s: %w", dir, err)
+		return nil, fmt.Errorf("commit %s: %w", dir, err)
 	}
-	err = atomicfile.Write(fsys, filepath.Join(dir, metadataName), int64(len(raw)), func(w io.WriterAt) error {
+	return entries, atomicfile.Write(fsys, filepath.Join(dir, metadataName), int64(len(raw)), func(w io.WriterAt) error {
 		_, err := w.WriteAt(raw, 0)
 		return err
 	})
-	if err != nil {
-		return err
+}
+
+// writtenParts is the set of the files that indexes name, as far as they can be read.
+func writtenParts(indexes [][]byte) map[string]bool {
+	parts := map[string]bool{}
+	for _, raw := range indexes {
+		var pieces []piece
+		_ = json.Unmarshal(raw, &pieces) // what can't be read names nothing to remove
+		for _, p := range pieces {
+			parts[p.Place.File] = true
+		}
 	}
-	return removeOthers(fsys, dir, entries)
+	return parts
 }
 
 func merge(indexes [][]byte) ([]*Entry, error) {
@@ -178,26 +203,6 @@ func (p *piece) fixPath() error {
 		}
 	}
 	return nil
-}
-
-// removeOthers removes part files that the committed metadata does not name.
-func removeOthers(fsys atomicfile.FS, dir string, entries []*Entry) error {
-	used := map[string]bool{}
-	for _, e := range entries {
-		for _, c := range e.Chunks {
-			used[c.File] = true
-		}
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if strings.HasSuffix(f.Name(), ".distcp") && !used[f.Name()] && !atomicfile.IsTemp(f.Name()) {
-			err = errors.Join(err, fsys.Remove(filepath.Join(dir, f.Name())))
-		}
-	}
-	return err
 }
 
 // newObject is an instance of one of DCP's dataclasses to be written.
