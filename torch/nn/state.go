@@ -3,10 +3,10 @@ package nn
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/serial/errs"
 )
 
 // StateDict returns a model's parameters and saved buffers by their keys, in PyTorch's order: a module's own parameters,
@@ -46,41 +46,10 @@ type LoadOptions struct {
 type IncompatibleKeys struct{ Missing, Unexpected []string }
 
 // Mismatch is a key whose tensors differ in shape.
-type Mismatch struct {
-	Key         string
-	Saved, Want []int // the shapes in the state dict and in the model
-}
+type Mismatch = errs.Mismatch
 
-// StateDictError is what LoadStateDict returns: everything that doesn't fit, at once.
-type StateDictError struct {
-	Model      string // the model's Go type
-	Missing    []string
-	Unexpected []string
-	Mismatched []Mismatch
-}
-
-// Error lists all keys.
-func (e *StateDictError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "the state dict doesn't fit %s", e.Model)
-	if len(e.Missing) > 0 {
-		fmt.Fprintf(&b, "; missing: %s", strings.Join(e.Missing, ", "))
-	}
-	if len(e.Unexpected) > 0 {
-		fmt.Fprintf(&b, "; unexpected: %s", strings.Join(e.Unexpected, ", "))
-	}
-	for i, m := range e.Mismatched {
-		sep := ", "
-		if i == 0 {
-			sep = "; of another shape: "
-		}
-		fmt.Fprintf(&b, "%s%s is %v, want %v", sep, m.Key, m.Saved, m.Want)
-	}
-	if len(e.Missing)+len(e.Unexpected) > 0 {
-		b.WriteString(" (LoadOptions{NonStrict: true} accepts missing and unexpected keys)")
-	}
-	return b.String()
-}
+// StateDictError is what LoadStateDict returns: everything that doesn't fit, at once. Package serial calls it ErrMismatch.
+type StateDictError = errs.ErrMismatch
 
 // LoadStateDict copies a state dict's tensors into a model's parameters and buffers, in place, so that optimizers made
 // before keep theirs; types and devices are converted to the model's (Module.load_state_dict). All that doesn't fit comes
@@ -123,7 +92,7 @@ func match(m Module, sd *torch.StateDict) ([]pair, *StateDictError) {
 		case !ok || from == nil:
 			e.Missing = append(e.Missing, key)
 		case !fits(from, to):
-			e.Mismatched = append(e.Mismatched, Mismatch{key, from.Shape(), to.Shape()})
+			e.Mismatched = append(e.Mismatched, Mismatch{Key: key, Saved: from.Shape(), Want: to.Shape()})
 		default:
 			pairs = append(pairs, pair{to, from})
 		}

@@ -229,7 +229,7 @@ func TestLoadStateDict(t *testing.T) {
 	require.ErrorAs(t, err, &misfit)
 	require.Equal(t, []string{"fc1.bias"}, misfit.Missing)
 	require.Equal(t, []string{"extra"}, misfit.Unexpected)
-	require.Equal(t, []Mismatch{{"fc2.weight", []int{7}, []int{2, 3}}}, misfit.Mismatched)
+	require.Equal(t, []Mismatch{{Key: "fc2.weight", Saved: []int{7}, Want: []int{2, 3}}}, misfit.Mismatched)
 	require.ErrorContains(t, err, "*nn.mlp")
 	require.Equal(t, before, b.FC1.Weight.ToBytes(), "nothing was copied")
 	require.Error(t, LoadStateDict(b, sd, LoadOptions{NonStrict: true}), "another shape is an error all the same")

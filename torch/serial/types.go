@@ -33,7 +33,7 @@ type (
 	TensorInfo = ptfile.Tensor
 )
 
-// The errors of this package; test for them with errors.As. A state dict that does not fit a module is nn.StateDictError.
+// The errors of this package; test for them with errors.As.
 type (
 	// ErrCorrupt says that a file is damaged: which record, where, and what was found.
 	ErrCorrupt = errs.ErrCorrupt
@@ -41,6 +41,9 @@ type (
 	ErrUnsafe = errs.ErrUnsafe
 	// ErrUnsupported says that a file, or a value to be saved, holds something that golite does not read or write.
 	ErrUnsupported = errs.ErrUnsupported
+	// ErrMismatch says that a checkpoint does not fit what it is loaded into: missing and unexpected keys and other shapes, all
+	// of them. nn.LoadStateDict returns it too, as nn.StateDictError.
+	ErrMismatch = errs.ErrMismatch
 )
 
 // ErrNoSpace is what errors.Is finds in the error of a save for which the disk has too little room; nothing was written then.

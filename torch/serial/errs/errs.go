@@ -104,7 +104,7 @@ func suffix(s string) string {
 // Typed reports whether err is one of this package's types itself (not merely wraps one).
 func Typed(err error) bool {
 	switch err.(type) {
-	case *ErrCorrupt, *ErrUnsafe, *ErrUnsupported:
+	case *ErrCorrupt, *ErrUnsafe, *ErrUnsupported, *ErrMismatch:
 		return true
 	}
 	return false
@@ -115,6 +115,7 @@ func InFile(err error, file string) error {
 	var c *ErrCorrupt
 	var u *ErrUnsafe
 	var n *ErrUnsupported
+	var m *ErrMismatch
 	switch {
 	case errors.As(err, &c) && c.File == "":
 		c.File = file
@@ -122,6 +123,8 @@ func InFile(err error, file string) error {
 		u.File = file
 	case errors.As(err, &n) && n.File == "":
 		n.File = file
+	case errors.As(err, &m) && m.File == "":
+		m.File = file
 	default:
 		return err
 	}
