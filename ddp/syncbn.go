@@ -3,97 +3,141 @@ package ddp
 import (
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
+	F "github.com/golite/golite/torch/nn/functional"
 )
 
-// SyncBatchNormOptions are the optional arguments of NewSyncBatchNorm; the zero value is PyTorch's default.
-type SyncBatchNormOptions struct {
-	Eps      *float64 // added to the variance; default 1e-5
-	Momentum *float64 // how far the running statistics move to the batch's; default 0.1
-	NoAffine bool     // no weight and bias
-	DType    torch.DType
-	Device   torch.Device
-}
-
-// SyncBatchNorm is batch normalisation over the batches of all ranks together (torch.nn.SyncBatchNorm), on any device.
-// Keys are those of nn.BatchNorm2d: weight, bias, running_mean, running_var [C], num_batches_tracked. In evaluation mode
-// it makes no collective.
-type SyncBatchNorm struct {
-	nn.Base
-	Weight            nn.Parameter
-	Bias              nn.Parameter
-	RunningMean       nn.Buffer
-	RunningVar        nn.Buffer
-	NumBatchesTracked nn.Buffer
-
-	g             *Group
-	eps, momentum float64
-}
+// SyncBatchNorm is batch normalisation over the batches of all ranks together, for inputs [N, C, ...] on any device
+// (torch.nn.SyncBatchNorm, which takes them on GPUs alone). Keys are those of nn.BatchNorm2d: weight, bias, running_mean,
+// running_var [C], num_batches_tracked.
+//
+// The ranks' N may differ, and be 0. Statistics of float16 and bfloat16 are formed in float32. Gradients flow through the
+// statistics of all ranks: every rank runs backward. In evaluation mode, and with one rank, it is nn.BatchNorm2d and makes
+// no collective.
+type SyncBatchNorm struct{ *nn.BatchNorm1d }
 
 // NewSyncBatchNorm makes a batch normalisation of features channels over a group's ranks.
-func NewSyncBatchNorm(g *Group, features int, opts ...SyncBatchNormOptions) *SyncBatchNorm {
-	o, err := optional("ddp.NewSyncBatchNorm", opts)
-	if err != nil || features < 0 {
-		torch.Fail("ddp.NewSyncBatchNorm", "want a number of channels and at most one options value, got %d and %d", features, len(opts))
-	}
-	b := &SyncBatchNorm{g: g, eps: 1e-5, momentum: 0.1}
-	if o.Eps != nil {
-		b.eps = *o.Eps
-	}
-	if o.Momentum != nil {
-		b.momentum = *o.Momentum
-	}
-	f := torch.Options{DType: o.DType, Device: o.Device}
-	if !o.NoAffine {
-		b.Weight, b.Bias = nn.NewParameter(f.Ones(features)), nn.NewParameter(f.Zeros(features))
-	}
-	b.RunningMean, b.RunningVar = nn.NewBuffer(f.Zeros(features)), nn.NewBuffer(f.Ones(features))
-	b.NumBatchesTracked = nn.NewBuffer(torch.Options{DType: torch.Int64, Device: o.Device}.Zeros())
+func NewSyncBatchNorm(g *Group, features int, opts ...nn.BatchNormOptions) *SyncBatchNorm {
+	b := &SyncBatchNorm{nn.NewBatchNorm1d(features, opts...)}
+	ConvertSyncBatchNorm(b, g)
 	return b
 }
 
-// Forward takes x [N, C, ...]; the ranks' N may differ, and be 0. Gradients flow through the statistics of all ranks.
-func (b *SyncBatchNorm) Forward(x *torch.Tensor) *torch.Tensor {
-	if x.Dim() < 2 {
-		torch.Fail("ddp.SyncBatchNorm", "want an input of 2 dimensions or more, got %v", x.Shape())
-	}
-	channels := make([]int, x.Dim()) // the shape in which a channel's number meets x
-	var others []int
-	for i := range channels {
-		channels[i] = 1
-		if i != 1 {
-			others = append(others, i)
-		}
-	}
-	channels[1] = -1
-	mean, variance := b.RunningMean.Tensor, b.RunningVar.Tensor
-	if b.Training() {
-		mean, variance = b.statistics(x, channels, others)
-	}
-	y := x.Sub(mean.View(channels...)).Mul(variance.AddScalar(b.eps).Rsqrt().View(channels...))
-	if b.Weight.Tensor != nil {
-		y = y.Mul(b.Weight.View(channels...)).Add(b.Bias.View(channels...))
-	}
-	return y
+// ConvertSyncBatchNorm lets all nn.BatchNorm1d, 2d and 3d inside a model, or the model itself, normalise as SyncBatchNorm
+// does, over a group's ranks, and returns how many there are (torch.nn.SyncBatchNorm.convert_sync_batchnorm). The modules
+// stay what they are, with their tensors and keys.
+func ConvertSyncBatchNorm(m nn.Module, g *Group) int { return nn.NormalizeWith(m, g.batchNorm) }
+
+// syncNorm is one normalisation.
+type syncNorm struct {
+	g              *Group
+	eps, momentum  float64
+	total          float64       // values per channel over all ranks
+	mean, variance *torch.Tensor // the running ones, or nil
+	channels       []int         // the shape in which a channel's number meets the input
+	others         []int         // the input's other dimensions
+	stat           torch.DType   // of statistics
 }
 
-// statistics returns the mean and the variance of each channel over all ranks, and moves the running ones.
-func (b *SyncBatchNorm) statistics(x *torch.Tensor, channels, others []int) (mean, variance *torch.Tensor) {
-	n := 0
-	if c := x.Size(1); c > 0 {
-		n = x.Numel() / c
+// batchNorm is F.BatchNorm over all ranks, in training.
+func (g *Group) batchNorm(x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor {
+	if g.size == 1 {
+		return F.BatchNorm(x, runningMean, runningVar, o)
 	}
-	count := torch.Full(float64(n), 1)
-	total := b.g.AllReduce(count, Sum).Item()
-	if total < 2 {
-		torch.Fail("ddp.SyncBatchNorm", "want more than one value per channel over all ranks in training, got %v", total)
+	n := &syncNorm{g: g, eps: *o.Eps, momentum: *o.Momentum, mean: runningMean, variance: runningVar, stat: torch.Float32}
+	if x.DType() == torch.Float64 {
+		n.stat = torch.Float64
 	}
-	mean = b.g.AllReduceGrad(x.Sum(others...), Sum).DivScalar(total)
-	centred := x.Sub(mean.View(channels...))
-	variance = b.g.AllReduceGrad(centred.Mul(centred).Sum(others...), Sum).DivScalar(total)
-	torch.NoGrad(func() {
-		b.NumBatchesTracked.AddScalar_(1)
-		b.RunningMean.MulScalar_(1 - b.momentum).Add_(mean.Detach().MulScalar(b.momentum))
-		b.RunningVar.MulScalar_(1 - b.momentum).Add_(variance.Detach().MulScalar(b.momentum * total / (total - 1)))
-	})
-	return mean, variance
+	for _, t := range []*torch.Tensor{o.Weight, runningMean} {
+		if t != nil && t.Numel() != x.Size(1) {
+			torch.Fail("ddp.SyncBatchNorm", "want %d channels, got an input %v", t.Numel(), x.Shape())
+		}
+	}
+	for i := range x.Dim() {
+		n.channels = append(n.channels, 1)
+		if i != 1 {
+			n.others = append(n.others, i)
+		}
+	}
+	n.channels[1] = -1
+	in := []*torch.Tensor{x}
+	if o.Weight != nil {
+		in = append(in, o.Weight, o.Bias)
+	}
+	f := &torch.Function{Name: "ddp.SyncBatchNorm", Forward: n.forward, Backward: n.backward}
+	return f.Apply(in...)[0]
+}
+
+func (n *syncNorm) forward(c *torch.FunctionCtx, in []*torch.Tensor) []*torch.Tensor {
+	x := in[0].To(n.stat)
+	mean, variance := n.statistics(x)
+	n.move(mean, variance)
+	scale := variance.AddScalar(n.eps).Rsqrt()
+	c.Save(append([]*torch.Tensor{in[0], mean, scale}, in[1:]...)...)
+	y := x.Sub(n.wide(mean)).Mul(n.wide(scale))
+	if len(in) > 1 {
+		y = y.Mul(n.wide(in[1])).Add(n.wide(in[2]))
+	}
+	return []*torch.Tensor{y.To(in[0].DType())}
+}
+
+// wide gives a channel's number the input's dimensions.
+func (n *syncNorm) wide(t *torch.Tensor) *torch.Tensor { return t.To(n.stat).View(n.channels...) }
+
+// statistics returns the mean and the variance of each channel over all ranks. A rank's own are exchanged with the number
+// of values behind them, in one message, and combined in float64.
+func (n *syncNorm) statistics(x *torch.Tensor) (mean, variance *torch.Tensor) {
+	features, count := x.Size(1), 0
+	if features > 0 {
+		count = x.Numel() / features
+	}
+	mean = x.Sum(n.others...).DivScalar(float64(max(count, 1)))
+	apart := x.Sub(n.wide(mean))
+	squares := apart.Mul(apart).Sum(n.others...)
+	wide := torch.Options{DType: torch.Float64, Device: x.Device()}
+	mine := torch.Cat([]*torch.Tensor{mean.To(torch.Float64), squares.To(torch.Float64), wide.Full(float64(count), 1)}, 0)
+	all := torch.Stack(n.g.AllGather(mine), 0) // [ranks, 2C + 1]
+	means, counts := all.Narrow(1, 0, features), all.Narrow(1, 2*features, 1)
+	n.total = counts.Sum().Item()
+	if n.total < 2 {
+		torch.Fail("ddp.SyncBatchNorm", "want more than one value per channel over all ranks in training, got %v", n.total)
+	}
+	mean = means.Mul(counts).Sum(0).DivScalar(n.total)
+	between := means.Sub(mean)
+	variance = all.Narrow(1, features, features).Add(between.Mul(between).Mul(counts)).Sum(0).DivScalar(n.total)
+	return mean.To(n.stat), variance.To(n.stat)
+}
+
+// move moves the running statistics towards the batch's.
+func (n *syncNorm) move(mean, variance *torch.Tensor) {
+	if n.mean == nil {
+		return
+	}
+	n.mean.MulScalar_(1 - n.momentum).Add_(mean.MulScalar(n.momentum).To(n.mean.DType()))
+	n.variance.MulScalar_(1 - n.momentum).Add_(variance.MulScalar(n.momentum * n.total / (n.total - 1)).To(n.variance.DType()))
+}
+
+// backward sums up, over all ranks, what reaches the statistics, in one message.
+func (n *syncNorm) backward(c *torch.FunctionCtx, grads []*torch.Tensor) []*torch.Tensor {
+	saved := c.Saved()
+	x, mean, scale := saved[0], saved[1], saved[2]
+	g := grads[0].To(n.stat)
+	apart := x.To(n.stat).Sub(n.wide(mean))
+	sum := g.Sum(n.others...)
+	lean := g.Mul(apart).Sum(n.others...)
+	out := make([]*torch.Tensor, len(saved)-2)
+	if len(out) > 1 {
+		weight := saved[3]
+		out[1], out[2] = lean.Mul(scale).To(weight.DType()), sum.To(weight.DType())
+	}
+	if !c.NeedsInputGrad(0) {
+		return out
+	}
+	both := n.g.AllReduce(torch.Cat([]*torch.Tensor{sum, lean}, 0), Sum).DivScalar(n.total)
+	sum, lean = both.Narrow(0, 0, sum.Numel()), both.Narrow(0, sum.Numel(), lean.Numel())
+	dx := g.Sub(n.wide(sum)).Sub(apart.Mul(n.wide(lean.Mul(scale).Mul(scale))))
+	if len(out) > 1 {
+		scale = scale.Mul(saved[3].To(n.stat))
+	}
+	out[0] = dx.Mul(n.wide(scale)).To(x.DType())
+	return out
 }

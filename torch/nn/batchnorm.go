@@ -28,6 +28,7 @@ type batchNorm struct {
 	eps, momentum     float64
 	cumulative        bool
 	features          int
+	with              BatchNormFunc // nil: F.BatchNorm
 }
 
 func (b *batchNorm) init(operation string, features int, o BatchNormOptions) {
@@ -70,9 +71,30 @@ func (b *batchNorm) ResetParameters() {
 	})
 }
 
+// BatchNormFunc is F.BatchNorm, or what takes its place.
+type BatchNormFunc func(x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor
+
+// NormalizeWith lets the batch normalisations inside a model, or it itself, compute with f in place of F.BatchNorm while they
+// are in training mode, and take inputs of any 2 dimensions or more; nil gives F.BatchNorm back. Their tensors and keys stay.
+// It returns how many there are. ddp.ConvertSyncBatchNorm is made of it.
+func NormalizeWith(m Module, f BatchNormFunc) (count int) {
+	for _, m := range Modules(m) {
+		if n, ok := m.(interface{ batches() *batchNorm }); ok && n.batches() != nil {
+			n.batches().with = f
+			count++
+		}
+	}
+	return count
+}
+
+// batches tells a batch normalisation, or a module that embeds one, from other modules.
+func (b *batchNorm) batches() *batchNorm { return b }
+
 // normalize is the batch normalisations' Forward.
 func (b *batchNorm) normalize(operation string, x *torch.Tensor, dims ...int) *torch.Tensor {
-	wantDims(operation, x, dims...)
+	if b.with == nil || x.Dim() < 2 {
+		wantDims(operation, x, dims...)
+	}
 	momentum := b.momentum
 	if b.cumulative {
 		momentum = 0
@@ -84,9 +106,13 @@ func (b *batchNorm) normalize(operation string, x *torch.Tensor, dims ...int) *t
 			momentum = 1 / b.NumBatchesTracked.Item()
 		}
 	}
-	return F.BatchNorm(x, b.RunningMean.Tensor, b.RunningVar.Tensor, F.BatchNormOptions{
+	o := F.BatchNormOptions{
 		Weight: b.Weight.Tensor, Bias: b.Bias.Tensor, Training: b.Training() || !tracked, Momentum: &momentum, Eps: &b.eps,
-	})
+	}
+	if b.with != nil && b.Training() {
+		return b.with(x, b.RunningMean.Tensor, b.RunningVar.Tensor, o)
+	}
+	return F.BatchNorm(x, b.RunningMean.Tensor, b.RunningVar.Tensor, o)
 }
 
 // wantDims refuses an input of another number of dimensions than those named.

@@ -19,6 +19,9 @@ type InstanceNormOptions struct {
 // instanceNorm is what the instance normalisations have in common.
 type instanceNorm struct{ batchNorm }
 
+// batches: an instance normalisation is none over the batch.
+func (b *instanceNorm) batches() *batchNorm { return nil }
+
 func (b *instanceNorm) init(operation string, features int, o InstanceNormOptions) {
 	b.batchNorm.init(operation, features, BatchNormOptions{
 		Eps: o.Eps, Momentum: o.Momentum, NoAffine: !o.Affine, NoRunningStats: !o.RunningStats, DType: o.DType, Device: o.Device,
