@@ -48,8 +48,8 @@ func (d *DistributedDataParallel) shadowStep() {
 		}
 	}
 	act(cgotorch.JoinRebuild)
-	if d.paramSync && !d.opts.NoBroadcastBuffers {
-		if list := d.buffers(); len(list) > 0 {
+	if d.paramSync {
+		if list := d.shared(); len(list) > 0 {
 			d.coalesced(list, d.commonRank(false), bufferBytes)
 		}
 	}

@@ -1,11 +1,16 @@
 package ddp
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
@@ -52,14 +57,16 @@ type DistributedDataParallel struct {
 	g       *Group
 	r       cgotorch.Reducer
 	opts    ParallelOptions
-	params  []*torch.Tensor // all, in the model's order
-	buffers func() []*torch.Tensor
-	trained []*torch.Tensor // those that have gradients
+	params  []*torch.Tensor                  // all, in the model's order
+	buffers iter.Seq2[string, *torch.Tensor] // none where each rank keeps its own
+	trained []*torch.Tensor                  // those that have gradients
+	names   []string                         // of those
 	forget  func()
 	closing sync.Once
 
 	sync      bool // backward reduces: false in NoSync
 	paramSync bool // the last forward's backward reduced: buffers are broadcast before the next
+	learned   bool // a forward pass has led to one that reduces
 	rebuilt   int
 	join      *join
 }
@@ -95,6 +102,10 @@ func Wrap(ctx context.Context, g *Group, m nn.Module, opts ...ParallelOptions) (
 	return New(ctx, g, params, buffers, o)
 }
 
+// ErrNothingToTrain is New's error, on all ranks, for a model of which no parameter requires a gradient: there is nothing
+// to keep equal. Nothing was broadcast then.
+var ErrNothingToTrain = errors.New("no parameter requires a gradient: there is nothing to train together")
+
 // New ties a model's parameters to those of the other ranks: it checks that all ranks have the same, by name, shape, type
 // and order, gives them rank 0's values, buffers included, and from then on averages their gradients. Both sequences may
 // be read again later; parameters must stay the same tensors. Where the models differ every rank gets an error that
@@ -107,44 +118,55 @@ func New(ctx context.Context, g *Group, params, buffers iter.Seq2[string, *torch
 	if o.BucketCapMB < 0 {
 		return nil, fmt.Errorf("ddp.New: BucketCapMB is %v: want more than 0, or 0 for 25", o.BucketCapMB)
 	}
-	d := &DistributedDataParallel{g: g, opts: o, sync: true, paramSync: true}
-	d.buffers = func() (list []*torch.Tensor) {
-		if buffers != nil {
-			for _, b := range buffers {
-				list = append(list, b)
-			}
-		}
-		return list
+	if buffers == nil || o.NoBroadcastBuffers {
+		buffers = func(func(string, *torch.Tensor) bool) {}
 	}
-	var names, trainedNames []string
+	d := &DistributedDataParallel{g: g, opts: o, buffers: buffers, sync: true, paramSync: true}
+	var mine description
 	for name, p := range params {
-		names = append(names, name)
+		mine.Parameters = append(mine.Parameters, described{name, p.Shape(), p.DType().String(), !p.RequiresGrad()})
 		d.params = append(d.params, p)
 		if p.RequiresGrad() {
 			d.trained = append(d.trained, p)
-			trainedNames = append(trainedNames, name)
+			d.names = append(d.names, name)
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { g.Abort(fmt.Sprintf("ddp.New was given up: %v", context.Cause(ctx))) })
-	defer stop()
-	var wrong error
-	if err := Try(func() {
-		if wrong = d.verify(names, trainedNames); wrong == nil && !o.NoInitSync {
-			d.synchronize(0)
-		}
-	}); err != nil {
+	for name, b := range buffers {
+		mine.Buffers = append(mine.Buffers, described{name, b.Shape(), b.DType().String(), false})
+	}
+	if err := d.agree(ctx, mine); err != nil {
 		return nil, err
 	}
-	if wrong != nil {
-		return nil, wrong
+	if err := d.reducer(); err != nil {
+		return nil, err
 	}
-	if len(d.trained) == 0 {
-		return nil, fmt.Errorf("ddp.New: no parameter of %s requires a gradient: there is nothing to train together", o.Name)
-	}
-	return d, d.reducer(trainedNames)
+	return d, nil
 }
 
-func (d *DistributedDataParallel) reducer(names []string) error {
+// agree compares the ranks' models and lets them start as equals.
+func (d *DistributedDataParallel) agree(ctx context.Context, mine description) error {
+	stop := context.AfterFunc(ctx, func() { d.g.Abort(fmt.Sprintf("ddp.New was given up: %v", context.Cause(ctx))) })
+	defer stop()
+	var wrong error
+	err := Try(func() {
+		if wrong = d.verify(mine); wrong != nil {
+			return
+		}
+		if len(d.trained) == 0 {
+			wrong = fmt.Errorf("ddp.New: %s: %w", cmp.Or(d.opts.Name, "the model"), ErrNothingToTrain)
+			return
+		}
+		if !d.opts.NoInitSync {
+			d.synchronize(0)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return wrong
+}
+
+func (d *DistributedDataParallel) reducer() error {
 	flags, bytes := 0, 25<<20
 	for _, f := range []struct {
 		on   bool
@@ -162,7 +184,7 @@ func (d *DistributedDataParallel) reducer(names []string) error {
 	if d.opts.BucketCapMB > 0 {
 		bytes = int(d.opts.BucketCapMB * (1 << 20))
 	}
-	r, err := cgotorch.NewReducer(d.g.c, flags, bytes, d.opts.Name, handles(d.trained), names)
+	r, err := cgotorch.NewReducer(d.g.c, flags, bytes, d.opts.Name, handles(d.trained), d.names)
 	if err != nil {
 		return fmt.Errorf("ddp.New: %s", firstLine(err.Message))
 	}
@@ -199,6 +221,7 @@ func (d *DistributedDataParallel) Before() {
 				err = d.r.Join(cgotorch.JoinRebuild, 0)
 			}
 			if err != nil {
+				d.refuseUnused(err.Message)
 				argumentError("DistributedDataParallel", err)
 			}
 			if d.paramSync {
@@ -209,16 +232,38 @@ func (d *DistributedDataParallel) Before() {
 	})
 }
 
+// missed is how the Reducer tells which parameters it waits for, by their numbers.
+var missed = regexp.MustCompile(`did not receive grad for rank \d+:([ \d]+)`)
+
+// refuseUnused names the parameters that the last backward pass gave no gradient to, where that is what a message is about.
+func (d *DistributedDataParallel) refuseUnused(message string) {
+	m := missed.FindStringSubmatch(message)
+	if m == nil {
+		return
+	}
+	var names []string
+	for _, digits := range strings.Fields(m[1]) {
+		if i, err := strconv.Atoi(digits); err == nil && i < len(d.names) {
+			names = append(names, d.names[i])
+		}
+	}
+	torch.Fail("ddp.DistributedDataParallel", "the last backward pass gave no gradient to %s of %s, and so their means are still waited for: they had no part in the loss; set FindUnusedParameters (strategy %q) or StaticGraph",
+		strings.Join(names, ", "), cmp.Or(d.opts.Name, "the model"), "ddp_find_unused_parameters")
+}
+
 // After comes behind the forward pass and is given its outputs; what it returns takes their place.
 func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tensor {
 	if !torch.GradEnabled() {
 		return outputs
 	}
 	if !d.sync {
+		if d.opts.StaticGraph && !d.learned {
+			torch.Fail("ddp.DistributedDataParallel", "StaticGraph learns the graph from the first backward pass, which must reduce: NoSync comes after it")
+		}
 		d.paramSync = false
 		return d.sink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph)
 	}
-	d.paramSync = true
+	d.paramSync, d.learned = true, true
 	var graph []*torch.Tensor
 	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
 		graph = withGraph(outputs)
@@ -289,20 +334,21 @@ func (d *DistributedDataParallel) SetSync(on bool) (before bool) {
 // Rebuilt tells how often buckets were laid out anew, in the order in which gradients came: once, usually.
 func (d *DistributedDataParallel) Rebuilt() int { return d.rebuilt }
 
-// synchronize gives all ranks a rank's parameters, and its buffers unless each keeps its own.
+// synchronize gives all ranks a rank's parameters and buffers.
 func (d *DistributedDataParallel) synchronize(src int) {
-	list := slices.Clone(d.params)
-	if !d.opts.NoBroadcastBuffers {
-		list = append(list, d.buffers()...)
+	d.coalesced(append(slices.Clone(d.params), d.shared()...), src, stateBytes)
+}
+
+// shared lists the buffers that are broadcast.
+func (d *DistributedDataParallel) shared() (list []*torch.Tensor) {
+	for _, b := range d.buffers {
+		list = append(list, b)
 	}
-	d.coalesced(list, src, stateBytes)
+	return list
 }
 
 func (d *DistributedDataParallel) broadcastBuffers() {
-	if d.opts.NoBroadcastBuffers {
-		return
-	}
-	if list := d.buffers(); len(list) > 0 {
+	if list := d.shared(); len(list) > 0 {
 		src := 0
 		if d.join != nil {
 			src = d.commonRank(true)

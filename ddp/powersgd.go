@@ -7,12 +7,15 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// PowerSGDOptions are the optional arguments of NewPowerSGD.
-type PowerSGDOptions struct {
+// PowerSGD is a Hook that sends two thin matrices in place of a gradient
+// (torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook, after https://arxiv.org/abs/1905.13727). It holds settings
+// alone, whose zero value is PyTorch's default: one value may serve any number of models and ranks, each of which keeps
+// what it carries from step to step for itself.
+type PowerSGD struct {
 	// Rank is the rank of the matrices that stand for a gradient; 0 is 1.
 	Rank int
 	// StartStep is the step from which gradients are compressed; 0 is 1000. At least 2, because buckets are laid out
-	// anew after the first.
+	// anew after the first, unless nothing is carried from step to step.
 	StartStep int
 	// MinCompressionRate leaves a gradient as it is that wouldn't get smaller by this factor; 0 is 2.
 	MinCompressionRate float64
@@ -26,23 +29,7 @@ type PowerSGDOptions struct {
 	Seed uint32
 }
 
-// PowerSGD is a Hook that sends two thin matrices in place of a gradient
-// (torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook, after https://arxiv.org/abs/1905.13727). One value serves
-// one model on one rank.
-type PowerSGD struct {
-	o      PowerSGDOptions
-	step   int
-	random *twister
-	err    map[int]*torch.Tensor
-	p, q   map[int]*torch.Tensor
-}
-
-// NewPowerSGD makes the hook.
-func NewPowerSGD(opts ...PowerSGDOptions) (*PowerSGD, error) {
-	o, err := optional("ddp.NewPowerSGD", opts)
-	if err != nil {
-		return nil, err
-	}
+func (o PowerSGD) install(d *DistributedDataParallel) error {
 	if o.Rank == 0 {
 		o.Rank = 1
 	}
@@ -52,21 +39,29 @@ func NewPowerSGD(opts ...PowerSGDOptions) (*PowerSGD, error) {
 	if o.MinCompressionRate == 0 {
 		o.MinCompressionRate = 2
 	}
-	if o.Rank < 0 || o.MinCompressionRate < 0 {
-		return nil, fmt.Errorf("ddp.NewPowerSGD: want a positive rank and rate, got %d and %v", o.Rank, o.MinCompressionRate)
+	switch {
+	case o.Rank < 0 || o.StartStep < 0 || o.MinCompressionRate < 0 || o.Epsilon < 0:
+		return fmt.Errorf("ddp.PowerSGD: want no negative settings, got %+v", o)
+	case o.StartStep < 2 && !(o.NoErrorFeedback && o.NoWarmStart):
+		return fmt.Errorf("ddp.PowerSGD: StartStep is %d: want at least 2, as buckets are laid out anew after the first step", o.StartStep)
 	}
-	if o.StartStep < 2 && !(o.NoErrorFeedback && o.NoWarmStart) {
-		return nil, fmt.Errorf("ddp.NewPowerSGD: StartStep is %d: want at least 2, as buckets are laid out anew after the first step", o.StartStep)
-	}
-	return &PowerSGD{o: o, random: newTwister(o.Seed), err: map[int]*torch.Tensor{}, p: map[int]*torch.Tensor{}, q: map[int]*torch.Tensor{}}, nil
+	s := &compressor{o: o, random: newTwister(o.Seed), err: map[int]*torch.Tensor{}, p: map[int]*torch.Tensor{}, q: map[int]*torch.Tensor{}}
+	return BucketHook(s.reduce).install(d)
 }
 
-func (s *PowerSGD) install(d *DistributedDataParallel) error { return BucketHook(s.reduce).install(d) }
+// compressor is what PowerSGD carries from step to step for one model on one rank. Tensors are by bucket.
+type compressor struct {
+	o      PowerSGD
+	step   int
+	random *twister
+	err    map[int]*torch.Tensor // what compression lost
+	p, q   map[int]*torch.Tensor // the factors of all its matrices, one after the other
+}
 
 // factor is a gradient as a matrix, with the two that stand for it: m is about p times q transposed.
 type factor struct{ m, p, q *torch.Tensor }
 
-func (s *PowerSGD) reduce(g *Group, b *Bucket) *torch.Tensor {
+func (s *compressor) reduce(g *Group, b *Bucket) *torch.Tensor {
 	defer func() {
 		if b.Last {
 			s.step++
@@ -118,12 +113,12 @@ func (s *PowerSGD) reduce(g *Group, b *Bucket) *torch.Tensor {
 }
 
 // remember keeps a tensor over steps, in place of the one before.
-func (s *PowerSGD) remember(m map[int]*torch.Tensor, index int, t *torch.Tensor) {
+func (s *compressor) remember(m map[int]*torch.Tensor, index int, t *torch.Tensor) {
 	m[index].Release()
 	m[index] = t.Keep()
 }
 
-func (s *PowerSGD) forget(index int) {
+func (s *compressor) forget(index int) {
 	for _, m := range []map[int]*torch.Tensor{s.p, s.q} {
 		m[index].Release()
 		delete(m, index)
@@ -131,7 +126,7 @@ func (s *PowerSGD) forget(index int) {
 }
 
 // split parts gradients into those that are worth compressing, as matrices, and the rest.
-func (s *PowerSGD) split(b *Bucket) (matrices, rest []*torch.Tensor) {
+func (s *compressor) split(b *Bucket) (matrices, rest []*torch.Tensor) {
 	for _, t := range b.Gradients {
 		m := t.View(t.Size(0), -1)
 		rows, columns := m.Size(0), m.Size(1)
@@ -161,7 +156,7 @@ func (s *PowerSGD) split(b *Bucket) (matrices, rest []*torch.Tensor) {
 }
 
 // factors cuts the bucket's two long tensors, new ones in its first step, into the matrices' factors.
-func (s *PowerSGD) factors(b *Bucket, matrices []*torch.Tensor) (list []factor, fresh bool) {
+func (s *compressor) factors(b *Bucket, matrices []*torch.Tensor) (list []factor, fresh bool) {
 	rank := func(m *torch.Tensor) int { return min(m.Size(1), m.Size(2), s.o.Rank) }
 	if s.p[b.Index] == nil {
 		fresh = true
@@ -188,7 +183,7 @@ func (s *PowerSGD) factors(b *Bucket, matrices []*torch.Tensor) (list []factor, 
 }
 
 // randomize draws the first right factors: the same on all ranks, others in each step.
-func (s *PowerSGD) randomize(factors []factor) {
+func (s *compressor) randomize(factors []factor) {
 	g := torch.NewGenerator(uint64(s.random.below(1_000_000_000)))
 	for _, f := range factors {
 		f.q.Copy_(torch.Options{DType: f.q.DType(), Generator: g}.Randn(f.q.Shape()...))

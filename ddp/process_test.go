@@ -45,8 +45,14 @@ func sumForever(_ context.Context, g *ddp.Group) error {
 // startRank starts this binary as a rank.
 func startRank(t *testing.T, role string, port int) *exec.Cmd {
 	t.Helper()
+	return startRole(t, role, portVariable+"="+strconv.Itoa(port))
+}
+
+// startRole starts this binary in a role, with more in its environment.
+func startRole(t *testing.T, role string, env ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, portVariable+"="+strconv.Itoa(port))
+	cmd.Env = append(append(os.Environ(), roleVariable+"="+role), env...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

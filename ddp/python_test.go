@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/ddp"
-	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
@@ -123,22 +124,18 @@ func meetPython(g *ddp.Group) error {
 // TestARankOfPythons: a Go rank and a Python rank in one Gloo group finish collectives together, and train models in ten
 // steps to what two Python ranks were recorded to come to.
 func TestARankOfPythons(t *testing.T) {
-	file := fixture.Open(t, "testdata/ddp.json.gz")
-	const cases = "mlp,mlp/small_buckets,mlp/fp16_hook,cnn,cnn/no_broadcast_buffers,dropout,branches/find_unused"
+	file, all := recorded(t)
+	names := []string{"mlp", "mlp/small_buckets", "mlp/fp16_hook", "mlp/powersgd_hook", "cnn", "cnn/no_broadcast_buffers", "cnn/join", "dropout",
+		"branches/find_unused"}
 	for mine := range 2 {
 		t.Run(fmt.Sprintf("Go is rank %d", mine), func(t *testing.T) {
-			cmd, out, err := withPython(t, mine, cases, "", func(ctx context.Context, g *ddp.Group) error {
+			got := map[string]trained{}
+			cmd, out, err := withPython(t, mine, strings.Join(names, ","), "", func(ctx context.Context, g *ddp.Group) (err error) {
 				if err := meetPython(g); err != nil {
 					return err
 				}
-				for _, name := range bytes.Split([]byte(cases), []byte(",")) {
-					c := file.Case(t, string(name)+"/2")
-					var r training
-					c.Decode(t, &r)
-					gen := torch.NewGenerator(uint64(c.Seed))
-					var err error
-					torch.WithGenerator(gen, func() { err = trainRecorded(ctx, t, g, c, r, gen) })
-					if err != nil {
+				for _, name := range inOrder(names, all) {
+					if got[name], err = all[name+"/2"].train(ctx, g); err != nil {
 						return fmt.Errorf("%s: %w", name, err)
 					}
 				}
@@ -149,15 +146,19 @@ func TestARankOfPythons(t *testing.T) {
 			require.NoError(t, cmd.Wait())
 			var losses map[string][]float64
 			require.NoError(t, json.Unmarshal(out.Bytes(), &losses), out.String())
-			for name, got := range losses {
-				c := file.Case(t, name+"/2")
-				var r training
-				c.Decode(t, &r)
-				c.EqualFloats(t, name+": losses of the rank in Python", r.Losses[1-mine], got)
+			require.Len(t, losses, len(names))
+			for _, name := range names {
+				c, r := file.Case(t, name+"/2"), all[name+"/2"]
+				r.compare(t, c, mine, got[name])
+				c.EqualFloats(t, name+": losses of the rank in Python", r.Losses[1-mine], losses[name])
 			}
-			require.Len(t, losses, 7)
 		})
 	}
+}
+
+// inOrder gives names of cases in the order of the recording, which is that of the rank in Python.
+func inOrder(names []string, all map[string]training) []string {
+	return slices.SortedFunc(slices.Values(names), func(a, b string) int { return int(all[a+"/2"].Seed) - int(all[b+"/2"].Seed) })
 }
 
 // TestAPythonRankWithAnotherModel: Go's rank refuses it, whichever it is, and the one in Python doesn't hang.

@@ -49,11 +49,7 @@ func parallelOptions(s Strategy) (ddp.ParallelOptions, error) {
 	case "bf16":
 		o.Hook = ddp.HookBF16
 	case "powersgd":
-		hook, err := ddp.NewPowerSGD()
-		if err != nil {
-			return o, err
-		}
-		o.Hook = hook
+		o.Hook = ddp.PowerSGD{}
 	}
 	return o, nil
 }
