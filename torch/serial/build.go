@@ -1,8 +1,12 @@
 package serial
 
 import (
+	"fmt"
 	"runtime"
+	"slices"
+	"unsafe"
 
+	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/op"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
@@ -17,10 +21,14 @@ type builder struct {
 	bases   map[*ptfile.Storage]*torch.Tensor // one byte tensor a storage
 	tensors map[*ptfile.Tensor]*torch.Tensor
 	jobs    []ptfile.Job
+	// targets are tensors that were there before, with the jobs that overwrite them.
+	targets map[*ptfile.Tensor]*torch.Tensor
+	inPlace []ptfile.Job
 }
 
 func newBuilder(device torch.Device) *builder {
-	return &builder{device: device, bases: map[*ptfile.Storage]*torch.Tensor{}, tensors: map[*ptfile.Tensor]*torch.Tensor{}}
+	return &builder{device: device, bases: map[*ptfile.Storage]*torch.Tensor{}, tensors: map[*ptfile.Tensor]*torch.Tensor{},
+		targets: map[*ptfile.Tensor]*torch.Tensor{}}
 }
 
 // want allocates the storages under t.
@@ -45,10 +53,68 @@ func (b *builder) want(t *ptfile.Tensor) error {
 	return nil
 }
 
+// readInto has t's bytes read into a tensor that is there already, if its memory is laid out as they are.
+func (b *builder) readInto(t *ptfile.Tensor, into *torch.Tensor) (bool, error) {
+	if _, twice := b.targets[t]; twice {
+		return true, nil
+	}
+	dtype, err := torchDType(t.DType)
+	if err != nil || t.Layout != ptfile.Strided || !t.Contiguous() || t.Conj || t.Neg || t.Offset != 0 || t.Bytes() != t.Storage.Size {
+		return false, nil
+	}
+	if into.Layout() != torch.Strided || into.Device() != torch.CPU || into.DType() != dtype || !into.IsContiguous() || !slices.Equal(into.Shape(), t.Shape) {
+		return false, nil
+	}
+	bits, err := flags(into)
+	if err != nil || bits&(cgotorch.FlagConj|cgotorch.FlagNeg) != 0 {
+		return false, err
+	}
+	mem, err := memory(into)
+	if err != nil {
+		return false, err
+	}
+	from := int64(into.StorageOffset() * dtype.Size())
+	dst := mem[from : from+t.Storage.Size]
+	for _, j := range b.inPlace {
+		if overlap(j.Dst, dst) {
+			return false, nil // tied here and not in the file: one of them must be read elsewhere
+		}
+	}
+	b.targets[t] = into
+	b.inPlace = append(b.inPlace, ptfile.Job{Storage: t.Storage, Dst: dst})
+	return true, nil
+}
+
+// overlap tells whether two slices share memory.
+func overlap(a, b []byte) bool {
+	p, q := uintptr(unsafe.Pointer(unsafe.SliceData(a))), uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return len(a) > 0 && len(b) > 0 && p < q+uintptr(len(b)) && q < p+uintptr(len(a))
+}
+
+// overwrite reads into the tensors that were there before, once all their new bytes are known to be sound.
+func (b *builder) overwrite(workers int) error {
+	check := make([]ptfile.Job, len(b.inPlace))
+	for i, j := range b.inPlace {
+		check[i].Storage = j.Storage
+	}
+	if err := ptfile.ReadAll(check, workers); err != nil {
+		return err
+	}
+	err := ptfile.ReadAll(b.inPlace, workers)
+	runtime.KeepAlive(b.targets)
+	if err != nil {
+		return fmt.Errorf("the tensors that it was read into are overwritten in part: %w", err)
+	}
+	return nil
+}
+
 // read fills all storages that were wanted, and moves them to their device.
 func (b *builder) read(workers int) error {
 	err := ptfile.ReadAll(b.jobs, workers)
 	b.jobs = nil
+	if err == nil {
+		err = b.overwrite(workers)
+	}
 	for s, base := range b.bases {
 		runtime.KeepAlive(base)
 		if err == nil && b.device.Type != 0 && b.device != torch.CPU {
@@ -68,6 +134,9 @@ func (b *builder) release() {
 
 // tensor puts t on its storage.
 func (b *builder) tensor(t *ptfile.Tensor) (*torch.Tensor, error) {
+	if into, ok := b.targets[t]; ok {
+		return into, nil
+	}
 	if done, ok := b.tensors[t]; ok {
 		return done, nil
 	}
@@ -211,6 +280,9 @@ func (b *builder) items(items []any) (err error) {
 
 // wanted reports whether the storages under t were asked for.
 func (b *builder) wanted(t *ptfile.Tensor) bool {
+	if b.targets[t] != nil {
+		return true
+	}
 	for _, p := range t.Parts {
 		if !b.wanted(p) {
 			return false

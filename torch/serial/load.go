@@ -21,6 +21,10 @@ type LoadOptions struct {
 	// "optimizer.state.0.exp_avg"). The bytes of the others are not read: Load leaves a *TensorInfo in their
 	// place, LoadStateDict leaves them out. nil picks all.
 	Only func(name string) bool
+	// Into gives, by the same names as Only's, tensors to read into: where one has the file's dtype and shape, is contiguous and on
+	// the CPU, the bytes go straight into its memory and it stands in the value itself; elsewhere, and where Into returns nil, a
+	// new tensor is made as ever. All checksums are checked before the first byte is overwritten.
+	Into func(name string) *torch.Tensor
 	// Key is where LoadStateDict finds the state dict within the file's value ("state_dict" in Lightning's files, "model" in
 	// golite's own); nested keys are joined by dots. Empty means the value itself.
 	Key string
@@ -91,7 +95,7 @@ func load(f *anyFile, path string, o LoadOptions) (out any, err error) {
 	b := newBuilder(o.Device)
 	err = guard(func() error {
 		defer b.release()
-		if err := b.pick(f.root, "", o.Only); err != nil {
+		if err := b.pick(f.root, "", o); err != nil {
 			return err
 		}
 		if err := b.read(o.Workers); err != nil {
@@ -116,8 +120,8 @@ func guard(f func() error) error {
 	return errors.Join(err, panicked)
 }
 
-// pick marks the storages of the tensors that only names.
-func (b *builder) pick(v any, name string, only func(string) bool) error {
+// pick marks the storages of the tensors that are asked for.
+func (b *builder) pick(v any, name string, o LoadOptions) error {
 	join := func(k any) string {
 		if name == "" {
 			return fmt.Sprint(k)
@@ -126,7 +130,7 @@ func (b *builder) pick(v any, name string, only func(string) bool) error {
 	}
 	list := func(items []any) error {
 		for i, item := range items {
-			if err := b.pick(item, join(i), only); err != nil {
+			if err := b.pick(item, join(i), o); err != nil {
 				return err
 			}
 		}
@@ -134,9 +138,17 @@ func (b *builder) pick(v any, name string, only func(string) bool) error {
 	}
 	switch v := v.(type) {
 	case *ptfile.Tensor:
-		if only == nil || only(name) {
-			return b.want(v)
+		if o.Only != nil && !o.Only(name) {
+			return nil
 		}
+		if o.Into != nil {
+			if into := o.Into(name); into != nil {
+				if taken, err := b.readInto(v, into); taken || err != nil {
+					return err
+				}
+			}
+		}
+		return b.want(v)
 	case []any:
 		return list(v)
 	case pickle.Tuple:
@@ -145,7 +157,7 @@ func (b *builder) pick(v any, name string, only func(string) bool) error {
 		return list(v.Items)
 	case *pickle.Dict:
 		for k, item := range v.All() {
-			if err := b.pick(item, join(k), only); err != nil {
+			if err := b.pick(item, join(k), o); err != nil {
 				return err
 			}
 		}

@@ -94,7 +94,8 @@ func (s *Storage) fixOrder(p []byte) {
 	}
 }
 
-// Job asks for one storage's bytes: Dst has exactly its size.
+// Job asks for one storage's bytes: Dst has exactly its size. With a nil Dst the bytes are only read and their checksum
+// checked.
 type Job struct {
 	Storage *Storage
 	Dst     []byte
@@ -110,7 +111,7 @@ func ReadAll(jobs []Job, workers int) error {
 	parts := make([][]uint32, len(jobs))
 	var list []chunk
 	for i, j := range jobs {
-		if int64(len(j.Dst)) != j.Storage.Size {
+		if j.Dst != nil && int64(len(j.Dst)) != j.Storage.Size {
 			return errs.Corrupt(j.Storage.record, -1, "%d bytes of memory for a storage of %d", len(j.Dst), j.Storage.Size)
 		}
 		n := int((j.Storage.Size + chunkSize - 1) / chunkSize)
@@ -122,7 +123,14 @@ func ReadAll(jobs []Job, workers int) error {
 	err := forEachChunk(list, workers, func(c chunk) error {
 		j := jobs[c.job]
 		from := int64(c.part) * chunkSize
-		p := j.Dst[from:min(from+chunkSize, j.Storage.Size)]
+		var p []byte
+		if j.Dst == nil {
+			buf := checkBuffers.Get().(*[]byte)
+			defer checkBuffers.Put(buf)
+			p = (*buf)[:min(chunkSize, j.Storage.Size-from)]
+		} else {
+			p = j.Dst[from:min(from+chunkSize, j.Storage.Size)]
+		}
 		if err := j.Storage.raw(p, from); err != nil {
 			return err
 		}
@@ -142,6 +150,8 @@ func ReadAll(jobs []Job, workers int) error {
 	}
 	return nil
 }
+
+var checkBuffers = sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
 
 // chunk is the part-th piece of a job.
 type chunk struct{ job, part int }
