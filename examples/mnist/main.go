@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/golite/golite/datasets/mnist"
@@ -16,6 +17,9 @@ import (
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
 )
+
+// auto is the -resume of a program that may be started again.
+const auto = "auto"
 
 // options are the program's own flags; lite.Config has the others.
 type options struct {
@@ -38,7 +42,7 @@ func (o *options) register(fs *flag.FlagSet) {
 	fs.Float64Var(&o.lr, "lr", 0, "learning rate; 0: the model's own (mlp 0.1, cnn 0.001)")
 	fs.Uint64Var(&o.seed, "seed", 1, "seed of all that is random")
 	fs.StringVar(&o.checkpoint, "checkpoint", "", "file to save to, after each epoch and when stopped")
-	fs.StringVar(&o.resume, "resume", "", "checkpoint to go on from")
+	fs.StringVar(&o.resume, "resume", "", "checkpoint to go on from; auto: that of -checkpoint, as soon as there is one")
 	fs.StringVar(&o.metrics, "metrics", "", "file to append a JSON line to at each step")
 	fs.IntVar(&o.threads, "threads", 0, "threads of one operation; 0: all cores, divided among the ranks")
 	fs.IntVar(&o.maxSteps, "max-steps", 0, "steps after which training ends, those before a -resume included; 0: with the last epoch")
@@ -62,6 +66,8 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("%q is no flag: every argument is one, with a - before its name", rest[0])
 	case o.model != "mlp" && o.model != "cnn":
 		return fmt.Errorf("-model %q: want mlp or cnn", o.model)
+	case o.resume == auto && o.checkpoint == "":
+		return errors.New("-resume auto goes on from what -checkpoint names, and that is not given")
 	case o.epochs < 0 || o.threads < 0 || o.maxSteps < 0:
 		return fmt.Errorf("-epochs (%d), -threads (%d) and -max-steps (%d) can't be negative", o.epochs, o.threads, o.maxSteps)
 	}
@@ -116,10 +122,11 @@ func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 
 	epoch, step := 0, 0
 	state := lite.State{"model": model, "optimizer": opt, "loader": loader, "epoch": &epoch, "step": &step}
-	if o.resume != "" {
-		if _, err := l.Load(o.resume, state); err != nil {
-			return err
-		}
+	resumed, err := resume(l, o, state)
+	if err != nil {
+		return err
+	}
+	if resumed {
 		l.Printf("resuming at epoch %d, step %d", epoch, step)
 	}
 	enough := func() bool { return o.maxSteps > 0 && step >= o.maxSteps }
@@ -161,6 +168,24 @@ func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 		}
 	}
 	return finish(ctx, l, d, o, model, out)
+}
+
+// resume loads the checkpoint to go on from, where there is one. A program that an engine starts again and again resumes with
+// the flags of its first start, when it has saved nothing yet.
+func resume(l *lite.Lite, o options, state lite.State) (resumed bool, err error) {
+	path := o.resume
+	if path == auto {
+		path = o.checkpoint
+	}
+	if path == "" {
+		return false, nil
+	}
+	_, err = l.Load(path, state)
+	if o.resume == auto && errors.Is(err, fs.ErrNotExist) {
+		l.Printf("starting anew: there is no %s yet", path)
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // finish says how good the model became.

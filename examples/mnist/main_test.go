@@ -196,6 +196,21 @@ func TestResumedRunIsTheUndisturbedOne(t *testing.T) {
 	}
 }
 
+// The flags of the first start serve for all that follow.
+func TestResumeAuto(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "a.pt")
+	start := func(steps string) string {
+		return trained(t, few, "-batch-size", "600", "-threads", "1", "-epochs", "3", "-max-steps", steps, "-checkpoint", saved, "-resume", "auto")
+	}
+	require.Contains(t, start("4"), "starting anew: there is no "+saved+" yet\n")
+	require.Contains(t, start("12"), "resuming at epoch 0, step 4\n")
+	require.Contains(t, start("12"), "resuming at epoch 1, step 12\n")
+
+	require.NoError(t, os.WriteFile(saved, []byte("torn"), 0o644))
+	err := run(t.Context(), few, newFlags(), []string{"-checkpoint", saved, "-resume", "auto"}, io.Discard)
+	require.ErrorContains(t, err, saved, "a file that can't be read is no reason to start anew")
+}
+
 func TestRefusals(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none.pt")
 	for _, c := range []struct {
@@ -211,6 +226,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"-precision", "8"}, "precision"},
 		{[]string{"-devices", "two"}, "devices"},
 		{[]string{"-resume", missing}, missing},
+		{[]string{"-resume", "auto"}, "-resume auto goes on from what -checkpoint names"},
 		{[]string{"-metrics", filepath.Join(missing, "m")}, "-metrics"},
 		{[]string{"-epochs", "x"}, "invalid value"},
 	} {

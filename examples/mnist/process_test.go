@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/lite"
 )
 
@@ -107,12 +106,7 @@ print((net(x).argmax(1) == y).sum().item() / len(y))
 
 // PyTorch reads the checkpoint, and its model has the accuracy that the program measured; mnist.py gives the same losses.
 func TestPythonTwin(t *testing.T) {
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	python := filepath.Join(cache, "golite", "peers", "bin", "python")
-	if _, err := os.Stat(python); errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("PyTorch and Fabric are not there to compare with: no %s (scripts/peers.sh makes it)", python)
-	}
+	py := python.Find(t)
 	dir := t.TempDir()
 	ours, theirs, saved := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs"), filepath.Join(dir, "a.pt")
 	args := []string{"-lr", "0.25", "-seed", "7", "-max-steps", "40", "-threads", "1", "-metrics"}
@@ -120,12 +114,12 @@ func TestPythonTwin(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
 
-	read, err := exec.CommandContext(t.Context(), python, "-c", readCheckpoint, saved, here).CombinedOutput()
+	read, err := exec.CommandContext(t.Context(), py, "-c", readCheckpoint, saved, here).CombinedOutput()
 	require.NoError(t, err, string(read))
 	_, accuracy := readMetrics(t, ours)
 	require.Equal(t, fmt.Sprintln(accuracy), string(read))
 
-	out, err := exec.CommandContext(t.Context(), python, append([]string{"mnist.py"}, append(args, theirs)...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), py, append([]string{"mnist.py"}, append(args, theirs)...)...).CombinedOutput()
 	require.NoError(t, err, string(out))
 	want, err := os.ReadFile(theirs)
 	require.NoError(t, err)

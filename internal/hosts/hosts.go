@@ -21,18 +21,29 @@ var made atomic.Int32
 // Pair is two hosts. The card of host i is called "card" and its number; both have a loopback as well.
 type Pair [2]string
 
-// Two makes two hosts, which last as long as the test. Where this machine has none it skips the test, and says why: they need
-// Linux, root and the ip command.
+// need is the variable that makes a machine without hosts a failure: a run that is to show several hosts must not pass by
+// showing none.
+const need = "GOLITE_NEED_HOSTS"
+
+// Two makes two hosts, which last as long as the test. They need Linux, root and the ip command. Where this machine can't
+// have them the test is skipped, and says why; with GOLITE_NEED_HOSTS=1 it fails.
 func Two(t testing.TB) (p Pair) {
 	t.Helper()
+	without := func(why string) {
+		t.Helper()
+		if v := os.Getenv(need); v != "" && v != "0" {
+			t.Fatal(why + " (" + need + " is set)")
+		}
+		t.Skip(why)
+	}
 	if runtime.GOOS != "linux" {
-		t.Skip("network namespaces are Linux's")
+		without("network namespaces are Linux's")
 	}
 	if os.Getuid() != 0 {
-		t.Skip("network namespaces are made by root only")
+		without("network namespaces are made by root only")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("there is no ip command (Debian: iproute2)")
+		without("there is no ip command (Debian: iproute2)")
 	}
 	ip := func(line string) {
 		t.Helper()
@@ -44,7 +55,7 @@ func Two(t testing.TB) (p Pair) {
 	for i := range p {
 		p[i] = fmt.Sprintf("golite-%d-%d-%d", os.Getpid(), number, i)
 		if out, err := exec.Command("ip", "netns", "add", p[i]).CombinedOutput(); err != nil {
-			t.Skipf("this machine makes no network namespaces: %s", out)
+			without("this machine makes no network namespaces: " + string(out))
 		}
 		t.Cleanup(func() { exec.Command("ip", "netns", "delete", p[i]).Run() })
 	}
