@@ -35,14 +35,14 @@ var ErrIntercepted = errors.New("optim: the optimizer was set up already")
 
 // Base is the part that all optimizers share.
 type Base struct {
-	groups    []*ParamGroup
-	rule      rule
-	states    map[*torch.Tensor]*state
-	tensors   []*torch.Tensor
-	skipped   bool
-	intercept func(step func()) (ran bool)
-	scratch   []batch
-	unless    *torch.Tensor
+	groups  []*ParamGroup
+	rule    rule
+	states  map[*torch.Tensor]*state
+	tensors []*torch.Tensor
+	skipped bool
+	around  Interceptor
+	scratch []batch
+	unless  *torch.Tensor
 
 	rates    []*torch.Tensor // of each group, on the device; nil: not made
 	live     bool            // fused kernels read the rates there
