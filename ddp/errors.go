@@ -1,6 +1,7 @@
 package ddp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,18 +18,22 @@ type RankError struct {
 	Op, Site string
 	// Reason is the first cause, with the rank that it happened on where that is known.
 	Reason string
-	// Lost are the ranks that the collective waited for in vain, where that is known: their connection closed, they had
-	// finished, or they had left the group. They are numbered as Rank is.
+	// Lost are the ranks that this one waited for in vain, where that is known: their connection closed, they had finished, or
+	// they were elsewhere when time was up. They are numbered as Rank is.
 	Lost []int
-	// Waiting says what each rank waited for when time was up.
+	// Waiting says what each rank did when time was up: the collective that it waited in, and where that was called.
 	Waiting []string
-	// Stacks are the stacks of this process's goroutines when time was up.
+	// Stacks are the stacks of goroutines when time was up: this process's, and those of ranks that were in no collective.
 	Stacks []byte
 	// Cause is the context's error if a context ended the group.
 	Cause error
 }
 
-// Error says who failed in what, and why.
+// shownStacks bounds the stacks in a message, in bytes.
+const shownStacks = 1 << 15
+
+// Error says who failed in what, and why; when time was up also what each rank did, and where goroutines were, if need be
+// cut off: Stacks has all of them.
 func (e *RankError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "rank %d of %d", e.Rank, e.World)
@@ -41,6 +46,17 @@ func (e *RankError) Error() string {
 	fmt.Fprintf(&b, ": %s", e.Reason)
 	for _, w := range e.Waiting {
 		fmt.Fprintf(&b, "\n  %s", w)
+	}
+	stacks := bytes.TrimSpace(e.Stacks)
+	if len(stacks) == 0 {
+		return b.String()
+	}
+	b.WriteString("\n  stacks:")
+	for line := range bytes.Lines(stacks[:min(len(stacks), shownStacks)]) {
+		fmt.Fprintf(&b, "\n    %s", bytes.TrimRight(line, "\n"))
+	}
+	if more := len(stacks) - shownStacks; more > 0 {
+		fmt.Fprintf(&b, "\n    ... and %d bytes more", more)
 	}
 	return b.String()
 }

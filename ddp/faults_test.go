@@ -3,6 +3,8 @@ package ddp_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,8 +35,8 @@ func rankErrors(t *testing.T, errs []error) []*ddp.RankError {
 	return list
 }
 
-// together runs three ranks of each kind and gives their errors; they must end within the bound.
-func together(t *testing.T, o ddp.Options, f func(ctx context.Context, g *ddp.Group) error, check func(t *testing.T, errs []error)) {
+// together runs three ranks of some kinds and gives their errors; they must end within the bound.
+func together(t *testing.T, kinds []string, o ddp.Options, f func(ctx context.Context, g *ddp.Group) error, check func(t *testing.T, errs []error)) {
 	t.Helper()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -48,7 +50,7 @@ func together(t *testing.T, o ddp.Options, f func(ctx context.Context, g *ddp.Gr
 
 // TestAnAbortFreesEveryRank: one rank aborts while the others wait for it, and they learn why.
 func TestAnAbortFreesEveryRank(t *testing.T) {
-	together(t, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+	together(t, allKinds, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
 		g.Barrier()
 		if g.Rank() == 1 {
 			g.Abort("the disk is full")
@@ -70,7 +72,7 @@ func TestAnAbortFreesEveryRank(t *testing.T) {
 
 // TestACancelledContextFreesEveryRank: the context is that of one rank, which waits itself.
 func TestACancelledContextFreesEveryRank(t *testing.T) {
-	for _, kind := range kinds {
+	for _, kind := range allKinds {
 		t.Run(kind, func(t *testing.T) {
 			join := joiner(t, kind, 3, ddp.Options{})
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -110,11 +112,11 @@ func TestACancelledContextFreesEveryRank(t *testing.T) {
 
 // TestAWaitThatIsGivenUp: a rank that doesn't wait to the end takes the others with it, as they could never end.
 func TestAWaitThatIsGivenUp(t *testing.T) {
-	for _, kind := range kinds {
+	// Compared calls meet before the collective begins.
+	for _, kind := range []string{"inprocess", "plain gloo"} {
 		t.Run(kind, func(t *testing.T) {
 			over := make(chan struct{})
-			// In debug mode ranks meet before the collective begins.
-			errs := runRanks(t, kind, 3, ddp.Options{NoDebug: true}, func(ctx context.Context, g *ddp.Group) error {
+			errs := runRanks(t, kind, 3, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
 				g.Barrier()
 				switch g.Rank() {
 				case 0:
@@ -151,7 +153,7 @@ func TestRanksThatDisagree(t *testing.T) {
 		"roots":      {func(g *ddp.Group) { g.Broadcast(filled(1, 2), 0) }, func(g *ddp.Group) { g.Broadcast(filled(1, 2), 1) }, []string{"from rank 0", "from rank 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			together(t, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+			together(t, kinds, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
 				g.Barrier()
 				if g.Rank() == 1 {
 					c.other(g)
@@ -171,38 +173,86 @@ func TestRanksThatDisagree(t *testing.T) {
 	}
 }
 
-// TestATimeoutSaysWhoWaitedForWhat: the collective, the call site, the rank that isn't there, and the stacks.
+// TestATimeoutSaysWhoWaitedForWhat: the collective, the call site, the rank that isn't there, and the stacks, of that rank
+// too.
 func TestATimeoutSaysWhoWaitedForWhat(t *testing.T) {
-	over := map[bool]chan struct{}{true: make(chan struct{}), false: make(chan struct{})}
-	once := map[bool]*sync.Once{true: {}, false: {}}
-	together(t, ddp.Options{Timeout: time.Second, NoDebug: true}, func(ctx context.Context, g *ddp.Group) error {
+	for _, kind := range allKinds {
+		t.Run(kind, func(t *testing.T) {
+			over := make(chan struct{})
+			var once sync.Once
+			errs := runRanks(t, kind, 3, ddp.Options{Timeout: 2 * time.Second}, func(ctx context.Context, g *ddp.Group) error {
+				g.Barrier()
+				if g.Rank() == 1 {
+					elsewhere(over)
+					return ddp.Try(g.Barrier)
+				}
+				defer once.Do(func() { close(over) })
+				g.AllReduce(filled(1, 7), ddp.Sum)
+				return nil
+			})
+			list := rankErrors(t, errs)
+			told := 0
+			for _, e := range []*ddp.RankError{list[0], list[2]} {
+				require.Contains(t, e.Reason, "time is up after 2s: rank")
+				require.Contains(t, e.Reason, "waited in all_reduce(sum) of Float[7] (number 2) at ddp/faults_test.go:")
+				if len(e.Waiting) == 0 {
+					continue // the other one was the first
+				}
+				told++
+				require.Len(t, e.Waiting, 3)
+				said := strings.Join(e.Waiting, "\n")
+				for _, r := range []int{0, 2} {
+					require.Contains(t, said, fmt.Sprintf("rank %d waits in all_reduce(sum) of Float[7] (number 2) at ddp/faults_test.go:", r))
+				}
+				require.Contains(t, said, "rank 1 is in no collective")
+				require.Equal(t, []int{1}, e.Lost)
+				require.Contains(t, string(e.Stacks), "ddp_test.elsewhere(")
+				if kind != "inprocess" {
+					require.Regexp(t, `(?s)rank [02]:\ngoroutine .*rank 1:\ngoroutine`, string(e.Stacks))
+				}
+				require.Contains(t, e.Error(), "\n  stacks:\n    ")
+				require.Less(t, len(e.Error()), 60_000)
+			}
+			require.Positive(t, told, "nobody says what the others waited for")
+		})
+	}
+}
+
+//go:noinline
+func elsewhere(over <-chan struct{}) { <-over }
+
+// TestWhatARankSaidOnceIsTakenBack: a rank that was slow once isn't said to wait in a collective that it left long ago.
+func TestWhatARankSaidOnceIsTakenBack(t *testing.T) {
+	errs := runRanks(t, "plain gloo", 3, ddp.Options{Timeout: 2 * time.Second}, func(ctx context.Context, g *ddp.Group) error {
+		if g.Rank() == 0 {
+			time.Sleep(1500 * time.Millisecond) // the others say that they wait in a barrier
+		}
 		g.Barrier()
-		if g.Rank() == 1 {
-			<-over[g.InProcess()]
+		if g.Rank() == 2 {
+			time.Sleep(4 * time.Second)
 			return ddp.Try(g.Barrier)
 		}
-		defer once[g.InProcess()].Do(func() { close(over[g.InProcess()]) })
-		g.AllReduce(filled(1, 7), ddp.Sum)
-		return nil
-	}, func(t *testing.T, errs []error) {
-		list := rankErrors(t, errs)
-		told := 0
-		for _, e := range []*ddp.RankError{list[0], list[2]} {
-			require.Contains(t, e.Reason, "time is up after 1s: rank")
-			require.Contains(t, e.Reason, "waited in all_reduce(sum) of Float[7] (number 2) at ddp/faults_test.go:")
-			if len(e.Waiting) > 0 {
-				told++
-				require.Len(t, e.Waiting, 3, "%v", e.Waiting)
-				require.Contains(t, string(e.Stacks), "faults_test.go:", "the stacks of this process")
-			}
+		if g.Rank() == 1 {
+			g.Recv(torch.Empty(1), 0, 1) // messages have no number
+			return nil
 		}
-		require.Positive(t, told, "nobody says what the others waited for")
+		g.Recv(torch.Empty(1), 2, 1)
+		return nil
 	})
+	var said []string
+	for _, e := range rankErrors(t, errs) {
+		said = append(said, e.Waiting...)
+	}
+	text := strings.Join(said, "\n")
+	require.Contains(t, text, "rank 0 waits in recv from rank 2")
+	require.Contains(t, text, "rank 1 waits in recv from rank 0")
+	require.Contains(t, text, "rank 2 is in no collective")
+	require.NotContains(t, text, "barrier")
 }
 
 // TestARankThatLeft: the others can't wait for a rank that has closed its group.
 func TestARankThatLeft(t *testing.T) {
-	together(t, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+	together(t, allKinds, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
 		g.Barrier()
 		if g.Rank() == 1 {
 			return nil
@@ -219,7 +269,7 @@ func TestARankThatLeft(t *testing.T) {
 
 // TestALossInBackward: the Reducer meets the others inside of backward, which then fails with the reason.
 func TestALossInBackward(t *testing.T) {
-	together(t, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
+	together(t, allKinds, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
 		net := nn.NewLinear(3, 2)
 		d, err := ddp.Wrap(ctx, g, net)
 		if err != nil {

@@ -36,8 +36,12 @@ func TestMain(m *testing.M) {
 	fixture.Main(m)
 }
 
-// kinds are the ways in which the ranks of a test are connected.
-var kinds = []string{"inprocess", "gloo"}
+// kinds are the ways in which the ranks of a test are connected, over Gloo with their calls compared. Where it matters that
+// they aren't, as in programs, tests have one more.
+var (
+	kinds    = []string{"inprocess", "gloo"}
+	allKinds = append(kinds[:2:2], "plain gloo")
+)
 
 // runRanks runs f as ranks, goroutines of this process, connected in one way or the other, and returns each rank's error. Who
 // doesn't end within a minute is reported.
@@ -78,6 +82,7 @@ func joiner(t testing.TB, kind string, ranks int, o ddp.Options) joining {
 		t.Cleanup(hub.Close)
 		return func(ctx context.Context, rank int) (*ddp.Group, error) { return hub.Group(ctx, rank, o) }
 	}
+	o.Debug = kind == "gloo"
 	store, err := ddp.NewMemoryStore()
 	require.NoError(t, err)
 	t.Cleanup(store.Close)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 )
 
@@ -24,7 +25,7 @@ const (
 
 func (c compress) install(d *DistributedDataParallel) error {
 	if err := d.r.Compress(bool(c)); err != nil {
-		return fmt.Errorf("ddp.New: %s", firstLine(err.Message))
+		return fmt.Errorf("ddp.New: %s", text.FirstLine(err.Message))
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func (f BucketHook) install(d *DistributedDataParallel) error {
 		return result
 	})
 	if err != nil {
-		return fmt.Errorf("ddp.New: %s", firstLine(err.Message))
+		return fmt.Errorf("ddp.New: %s", text.FirstLine(err.Message))
 	}
 	d.forget = forget
 	return nil

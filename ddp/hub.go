@@ -2,10 +2,13 @@ package ddp
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/text"
 )
 
 // Hub is where ranks that are goroutines of one process meet. One is made for all of them, and each takes its group from
@@ -20,17 +23,26 @@ import (
 //		})
 //	}
 type Hub struct {
-	c      cgotorch.Hub
-	size   int
-	mu     sync.Mutex
-	groups []*Group
-	store  cgotorch.Store // 0 until somebody wants one
-	left   map[string]int // by group: a rank that has closed it, plus 1
-	once   sync.Once
+	c     cgotorch.Hub
+	size  int
+	mu    sync.Mutex
+	meets map[string]*meeting // by the group's name
+	store cgotorch.Store      // 0 until somebody wants one
+	once  sync.Once
+}
+
+// meeting is what a hub knows of a group.
+type meeting struct {
+	size     int
+	here     map[int]*Group // by rank
+	finished map[int]uint64 // by rank: the first collective that it won't make
+	left     map[int]bool
 }
 
 // NewHub makes a hub for a number of ranks.
-func NewHub(ranks int) *Hub { return &Hub{c: cgotorch.NewHub(ranks), size: ranks} }
+func NewHub(ranks int) *Hub {
+	return &Hub{c: cgotorch.NewHub(ranks), size: ranks, meets: map[string]*meeting{}}
+}
 
 // Size returns the number of ranks.
 func (h *Hub) Size() int { return h.size }
@@ -47,8 +59,8 @@ func (h *Hub) Close() {
 	})
 }
 
-// Group returns the group of all the hub's ranks, for one of them. It doesn't wait for the others. The group is aborted
-// when ctx is cancelled.
+// Group returns the group of all the hub's ranks, for one of them. It doesn't wait for the others. Each rank takes it once;
+// when all have closed theirs they may meet again. The group is aborted when ctx is cancelled.
 func (h *Hub) Group(ctx context.Context, rank int, opts ...Options) (*Group, error) {
 	o, err := optional("ddp.Hub.Group", opts)
 	if err != nil {
@@ -57,53 +69,96 @@ func (h *Hub) Group(ctx context.Context, rank int, opts ...Options) (*Group, err
 	if rank < 0 || rank >= h.size {
 		return nil, fmt.Errorf("ddp.Hub.Group: there is no rank %d among %d", rank, h.size)
 	}
-	c, cerr := cgotorch.InProcess(h.c, 0, "", rank, h.size)
-	if cerr != nil {
-		return nil, fmt.Errorf("ddp.Hub.Group: %s", firstLine(cerr.Message))
+	g := &Group{rank: rank, size: h.size, opts: o, hub: h}
+	if err := h.enter(g, h.c, 0); err != nil {
+		return nil, fmt.Errorf("ddp.Hub.Group: %w", err)
 	}
-	return newGroup(ctx, &Group{c: c, rank: rank, size: h.size, opts: o, hub: h}), nil
+	return newGroup(ctx, g), nil
 }
 
-// waiting lists what the hub's other ranks wait for.
-func (h *Hub) waiting(of *Group) []string {
+// enter makes the shim's part of a group, of all the hub's ranks or of a parent's.
+func (h *Hub) enter(g *Group, hub cgotorch.Hub, parent cgotorch.Group) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var list []string
-	for _, g := range h.groups {
-		if g != of && g.name == of.name {
-			list = append(list, g.describe()...)
-		}
+	m := h.meets[g.name]
+	if m == nil {
+		m = &meeting{size: g.size, here: map[int]*Group{}, finished: map[int]uint64{}, left: map[int]bool{}}
+		h.meets[g.name] = m
 	}
-	return list
+	switch {
+	case m.here[g.rank] != nil:
+		return fmt.Errorf("somebody is rank %d already; each goroutine takes the group of a rank of its own, once", g.rank)
+	case m.left[g.rank]:
+		return fmt.Errorf("rank %d has closed its group, and others have not; ranks meet again when all have", g.rank)
+	}
+	c, err := cgotorch.InProcess(hub, parent, g.name, g.rank, g.size)
+	if err != nil {
+		return errors.New(text.FirstLine(err.Message))
+	}
+	g.c, m.here[g.rank] = c, g
+	return nil
 }
 
-func (h *Hub) enter(g *Group) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.groups = append(h.groups, g)
-}
-
+// leave takes a rank out. Who waits for it from now on waits in vain.
 func (h *Hub) leave(g *Group) {
+	next := uint64(0)
+	if s, err := g.c.Pending(); err == nil {
+		next = s.Count + 1
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i, other := range h.groups {
-		if other == g {
-			h.groups = append(h.groups[:i], h.groups[i+1:]...)
-			if h.left == nil {
-				h.left = map[string]int{}
-			}
-			if h.left[g.name] == 0 {
-				h.left[g.name] = g.rank + 1
-			}
-			return
-		}
+	m := h.meets[g.name]
+	delete(m.here, g.rank)
+	m.left[g.rank] = true
+	if _, known := m.finished[g.rank]; !known {
+		m.finished[g.rank] = next
+	}
+	if len(m.left) == m.size {
+		delete(h.meets, g.name)
 	}
 }
 
-// absent names the first rank that has closed its side of a group.
-func (h *Hub) absent(g *Group) (rank int, some bool) {
+func (h *Hub) finish(g *Group, next uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := h.left[g.name]
-	return r - 1, r > 0
+	h.meets[g.name].finished[g.rank] = next
+}
+
+// firstFinished names the rank that was the first to make no more collectives, and the first that it won't make.
+func (h *Hub) firstFinished(g *Group) (rank int, next uint64, some bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for r, n := range h.meets[g.name].finished {
+		if !some || n < next || n == next && r < rank {
+			rank, next, some = r, n, true
+		}
+	}
+	return rank, next, some
+}
+
+func (h *Hub) haveFinished(g *Group, ranks []int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	finished := h.meets[g.name].finished
+	return !slices.ContainsFunc(ranks, func(r int) bool { _, has := finished[r]; return !has })
+}
+
+// doing lists what the group's other ranks do, and which of them are in no collective.
+func (h *Hub) doing(of *Group) (list []string, elsewhere []int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	here := h.meets[of.name].here
+	for _, r := range of.others() {
+		what := "is not in the group"
+		if g := here[r]; g != nil {
+			s, _ := g.c.Pending()
+			what = doing(s)
+			if len(s.Waiting) > 0 {
+				list = append(list, fmt.Sprintf("rank %d %s", r, what))
+				continue
+			}
+		}
+		list, elsewhere = append(list, fmt.Sprintf("rank %d %s", r, what)), append(elsewhere, r)
+	}
+	return list, elsewhere
 }

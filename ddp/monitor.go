@@ -1,19 +1,21 @@
 package ddp
 
 import (
-	"context"
 	"fmt"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/text"
 )
 
-// Keys under which processes tell each other why they end, and what they wait for.
 const (
-	keyAborted = "golite/aborted"
-	keyWaiting = "golite/waiting"
+	// soon is how long a collective may take until its rank looks whether the others still come.
+	soon = time.Second
+	// underway is how long a message may need that was sent by a rank which has finished since.
+	underway = 5 * time.Second
+	// keptStacks bounds the stacks that a rank keeps for its own error, publishedStacks what it writes to the store, in bytes.
+	keptStacks, publishedStacks = 1 << 20, 1 << 16
 )
 
 // dump is what is known when time is up.
@@ -22,50 +24,134 @@ type dump struct {
 	stacks  []byte
 }
 
-// monitor aborts the group when a collective takes longer than it may: one that Go started, or one of the Reducer's.
+// watchman is what a group's monitor remembers from one look to the next.
+type watchman struct {
+	g        *Group
+	told     bool          // the others know that this rank has finished
+	asked    int64         // the question that this rank has put, 0 for none
+	said     time.Duration // when the collective began in which it has said that it waits, 0 for none
+	answered int64         // the last question that it has answered
+	looked   time.Time     // for questions
+	deserted time.Duration // when a message began whose other side was seen to have finished
+	since    time.Time     // when that was seen
+}
+
+// monitor aborts the group when a collective can't end, or takes longer than it may: one that Go started, or one of the
+// Reducer's.
 func (g *Group) monitor() {
 	defer g.stopped.Done()
-	tick := time.NewTicker(min(max(g.opts.Timeout/10, 5*time.Millisecond), time.Second))
+	tick := time.NewTicker(min(max(g.opts.Timeout/20, 5*time.Millisecond), time.Second))
 	defer tick.Stop()
-	told := uint64(0)
+	w := watchman{g: g, looked: time.Now()}
 	for {
 		select {
 		case <-g.done:
 			return
 		case <-tick.C:
-		}
-		s, err := g.c.Pending()
-		if s.Aborted || err != nil {
-			continue
-		}
-		e, ok := oldest(s.Waiting)
-		if !ok {
-			continue
-		}
-		age := e.End - e.Start
-		if age > g.opts.Timeout/2 && told != e.Number {
-			told = e.Number
-			g.publish(fmt.Sprintf("%s/%d", keyWaiting, g.rank), e.Text)
-		}
-		if age > g.opts.Timeout {
-			g.late(e)
-		} else if age > time.Second {
-			if reason := g.told(); reason != "" {
-				_ = g.c.Abort(reason)
-			} else if rank, some := g.absent(e); some {
-				g.abort(fmt.Sprintf("rank %d has left the group, for which rank %d waits in %s", rank, g.rank, e.Text))
-			}
+			w.look()
 		}
 	}
 }
 
-// absent names a goroutine rank that a collective waits for in vain, as it has closed its group. Of a process the closed
-// connection tells.
-func (g *Group) absent(e cgotorch.Event) (rank int, some bool) {
-	if g.hub == nil || e.Kind == cgotorch.Send || e.Kind == cgotorch.Recv {
+func (w *watchman) look() {
+	g := w.g
+	s, err := g.c.Pending()
+	if err != nil {
+		return
+	}
+	if s.Aborted { // perhaps by the shim, which knows no sub-groups
+		g.freeSubs(s.Reason)
+		return
+	}
+	if g.leaving.Load() && !w.told {
+		w.told = true
+		g.tellFinished(next(s))
+	}
+	e, some := oldest(s.Waiting)
+	age := e.End - e.Start
+	w.converse(s, e.Start, some && age > g.opts.Timeout/2)
+	if some && age > g.opts.Timeout {
+		w.late(s, e)
+	} else if some && age > soon {
+		w.abandoned(s)
+	}
+}
+
+// next is the number of the first collective that a rank which leaves won't make: the barrier at the end is none of the
+// program's.
+func next(s cgotorch.Standing) uint64 {
+	for _, e := range s.Waiting {
+		if e.Kind == cgotorch.Barrier && e.Number == s.Count {
+			return s.Count
+		}
+	}
+	return s.Count + 1
+}
+
+// converse has the processes tell each other what they do, when one of them has waited for half of its time.
+func (w *watchman) converse(s cgotorch.Standing, begun time.Duration, late bool) {
+	if w.g.asker == nil {
+		return
+	}
+	if w.said != 0 && w.said != begun { // it waits no longer
+		w.asked = 0
+		w.say(w.g.question(0), s, begun)
+	}
+	if late {
+		if w.asked == 0 {
+			w.asked = w.g.question(1)
+			w.say(w.asked, s, begun)
+		}
+		return
+	}
+	if time.Since(w.looked) > w.g.opts.Timeout/10 {
+		w.looked = time.Now()
+		if n := w.g.question(0); n > w.answered {
+			w.say(n, s, begun)
+		}
+	}
+}
+
+func (w *watchman) say(question int64, s cgotorch.Standing, begun time.Duration) {
+	w.answered, w.said = question, begun
+	w.g.answer(question, s)
+}
+
+// abandoned aborts where the group was aborted elsewhere, or where this rank waits for one that won't come.
+func (w *watchman) abandoned(s cgotorch.Standing) {
+	g := w.g
+	if by, reason, _ := g.told(); reason != "" {
+		by.abort(reason)
+		return
+	}
+	if g.leaving.Load() { // it waits for those that are slower
+		return
+	}
+	for _, e := range s.Waiting {
+		if rank, some := w.gone(e); some {
+			g.abort(fmt.Sprintf("rank %d has finished, and rank %d waits for it in %s", rank, g.rank, e.Text), rank)
+			return
+		}
+	}
+}
+
+// gone names a rank that something waits for in vain, as it has finished.
+func (w *watchman) gone(e cgotorch.Event) (rank int, some bool) {
+	if e.Kind != cgotorch.Send && e.Kind != cgotorch.Recv {
+		rank, next, some := w.g.firstFinished()
+		return rank, some && e.Number >= next
+	}
+	peers := w.g.others()
+	if e.Root >= 0 {
+		peers = []int{e.Root}
+	}
+	if e.End-e.Start < soon || len(peers) == 0 || !w.g.haveFinished(peers) {
 		return 0, false
 	}
-	return g.hub.absent(g)
+	if w.deserted != e.Start {
+		w.deserted, w.since = e.Start, time.Now()
+	}
+	return peers[0], time.Since(w.since) > underway
 }
 
 func oldest(list []cgotorch.Event) (e cgotorch.Event, ok bool) {
@@ -77,132 +163,30 @@ func oldest(list []cgotorch.Event) (e cgotorch.Event, ok bool) {
 	return e, ok
 }
 
-// late writes down what everybody waits for, and aborts.
-func (g *Group) late(e cgotorch.Event) {
-	d := &dump{waiting: g.describe(), stacks: stacks()}
+// late writes down what everybody does, and aborts.
+func (w *watchman) late(s cgotorch.Standing, e cgotorch.Event) {
+	g := w.g
+	d := &dump{waiting: []string{fmt.Sprintf("rank %d %s", g.rank, doing(s))}}
+	var elsewhere []int
 	if g.hub != nil {
-		d.waiting = append(d.waiting, g.hub.waiting(g)...)
-	} else {
-		d.waiting = append(d.waiting, g.published()...)
+		others, ranks := g.hub.doing(g)
+		d.waiting, elsewhere, d.stacks = append(d.waiting, others...), ranks, text.Stacks(keptStacks)
+	} else if g.asker != nil {
+		others, ranks, stacks := g.heard(w.asked)
+		d.waiting, elsewhere = append(d.waiting, others...), ranks
+		d.stacks = fmt.Appendf(nil, "rank %d:\n%s\n\n%s", g.rank, text.Stacks(keptStacks), stacks)
 	}
 	g.mu.Lock()
 	g.lateDump = d
 	g.mu.Unlock()
-	g.abort(fmt.Sprintf("time is up after %v: rank %d waited in %s", g.opts.Timeout, g.rank, e.Text))
+	g.abort(fmt.Sprintf("time is up after %v: rank %d waited in %s", g.opts.Timeout, g.rank, e.Text), elsewhere...)
 }
 
-// describe says what this rank waits for.
-func (g *Group) describe() []string {
-	s, err := g.c.Pending()
-	if err != nil {
-		return nil
+// doing says what a rank does.
+func doing(s cgotorch.Standing) string {
+	e, some := oldest(s.Waiting)
+	if !some {
+		return "is in no collective"
 	}
-	if len(s.Waiting) == 0 {
-		return []string{fmt.Sprintf("rank %d is in no collective", g.rank)}
-	}
-	var list []string
-	for _, e := range s.Waiting {
-		list = append(list, fmt.Sprintf("rank %d waits in %s, for %v", g.rank, e.Text, (e.End-e.Start).Round(time.Millisecond)))
-	}
-	return list
-}
-
-func stacks() []byte {
-	for n := 1 << 16; ; n *= 4 {
-		b := make([]byte, n)
-		if k := runtime.Stack(b, true); k < n || n >= 1<<24 {
-			return b[:k]
-		}
-	}
-}
-
-// publish writes to the processes' store, without waiting for it longer than it usually takes: its keeper may be gone. The
-// channel closes when it is written, or given up.
-func (g *Group) publish(key, value string) <-chan struct{} {
-	done := make(chan struct{})
-	if g.store == nil || g.size == 1 {
-		close(done)
-		return done
-	}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		if key == keyAborted {
-			_, _ = g.store.CompareSet(key, nil, []byte(value)) // who can't be told learns it from the closed connection
-			return
-		}
-		_ = g.store.Set(key, []byte(value))
-	}()
-	go func() {
-		defer close(done)
-		select {
-		case <-written:
-		case <-time.After(time.Second):
-		}
-	}()
-	return done
-}
-
-// told returns the reason for which another process aborted the group, if it said so.
-func (g *Group) told() string {
-	if g.store == nil || g.size == 1 {
-		return ""
-	}
-	answer := make(chan string, 1)
-	go func() {
-		// The one that aborts writes while it closes the connections: it may need a moment.
-		for range 10 {
-			ok, err := g.store.Check(keyAborted)
-			if err != nil {
-				break
-			}
-			if ok {
-				if v, err := g.store.c.Get(keyAborted); err == nil {
-					answer <- v
-					return
-				}
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		answer <- ""
-	}()
-	select {
-	case s := <-answer:
-		return s
-	case <-time.After(time.Second):
-		return ""
-	}
-}
-
-// published lists what the other processes have said that they wait for.
-func (g *Group) published() []string {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	var list []string
-	for r := range g.size {
-		if r == g.rank {
-			continue
-		}
-		key := fmt.Sprintf("%s/%d", keyWaiting, r)
-		answer := make(chan string, 1)
-		go func() {
-			text := fmt.Sprintf("rank %d has not said that it waits: it is busy, or gone", r)
-			if ok, err := g.store.Check(key); err != nil {
-				text = fmt.Sprintf("rank %d: %v", r, err)
-			} else if ok {
-				if v, err := g.store.c.Get(key); err == nil {
-					text = fmt.Sprintf("rank %d waits in %s", r, strings.TrimSpace(v))
-				}
-			}
-			answer <- text
-		}()
-		select {
-		case s := <-answer:
-			list = append(list, s)
-		case <-ctx.Done():
-			return append(list, "the store doesn't answer")
-		}
-	}
-	return list
+	return "waits in " + strings.TrimSpace(e.Text)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 )
 
@@ -30,7 +31,7 @@ func (g *Group) AttachNCCL() error {
 	defer release()
 	kind := int32(torch.CUDAType) - 1
 	if err := g.c.Attach("nccl", kind, store, g.opts.Timeout); err != nil {
-		return fmt.Errorf("ddp.Group.AttachNCCL: %s", firstLine(err.Message))
+		return fmt.Errorf("ddp.Group.AttachNCCL: %s", text.FirstLine(err.Message))
 	}
 	g.nccl = true
 	return nil
@@ -47,7 +48,7 @@ func (g *Group) meetingPlace() (s cgotorch.Store, release func(), err error) {
 	}
 	s, cerr := cgotorch.PrefixStore("group"+g.name, shared)
 	if cerr != nil {
-		return 0, nil, fmt.Errorf("%s", firstLine(cerr.Message))
+		return 0, nil, fmt.Errorf("%s", text.FirstLine(cerr.Message))
 	}
 	return s, s.Free, nil
 }
@@ -59,7 +60,7 @@ func (h *Hub) sharedStore() (cgotorch.Store, error) {
 	if h.store == 0 {
 		s, err := cgotorch.HashStore()
 		if err != nil {
-			return 0, fmt.Errorf("%s", firstLine(err.Message))
+			return 0, fmt.Errorf("%s", text.FirstLine(err.Message))
 		}
 		h.store = s
 	}

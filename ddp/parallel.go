@@ -15,6 +15,7 @@ import (
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/op"
+	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -186,7 +187,7 @@ func (d *DistributedDataParallel) reducer() error {
 	}
 	r, err := cgotorch.NewReducer(d.g.c, flags, bytes, d.opts.Name, handles(d.trained), d.names)
 	if err != nil {
-		return fmt.Errorf("ddp.New: %s", firstLine(err.Message))
+		return fmt.Errorf("ddp.New: %s", text.FirstLine(err.Message))
 	}
 	d.r = r
 	if d.opts.Hook != nil {

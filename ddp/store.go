@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/text"
 )
 
 // Store is a key-value store that ranks share: through it they find each other (torch.distributed.Store). It is safe for
@@ -38,8 +39,9 @@ type TCPStoreOptions struct {
 const DefaultTimeout = 5 * time.Minute
 
 // NewTCPStore connects to the store that a server keeps at host and port, waiting until it is there, or keeps it itself
-// (torch.distributed.TCPStore). A server listens on the address host; with port 0 it takes a free one, see Port. Processes
-// of PyTorch can use it, and it theirs.
+// (torch.distributed.TCPStore). A server listens on all of its machine's interfaces, as others may reach it under another
+// address than it does itself; where host is localhost or a loopback address it is for this machine alone. With port 0 it
+// takes a free one, see Port. Processes of PyTorch can use it, and it theirs.
 func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOptions) (*Store, error) {
 	o, err := optional("ddp.NewTCPStore", opts)
 	if err != nil {
@@ -59,13 +61,16 @@ func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOpt
 	}
 	c, port, cerr := cgotorch.TCPStore(host, port, o.Server, o.Timeout, fd, o.Workers)
 	if cerr != nil {
-		return nil, fmt.Errorf("ddp.NewTCPStore: %s: %s", address, firstLine(cerr.Message))
+		return nil, fmt.Errorf("ddp.NewTCPStore: %s: %s", address, text.FirstLine(cerr.Message))
 	}
 	return &Store{c: c, name: "the store at " + net.JoinHostPort(host, strconv.Itoa(port)), host: host, port: port}, nil
 }
 
 // listen opens the server's socket in Go, which says at once what is wrong with it, and gives its descriptor away.
 func listen(ctx context.Context, host string, port int) (fd, actual int, err error) {
+	if !loopback(host) {
+		host = ""
+	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		return 0, 0, err
@@ -106,7 +111,7 @@ func awaitServer(ctx context.Context, address string, timeout time.Duration) err
 func NewFileStore(path string, ranks int) (*Store, error) {
 	c, err := cgotorch.FileStore(path, ranks)
 	if err != nil {
-		return nil, fmt.Errorf("ddp.NewFileStore: %s: %s", path, firstLine(err.Message))
+		return nil, fmt.Errorf("ddp.NewFileStore: %s: %s", path, text.FirstLine(err.Message))
 	}
 	return &Store{c: c, name: "the store in " + path}, nil
 }
@@ -115,12 +120,13 @@ func NewFileStore(path string, ranks int) (*Store, error) {
 func NewMemoryStore() (*Store, error) {
 	c, err := cgotorch.HashStore()
 	if err != nil {
-		return nil, fmt.Errorf("ddp.NewMemoryStore: %s", firstLine(err.Message))
+		return nil, fmt.Errorf("ddp.NewMemoryStore: %s", text.FirstLine(err.Message))
 	}
 	return &Store{c: c, name: "the store in memory"}, nil
 }
 
-// Prefix returns a view of the store that puts prefix and a slash before every key (torch.distributed.PrefixStore).
+// Prefix returns a view of the store that puts prefix and a slash before every key (torch.distributed.PrefixStore). It is
+// closed on its own, and goes on when s is closed.
 func (s *Store) Prefix(prefix string) (*Store, error) {
 	c, err := cgotorch.PrefixStore(prefix, s.c)
 	if err != nil {
@@ -206,16 +212,11 @@ func (s *Store) Delete(key string) (bool, error) {
 	return ok, nil
 }
 
-// Close gives the store up; a server stops when all groups that use it are closed as well.
+// Close gives the store up; a server stops, and frees its port, when all groups and views that use it are closed as well.
 func (s *Store) Close() { s.once.Do(s.c.Free) }
 
 func (s *Store) failed(what, key string, err *cgotorch.Error) error {
-	return fmt.Errorf("ddp: %s %q in %s: %s", what, key, s.name, firstLine(err.Message))
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
+	return fmt.Errorf("ddp: %s %q in %s: %s", what, key, s.name, text.FirstLine(err.Message))
 }
 
 // optional returns the one element of a trailing parameter that may be left out.

@@ -1,78 +1,189 @@
 package ddp
 
 import (
-	"bytes"
-	"encoding/gob"
-
+	"github.com/golite/golite/internal/values"
 	"github.com/golite/golite/torch"
 )
 
+// valueTag is the tag of the messages that GatherValues and ScatterValues are made of.
+const valueTag = 1<<31 - 1
+
+const (
+	// portion is how many bytes travel in one message: no more memory is taken than others have filled.
+	portion = 1 << 26
+	// mostBytes is more than any value has: a length above it is other data, from ranks that are out of step.
+	mostBytes = 1 << 40
+)
+
+// length checks a number that another rank has sent.
+func length(name string, n int64, from int) int {
+	if n < 0 || n > mostBytes {
+		torch.Fail(name, "rank %d announces %d bytes: the ranks' calls are out of step (Options.Debug compares them)", from, n)
+	}
+	return int(n)
+}
+
+// number makes a tensor that carries a length.
+func number(n int) *torch.Tensor { return torch.From([]int64{int64(n)}, 1) }
+
+// portions cuts n bytes.
+func portions(n int, f func(from, to int)) {
+	for at := 0; at < n; at += portion {
+		f(at, min(at+portion, n))
+	}
+}
+
+// message makes a tensor of bytes, or one to be filled where they are others'.
+func message(b []byte, mine bool, from, to int) *torch.Tensor {
+	if mine {
+		return torch.FromBytes(b[from:to], torch.UInt8, to-from)
+	}
+	return torch.Options{DType: torch.UInt8}.Empty(to - from)
+}
+
 // BroadcastBytes gives every rank rank src's bytes. The others' b doesn't count.
 func (g *Group) BroadcastBytes(b []byte, src int) []byte {
-	n := torch.From([]int64{int64(len(b))}, 1)
+	n := number(len(b))
 	defer n.Release()
-	size := int(g.Broadcast(n, src).Item())
-	if size == 0 {
-		return nil
-	}
-	t := torch.Options{DType: torch.UInt8}.Empty(size)
-	if g.rank == src {
-		t = torch.FromBytes(b, torch.UInt8, size)
-	}
-	defer t.Release()
-	return g.Broadcast(t, src).ToBytes()
+	size := length("ddp.BroadcastBytes", int64(g.Broadcast(n, src).Item()), src)
+	var got []byte
+	portions(size, func(from, to int) {
+		t := message(b, g.rank == src, from, to)
+		defer t.Release()
+		got = append(got, g.Broadcast(t, src).ToBytes()...)
+	})
+	return got
 }
 
 // AllGatherBytes gives every rank the bytes of all, in their order.
 func (g *Group) AllGatherBytes(b []byte) [][]byte {
-	mine := torch.From([]int64{int64(len(b))}, 1)
+	mine := number(len(b))
 	defer mine.Release()
-	sizes := g.AllGather(mine)
 	longest := 0
 	lengths := make([]int, g.size)
-	for i, t := range sizes {
-		lengths[i] = int(t.Item())
+	for i, t := range g.AllGather(mine) {
+		lengths[i] = length("ddp.AllGatherBytes", int64(t.Item()), i)
 		longest = max(longest, lengths[i])
 		t.Release()
 	}
 	all := make([][]byte, g.size)
-	if longest == 0 {
-		return all
-	}
-	padded := make([]byte, longest)
-	copy(padded, b)
-	t := torch.FromBytes(padded, torch.UInt8, longest)
-	defer t.Release()
-	for i, part := range g.AllGather(t) {
-		all[i] = part.ToBytes()[:lengths[i]]
-		part.Release()
-	}
+	portions(longest, func(from, to int) {
+		padded := make([]byte, to-from)
+		copy(padded, b[min(from, len(b)):])
+		t := torch.FromBytes(padded, torch.UInt8, to-from)
+		defer t.Release()
+		for i, part := range g.AllGather(t) {
+			if lengths[i] > from {
+				all[i] = append(all[i], part.ToBytes()[:min(to, lengths[i])-from]...)
+			}
+			part.Release()
+		}
+	})
 	return all
 }
 
-// BroadcastValue gives every rank rank src's value, encoded with encoding/gob
-// (torch.distributed.broadcast_object_list).
+// SendBytes sends bytes to a rank, which calls RecvBytes with the same tag. It may return before that.
+func (g *Group) SendBytes(b []byte, dst, tag int) {
+	n := number(len(b))
+	defer n.Release()
+	g.Send(n, dst, tag)
+	portions(len(b), func(from, to int) {
+		t := message(b, true, from, to)
+		defer t.Release()
+		g.Send(t, dst, tag)
+	})
+}
+
+// RecvBytes gives what a rank, or AnyRank, sends with SendBytes and the same tag, and the rank.
+func (g *Group) RecvBytes(src, tag int) (b []byte, from int) {
+	n := number(0)
+	defer n.Release()
+	src = g.Recv(n, src, tag)
+	portions(length("ddp.RecvBytes", int64(n.Item()), src), func(from, to int) {
+		t := message(nil, false, from, to)
+		defer t.Release()
+		g.Recv(t, src, tag)
+		b = append(b, t.ToBytes()...)
+	})
+	return b, src
+}
+
+// BroadcastValue gives every rank rank src's value (torch.distributed.broadcast_object_list): any Go value, with the tensors
+// in it, which arrive on the CPU. What an interface holds travels with its type if that is made of Go's own types; another
+// one needs gob.Register. What can't be sent panics with a *torch.Error that names it: a channel, a function, an unexported
+// field. So it is with the other functions for values.
 func BroadcastValue[T any](g *Group, v T, src int) T {
 	g.checkRoot("BroadcastValue", src)
 	var b []byte
 	if g.rank == src {
-		b = encode("ddp.BroadcastValue", v)
+		b = values.Pack("ddp.BroadcastValue", v)
 	}
 	got := g.BroadcastBytes(b, src)
 	if g.rank == src {
 		return v
 	}
-	return decode[T]("ddp.BroadcastValue", got)
+	return values.Unpack[T]("ddp.BroadcastValue", got)
 }
 
-// AllGatherValues gives every rank the values of all, in their order, encoded with encoding/gob
-// (torch.distributed.all_gather_object).
+// AllGatherValues gives every rank the values of all, in their order (torch.distributed.all_gather_object).
 func AllGatherValues[T any](g *Group, v T) []T {
 	list := make([]T, g.size)
-	for i, b := range g.AllGatherBytes(encode("ddp.AllGatherValues", v)) {
-		list[i] = decode[T]("ddp.AllGatherValues", b)
+	for i, b := range g.AllGatherBytes(values.Pack("ddp.AllGatherValues", v)) {
+		list[i] = values.Unpack[T]("ddp.AllGatherValues", b)
 	}
 	return list
+}
+
+// GatherValues gives rank dst the values of all ranks, in their order, and nil to the others (torch.distributed.gather_object).
+func GatherValues[T any](g *Group, v T, dst int) []T {
+	g.checkRoot("GatherValues", dst)
+	b := values.Pack("ddp.GatherValues", v)
+	mine := number(len(b))
+	defer mine.Release()
+	sizes := g.Gather(mine, dst)
+	if g.rank != dst {
+		g.SendBytes(b, dst, valueTag)
+		return nil
+	}
+	list := make([]T, g.size)
+	for r, n := range sizes {
+		n.Release()
+		got := b
+		if r != g.rank {
+			got, _ = g.RecvBytes(r, valueTag)
+		}
+		list[r] = values.Unpack[T]("ddp.GatherValues", got)
+	}
+	return list
+}
+
+// ScatterValues gives rank i the i-th of rank src's values (torch.distributed.scatter_object_list). The list is rank src's alone.
+func ScatterValues[T any](g *Group, list []T, src int) T {
+	g.checkRoot("ScatterValues", src)
+	g.Barrier()
+	if g.rank != src {
+		b, _ := g.RecvBytes(src, valueTag)
+		return values.Unpack[T]("ddp.ScatterValues", b)
+	}
+	g.checkCount("ScatterValues", "values", len(list))
+	for r, v := range list {
+		if r != src {
+			g.SendBytes(values.Pack("ddp.ScatterValues", v), r, valueTag)
+		}
+	}
+	return list[src]
+}
+
+// SendValue sends a value to a rank, which calls RecvValue with the same type and tag (torch.distributed.send_object_list). It may return before that.
+func SendValue[T any](g *Group, v T, dst, tag int) {
+	g.SendBytes(values.Pack("ddp.SendValue", v), dst, tag)
+}
+
+// RecvValue gives what a rank, or AnyRank, sends with SendValue and the same tag, and the rank
+// (torch.distributed.recv_object_list).
+func RecvValue[T any](g *Group, src, tag int) (v T, from int) {
+	b, from := g.RecvBytes(src, tag)
+	return values.Unpack[T]("ddp.RecvValue", b), from
 }
 
 // SumValues adds up a number of each rank, integers exactly, and gives all of them the sum: in the order of ranks, so that
@@ -83,19 +194,4 @@ func SumValues[N ~int | ~int32 | ~int64 | ~uint64 | ~float32 | ~float64](g *Grou
 		sum += n
 	}
 	return sum
-}
-
-func encode(name string, v any) []byte {
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(v); err != nil {
-		torch.Fail(name, "a %T can't be sent to other ranks: %v", v, err)
-	}
-	return b.Bytes()
-}
-
-func decode[T any](name string, b []byte) (v T) {
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&v); err != nil {
-		torch.Fail(name, "what another rank sent is no %T: %v", v, err)
-	}
-	return v
 }
