@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/golite/golite/ddp"
 )
 
 // Strategy is a strategy with settings of its own, as Config.Strategy or among Config.Plugins: DDP, DDPSpawn, DP or
@@ -43,6 +45,9 @@ type DDP struct {
 	Backend string
 	// CommHook compresses gradients on their way: "", "fp16", "bf16" or "powersgd".
 	CommHook string
+	// Hook takes CommHook's place, with settings (ddp.PowerSGD{Rank: 4}) or as a ddp.BucketHook of the program's own. It is
+	// each model's; goroutine ranks share the value, and call a BucketHook at the same time.
+	Hook ddp.Hook
 	// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
 	Timeout time.Duration
 }
@@ -147,6 +152,8 @@ func checkDDP(d DDP, from string) error {
 		return wrong("Backend", fmt.Sprintf("%q", d.Backend), `"gloo", "nccl" or nothing`)
 	case d.CommHook != "" && d.CommHook != "fp16" && d.CommHook != "bf16" && d.CommHook != "powersgd":
 		return wrong("CommHook", fmt.Sprintf("%q", d.CommHook), `"fp16", "bf16", "powersgd" or nothing`)
+	case d.CommHook != "" && d.Hook != nil:
+		return wrong("CommHook", fmt.Sprintf("%q", d.CommHook), "none beside a Hook")
 	case d.Timeout < 0:
 		return wrong("Timeout", d.Timeout, "0 for Config.Timeout, or a duration")
 	}

@@ -1,6 +1,8 @@
 package lite
 
 import (
+	"errors"
+
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
@@ -13,16 +15,14 @@ type peers struct {
 	opts ddp.ParallelOptions
 }
 
-// replicate ties a module to its copies on the other ranks. A module without anything to train has no need to.
+// replicate ties a module to its copies on the other ranks. A module without anything to train has no need to, but only all
+// ranks together can tell: one that has more to train would wait for the others.
 func (p *peers) replicate(l *Lite, module nn.Module) (*ddp.DistributedDataParallel, error) {
-	trained := false
-	for _, q := range nn.Parameters(module) {
-		trained = trained || q.RequiresGrad()
-	}
-	if !trained {
+	d, err := ddp.Wrap(l.ctx, p.g, module, p.opts)
+	if errors.Is(err, ddp.ErrNothingToTrain) {
 		return nil, nil
 	}
-	return ddp.Wrap(l.ctx, p.g, module, p.opts)
+	return d, err
 }
 
 func (p *peers) allReduce(t *torch.Tensor, op ddp.Op) { p.g.AllReduce(t, op) }
@@ -33,7 +33,7 @@ func (p *peers) broadcast(b []byte, src int) []byte { return p.g.BroadcastBytes(
 func (p *peers) exchange(b []byte) [][]byte         { return p.g.AllGatherBytes(b) }
 
 // parallelOptions are DDP's settings as package ddp knows them.
-func parallelOptions(s Strategy) (ddp.ParallelOptions, error) {
+func parallelOptions(s Strategy) ddp.ParallelOptions {
 	var d DDP
 	switch s := s.(type) {
 	case DDP:
@@ -41,8 +41,8 @@ func parallelOptions(s Strategy) (ddp.ParallelOptions, error) {
 	case DDPSpawn:
 		d = DDP(s)
 	}
-	o := ddp.ParallelOptions{FindUnusedParameters: d.FindUnusedParameters, StaticGraph: d.StaticGraph,
-		GradientAsBucketView: d.GradientAsBucketView, NoBroadcastBuffers: d.NoBroadcastBuffers, BucketCapMB: float64(d.BucketCapMB)}
+	o := ddp.ParallelOptions{FindUnusedParameters: d.FindUnusedParameters, StaticGraph: d.StaticGraph, GradientAsBucketView: d.GradientAsBucketView,
+		NoBroadcastBuffers: d.NoBroadcastBuffers, BucketCapMB: float64(d.BucketCapMB), Hook: d.Hook}
 	switch d.CommHook {
 	case "fp16":
 		o.Hook = ddp.HookFP16
@@ -51,14 +51,15 @@ func parallelOptions(s Strategy) (ddp.ParallelOptions, error) {
 	case "powersgd":
 		o.Hook = ddp.PowerSGD{}
 	}
-	return o, nil
+	return o
 }
 
 // newPeers makes a rank's peers of its group. On a GPU tensors go through NCCL.
 func (j *job) newPeers(g *ddp.Group, device torch.Device) (*peers, error) {
-	o, err := parallelOptions(j.plan.strategy)
-	if err == nil && device.Type == torch.CUDAType {
-		err = g.AttachNCCL()
+	if device.Type == torch.CUDAType {
+		if err := g.AttachNCCL(); err != nil {
+			return nil, err
+		}
 	}
-	return &peers{g, o}, err
+	return &peers{g, parallelOptions(j.plan.strategy)}, nil
 }
