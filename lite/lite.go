@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
 )
 
@@ -27,17 +28,17 @@ type Lite struct {
 	log       *zap.Logger
 	out       io.Writer
 
-	seed    uint64
-	seeded  bool
-	workers bool
-	rankGen *torch.Generator
-	pcg     *rand.PCG
-	rand    *rand.Rand
+	seed      uint64 // of SeedEverything; 0 before
+	noWorkers bool   // loaders' workers draw alike on all ranks
+	rankGen   *torch.Generator
+	pcg       *rand.PCG
+	rand      *rand.Rand
 
 	recording bool           // Capture records a step, whose work doesn't run yet
 	stepped   func(*stepper) // hears of optimizers' steps
 
 	models  []*handle
+	cast      atomic.Bool    // Autocast ran something to train by
 	stop    *stopper
 	steps   *atomic.Int64 // of the optimizer that made the most; nil: nobody looks
 	restore []func()      // undone, last first, when the run ends
@@ -97,8 +98,14 @@ func (l *Lite) output() io.Writer {
 }
 
 // Autocast runs f as a model's forward pass runs: with autocast in mixed precision, with the default type of
-// "64-true" and the like. It is for operations outside of a model's forward, such as a loss.
-func (l *Lite) Autocast(f func()) { l.precision.Forward(l.device.Type, f) }
+// "64-true" and the like (Fabric.autocast). It is for operations outside of a model's forward, such as a loss. Inputs are
+// not converted, and neither is what comes out.
+func (l *Lite) Autocast(f func()) {
+	if torch.GradEnabled() && !l.cast.Load() {
+		l.cast.Store(true)
+	}
+	l.precision.Forward(l.device.Type, f)
+}
 
 // AutocastOf is Autocast for a function with a result.
 func AutocastOf[T any](l *Lite, f func() T) (result T) {

@@ -2,7 +2,9 @@ package lite
 
 import (
 	"fmt"
+	"sync/atomic"
 
+	"github.com/golite/golite/amp"
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
@@ -26,7 +28,23 @@ type Net[M nn.Module] = Model[M, func(*torch.Tensor) *torch.Tensor]
 // Handle is a *Model of any type.
 type Handle interface{ handle() *handle }
 
-func (m *Model[M, F]) handle() *handle { return m.h }
+func (m *Model[M, F]) handle() *handle {
+	if m == nil {
+		return nil
+	}
+	return m.h
+}
+
+// handleOf gives a model's handle to a method of Lite, which panics by its name where the model was not set up.
+func handleOf(m Handle, method string) *handle {
+	if m != nil {
+		if h := m.handle(); h != nil {
+			return h
+		}
+	}
+	torch.Fail("lite."+method, "the model was not set up: give what lite.Setup returned")
+	return nil
+}
 
 // Train puts the module into training mode (Module.train).
 func (m *Model[M, F]) Train() { nn.Train(m.Module) }
@@ -51,6 +69,7 @@ type handle struct {
 	module     nn.Module
 	optimizers []optim.Optimizer
 	replica    *ddp.DistributedDataParallel // nil: nothing to keep equal
+	trained    atomic.Bool                  // a forward pass to train by went through run
 }
 
 func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
@@ -63,6 +82,9 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	if r != nil && (!torch.GradEnabled() || !training(h.module)) {
 		r = nil
 	}
+	if torch.GradEnabled() && (h.replica == nil || r != nil) && !h.trained.Load() {
+		h.trained.Store(true)
+	}
 	if r != nil {
 		r.Before()
 	}
@@ -73,8 +95,11 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	return out
 }
 
+// plain is the precision that does nothing. A user's own may do anything, under whatever name.
+var plain, _ = amp.New("32-true", torch.CPU)
+
 // direct tells that a forward pass needs nothing around it.
-func (h *handle) direct() bool { return h.replica == nil && h.l.precision.Name() == "32-true" }
+func (h *handle) direct() bool { return h.replica == nil && h.l.precision == plain }
 
 // training tells a module's mode.
 func training(m nn.Module) bool { return m.(interface{ Training() bool }).Training() }

@@ -13,26 +13,35 @@ import (
 
 // ModuleOptions are SetupModule's optional arguments.
 type ModuleOptions struct {
-	// NoMove leaves the module where it is, for models that are placed by hand.
+	// NoMove leaves the module on the devices where it is, also on meta, for models that are placed by hand. It is converted
+	// to the precision's type all the same.
 	NoMove bool
 }
 
 // Setup prepares a module and its optimizers for the run: it converts the module to the precision's type, moves it
 // (and what the optimizers have stored) to the device, ties it to its copies on other ranks, and routes the
-// optimizers' Step through scaler and strategy. forward is a method of the module, such as net.Forward; the result's
-// Forward has its type. The optimizers are set up in place, so the user's variables and schedulers go on working.
+// optimizers' Step through scaler and strategy (Fabric.setup). forward is a method of the module, such as net.Forward; the
+// result's Forward has its type. The optimizers are set up in place, so the user's variables and schedulers go on working.
+// At the end it calls OnAfterSetup of the Config's callbacks with the module, as SetupModule does.
 //
 // Several models take a Setup each. Setting up the same module or optimizer twice is an error, as is a forward that
-// is no method of the module.
+// is no method of the module. A model that must stay where it is (setup with move_to_device=False) takes two calls:
+//
+//	model, err := lite.SetupModule(l, net, net.Forward, lite.ModuleOptions{NoMove: true})
+//	err = l.SetupOptimizers(opt)
+//
+// From then on model.Forward takes the place of net.Forward, and l.Backward(loss) that of loss.Backward(). Step panics where
+// it sees that they did not: where there are gradients but the precision or the ranks, if there are any to heed, had no part
+// in any forward pass of the model yet, and where the precision has a scaler and no l.Backward came since the last Step.
 func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optimizer) (*Model[M, F], error) {
-	m, err := SetupModule(l, module, forward)
+	m, err := newModel(l, module, forward, false)
 	if err != nil {
 		return nil, err
 	}
 	if err := l.setupOptimizers(m.h, opts); err != nil {
 		return nil, err
 	}
-	return m, nil
+	return m, l.afterSetup(module)
 }
 
 // SetupModule is Setup for a module without optimizers, which SetupOptimizers may prepare on their own.
@@ -40,7 +49,14 @@ func SetupModule[M nn.Module, F any](l *Lite, module M, forward F, opts ...Modul
 	if len(opts) > 1 {
 		return nil, fmt.Errorf("lite: SetupModule: want at most one ModuleOptions, got %d", len(opts))
 	}
-	noMove := len(opts) == 1 && opts[0].NoMove
+	m, err := newModel(l, module, forward, len(opts) == 1 && opts[0].NoMove)
+	if err != nil {
+		return nil, err
+	}
+	return m, l.afterSetup(module)
+}
+
+func newModel[M nn.Module, F any](l *Lite, module M, forward F, noMove bool) (*Model[M, F], error) {
 	if err := checkModule(module); err != nil {
 		return nil, err
 	}
@@ -54,6 +70,11 @@ func SetupModule[M nn.Module, F any](l *Lite, module M, forward F, opts ...Modul
 	m := &Model[M, F]{Module: module, h: h}
 	m.Forward = wrap(h, forward)
 	return m, nil
+}
+
+// afterSetup calls back.
+func (l *Lite) afterSetup(module nn.Module) error {
+	return try(func() { l.Call("OnAfterSetup", module, l) })
 }
 
 // Bind gives another method of a model's module the same context as its Forward: the precision and, in training, the
@@ -97,7 +118,7 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 	l.atEnd(func() { taken.Delete(h.module) })
 	err := try(func() {
 		nn.Parameters(h.module) // an incomplete module panics here, with the path of the field
-		if nn.OnMeta(h.module) {
+		if !noMove && nn.OnMeta(h.module) {
 			nn.ToEmpty(h.module, l.device)
 		}
 		var to []torch.Target
@@ -146,54 +167,6 @@ func (l *Lite) setupOptimizers(h *handle, opts []optim.Optimizer) error {
 	}
 	return nil
 }
-
-// stepper is where an optimizer's Step passes through scaler and callbacks.
-type stepper struct {
-	l *Lite
-	o optim.Optimizer
-	n int64
-}
-
-func (s *stepper) Step(step func()) (ran bool) {
-	ran = true
-	if !s.l.recording {
-		s.made()
-	}
-	scaler := s.l.precision.Scaler()
-	switch {
-	case scaler != nil && s.l.recording:
-		scaler.StepOnDevice(s.o, func(found *torch.Tensor) { optim.StepUnless(s.o, found, step) })
-	case scaler != nil:
-		ran = scaler.Step(s.o, step)
-	default:
-		step()
-	}
-	if s.l.stepped != nil {
-		s.l.stepped(s)
-	}
-	return ran
-}
-
-// made counts a step.
-func (s *stepper) made() {
-	if s.n++; s.l.steps != nil && s.n > s.l.steps.Load() {
-		s.l.steps.Store(s.n)
-	}
-}
-// Stepped calls back, also after a step that was left out, as Fabric does. A step that is being recorded hasn't run yet.
-func (s *stepper) Stepped() {
-	if !s.l.recording {
-		s.l.Call("OnAfterOptimizerStep", s.o)
-	}
-}
-
-// ZeroGrad lets the scaler forget the gradients that are gone.
-func (s *stepper) ZeroGrad() {
-	if scaler := s.l.precision.Scaler(); scaler != nil {
-		scaler.Forget(s.o)
-	}
-}
-
 
 // atEnd registers what the end of the run undoes.
 func (l *Lite) atEnd(f func()) { l.restore = append(l.restore, f) }

@@ -24,7 +24,7 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 // NoBackwardSync runs f, forward and backward passes of m, and with on keeps their gradients on this rank: for all but
 // the last step of an accumulation, or for gradients that are by-products. Without on, or on one rank, it just runs f.
 func (l *Lite) NoBackwardSync(m Handle, on bool, f func()) {
-	if h := m.handle(); on && h.replica != nil {
+	if h := handleOf(m, "NoBackwardSync"); on && h.replica != nil {
 		h.replica.NoSync(f)
 		return
 	}
@@ -56,7 +56,8 @@ func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...Cl
 	if math.IsNaN(max) || max < 0 {
 		torch.Fail("lite.ClipGradNorm", "the largest norm is %v: want 0 or more", max)
 	}
-	l.unscale(m, o)
+	handleOf(m, "ClipGradNorm")
+	l.unscale(o)
 	return nn.ClipGradNorm_(parametersOf(o), max, nn.ClipGradOptions{NormType: &c.NormType, ErrorIfNonfinite: c.ErrorIfNonFinite})
 }
 
@@ -66,14 +67,12 @@ func (l *Lite) ClipGradValue(m Handle, o optim.Optimizer, value float64) {
 	if math.IsNaN(value) || value < 0 {
 		torch.Fail("lite.ClipGradValue", "the largest value is %v: want 0 or more", value)
 	}
-	l.unscale(m, o)
+	handleOf(m, "ClipGradValue")
+	l.unscale(o)
 	nn.ClipGradValue_(parametersOf(o), value)
 }
 
-func (l *Lite) unscale(m Handle, o optim.Optimizer) {
-	if m == nil || m.handle() == nil {
-		torch.Fail("lite.ClipGrad", "the model was not set up: give what lite.Setup returned")
-	}
+func (l *Lite) unscale(o optim.Optimizer) {
 	if s := l.precision.Scaler(); s != nil {
 		s.Unscale(o)
 	}

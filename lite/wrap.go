@@ -61,34 +61,42 @@ func maybe(convert func(*torch.Tensor) *torch.Tensor, t *torch.Tensor) *torch.Te
 	return convert(t)
 }
 
+// wrapAny wraps a function of any type. Arguments are converted in tensors, structs, slices and maps, which are copied where
+// something is; what a pointer points at is the caller's and the model's own, so that a cache that the method writes is the
+// caller's. Results are converted behind pointers as well, but for those that were given.
 func wrapAny(h *handle, f reflect.Value) reflect.Value {
 	in, out := h.l.precision.Input, h.l.precision.Output
 	return reflect.MakeFunc(f.Type(), func(args []reflect.Value) (results []reflect.Value) {
 		for i := range args {
-			args[i] = mapValue(args[i], in)
+			args[i], _ = (&mapping{tensor: in, shallow: true}).value(args[i], 0)
+		}
+		convert := func(f func(*torch.Tensor) *torch.Tensor) {
+			m := &mapping{tensor: f}
+			for _, a := range args {
+				if a.Kind() == reflect.Pointer && a.Type() != tensorType {
+					m.keep(a)
+				}
+			}
+			for i := range results {
+				results[i], _ = m.value(results[i], 0)
+			}
 		}
 		var made []*torch.Tensor
-		given := h.run(func() []*torch.Tensor {
+		passed := h.run(func() []*torch.Tensor {
 			if f.Type().IsVariadic() {
 				results = f.CallSlice(args)
 			} else {
 				results = f.Call(args)
 			}
-			for _, r := range results {
-				if r.CanInterface() {
-					torch.EachTensor(r.Interface(), func(t *torch.Tensor) { made = append(made, t) })
-				}
-			}
+			convert(func(t *torch.Tensor) *torch.Tensor { made = append(made, t); return t })
 			return made
 		})
 		// What the strategy returns takes the place of what the method made.
 		replaced := make(map[*torch.Tensor]*torch.Tensor, len(made))
 		for i, t := range made {
-			replaced[t] = given[i]
+			replaced[t] = passed[i]
 		}
-		for i := range results {
-			results[i] = mapValue(results[i], func(t *torch.Tensor) *torch.Tensor { return out(replaced[t]) })
-		}
+		convert(func(t *torch.Tensor) *torch.Tensor { return out(replaced[t]) })
 		return results
 	})
 }
