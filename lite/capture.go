@@ -138,30 +138,30 @@ func (c *capture[B, R]) recordWith(b B) error {
 	})
 	c.rest = withoutTensors(b)
 	c.settings = settingsOf(c.stepped)
-	c.l.recording = true
-	defer func() { c.l.recording = false }()
-	replay, err := c.record(func() {
-		torch.Scope(func() {
 	var before map[string]any
 	if scaler != nil {
 		scaler.Update() // each replay changes the scale itself, at its end
 		before = scaler.StateDict()
 	}
+	c.l.recording = true
+	defer func() { c.l.recording = false }()
+	replay, err := c.record(func() {
+		torch.Scope(func() {
 			c.out = c.step(static)
+			if scaler != nil {
+				scaler.Update()
+			}
 			torch.EachTensor(c.out, func(t *torch.Tensor) { t.Keep() })
 		})
 	})
 	if err != nil {
-			if scaler != nil {
-				scaler.Update()
-			}
+		if scaler != nil { // it has heard of steps that never ran
+			err = errors.Join(err, scaler.LoadStateDict(before))
+		}
 		return err
 	}
 	c.replay = replay
 	return nil
-		if scaler != nil { // it has heard of steps that never ran
-			err = errors.Join(err, scaler.LoadStateDict(before))
-		}
 }
 
 // fits tells whether a batch differs from the recorded one in nothing but its tensors' values, and says once where it does.

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/golite/golite/amp"
-	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
 )
 
@@ -28,17 +27,18 @@ type Lite struct {
 	log       *zap.Logger
 	out       io.Writer
 
-	seed      uint64 // of SeedEverything; 0 before
-	noWorkers bool   // loaders' workers draw alike on all ranks
-	rankGen   *torch.Generator
-	pcg       *rand.PCG
-	rand      *rand.Rand
+	seed    uint64
+	seeded  bool
+	workers bool
+	rankGen *torch.Generator
+	pcg     *rand.PCG
+	rand    *rand.Rand
 
 	recording bool           // Capture records a step, whose work doesn't run yet
 	stepped   func(*stepper) // hears of optimizers' steps
+	cast      atomic.Bool    // Autocast ran something to train by
 
 	models  []*handle
-	cast      atomic.Bool    // Autocast ran something to train by
 	stop    *stopper
 	steps   *atomic.Int64 // of the optimizer that made the most; nil: nobody looks
 	restore []func()      // undone, last first, when the run ends
