@@ -1,10 +1,8 @@
 package lite
 
 import (
-	"bytes"
-	"encoding/gob"
-
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/internal/values"
 	"github.com/golite/golite/torch"
 )
 
@@ -32,16 +30,25 @@ func (l *Lite) Barrier() {
 }
 
 // RankZeroFirst runs f on the first rank of each node while the others of the node wait, and then on them: for what is
-// downloaded or built once and read by all.
-func (l *Lite) RankZeroFirst(f func() error) error {
-	var err error
+// downloaded or built once and read by all. However long f takes on the first rank, Config.Timeout doesn't end the wait
+// (Fabric.rank_zero_first waits for 10,000 days); a lost rank and the end of the run do. Every rank gets its own f's error.
+func (l *Lite) RankZeroFirst(f func() error) (err error) {
 	if l.place.local == 0 {
-		err = f()
-		l.Barrier()
+		l.patiently(func() { err = f() })
 		return err
 	}
-	l.Barrier()
+	l.patiently(nil)
 	return f()
+}
+
+// patiently runs f, where it is not nil, and waits until all ranks' have ended, for as long as that takes.
+func (l *Lite) patiently(f func()) {
+	switch {
+	case l.peers != nil:
+		l.peers.g.Patiently(f)
+	case f != nil:
+		f()
+	}
 }
 
 // Sum adds up a number of each rank, exactly for integers, and gives all of them the sum.
@@ -56,7 +63,10 @@ func Sum[N ~int | ~int64 | ~float64](l *Lite, v N) N {
 	return sum
 }
 
-// Broadcast gives every rank the value of rank src. Any type that encoding/gob can encode will do, and *torch.Tensor.
+// Broadcast gives every rank the value of rank src: a *torch.Tensor, or any Go value, with tensors wherever they stand in it,
+// which arrive on the rank's device. What an interface holds travels with its type if that is made of Go's own types
+// (map[string]any, []float64); another type needs gob.Register. What can't be sent panics with a *torch.Error that names it: a
+// channel, a function, an unexported field, which would be lost (give the type MarshalBinary and UnmarshalBinary then).
 func Broadcast[T any](l *Lite, v T, src int) T {
 	if src < 0 || src >= l.place.world {
 		torch.Fail("lite.Broadcast", "there is no rank %d among %d", src, l.place.world)
@@ -64,35 +74,33 @@ func Broadcast[T any](l *Lite, v T, src int) T {
 	if l.peers == nil {
 		return v
 	}
-	if t, ok := any(v).(*torch.Tensor); ok {
-		return any(unpackTensor(l, l.peers.broadcast(packTensor(t, l.place.global == src), src))).(T)
-	}
 	var mine []byte
 	if l.place.global == src {
-		mine = encode("lite.Broadcast", v)
+		mine = values.Pack("lite.Broadcast", v)
 	}
-	return decode[T]("lite.Broadcast", l.peers.broadcast(mine, src))
+	return arrived[T](l, "lite.Broadcast", l.peers.broadcast(mine, src))
 }
 
-// AllGather gives every rank the values of all, in the order of ranks. Any type that encoding/gob can encode will do,
-// and *torch.Tensor, whose shapes may differ from rank to rank. Alone it gives the one value. Gradients don't pass
-// through: AllGatherGrad carries them.
+// AllGather gives every rank the values of all, in the order of ranks: what Broadcast can send, tensors among it, whose
+// shapes may differ from rank to rank. Alone it gives the one value. Gradients don't pass through: AllGatherGrad carries them.
 func AllGather[T any](l *Lite, v T) []T {
 	if l.peers == nil {
 		return []T{v}
 	}
-	if t, ok := any(v).(*torch.Tensor); ok {
-		out := make([]T, 0, l.place.world)
-		for _, b := range l.peers.exchange(packTensor(t, true)) {
-			out = append(out, any(unpackTensor(l, b)).(T))
-		}
-		return out
-	}
 	out := make([]T, 0, l.place.world)
-	for _, b := range l.peers.exchange(encode("lite.AllGather", v)) {
-		out = append(out, decode[T]("lite.AllGather", b))
+	for _, b := range l.peers.exchange(values.Pack("lite.AllGather", v)) {
+		out = append(out, arrived[T](l, "lite.AllGather", b))
 	}
 	return out
+}
+
+// arrived reads what a rank sent, onto this rank's device.
+func arrived[T any](l *Lite, operation string, b []byte) T {
+	v := values.Unpack[T](operation, b)
+	if l.device.Type == torch.CPUType {
+		return v
+	}
+	return ToDevice(l, v)
 }
 
 // AllGatherGrad gives every rank the tensors of all, stacked along a new first dimension (with one rank, too), and
@@ -103,41 +111,4 @@ func (l *Lite) AllGatherGrad(t *torch.Tensor) *torch.Tensor {
 		return torch.Stack([]*torch.Tensor{t}, 0)
 	}
 	return torch.Stack(l.peers.g.AllGatherGrad(t), 0)
-}
-
-// wireTensor is a tensor on its way to another rank.
-type wireTensor struct {
-	DType torch.DType
-	Shape []int
-	Data  []byte
-}
-
-func packTensor(t *torch.Tensor, mine bool) []byte {
-	if !mine || t == nil {
-		return nil
-	}
-	return encode("lite.AllGather", wireTensor{t.DType(), t.Shape(), t.ToBytes()})
-}
-
-func unpackTensor(l *Lite, b []byte) *torch.Tensor {
-	if len(b) == 0 {
-		return nil
-	}
-	w := decode[wireTensor]("lite.AllGather", b)
-	return ToDevice(l, torch.FromBytes(w.Data, w.DType, w.Shape...))
-}
-
-func encode(operation string, v any) []byte {
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(v); err != nil {
-		torch.Fail(operation, "a %T can't be sent to other ranks: %v", v, err)
-	}
-	return b.Bytes()
-}
-
-func decode[T any](operation string, b []byte) (v T) {
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&v); err != nil {
-		torch.Fail(operation, "what another rank sent is no %T: %v", v, err)
-	}
-	return v
 }

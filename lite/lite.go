@@ -27,12 +27,11 @@ type Lite struct {
 	log       *zap.Logger
 	out       io.Writer
 
-	seed    uint64
-	seeded  bool
-	workers bool
-	rankGen *torch.Generator
-	pcg     *rand.PCG
-	rand    *rand.Rand
+	seed      uint64 // of SeedEverything; 0 before
+	noWorkers bool   // loaders' workers draw alike on all ranks
+	rankGen   *torch.Generator
+	pcg       *rand.PCG
+	rand      *rand.Rand
 
 	recording bool           // Capture records a step, whose work doesn't run yet
 	stepped   func(*stepper) // hears of optimizers' steps

@@ -18,14 +18,21 @@ type LoaderOptions struct {
 	// KeepSampler leaves the sampler as it is: every rank then reads what it says.
 	KeepSampler bool
 	// Exact divides the samples among the ranks so that none is read twice: ranks may differ by one sample, and so
-	// in their number of batches. It is for evaluation, where no collective runs inside the loop.
+	// in their number of batches. It is for evaluation, where no collective runs inside the loop. It is refused where lite
+	// doesn't divide: with KeepSampler, for an Iterable, and for a sampler.Distributed of the program's own, which has an Exact
+	// of its own.
 	Exact bool
 }
 
 // SetupDataLoader prepares a loader for the run: on several ranks each reads its own part (a shuffled loader in
 // another order each pass, as by torch's DistributedSampler; a loader that was not shuffled stays in order; a user's
-// own sampler or batch sampler is sharded), and batches arrive on the rank's device. The loader that is returned takes
-// the place of the one given, and Batches counts the passes by itself.
+// own sampler or batch sampler is sharded; a sampler.Distributed of the user's own is left as it is; an Iterable gives each
+// rank its Shard), its workers draw differently from other ranks' (SeedOptions.NoWorkers), and batches arrive on the rank's
+// device. The loader that is returned takes the place of the one given, and Batches counts the passes by itself. Of a Zip the
+// two loaders are set up, and then zipped.
+//
+// One rank alone reads in the loader's own order whatever the strategy is, where Fabric's "ddp" takes a
+// DistributedSampler's on one device as well: a program has the same batches under every strategy of one device.
 func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) (*data.Loader[B], error) {
 	if len(opts) > 1 {
 		return nil, fmt.Errorf("lite: SetupDataLoader: want at most one LoaderOptions, got %d", len(opts))
@@ -47,6 +54,9 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	out, err := shardLoader(l, ld, o)
 	if err != nil {
 		return nil, err
+	}
+	if !l.noWorkers {
+		out = out.WithRank(l.place.global)
 	}
 	device := l.device
 	if device.Type == torch.CUDAType && !o.NoMove {
@@ -106,39 +116,58 @@ func SetupDataLoaders[B any](l *Lite, lds []*data.Loader[B], opts ...LoaderOptio
 
 // shardLoader gives a rank its part.
 func shardLoader[B any](l *Lite, ld *data.Loader[B], o LoaderOptions) (*data.Loader[B], error) {
+	if err := checkExact(ld, o); err != nil {
+		return nil, fmt.Errorf("lite: SetupDataLoader: %w", err)
+	}
 	if l.place.world == 1 || o.KeepSampler {
 		return ld, nil
 	}
 	rank, world := l.place.global, l.place.world
-	if ld.IsZip() {
+	switch {
+	case ld.IsZip():
 		return nil, errors.New("lite: SetupDataLoader: set up the two loaders first and Zip the results: each has a sampler of its own")
+	case ld.IsIterable():
+		part, err := ld.Shard(rank, world)
+		if err != nil {
+			return nil, fmt.Errorf("lite: SetupDataLoader: %w", err)
+		}
+		return part, nil
 	}
-	if ld.IsIterable() {
-		return ld.Shard(rank, world)
-	}
-	var seed uint64
-	if l.seeded {
-		seed = l.seed
-	}
-	own := ld.Options()
 	batch, ok := ld.BatchSampler().(*sampler.Batch)
 	if !ok {
 		return ld.WithBatchSampler(sampler.NewShardBatches(ld.BatchSampler(), world, rank, o.Exact)), nil
 	}
+	given := batch.Sampler()
+	_, own := given.(*sampler.Distributed)
+	_, inOrder := given.(*sampler.Sequential)
+	_, shuffled := given.(*sampler.Random)
 	var s sampler.Sampler
-	switch given := batch.Sampler().(type) {
-	case *sampler.Distributed:
-		return ld, nil // the user's own choice
-	case *sampler.Sequential:
-		s = sampler.NewDistributed(ld.Samples(), world, rank, sampler.DistributedOptions{NoShuffle: true, Seed: seed, Exact: o.Exact})
-	case *sampler.Random:
-		if own.Sampler == nil {
-			s = sampler.NewDistributed(ld.Samples(), world, rank, sampler.DistributedOptions{Seed: seed, Exact: o.Exact})
-			break
-		}
-		s = sampler.NewShard(given, world, rank, o.Exact)
+	switch {
+	case own:
+		return ld, nil
+	case inOrder, shuffled && ld.Options().Sampler == nil: // Shuffle's own, without settings of the user's
+		s = sampler.NewDistributed(ld.Samples(), world, rank, sampler.DistributedOptions{NoShuffle: inOrder, Seed: l.seed, Exact: o.Exact})
 	default:
 		s = sampler.NewShard(given, world, rank, o.Exact)
 	}
 	return ld.WithBatchSampler(batch.WithSampler(s)), nil
+}
+
+// checkExact refuses Exact where nobody would see to it.
+func checkExact[B any](ld *data.Loader[B], o LoaderOptions) error {
+	if !o.Exact {
+		return nil
+	}
+	if o.KeepSampler {
+		return errors.New("Exact and KeepSampler exclude each other: a sampler that stays as it is divides by itself")
+	}
+	if ld.IsIterable() {
+		return errors.New("Exact is for a data set that is read by index: of an Iterable, Shard decides which samples a rank reads")
+	}
+	if b, ok := ld.BatchSampler().(*sampler.Batch); ok {
+		if _, own := b.Sampler().(*sampler.Distributed); own {
+			return errors.New("Exact is for a sampler that lite makes: the loader has a sampler.Distributed of its own, so set DistributedOptions.Exact there")
+		}
+	}
+	return nil
 }

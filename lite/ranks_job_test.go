@@ -54,6 +54,9 @@ type rankFunc = func(ctx context.Context, l *lite.Lite) (result, error)
 // jobs are what ranks can be asked to do.
 var jobs = map[string]rankFunc{}
 
+// configs are what some jobs change about their Config.
+var configs = map[string]func(*lite.Config){}
+
 // runJob does what the environment asks for, and reports whether it asks for anything.
 func runJob() (code int, asked bool) {
 	name := os.Getenv(envJob)
@@ -71,6 +74,9 @@ func runJob() (code int, asked bool) {
 		return 2, true
 	}
 	cfg := lite.Config{Strategy: os.Getenv(envStrategy), Accelerator: "cpu", Devices: lite.Devices(os.Getenv(envRanks)), Timeout: timeout}
+	if change := configs[name]; change != nil {
+		change(&cfg)
+	}
 	start := time.Now()
 	if name == "outside" {
 		shared = newTiny(8)
@@ -116,6 +122,7 @@ type job struct {
 	strategy string
 	ranks    int
 	timeout  time.Duration // 0: a minute
+	debug    bool          // ranks compare their calls
 	env      []string
 	port     int                                         // on which rank 0 listens; 0: a free one
 	dir      string                                      // empty: a new one
@@ -151,7 +158,7 @@ func (j job) start(t *testing.T) *started {
 	if j.strategy == "ddp" {
 		s.cmd.Env = append(s.cmd.Env, "MASTER_PORT="+strconv.Itoa(j.port))
 	}
-	s.cmd.Env = append(s.cmd.Env, j.env...)
+	s.cmd.Env = append(append(s.cmd.Env, "LITE_DEBUG="+strconv.FormatBool(j.debug)), j.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	s.cmd.WaitDelay = 5 * time.Second
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

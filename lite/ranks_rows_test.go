@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,7 +69,12 @@ func (n counted) Get(_ context.Context, i int) (*torch.Tensor, error) {
 
 // passes gives this rank's samples of some passes over 0..n-1.
 func passes(ctx context.Context, l *lite.Lite, n, count int, o data.Options, lo lite.LoaderOptions) (all [][]int64, err error) {
-	loader, err := lite.SetupDataLoader(l, data.NewLoader[*torch.Tensor](counted(n), 2, o), lo)
+	return passesIn(ctx, l, 2, n, count, o, lo)
+}
+
+// passesIn is passes with another size of batches.
+func passesIn(ctx context.Context, l *lite.Lite, size, n, count int, o data.Options, lo lite.LoaderOptions) (all [][]int64, err error) {
+	loader, err := lite.SetupDataLoader(l, data.NewLoader[*torch.Tensor](counted(n), size, o), lo)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +93,12 @@ func passes(ctx context.Context, l *lite.Lite, n, count int, o data.Options, lo 
 
 // sampled compares the samples of all ranks, pass by pass.
 func sampled(ctx context.Context, l *lite.Lite, what string, n int, o data.Options, lo lite.LoaderOptions, want ...[][]int64) error {
-	mine, err := passes(ctx, l, n, len(want), o, lo)
+	return sampledIn(ctx, l, what, 2, n, o, lo, want...)
+}
+
+// sampledIn is sampled with another size of batches.
+func sampledIn(ctx context.Context, l *lite.Lite, what string, size, n int, o data.Options, lo lite.LoaderOptions, want ...[][]int64) error {
+	mine, err := passesIn(ctx, l, size, n, len(want), o, lo)
 	if err != nil {
 		return err
 	}
@@ -208,8 +219,43 @@ func travel(l *lite.Lite) error {
 		same("Broadcast of text", "from 2", lite.Broadcast(l, fmt.Sprint("from ", rank), 2)),
 		same("AllGather", []point{{"p0", []float64{0, 0.1}}, {"p1", []float64{1, 0.1}}, {"p2", []float64{2, 0.1}}}, lite.AllGather(l, p)),
 		same("AllGather of different lengths", []string{"", "x", "xx"}, lite.AllGather(l, "xx"[:rank])),
+		mixedTravel(l),
 		same("Broadcast of a tensor", []float32{1, 1}, torch.ToSlice[float32](lite.Broadcast(l, torch.Ones(2).MulScalar(float64(rank)), 1))),
 	)
+}
+
+// mixedTravel: tensors travel wherever they stand, and what an interface holds; what would be lost is refused.
+func mixedTravel(l *lite.Lite) error {
+	rank := l.GlobalRank()
+	type mixed struct {
+		Name string
+		In   *torch.Tensor
+		More map[string][]*torch.Tensor
+		Any  map[string]any
+	}
+	v := mixed{fmt.Sprint(rank), torch.Full(float64(rank), 2), map[string][]*torch.Tensor{"a": {torch.Ones(rank + 1), nil}},
+		map[string]any{"step": rank, "list": []any{"x", 0.5}, "t": torch.Full(float64(rank), 1), "deep": map[string]any{"on": true}}}
+	got := append(lite.AllGather(l, v), lite.Broadcast(l, v, 1))
+	for i, g := range got {
+		from := []int{0, 1, 2, 1}[i]
+		err := firstError(
+			same("a name", fmt.Sprint(from), g.Name),
+			same("a field's tensor", []float32{float32(from), float32(from)}, torch.ToSlice[float32](g.In)),
+			same("a tensor in a map", []int{from + 1}, g.More["a"][0].Shape()),
+			same("a nil tensor", true, g.More["a"][1] == nil),
+			same("a tensor in an interface", float64(from), g.Any["t"].(*torch.Tensor).Item()),
+			same("numbers and text in interfaces", []any{from, []any{"x", 0.5}, map[string]any{"on": true}}, []any{g.Any["step"], g.Any["list"], g.Any["deep"]}),
+		)
+		if err != nil {
+			return fmt.Errorf("value %d: %w", i, err)
+		}
+	}
+	type hidden struct{ Name, secret string }
+	refused := torch.Try(func() { lite.AllGather(l, hidden{"a", "b"}) })
+	if refused == nil || !strings.Contains(refused.Error(), "secret") {
+		return fmt.Errorf("an unexported field: %v", refused)
+	}
+	return nil
 }
 
 func firstError(errs ...error) error {

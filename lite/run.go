@@ -15,6 +15,7 @@ import (
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/internal/launch"
+	"github.com/golite/golite/internal/values"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
 )
@@ -53,7 +54,7 @@ func Run(ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) e
 	return err
 }
 
-// RunValue is Run for a function with a result: it returns rank 0's, encoded as gob where ranks are processes. Of several
+// RunValue is Run for a function with a result: it returns rank 0's, sent as by Broadcast where ranks are processes. Of several
 // nodes the one where rank 0 ran gets it, and of ranks that an engine started rank 0; the others get the zero value.
 func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) (T, error)) (T, error) {
 	var value kept[T]
@@ -70,9 +71,9 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 			}
 			return err
 		},
-		encode: func() []byte { return encode("lite.RunValue", value.get()) },
+		encode: func() []byte { return values.Pack("lite.RunValue", value.get()) },
 		decode: func(b []byte) error {
-			return torch.Try(func() { value.set(decode[T]("lite.RunValue", b)) })
+			return torch.Try(func() { value.set(values.Unpack[T]("lite.RunValue", b)) })
 		},
 	}
 	err = j.run(ctx)

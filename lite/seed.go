@@ -9,8 +9,9 @@ import (
 
 // SeedOptions are SeedEverything's optional arguments.
 type SeedOptions struct {
-	// NoWorkers leaves the loaders' workers to the loaders' own seeds, which come from the default generator and so
-	// follow from the seed as well, but are then the same on all ranks.
+	// NoWorkers leaves the workers of the loaders that are set up from now on to the loaders' own seeds, as PyTorch does: these
+	// come from the default generator and so follow from the seed as well, but are the same on all ranks. Else the rank is
+	// mixed into them (Fabric.seed_everything(workers=True)).
 	NoWorkers bool
 }
 
@@ -23,8 +24,11 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	if seed > 1<<32-1 {
 		torch.Fail("lite.SeedEverything", "the seed %d is more than 4294967295, and libtorch would cut it off silently", seed)
 	}
-	l.seed, l.seeded = seed, true
-	l.workers = len(opts) == 0 || !opts[0].NoWorkers
+	if len(opts) > 1 {
+		torch.Fail("lite.SeedEverything", "want at most one SeedOptions, got %d", len(opts))
+	}
+	l.seed = seed
+	l.noWorkers = len(opts) == 1 && opts[0].NoWorkers
 	torch.ManualSeed(seed)
 	if l.device.Type == torch.CUDAType && l.peers != nil && l.peers.g.InProcess() {
 		torch.DefaultGenerator(l.device).ManualSeed(seed) // the other devices are other ranks'

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/torch"
 )
 
 // ErrStopped is what a run returns that ended early because it was asked to, by SIGTERM or Ctrl-C. A process that
@@ -62,13 +65,24 @@ func (s *stopper) close() {
 // on several ranks it is a collective, to be called by all of them once a step. The context is cancelled only when the
 // grace period of 30 s ends, or at a second signal, so that a last Save still works; the function then returns ErrStopped.
 func (l *Lite) Stopping() bool {
-	asked := 0
-	if l.stop != nil && l.stop.asked.Load() {
-		asked = 1
+	stopping := l.stop != nil && l.stop.asked.Load()
+	if l.peers != nil {
+		stopping = l.anyRank(stopping)
 	}
-	stopping := Sum(l, asked) > 0
 	if stopping && l.stop != nil && l.stop.agreed != nil {
 		l.stop.agreed()
 	}
 	return stopping
+}
+
+// anyRank tells whether a condition holds on any rank, with one collective.
+func (l *Lite) anyRank(here bool) bool {
+	n := int64(0)
+	if here {
+		n = 1
+	}
+	t := torch.From([]int64{n}, 1)
+	defer t.Release()
+	l.peers.allReduce(t, ddp.Max)
+	return t.Item() > 0
 }

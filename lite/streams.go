@@ -87,11 +87,24 @@ func (l *Lite) rescale(content map[string]any) {
 		return
 	}
 	for _, v := range content {
-		s, _ := v.(map[string]any)
-		_, epoch := s["epoch"].(int)
-		_, ended := s["ended"].(bool)
-		if batches, ok := s["batches"].(int); ok && epoch && ended {
-			s["batches"] = batches * world / l.place.world
+		if s, ok := v.(map[string]any); ok {
+			rescaleLoader(s, world, l.place.world)
+		}
+	}
+}
+
+// rescaleLoader changes a loader's state, and those of the loaders that a Zip walks. Other states stay as they are.
+func rescaleLoader(s map[string]any, from, to int) {
+	_, epoch := s["epoch"].(int)
+	_, ended := s["ended"].(bool)
+	batches, ok := s["batches"].(int)
+	if !epoch || !ended || !ok {
+		return
+	}
+	s["batches"] = batches * from / to
+	for _, v := range s {
+		if part, ok := v.(map[string]any); ok {
+			rescaleLoader(part, from, to)
 		}
 	}
 }

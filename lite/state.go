@@ -1,0 +1,125 @@
+package lite
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/optim"
+)
+
+// State is the content of a checkpoint, and the description of what to load it into: models, modules, optimizers,
+// schedulers, loaders and whatever has StateDict and LoadStateDict are converted and filled in place; a pointer to a plain
+// value (a number, a string, a slice, an array or a map of such) is read by Save and written by Load; other values are
+// saved as they are, and Load puts the file's in their place in the map.
+type State map[string]any
+
+// stateful is what converts itself.
+type stateful interface {
+	StateDict() map[string]any
+	LoadStateDict(map[string]any) error
+}
+
+// moduleState is a model of any type.
+type moduleState interface {
+	StateDict() *torch.StateDict
+	LoadStateDict(*torch.StateDict, ...nn.LoadOptions) error
+}
+
+func asState(v any) (State, bool) {
+	switch v := v.(type) {
+	case State:
+		return v, true
+	case map[string]any:
+		return v, true
+	}
+	return nil, false
+}
+
+// convert gives the plain content of a State.
+func (s State) convert(o SaveOptions) (State, error) {
+	for key := range o.Filter {
+		if _, ok := s[key]; !ok {
+			return nil, fmt.Errorf("the filter names %q, and the state has %v", key, slices.Sorted(maps.Keys(s)))
+		}
+	}
+	out := State{}
+	for key, v := range s {
+		plain, err := plainOf(v)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", key, err)
+		}
+		if f := o.Filter[key]; f != nil {
+			var left bool
+			if plain, left = filtered(plain, f); !left {
+				continue
+			}
+		}
+		out[key] = plain
+	}
+	return out, nil
+}
+
+func plainOf(v any) (any, error) {
+	switch v := v.(type) {
+	case moduleState:
+		return v.StateDict(), nil
+	case nn.Module:
+		return nn.StateDict(v), nil
+	case stateful:
+		return v.StateDict(), nil
+	case *torch.Tensor, *torch.StateDict:
+		return v, nil
+	}
+	if r := reflect.ValueOf(v); r.Kind() == reflect.Pointer {
+		if r.IsNil() {
+			return nil, fmt.Errorf("a nil %T", v)
+		}
+		if isPlain(r.Elem().Kind()) {
+			return r.Elem().Interface(), nil
+		}
+	}
+	return v, nil
+}
+
+// isPlain tells what a pointer in a State may point at, to be read and written.
+func isPlain(k reflect.Kind) bool {
+	return k <= reflect.Float64 && k != reflect.Uintptr || k == reflect.String || k == reflect.Map || k == reflect.Slice || k == reflect.Array
+}
+
+func filtered(v any, keep func(string, any) bool) (any, bool) {
+	switch v := v.(type) {
+	case *torch.StateDict:
+		out := &torch.StateDict{}
+		for name, t := range v.All() {
+			if keep(name, t) {
+				out.Set(name, t)
+			}
+		}
+		return out, out.Len() > 0
+	case map[string]any:
+		out := map[string]any{}
+		for name, x := range v {
+			if keep(name, x) {
+				out[name] = x
+			}
+		}
+		return out, len(out) > 0
+	}
+	return v, true
+}
+
+// resumes tells whether training goes on from what is loaded.
+func (s State) resumes() bool {
+	for _, v := range s {
+		switch v.(type) {
+		case moduleState, nn.Module:
+		case optim.Optimizer, stateful:
+			return true
+		}
+	}
+	return false
+}

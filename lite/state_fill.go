@@ -1,0 +1,196 @@
+package lite
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// filling is what a Load is going to write, in three passes. It is made first, and refuses what doesn't fit before anything is
+// changed; what only the value itself can judge, such as an optimizer's state, is left to the second pass.
+type filling struct {
+	o                       nn.LoadOptions
+	modules, others, plains []func() error
+}
+
+// fill writes a file's content into the State's values.
+func (s State) fill(content map[string]any, o LoadOptions) error {
+	if err := s.check(content, o); err != nil {
+		return err
+	}
+	f := filling{o: nn.LoadOptions{NonStrict: o.NonStrict}}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(s)) {
+		from, ok := content[key]
+		if !ok {
+			continue
+		}
+		if err := f.plan(s[key], from, func(v any) { s[key] = v }); err != nil {
+			errs = append(errs, fmt.Errorf("%q: %w", key, err))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return f.run()
+}
+
+// check tells whether the file has the keys that the State wants.
+func (s State) check(content map[string]any, o LoadOptions) error {
+	var missing []string
+	for _, key := range slices.Sorted(maps.Keys(s)) {
+		if _, ok := content[key]; !ok {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 && !o.NonStrict {
+		return fmt.Errorf("the file has no %q; it has %q (LoadOptions.NonStrict passes over it)", missing, slices.Sorted(maps.Keys(content)))
+	}
+	return nil
+}
+
+func (f *filling) run() error {
+	for _, step := range slices.Concat(f.modules, f.others, f.plains) {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plan adds what it takes to write from into to; put replaces to itself, where it is no pointer.
+func (f *filling) plan(to, from any, put func(any)) error {
+	switch to := to.(type) {
+	case moduleState:
+		return f.module(to.StateDict(), from, to.LoadStateDict)
+	case nn.Module:
+		load := func(sd *torch.StateDict, o ...nn.LoadOptions) error { return nn.LoadStateDict(to, sd, o...) }
+		return f.module(nn.StateDict(to), from, load)
+	case stateful:
+		m, ok := from.(map[string]any)
+		if !ok {
+			return fmt.Errorf("want the state of a %T, found a %T", to, from)
+		}
+		f.others = append(f.others, func() error { return to.LoadStateDict(m) })
+	case *torch.Tensor:
+		return f.tensor(to, from)
+	case *torch.StateDict:
+		sd, err := stateDictOf(from)
+		if err != nil {
+			return err
+		}
+		f.plains = append(f.plains, func() error { *to = *sd; return nil })
+	default:
+		return f.plain(to, from, put)
+	}
+	return nil
+}
+
+// module loads a module's state, whose own is given to compare.
+func (f *filling) module(own *torch.StateDict, from any, load func(*torch.StateDict, ...nn.LoadOptions) error) error {
+	sd, err := stateDictOf(from)
+	if err != nil {
+		return err
+	}
+	sd = withoutPrefix(sd, own)
+	if !fits(sd, own, f.o.NonStrict) {
+		return load(sd, f.o) // it refuses, changes nothing, and says why
+	}
+	f.modules = append(f.modules, func() error { return load(sd, f.o) })
+	return nil
+}
+
+// fits tells whether a module with the state own takes sd.
+func fits(sd, own *torch.StateDict, nonStrict bool) bool {
+	found := 0
+	for name, t := range own.All() {
+		from, ok := sd.Get(name)
+		switch {
+		case !ok && !nonStrict:
+			return false
+		case ok && !slices.Equal(from.Shape(), t.Shape()):
+			return false
+		case ok:
+			found++
+		}
+	}
+	return nonStrict || found == sd.Len()
+}
+
+// ddpPrefix is what torch's DistributedDataParallel puts before the keys of its module.
+const ddpPrefix = "module."
+
+// withoutPrefix drops DDP's prefix where every key of the file has it, unless the module's own keys do, too.
+func withoutPrefix(sd, own *torch.StateDict) *torch.StateDict {
+	prefixed := func(key string) bool { return strings.HasPrefix(key, ddpPrefix) }
+	bare := func(key string) bool { return !prefixed(key) }
+	if sd.Len() == 0 || slices.ContainsFunc(sd.Keys(), bare) || !slices.ContainsFunc(own.Keys(), bare) {
+		return sd
+	}
+	out := &torch.StateDict{}
+	for key, t := range sd.All() {
+		out.Set(strings.TrimPrefix(key, ddpPrefix), t)
+	}
+	return out
+}
+
+func (f *filling) tensor(to *torch.Tensor, from any) error {
+	t, ok := from.(*torch.Tensor)
+	if !ok {
+		return fmt.Errorf("want a tensor, found a %T", from)
+	}
+	if !slices.Equal(t.Shape(), to.Shape()) {
+		return fmt.Errorf("want a tensor of shape %v, found one of %v", to.Shape(), t.Shape())
+	}
+	f.others = append(f.others, func() error { return torch.Try(func() { torch.NoGrad(func() { to.Copy_(t) }) }) })
+	return nil
+}
+
+// plain writes through a pointer. What is no pointer is replaced in the State: by a value of its type if the file's can be made
+// one, else by what the file has.
+func (f *filling) plain(to, from any, put func(any)) error {
+	p := reflect.ValueOf(to)
+	if p.Kind() != reflect.Pointer {
+		if to != nil {
+			if v, err := converted(from, p.Type()); err == nil {
+				from = v.Interface()
+			}
+		}
+		f.plains = append(f.plains, func() error { put(from); return nil })
+		return nil
+	}
+	if p.IsNil() {
+		return errors.New("the pointer to load into is nil")
+	}
+	v, err := converted(from, p.Type().Elem())
+	if err != nil {
+		return err
+	}
+	f.plains = append(f.plains, func() error { p.Elem().Set(v); return nil })
+	return nil
+}
+
+// stateDictOf takes a dictionary of tensors for a module's state.
+func stateDictOf(v any) (*torch.StateDict, error) {
+	switch v := v.(type) {
+	case *torch.StateDict:
+		return v, nil
+	case map[string]any:
+		sd := &torch.StateDict{}
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			t, ok := v[k].(*torch.Tensor)
+			if !ok {
+				return nil, fmt.Errorf("want a module's state, found a %T under %q", v[k], k)
+			}
+			sd.Set(k, t)
+		}
+		return sd, nil
+	}
+	return nil, fmt.Errorf("want a module's state, a dictionary of tensors, found a %T", v)
+}
