@@ -11,13 +11,13 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Options are a loader's optional arguments (those of torch.utils.data.DataLoader).
+// Options are a loader's optional arguments (those of torch.utils.data.DataLoader). There is no pin_memory: on their way to a
+// GPU lite.SetupDataLoader's batches go through page-locked memory by themselves.
 type Options struct {
-	Shuffle   bool // another random order each pass
-	DropLast  bool // leave out a last batch with fewer samples
-	Workers   int  // goroutines that read ahead; 0: the loop reads by itself
-	Prefetch  int  // batches that each worker reads ahead; 0: 2
-	PinMemory bool // batches in page-locked memory, for copies to a GPU that don't wait
+	Shuffle  bool // another random order each pass
+	DropLast bool // leave out a last batch with fewer samples
+	Workers  int  // goroutines that read ahead; 0: the loop reads by itself
+	Prefetch int  // batches that each worker reads ahead; 0: 2
 
 	Sampler      sampler.Sampler      // the order, in place of Shuffle
 	BatchSampler sampler.BatchSampler // the batches, in place of the batch size, Shuffle, Sampler and DropLast
