@@ -17,7 +17,7 @@ var pacer struct {
 	grown   atomic.Int64 // bytes given to the collector since the last look
 	base    int64        // live bytes after the last collection
 	last    time.Time
-	lasting time.Duration // how long the last collection took
+	lasting time.Duration // how long a collection takes, as far as known
 }
 
 const (
@@ -49,7 +49,7 @@ func paceGC(n int64) {
 	if time.Since(pacer.last) < 5*pacer.lasting && growth < room {
 		return
 	}
-	collect(5 * time.Millisecond)
+	collect(50 * time.Millisecond)
 	pacer.base = liveBytes()
 }
 
@@ -77,7 +77,8 @@ func collect(wait time.Duration) {
 		runtime.Gosched()
 	case <-time.After(wait):
 	}
-	pacer.last, pacer.lasting = time.Now(), time.Since(start)
+	// One that took long was most likely kept waiting by other programs; a large heap shows in several.
+	pacer.last, pacer.lasting = time.Now(), min(time.Since(start), 2*pacer.lasting+time.Millisecond/4)
 }
 
 // MemoryStats are figures of tensor memory on the CPU, in bytes.
