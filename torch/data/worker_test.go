@@ -228,3 +228,39 @@ func TestAStreamThatGoesWrong(t *testing.T) {
 		})
 	}
 }
+
+// A stream is resumed by reading it again: what its worker draws for the rest is what it would have drawn.
+func TestAStreamIsResumed(t *testing.T) {
+	for _, c := range []struct {
+		own     bool
+		workers int
+	}{{true, 0}, {true, 1}, {false, 1}} {
+		loader := func() *data.Loader[[]float64] {
+			return data.NewIterableLoaderFunc(drawing{c.own}, 2, floats, data.Options{Workers: c.workers}).WithRank(1)
+		}
+		torch.ManualSeed(4)
+		var whole [][]float64
+		var state map[string]any
+		l := loader()
+		for range 2 {
+			for b, err := range l.Batches(ctx) {
+				require.NoError(t, err)
+				if whole = append(whole, b); len(whole) == 2 {
+					state = l.StateDict()
+				}
+			}
+		}
+		torch.ManualSeed(4)
+		torch.Options{DType: torch.Int64}.Empty().Random_() // what the pass had drawn when it was saved
+		l = loader()
+		require.NoError(t, l.LoadStateDict(state))
+		var rest [][]float64
+		for range 2 {
+			for b, err := range l.Batches(ctx) {
+				require.NoError(t, err)
+				rest = append(rest, b)
+			}
+		}
+		require.Equal(t, whole[2:], rest, "own %t, %d workers", c.own, c.workers)
+	}
+}
