@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/golite/golite/ddp"
 )
 
 // DefaultTimeout is how long a rank waits for its peers in a collective where Config.Timeout is 0.
-const DefaultTimeout = 5 * time.Minute
+const DefaultTimeout = ddp.DefaultTimeout
 
 // Config says on which devices, with which strategy and in which precision Run runs. The zero Config is one CPU in 32 bits.
 //
