@@ -21,8 +21,17 @@ type SingleDevice struct{}
 // StrategyName returns "single_device".
 func (SingleDevice) StrategyName() string { return "single_device" }
 
-// DP is one rank with a replica of the model on each CUDA device: the batch is scattered, the outputs gathered. It
-// corresponds to torch.nn.DataParallel. "ddp_spawn" and "ddp" are faster.
+// DP is one rank that shares each batch out among CUDA devices (torch.nn.DataParallel). The model and its batches lie on the
+// first. A forward pass cuts the tensors among its arguments along dimension 0, as torch.chunk does, copies the model to the
+// other devices, runs the method on all at the same time and joins the results along dimension 0; of a tensor without
+// dimensions, such as a loss, a vector with the value of each device comes out. What is no tensor all devices are given, and
+// all must return alike. Gradients add up on the first device.
+//
+// The copies are made anew for each pass: what the method writes into buffers on the first device stays, fields that it sets
+// don't. Each device draws random numbers from a generator of its own, and SeedEverything seeds them alike, as PyTorch does.
+//
+// Prefer "ddp_spawn", which copies no model and computes on all devices in backward and step as well. DP was tested with replicas
+// on a CPU and has not been run on several GPUs yet. On the CPU "ddp" takes its place.
 type DP struct{}
 
 // StrategyName returns "dp".
