@@ -84,6 +84,12 @@ func (o *operation) run() cgotorch.Outcome {
 }
 
 func (o *operation) start() cgotorch.Outcome {
+	if o.g.ctx.Err() != nil { // no collective begins after that
+		select {
+		case <-o.g.cancelled:
+		case <-o.g.done:
+		}
+	}
 	o.call.In, o.call.Out = handles(o.in), handles(o.out)
 	out, err := o.g.c.Run(&o.call)
 	runtime.KeepAlive(o)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/internal/launch"
+	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/lite/cluster"
 )
 
@@ -127,6 +130,10 @@ func report(err error, world int) *launch.Report {
 		r.Secondary, r.Late = true, len(re.Waiting) > 0
 		if re.World == world { // a smaller group of the program's own has other numbers
 			r.Blames = re.Lost
+			if m := failedRank.FindStringSubmatch(re.Reason); m != nil && len(r.Blames) == 0 {
+				peer, _ := strconv.Atoi(m[1])
+				r.Blames = []int{peer}
+			}
 		}
 	}
 	return r
@@ -186,14 +193,19 @@ func whereabouts(g *ddp.Group, step int64) launch.State {
 	return s
 }
 
+// failedText is why a rank that failed ends the group, and failedRank finds it where that is another rank's reason.
+const failedText = "rank %d failed: %v"
+
+var failedRank = regexp.MustCompile(`aborted the group: rank (\d+) failed: `)
+
 // leave ends a rank's part in the group. Ranks that did well, or were asked to stop, leave together: a connection that
 // closes early would look like a lost peer to a slower one. A rank that failed frees the others at once.
 func leave(g *ddp.Group, err error) error {
 	if err != nil && !errors.Is(err, ErrStopped) {
-		g.Abort(fmt.Sprintf("rank %d failed: %v", g.Rank(), firstLine(err)))
+		g.Abort(fmt.Sprintf(failedText, g.Rank(), text.FirstLine(err.Error())))
 		return err
 	}
-	if lost := ddp.Try(g.Barrier); err == nil {
+	if lost := g.Leave(); err == nil {
 		return lost
 	}
 	return err
@@ -207,6 +219,7 @@ func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, e
 		if err != nil {
 			return nil, err
 		}
+		defer s.Close()
 		n, err := e.Restarts()
 		if err != nil {
 			return nil, err
@@ -228,9 +241,4 @@ func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, e
 		}
 	}
 	return ddp.NewTCPStore(ctx, p.MainAddress, port, ddp.TCPStoreOptions{Timeout: j.plan.timeout})
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }

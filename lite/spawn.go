@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 )
 
@@ -124,7 +124,7 @@ func stuckRanks(left []int, others error, explained bool) error {
 	if explained {
 		return errors.Join(others, stuck)
 	}
-	return &RankError{Rank: left[0], Err: errors.Join(stuck, others), Stack: allStacks()}
+	return &RankError{Rank: left[0], Err: errors.Join(stuck, others), Stack: text.Stacks(1 << 20)}
 }
 
 // rankFailure names the rank. A run that was asked to stop gives ErrStopped as it is.
@@ -143,10 +143,4 @@ func rankFailure(e rankEnd) error {
 func fromPeer(err error) bool {
 	var re *ddp.RankError
 	return errors.As(err, &re)
-}
-
-// allStacks gives the stacks of all goroutines, cut off at a megabyte.
-func allStacks() []byte {
-	b := make([]byte, 1<<20)
-	return b[:runtime.Stack(b, true)]
 }

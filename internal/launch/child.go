@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/golite/golite/internal/text"
 )
 
 // ExitStopped is the exit code of a process that ended early because it was asked to stop (EX_TEMPFAIL of sysexits).
@@ -179,15 +180,10 @@ func (c *Child) listen() {
 		case kindDump:
 			go func() { // the stacks may be more than the pipe takes at once
 				c.sendState()
-				c.send(kindDump, stacks())
+				c.send(kindDump, text.Stacks(256<<10))
 			}()
 		}
 	}
-}
-
-func stacks() []byte {
-	buf := make([]byte, 256<<10)
-	return buf[:runtime.Stack(buf, true)]
 }
 
 // die kills all the job's processes on this node, this one last.

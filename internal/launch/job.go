@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/golite/golite/internal/text"
 )
 
 // job is what the supervisor knows and decides. It takes messages, exits, signals and the time, and returns what is to be
@@ -188,7 +190,7 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 		r.finished = true
 		return nil
 	case crashed:
-		f.kind, f.message = CausePanic, firstLine(crash)
+		f.kind, f.message = CausePanic, text.FirstLine(crash)
 	case e.signal != 0:
 		f.kind, f.message = CauseSignal, fmt.Sprintf("killed by signal %d (%s)", int(e.signal), e.signal)
 	case e.code == 0 && !r.ended:
@@ -202,11 +204,6 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 	}
 	r.report = &Report{Message: f.message, Stack: crash}
 	return j.fail(f)
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }
 
 // fail takes a failure: the first one starts the end of the job.
@@ -279,7 +276,7 @@ func (j *job) onTick(now time.Time) []action {
 		list = append(list, j.abort("the grace period of the stop has ended", now)...)
 	case j.phase == settling && !now.Before(j.settled):
 		root := j.root()
-		list = append(list, j.abort(fmt.Sprintf("rank %d: %s", j.global(root.rank), firstLine(root.message)), now)...)
+		list = append(list, j.abort(fmt.Sprintf("rank %d: %s", j.global(root.rank), text.FirstLine(root.message)), now)...)
 	case j.phase == aborting && !now.Before(j.killAt):
 		j.phase = killing
 		list = append(list, j.each(action{do: kill})...)
@@ -374,16 +371,16 @@ func (j *job) jobError() *JobError {
 		if i == f.rank {
 			continue
 		}
-		text := o.state.at(f.at)
+		said := o.state.at(f.at)
 		switch {
 		case !o.hello:
-			text = "had not come to Run"
+			said = "had not come to Run"
 		case o.finished:
-			text = "had finished"
+			said = "had finished"
 		case o.report != nil && !o.report.Stopped && o.report.Message != "":
-			text += "; " + firstLine(o.report.Message)
+			said += "; " + text.FirstLine(o.report.Message)
 		}
-		e.Others = append(e.Others, RankStatus{Rank: j.global(i), PID: o.pid, Text: text, State: o.state, Stack: o.dump})
+		e.Others = append(e.Others, RankStatus{Rank: j.global(i), PID: o.pid, Text: said, State: o.state, Stack: o.dump})
 	}
 	return e
 }
