@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/golite/golite/torch/serial/pickle"
 	"github.com/golite/golite/torch/serial/ptfile"
 )
 
@@ -28,10 +29,11 @@ func diff(c *context) error {
 		return err
 	}
 	defer b.Close()
-	left, right := leaves("", a.root), leaves("", b.root)
-	byName := map[string]any{}
+	left, right := leaves(a.root), leaves(b.root)
+	name := names(left, right)
+	byKey := map[string]any{}
 	for _, l := range right {
-		byName[l.name] = l.value
+		byKey[l.key] = l.value
 	}
 	same, differ := 0, 0
 	say := func(format string, args ...any) {
@@ -39,10 +41,10 @@ func diff(c *context) error {
 		fmt.Fprintf(c.stdout, format+"\n", args...)
 	}
 	for _, l := range left {
-		other, ok := byName[l.name]
-		delete(byName, l.name)
+		other, ok := byKey[l.key]
+		delete(byKey, l.key)
 		if !ok {
-			say("- %s: only in %s", l.name, c.args[0])
+			say("- %s: only in %s", name(l), c.args[0])
 			continue
 		}
 		what, err := c.compare(a, b, l.value, other)
@@ -50,14 +52,14 @@ func diff(c *context) error {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 		if what != "" {
-			say("! %s: %s", l.name, what)
+			say("! %s: %s", name(l), what)
 		} else {
 			same++
 		}
 	}
 	for _, l := range right {
-		if _, only := byName[l.name]; only {
-			say("+ %s: only in %s", l.name, c.args[1])
+		if _, only := byKey[l.key]; only {
+			say("+ %s: only in %s", name(l), c.args[1])
 		}
 	}
 	fmt.Fprintf(c.stdout, "%d equal, %d different\n", same, differ)
@@ -67,12 +69,50 @@ func diff(c *context) error {
 	return nil
 }
 
+// names returns what to call a leaf: its name, or its whole key where others have the same name.
+func names(lists ...[]leaf) func(leaf) string {
+	key, ambiguous := map[string]string{}, map[string]bool{}
+	for _, list := range lists {
+		for _, l := range list {
+			if k, ok := key[l.name]; ok && k != l.key {
+				ambiguous[l.name] = true
+			}
+			key[l.name] = l.key
+		}
+	}
+	return func(l leaf) string {
+		if ambiguous[l.name] {
+			return l.key
+		}
+		return l.name
+	}
+}
+
+// equal is reflect.DeepEqual where not-a-number equals itself.
+func equal(x, y any) bool {
+	switch a := x.(type) {
+	case float64:
+		b, ok := y.(float64)
+		return ok && (a == b || math.IsNaN(a) && math.IsNaN(b))
+	case complex128:
+		b, ok := y.(complex128)
+		return ok && equal(real(a), real(b)) && equal(imag(a), imag(b))
+	case *pickle.Set:
+		b, ok := y.(*pickle.Set)
+		return ok && a.Frozen == b.Frozen && slices.EqualFunc(a.Items, b.Items, equal)
+	case *pickle.Dict: // a leaf: an empty one
+		b, ok := y.(*pickle.Dict)
+		return ok && a.Len() == b.Len()
+	}
+	return reflect.DeepEqual(x, y)
+}
+
 // compare tells in words how two values differ, or nothing.
 func (c *context) compare(a, b *file, x, y any) (string, error) {
 	t, ok1 := x.(*ptfile.Tensor)
 	u, ok2 := y.(*ptfile.Tensor)
 	if !ok1 || !ok2 {
-		if ok1 != ok2 || !reflect.DeepEqual(x, y) {
+		if ok1 != ok2 || !equal(x, y) {
 			return fmt.Sprintf("%s against %s", kind(x), kind(y)), nil
 		}
 		return "", nil

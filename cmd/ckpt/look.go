@@ -24,7 +24,7 @@ func list(c *context) error {
 	var tensors, elements int
 	var bytes int64
 	seen := map[*ptfile.Storage]bool{}
-	for _, l := range leaves("", f.root) {
+	for _, l := range leaves(f.root) {
 		t, ok := l.value.(*ptfile.Tensor)
 		if !ok {
 			if c.all {
@@ -80,6 +80,8 @@ func show(v any) string {
 		return fmt.Sprintf("bytearray(b%q)", []byte(v))
 	case *pickle.Set:
 		return fmt.Sprintf("set of %d", len(v.Items))
+	case *pickle.Dict, []any, pickle.Tuple:
+		return pickle.Describe(v)
 	case ptfile.Size:
 		return fmt.Sprintf("torch.Size(%v)", []int(v))
 	case *ptfile.NumpyArray:
@@ -99,7 +101,7 @@ func cat(c *context) error {
 	}
 	defer f.Close()
 	found := false
-	for _, l := range leaves("", f.root) {
+	for _, l := range leaves(f.root) {
 		if len(c.args) == 2 && l.name != c.args[1] && !strings.HasPrefix(l.name, c.args[1]+".") {
 			continue
 		}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -157,28 +156,4 @@ func TestUsage(t *testing.T) {
 	code, out := ckpt(t, "ls", "no-such-file.pt")
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "no-such-file.pt")
-}
-
-// TestMemoryIsConstant goes over a file of 64 MiB, sparse on disk, with the heap in view.
-func TestMemoryIsConstant(t *testing.T) {
-	dir := t.TempDir()
-	zeros, err := os.Create(filepath.Join(dir, "zeros"))
-	require.NoError(t, err)
-	defer zeros.Close()
-	require.NoError(t, zeros.Truncate(64<<20))
-	s := ptfile.NewReaderStorage(zeros, 0, 64<<20, "float32", "cpu")
-	d := pickle.NewDict(pickle.PlainDict)
-	require.NoError(t, d.Set("x", &ptfile.Tensor{DType: "float32", Shape: []int{4096, 4096}, Strides: []int{4096, 1}, Storage: s, Layout: ptfile.Strided}))
-	a, err := ptfile.NewArchive(d, ptfile.Options{})
-	require.NoError(t, err)
-	path := filepath.Join(dir, "x.pt")
-	require.NoError(t, atomicfile.Write(atomicfile.OS, path, a.Size(), func(w io.WriterAt) error { return a.WriteTo(w, 0) }))
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for _, args := range [][]string{{"ls", path}, {"verify", path}, {"diff", path, path}, {"convert", path, filepath.Join(dir, "x.safetensors")}} {
-		code, out := ckpt(t, args...)
-		require.Zero(t, code, out)
-	}
-	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/golite/golite/torch/serial/pickle"
@@ -99,7 +100,7 @@ func openFolder(path string) (*file, error) {
 	}
 	root, err := d.State(func(e *shard.Entry) (any, error) {
 		if e.IsTensor() {
-			return d.Tensor(e)
+			return d.Tensor(e), nil
 		}
 		return d.Value(e)
 	})
@@ -109,39 +110,59 @@ func openFolder(path string) (*file, error) {
 	return &file{format: "sharded", root: root, check: d.Verify, Closer: d}, nil
 }
 
-// leaf is a value that is no container, with its path joined by dots.
+// leaf is a value that is no container, or an empty one.
 type leaf struct {
-	name  string
+	name  string // its path, joined by dots
+	key   string // its path in full: no two leaves share one
 	value any
 }
 
 // leaves lists the values of a tree, in order.
-func leaves(name string, v any) []leaf {
-	join := func(k any) string {
-		if name == "" {
-			return fmt.Sprint(k)
+func leaves(v any) (out []leaf) {
+	var walk func(name, key string, v any)
+	walk = func(name, key string, v any) {
+		step := func(k any, open, close string, item any) {
+			next := fmt.Sprint(k)
+			if name != "" {
+				next = name + "." + next
+			}
+			walk(next, key+open+keyText(k)+close, item)
 		}
-		return fmt.Sprint(name, ".", k)
-	}
-	var out []leaf
-	list := func(items []any) []leaf {
-		for i, item := range items {
-			out = append(out, leaves(join(i), item)...)
+		switch v := v.(type) {
+		case *pickle.Dict:
+			for k, item := range v.All() {
+				step(k, "{", "}", item)
+			}
+			if v.Len() > 0 {
+				return
+			}
+		case []any:
+			for i, item := range v {
+				step(i, "[", "]", item)
+			}
+			if len(v) > 0 {
+				return
+			}
+		case pickle.Tuple:
+			for i, item := range v {
+				step(i, "[", "]", item)
+			}
+			if len(v) > 0 {
+				return
+			}
 		}
-		return out
+		out = append(out, leaf{name, key, v})
 	}
-	switch v := v.(type) {
-	case *pickle.Dict:
-		for k, item := range v.All() {
-			out = append(out, leaves(join(k), item)...)
-		}
-		return out
-	case []any:
-		return list(v)
-	case pickle.Tuple:
-		return list(v)
+	walk("", "", v)
+	return out
+}
+
+// keyText tells keys apart that look alike: 0 and "0".
+func keyText(k any) string {
+	if s, ok := k.(string); ok {
+		return strconv.Quote(s)
 	}
-	return []leaf{{name, v}}
+	return fmt.Sprintf("%T(%v)", k, k)
 }
 
 // verify checks a tensor's storages before its elements are used, each once.

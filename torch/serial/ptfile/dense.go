@@ -10,7 +10,7 @@ import (
 // they matter.
 func (t *Tensor) Dense(f func(p []byte) error) error {
 	if t.Layout != Strided {
-		return &errs.ErrUnsupported{What: "a tensor of layout " + string(t.Layout) + " as plain elements"}
+		return notPlain(t.Layout)
 	}
 	emit := f
 	if t.Conj || t.Neg {
@@ -21,6 +21,10 @@ func (t *Tensor) Dense(f func(p []byte) error) error {
 		return t.denseRun(int64(t.Offset)*size, t.Bytes(), emit)
 	}
 	return t.gather(emit)
+}
+
+func notPlain(l Layout) error {
+	return &errs.ErrUnsupported{What: "a tensor of layout " + string(l) + " as plain elements"}
 }
 
 func (t *Tensor) denseRun(off, n int64, f func([]byte) error) error {

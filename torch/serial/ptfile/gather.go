@@ -12,7 +12,7 @@ const (
 	memoryBlock = 1 << 20
 	fileBlock   = 16 << 20
 	// panelBytes is how much of a file is held at once while it is spread over a block.
-	panelBytes = 1 << 20
+	panelBytes = chunkSize
 	// readOver is how many unwanted bytes are rather read than skipped with a read of their own.
 	readOver = 4 << 10
 	// tileSide is the side of the squares in which two dimensions are exchanged. Lines that lie a power of two apart share a few
@@ -32,15 +32,12 @@ func (t *Tensor) gather(emit func([]byte) error) error {
 	if t.Storage.mem != nil {
 		limit = memoryBlock
 	}
-	axes := make([]axis, len(t.Shape))
+	axes := t.axes()
 	size := width // of the trailing dimensions that fit a block together
 	cut := len(axes)
-	for i := len(axes) - 1; i >= 0; i-- {
-		axes[i] = axis{t.Shape[i], t.Strides[i] * width, size}
-		if i == cut-1 && t.Shape[i] <= limit/size {
-			size *= t.Shape[i]
-			cut = i
-		}
+	for cut > 0 && axes[cut-1].n <= limit/size {
+		cut--
+		size *= axes[cut].n
 	}
 	b := &block{s: t.Storage, width: width}
 	base := t.Offset * width
@@ -59,6 +56,16 @@ func (t *Tensor) gather(emit func([]byte) error) error {
 		}
 		return nil
 	})
+}
+
+// axes gives the dimensions of a tensor that is to be laid out in row-major order.
+func (t *Tensor) axes() []axis {
+	width := t.DType.Size()
+	out := make([]axis, len(t.Shape))
+	for i, stride := range ContiguousStrides(t.Shape) {
+		out[i] = axis{t.Shape[i], t.Strides[i] * width, stride * width}
+	}
+	return out
 }
 
 // walk visits the steps of axes in order, with each step's place in the source.
@@ -131,7 +138,9 @@ func (b *block) split(dst []byte, base int, box []axis, which, n int) error {
 // which the output runs are read before they are spread.
 func (b *block) panels(dst []byte, base int, box []axis, near, span int) error {
 	if b.panel == nil {
-		b.panel = make([]byte, panelBytes)
+		buf := checkBuffers.Get().(*[]byte)
+		defer func() { checkBuffers.Put(buf); b.panel = nil }()
+		b.panel = *buf
 	}
 	far := slices.Clone(box[near:])
 	slices.SortFunc(far, func(p, q axis) int { return cmp.Compare(q.dst, p.dst) })

@@ -101,8 +101,7 @@ func (d *Dir) tensor(e *Entry, c *Chunk) (*ptfile.Tensor, error) {
 }
 
 // ReadBox reads the elements of a tensor's box into dst, in row-major order, whatever the boxes in which it was saved. Checksums
-// are checked. dst must have exactly the box's bytes. It needs memory for one chunk at a time, none where chunks lie whole and
-// in order in the box.
+// are checked. dst must have exactly the box's bytes. Memory is constant beside it.
 func (d *Dir) ReadBox(e *Entry, offsets, sizes []int, dst []byte) error {
 	width := e.DType.Size()
 	if want := product(sizes) * width; want != len(dst) || len(offsets) != len(e.Shape) || len(sizes) != len(e.Shape) {
@@ -134,12 +133,17 @@ func (d *Dir) readChunk(e *Entry, c *Chunk, at, box, offsets, sizes []int, dst [
 	if err := t.Storage.Verify(); err != nil {
 		return err
 	}
-	mem := make([]byte, 0, t.Bytes())
-	if err := t.Dense(func(p []byte) error { mem = append(mem, p...); return nil }); err != nil {
-		return err
+	if t.Conj || t.Neg { // of some other writer: their bits are settled on the way
+		if t, err = t.Compact(); err != nil {
+			return err
+		}
 	}
-	copyBox(dst, offsets, sizes, mem, c.Offsets, c.Sizes, at, box, width)
-	return nil
+	from, strides, inside := 0, ptfile.ContiguousStrides(sizes), make([]int, len(box))
+	for i := range box {
+		from += (at[i] - offsets[i]) * strides[i]
+		inside[i] = at[i] - c.Offsets[i]
+	}
+	return t.CopyBox(dst[from*width:], strides, inside, box)
 }
 
 func product(ns []int) int {
@@ -161,35 +165,6 @@ func runWithin(at, box, offsets, sizes []int) (from int, ok bool) {
 		split = split || box[i] > 1
 	}
 	return from, true
-}
-
-// copyBox copies the box at from src, laid out as (srcAt, srcSizes), to dst, laid out as (dstAt, dstSizes).
-func copyBox(dst []byte, dstAt, dstSizes []int, src []byte, srcAt, srcSizes, at, box []int, width int) {
-	if len(box) == 0 {
-		copy(dst, src)
-		return
-	}
-	last := len(box) - 1
-	run := box[last] * width
-	index := make([]int, len(box))
-	for {
-		var s, d int
-		for i := range box {
-			s = s*srcSizes[i] + at[i] + index[i] - srcAt[i]
-			d = d*dstSizes[i] + at[i] + index[i] - dstAt[i]
-		}
-		copy(dst[d*width:d*width+run], src[s*width:])
-		i := last - 1
-		for ; i >= 0; i-- {
-			if index[i]++; index[i] < box[i] {
-				break
-			}
-			index[i] = 0
-		}
-		if i < 0 {
-			return
-		}
-	}
 }
 
 // Verify reads every piece and checks its checksums, in constant memory but for the metadata.

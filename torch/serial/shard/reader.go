@@ -2,86 +2,108 @@ package shard
 
 import (
 	"io"
+	"sync"
 
 	"github.com/golite/golite/torch/serial/ptfile"
 )
 
-// Tensor returns a whole tensor as one that can be read in constant memory, its chunks put together on the way. Checksums are not
-// checked while it is read: call Verify first.
-func (d *Dir) Tensor(e *Entry) (*ptfile.Tensor, error) {
+// Tensor returns a whole tensor as one that can be read in constant memory, its chunks put together on the way; none is opened
+// before it is read. Checksums are not checked while it is read: call Verify first.
+func (d *Dir) Tensor(e *Entry) *ptfile.Tensor {
 	r := &assembler{e: e, width: e.DType.Size()}
 	for i := range e.Chunks {
-		t, err := d.tensor(e, &e.Chunks[i])
-		if err != nil {
-			return nil, err
-		}
-		if t, err = t.Compact(); err != nil {
-			return nil, err
-		}
-		r.chunks = append(r.chunks, t.Storage)
+		r.chunks = append(r.chunks, sync.OnceValues(func() (*ptfile.Storage, error) { return d.chunk(e, &e.Chunks[i]) }))
 	}
 	size := int64(product(e.Shape) * r.width)
 	s := ptfile.NewReaderStorage(r, 0, size, e.DType, "cpu")
 	s.Describe(d.Path, e.Name)
-	return &ptfile.Tensor{DType: e.DType, Shape: e.Shape, Strides: ptfile.ContiguousStrides(e.Shape), Storage: s, Layout: ptfile.Strided}, nil
+	return &ptfile.Tensor{DType: e.DType, Shape: e.Shape, Strides: ptfile.ContiguousStrides(e.Shape), Storage: s, Layout: ptfile.Strided}
+}
+
+// chunk opens a chunk's bytes in row-major order.
+func (d *Dir) chunk(e *Entry, c *Chunk) (*ptfile.Storage, error) {
+	t, err := d.tensor(e, c)
+	if err == nil {
+		t, err = t.Compact()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.Storage, nil
 }
 
 // assembler reads the row-major bytes of a tensor out of its chunks.
 type assembler struct {
 	e      *Entry
 	width  int
-	chunks []*ptfile.Storage
+	chunks []func() (*ptfile.Storage, error)
 }
 
-// ReadAt implements io.ReaderAt: it goes row by row, where a row is a run of the last dimension.
-func (r *assembler) ReadAt(p []byte, off int64) (int, error) {
-	shape := r.e.Shape
-	if len(shape) == 0 {
-		return r.chunks[0].ReadAt(p, off)
+// readChunk reads a piece of one chunk.
+func (r *assembler) readChunk(k int, p []byte, off int64) (int, error) {
+	s, err := r.chunks[k]()
+	if err != nil {
+		return 0, err
 	}
-	row := int64(shape[len(shape)-1] * r.width)
-	done := 0
-	for done < len(p) {
-		if off >= row*int64(product(shape[:len(shape)-1])) {
+	return s.ReadAt(p, off)
+}
+
+// ReadAt implements io.ReaderAt: it goes by runs that lie one after the other in a chunk and in the whole tensor.
+func (r *assembler) ReadAt(p []byte, off int64) (int, error) {
+	at := make([]int, len(r.e.Shape))
+	end := int64(product(r.e.Shape) * r.width)
+	for done, k := 0, 0; ; {
+		if done == len(p) {
+			return done, nil
+		}
+		if off >= end {
 			return done, io.EOF
 		}
-		from := off % row
-		n := int(min(row-from, int64(len(p)-done)))
-		if err := r.readRow(p[done:done+n], off/row, from); err != nil {
+		place := int(off) / r.width
+		for i := len(at) - 1; i >= 0; i-- {
+			at[i] = place % r.e.Shape[i]
+			place /= r.e.Shape[i]
+		}
+		k = r.find(at, k)
+		from, n := r.e.Chunks[k].run(at, r.e.Shape)
+		size := min(n*r.width, len(p)-done)
+		if _, err := r.readChunk(k, p[done:done+size], int64(from*r.width)); err != nil {
 			return done, err
 		}
-		done, off = done+n, off+int64(n)
+		done, off = done+size, off+int64(size)
 	}
-	return done, nil
 }
 
-// readRow reads the bytes from of one row.
-func (r *assembler) readRow(p []byte, row, from int64) error {
-	shape := r.e.Shape
-	last := len(shape) - 1
-	at := make([]int, len(shape))
-	for i := last - 1; i >= 0; i-- {
-		at[i] = int(row % int64(shape[i]))
-		row /= int64(shape[i])
+// find returns the chunk that an element is in, looking first where the one before was: the chunks tile the tensor.
+func (r *assembler) find(at []int, k int) int {
+	for !r.e.Chunks[k].contains(at) {
+		k = (k + 1) % len(r.e.Chunks)
 	}
-	for k, c := range r.e.Chunks {
-		place, inside := int64(0), true
-		for i := range last {
-			x := at[i] - c.Offsets[i]
-			inside = inside && x >= 0 && x < c.Sizes[i]
-			place = place*int64(c.Sizes[i]) + int64(x)
-		}
-		if !inside {
-			continue
-		}
-		left, right := int64(c.Offsets[last]*r.width), int64((c.Offsets[last]+c.Sizes[last])*r.width)
-		lo, hi := max(left, from), min(right, from+int64(len(p)))
-		if lo >= hi {
-			continue
-		}
-		if _, err := r.chunks[k].ReadAt(p[lo-from:hi-from], place*int64(c.Sizes[last]*r.width)+lo-left); err != nil {
-			return err
+	return k
+}
+
+func (c *Chunk) contains(at []int) bool {
+	for i, x := range at {
+		if x < c.Offsets[i] || x >= c.Offsets[i]+c.Sizes[i] {
+			return false
 		}
 	}
-	return nil
+	return true
+}
+
+// run returns an element's place in the chunk, and how many from there on follow each other in the whole tensor as well.
+func (c *Chunk) run(at, shape []int) (from, n int) {
+	n = 1
+	whole := true // the dimensions so far are the tensor's own
+	after := 1    // elements in a step of the dimension
+	for i := len(at) - 1; i >= 0; i-- {
+		inside := at[i] - c.Offsets[i]
+		from += inside * after
+		if whole {
+			n = (c.Sizes[i]-inside-1)*after + n
+			whole = c.Sizes[i] == shape[i]
+		}
+		after *= c.Sizes[i]
+	}
+	return from, n
 }
