@@ -3,6 +3,7 @@ package lite_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,7 @@ var (
 type recorder struct {
 	metrics []map[string]float64
 	steps   []int64
+	params  []map[string]any
 	closed  int
 	ended   error
 	fail    error
@@ -34,7 +36,10 @@ func (r *recorder) LogMetrics(m map[string]float64, step int64) error {
 	r.metrics, r.steps = append(r.metrics, m), append(r.steps, step)
 	return r.fail
 }
-func (r *recorder) LogHyperparams(map[string]any) error { return nil }
+func (r *recorder) LogHyperparams(p map[string]any) error {
+	r.params = append(r.params, p)
+	return r.fail
+}
 func (r *recorder) Close(err error) error {
 	r.closed++
 	r.ended = err
@@ -45,7 +50,6 @@ func (r *recorder) Close(err error) error {
 type hooks struct {
 	epochs []int
 	losses []float64
-	steps  int
 	order  *[]string
 	name   string
 }
@@ -54,7 +58,6 @@ func (h *hooks) OnEpochEnd(epoch int, loss *torch.Tensor) {
 	h.epochs, h.losses = append(h.epochs, epoch), append(h.losses, loss.Item())
 }
 func (h *hooks) OnOrder()                              { *h.order = append(*h.order, h.name) }
-func (h *hooks) OnAfterOptimizerStep(optim.Optimizer)  { h.steps++ }
 func (h *hooks) OnFailure() error                      { return errors.New("enough") }
 func (h *hooks) OnNothing(loss *torch.Tensor) (ok int) { return 1 }
 
@@ -86,19 +89,71 @@ func TestCallsErrorEndsTheRun(t *testing.T) {
 	require.ErrorContains(t, err, "enough")
 }
 
+// watcher hears of what lite itself calls.
+type watcher struct {
+	modules []nn.Module
+	ranks   []int
+	skipped []bool
+	refuse  error
+}
+
+func (w *watcher) OnAfterSetup(m nn.Module, l *lite.Lite) error {
+	w.modules, w.ranks = append(w.modules, m), append(w.ranks, l.GlobalRank())
+	return w.refuse
+}
+func (w *watcher) OnAfterOptimizerStep(o optim.Optimizer) { w.skipped = append(w.skipped, o.Skipped()) }
+
+// Setup and SetupModule call back at their end, once, and return what is wrong with it.
+func TestSetupCallsBack(t *testing.T) {
+	w := &watcher{}
+	on(t, lite.Config{Callbacks: []any{w}}, func(l *lite.Lite) {
+		a, b, c := newLine(), newLine(), newLine()
+		opt := optim.NewSGD(nn.Parameters(a), 0.1)
+		_, err := lite.Setup(l, a, a.Forward, opt)
+		require.NoError(t, err)
+		require.ErrorIs(t, optim.Intercept(opt, nil), optim.ErrIntercepted, "the optimizer is set up by then")
+		_, err = lite.SetupModule(l, b, b.Forward)
+		require.NoError(t, err)
+		_, err = lite.Setup(l, a, a.Forward)
+		require.Error(t, err)
+		require.Equal(t, []nn.Module{a, b}, w.modules)
+		require.Equal(t, []int{0, 0}, w.ranks)
+
+		w.refuse = errors.New("not this one")
+		_, err = lite.Setup(l, c, c.Forward)
+		require.ErrorIs(t, err, w.refuse)
+	})
+}
+
+// Steps are called back, those that an overflow skips too, as Fabric does.
 func TestStepsAreCalledBack(t *testing.T) {
-	h := &hooks{}
-	on(t, lite.Config{Callbacks: []any{h}}, func(l *lite.Lite) {
-		net := NewMLP()
+	w := &watcher{}
+	on(t, lite.Config{Precision: "16-mixed", Callbacks: []any{w}}, func(l *lite.Lite) {
+		net := newLine()
 		opt := optim.NewSGD(nn.Parameters(net), 0.1)
 		model, err := lite.Setup(l, net, net.Forward, opt)
 		require.NoError(t, err)
-		for range 3 {
-			l.Backward(model.Forward(torch.Ones(2, 784)).Sum())
+		for _, factor := range []float64{1, math.Inf(1), 1} {
+			opt.ZeroGrad()
+			l.Backward(model.Forward(torch.Ones(2, 3)).MulScalar(factor).Mean())
 			opt.Step()
 		}
 	})
-	require.Equal(t, 3, h.steps)
+	require.Equal(t, []bool{false, true, false}, w.skipped)
+}
+
+// The settings of a run reach the loggers of rank 0 alone.
+func TestLogHyperparams(t *testing.T) {
+	r, full := &recorder{}, errors.New("disk full")
+	cfg := lite.Config{Accelerator: "cpu", Devices: "2", Strategy: "ddp_spawn", Loggers: []lite.MetricLogger{r}}
+	require.NoError(t, lite.Run(ctx, cfg, func(_ context.Context, l *lite.Lite) error {
+		return l.LogHyperparams(map[string]any{"lr": 0.1, "rank": l.GlobalRank()})
+	}))
+	require.Equal(t, []map[string]any{{"lr": 0.1, "rank": 0}}, r.params)
+	r.fail = full
+	require.ErrorIs(t, lite.Run(ctx, cfg, func(_ context.Context, l *lite.Lite) error {
+		return l.LogHyperparams(nil)
+	}), full)
 }
 
 // A logger is told how the run ended, and its own error is not lost.

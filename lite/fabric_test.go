@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/amp"
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
@@ -184,94 +185,111 @@ func TestGANIsFabrics(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// An overflow skips the step and halves the scale, and changes nothing else.
-func TestOverflowSkipsTheStep(t *testing.T) {
-	c := fixture.Open(t, "testdata/fabric.json.gz").Case(t, "16-mixed/overflow")
-	var r curve
-	c.Decode(t, &r)
-	err := lite.Run(ctx, lite.Config{Precision: "16-mixed"}, func(ctx context.Context, l *lite.Lite) error {
-		l.SeedEverything(c.Seed)
-		net := NewMLP()
-		opt := optim.NewSGD(nn.Parameters(net), 0.1, optim.SGDOptions{Momentum: 0.9})
-		model, err := lite.Setup(l, net, net.Forward, opt)
-		require.NoError(t, err)
-		loader, err := lite.SetupDataLoader(l, digits(64, data.Options{}))
-		require.NoError(t, err)
-		var losses, scales []float64
-		var skipped []int
-		step := 0
-		for batch, err := range loader.Batches(ctx) {
-			require.NoError(t, err)
-			step++
-			opt.ZeroGrad()
-			loss := net.Loss(model.Forward(batch.Input), batch.Target)
-			if step == r.Overflow {
-				loss = loss.MulScalar(math.Inf(1))
-			}
-			l.Backward(loss)
-			opt.Step()
-			if opt.Skipped() {
-				skipped = append(skipped, step)
-			}
-			losses, scales = append(losses, loss.Item()), append(scales, lite.ScaleOf(l))
-			if step >= 2 && step <= 4 {
-				sameState(t, c, "after."+string(rune('0'+step))+".", net)
-			}
-			if step == r.Steps {
-				break
-			}
-		}
-		c.EqualFloats(t, "losses", r.Losses, losses)
-		c.EqualFloats(t, "scales", r.Scales, scales)
-		require.Equal(t, r.Skipped, skipped)
-		sameState(t, c, "param.", net)
-		return nil
-	})
-	require.NoError(t, err)
+// scaledBy is a mixed precision with a scaler of its own.
+type scaledBy struct {
+	amp.Precision
+	scaler *amp.GradScaler
 }
 
-// Two optimizers under one scaler: the gradients of both are unscaled once, whichever steps first.
+func (p scaledBy) Scaler() *amp.GradScaler { return p.scaler }
+
+// in16 is a run in 16-mixed, with the scaler that a case was recorded with.
+func in16(t *testing.T, r curve) lite.Config {
+	p, err := amp.New("16-mixed", torch.CPU)
+	require.NoError(t, err)
+	o := amp.ScalerOptions{InitScale: r.Scaler["init_scale"], GrowthInterval: int(r.Scaler["growth_interval"])}
+	return lite.Config{Plugins: []any{scaledBy{p, amp.NewGradScaler(o)}}}
+}
+
+// trainScaled trains as a 16-bit case was recorded to, with a step of the caller's own, and compares losses, scales, the steps
+// that were skipped and the parameters after them.
+func trainScaled(t *testing.T, l *lite.Lite, c *fixture.Case, r curve, net *MLP, opts []optim.Optimizer, step func(model lite.Handle, number int)) {
+	model, err := lite.Setup(l, net, net.Forward, opts...)
+	require.NoError(t, err)
+	loader, err := lite.SetupDataLoader(l, digits(64, data.Options{}))
+	require.NoError(t, err)
+	var losses, scales []float64
+	var skipped []int
+	for batch, err := range loader.Batches(ctx) {
+		require.NoError(t, err)
+		n := len(losses) + 1
+		for _, o := range opts {
+			o.ZeroGrad()
+		}
+		loss := net.Loss(model.Forward(batch.Input), batch.Target)
+		if n == r.Overflow {
+			loss = loss.MulScalar(math.Inf(1))
+		}
+		l.Backward(loss)
+		step(model, n)
+		if opts[0].Skipped() {
+			skipped = append(skipped, n)
+		}
+		for _, o := range opts {
+			require.Equal(t, opts[0].Skipped(), o.Skipped(), "step %d", n)
+		}
+		losses, scales = append(losses, loss.Item()), append(scales, lite.ScaleOf(l))
+		if n >= 2 && n <= 4 {
+			sameState(t, c, "after."+string(rune('0'+n))+".", net)
+		}
+		if n == r.Steps {
+			break
+		}
+	}
+	c.EqualFloats(t, "losses", r.Losses, losses)
+	c.EqualFloats(t, "scales", r.Scales, scales)
+	require.Equal(t, r.Skipped, append([]int{}, skipped...))
+	sameState(t, c, "param.", net)
+	c.Equal(t, "next", bits(torch.Rand(4)))
+}
+
+// An overflow skips the step and halves the scale, and changes nothing else; after enough good steps the scale doubles.
+func TestScaledStepsAreRecorded(t *testing.T) {
+	for _, name := range []string{"16-mixed/overflow", "16-mixed/growth"} {
+		t.Run(name, func(t *testing.T) {
+			c := fixture.Open(t, "testdata/fabric.json.gz").Case(t, name)
+			var r curve
+			c.Decode(t, &r)
+			on(t, in16(t, r), func(l *lite.Lite) {
+				l.SeedEverything(c.Seed)
+				net := NewMLP()
+				opt := optim.NewSGD(nn.Parameters(net), 0.1, optim.SGDOptions{Momentum: 0.9})
+				trainScaled(t, l, c, r, net, []optim.Optimizer{opt}, func(lite.Handle, int) { opt.Step() })
+			})
+		})
+	}
+}
+
+// Two optimizers under one scaler: the gradients of both are unscaled once, however often they are clipped and whichever steps
+// first; an overflow skips the steps of both, halves the scale once, and changes nothing else.
 func TestTwoOptimizersAreUnscaledOnce(t *testing.T) {
 	c := fixture.Open(t, "testdata/fabric.json.gz").Case(t, "16-mixed/two_optimizers")
 	var r curve
 	c.Decode(t, &r)
-	err := lite.Run(ctx, lite.Config{Precision: "16-mixed"}, func(ctx context.Context, l *lite.Lite) error {
-		l.SeedEverything(c.Seed)
-		net := NewMLP()
-		opt1 := optim.NewSGD(nn.Parameters(net.FC1), 0.1, optim.SGDOptions{Momentum: 0.9})
-		opt2 := optim.NewAdam(nn.Parameters(net.FC2), 0.001)
-		model, err := lite.Setup(l, net, net.Forward, opt1, opt2)
-		require.NoError(t, err)
-		loader, err := lite.SetupDataLoader(l, digits(64, data.Options{}))
-		require.NoError(t, err)
-		var losses, norms []float64
-		step := 0
-		for batch, err := range loader.Batches(ctx) {
-			require.NoError(t, err)
-			step++
-			opt1.ZeroGrad()
-			opt2.ZeroGrad()
-			loss := net.Loss(model.Forward(batch.Input), batch.Target)
-			if step == r.Overflow {
-				loss = loss.MulScalar(math.Inf(1))
-			}
-			l.Backward(loss)
-			norm := l.ClipGradNorm(model, opt1, 1.0)
-			if step != r.Overflow {
-				norms = append(norms, norm.Item())
-			}
-			opt1.Step()
-			opt2.Step()
-			require.Equal(t, step == r.Overflow, opt1.Skipped() && opt2.Skipped())
-			losses = append(losses, loss.Item())
-			if step == 2 {
-				sameState(t, c, "after.2.", net) // before the overflow, after which the scales part: one update here, two there
-				break
-			}
-		}
-		c.EqualFloats(t, "losses", r.Losses[:2], losses)
-		c.EqualFloats(t, "norms", r.Norms[:2], norms)
-		return nil
-	})
-	require.NoError(t, err)
+	require.Equal(t, 3, r.Overflow)
+	for _, secondFirst := range []bool{false, true} {
+		on(t, in16(t, r), func(l *lite.Lite) {
+			l.SeedEverything(c.Seed)
+			net := NewMLP()
+			one := optim.NewSGD(nn.Parameters(net.FC1), 0.1, optim.SGDOptions{Momentum: 0.9})
+			two := optim.NewAdam(nn.Parameters(net.FC2), 0.001)
+			var norms []float64
+			trainScaled(t, l, c, r, net, []optim.Optimizer{one, two}, func(model lite.Handle, n int) {
+				norm := l.ClipGradNorm(model, one, 1)
+				if n != r.Overflow {
+					norms = append(norms, norm.Item())
+				}
+				l.ClipGradValue(model, one, 1e30) // nothing is as large: it only unscales, again
+				l.ClipGradNorm(model, two, 1e30)
+				if secondFirst {
+					two.Step()
+					one.Step()
+					return
+				}
+				one.Step()
+				two.Step()
+			})
+			c.EqualFloats(t, "norms", r.Norms, norms)
+		})
+	}
 }

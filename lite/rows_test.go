@@ -80,21 +80,47 @@ func TestRow12SecondSetupIsAnError(t *testing.T) {
 	}
 }
 
-// Row 13: what is not to be moved stays. On one CPU the batch is the loader's own either way.
+// onMeta is a data set of tensors that have a device and no memory: they can't be copied to any other.
+type onMeta int
+
+func (n onMeta) Len() int { return int(n) }
+func (onMeta) Get(context.Context, int) (*torch.Tensor, error) {
+	return torch.Options{Device: torch.Meta}.Ones(3), nil
+}
+
+// Row 13: what is not to be moved stays, and what is to be moved is.
 func TestRow13NoMove(t *testing.T) {
-	on(t, lite.Config{}, func(l *lite.Lite) {
-		net := NewMLP()
-		weight := net.FC1.Weight.Tensor
+	build := func() (net *MLP) {
+		torch.WithDevice(torch.Meta, func() { net = NewMLP() })
+		return net
+	}
+	on(t, lite.Config{Precision: "64-true"}, func(l *lite.Lite) {
+		net := build()
 		_, err := lite.SetupModule(l, net, net.Forward, lite.ModuleOptions{NoMove: true})
 		require.NoError(t, err)
-		require.Same(t, weight, net.FC1.Weight.Tensor)
-		ready, err := lite.SetupDataLoader(l, digits(4, data.Options{}), lite.LoaderOptions{NoMove: true})
+		require.Equal(t, torch.Meta, net.FC1.Weight.Device())
+		require.Equal(t, torch.Float64, net.FC1.Weight.DType())
+		net = build()
+		_, err = lite.SetupModule(l, net, net.Forward)
 		require.NoError(t, err)
-		for b, err := range ready.Batches(ctx) {
+		require.Equal(t, torch.CPU, net.FC1.Weight.Device())
+
+		batches := func(noMove bool) (device torch.Device, err error) {
+			ready, err := lite.SetupDataLoader(l, data.NewLoader(onMeta(4), 2), lite.LoaderOptions{NoMove: noMove})
 			require.NoError(t, err)
-			require.Equal(t, torch.CPU, b.Input.Device())
-			break
+			err = torch.Try(func() {
+				for b, e := range ready.Batches(ctx) {
+					require.NoError(t, e)
+					device = b.Device()
+				}
+			})
+			return device, err
 		}
+		device, err := batches(true)
+		require.NoError(t, err)
+		require.Equal(t, torch.Meta, device)
+		_, err = batches(false)
+		require.ErrorContains(t, err, "meta")
 	})
 }
 
@@ -224,6 +250,70 @@ func TestRow35And36Types(t *testing.T) {
 			})
 		})
 	}
+}
+
+// echo gives back what its forward pass was given, and what type a product has in it.
+type echo struct {
+	nn.Base
+	FC   *nn.Linear
+	seen torch.DType
+}
+
+func (e *echo) Forward(x *torch.Tensor) *torch.Tensor {
+	e.seen = x.DType()
+	return x
+}
+
+// Row 35: an input of 64 bits takes the precision's type, and is left alone in 32-true, as in Fabric; what comes out is of the
+// default type, or as it was.
+func TestRow35WideInput(t *testing.T) {
+	for precision, want := range map[string][2]torch.DType{
+		"32-true":    {torch.Float64, torch.Float64},
+		"16-mixed":   {torch.Float16, torch.Float32},
+		"bf16-mixed": {torch.BFloat16, torch.Float32},
+		"64-true":    {torch.Float64, torch.Float32},
+		"16-true":    {torch.Float16, torch.Float32},
+	} {
+		on(t, lite.Config{Precision: precision}, func(l *lite.Lite) {
+			net := &echo{FC: nn.NewLinear(1, 1)}
+			model, err := lite.Setup(l, net, net.Forward)
+			require.NoError(t, err)
+			y := model.Forward(torch.Options{DType: torch.Float64}.Ones(2))
+			require.Equal(t, want, [2]torch.DType{net.seen, y.DType()}, precision)
+		})
+	}
+}
+
+// Autocast is a forward pass without a model.
+func TestAutocast(t *testing.T) {
+	for precision, want := range map[string][2]torch.DType{ // of a product of two float32, and of what is made
+		"32-true":    {torch.Float32, torch.Float32},
+		"bf16-mixed": {torch.BFloat16, torch.Float32},
+		"64-true":    {torch.Float32, torch.Float64},
+	} {
+		on(t, lite.Config{Precision: precision}, func(l *lite.Lite) {
+			x := torch.Ones(2, 2)
+			var made torch.DType
+			y := lite.AutocastOf(l, func() *torch.Tensor {
+				made = torch.Rand(1).DType()
+				return x.MatMul(x)
+			})
+			require.Equal(t, want, [2]torch.DType{y.DType(), made}, precision)
+			l.Autocast(func() { require.Equal(t, want[0], x.MatMul(x).DType()) })
+			require.Equal(t, torch.Float32, x.MatMul(x).DType())
+		})
+	}
+}
+
+// A rank knows its place.
+func TestRanksKnowTheirPlaces(t *testing.T) {
+	var places [2][4]int
+	cfg := lite.Config{Accelerator: "cpu", Devices: "2", Strategy: "ddp_spawn"}
+	require.NoError(t, lite.Run(ctx, cfg, func(_ context.Context, l *lite.Lite) error {
+		places[l.GlobalRank()] = [4]int{l.LocalRank(), l.NodeRank(), l.WorldSize(), map[bool]int{true: 1}[l.IsGlobalZero()]}
+		return nil
+	}))
+	require.Equal(t, [2][4]int{{0, 0, 2, 1}, {1, 0, 2, 0}}, places)
 }
 
 // Rows 37, 38 and 39, alone: reductions are in place and change nothing, gathering gives the one value, and what is done
