@@ -138,11 +138,11 @@ func commit(ctx context.Context, kind string) error {
 }
 
 // writeBeyond has libtorch write outside of a tensor of four numbers: the operator that makes a sparse tensor without looking
-// at its indices is there to be quick. Far away nobody owns the memory; right before the tensor it is the allocator's, which
-// notices when the tensor is freed, and aborts.
+// at its indices is there to be quick. Far away nobody owns the memory; right before the tensor the allocator notes its size,
+// finds when the tensor is freed that it can't be one, and aborts.
 func writeBeyond(index int64) {
 	where := torch.From([]int64{index}, 1, 1)
-	what := torch.From([]float64{3}, 1)
+	what := torch.From([]int64{8}, 1)
 	sparse := aten.Call("aten::_sparse_coo_tensor_unsafe", where, what, []int{4})[0].(*torch.Tensor)
 	aten.Call("aten::_to_dense", sparse)[0].(*torch.Tensor).Release()
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,8 +20,8 @@ func (j job) onTwoHosts(t *testing.T, pair hosts.Pair, interfaces bool) (nodes [
 	t.Helper()
 	for i := range nodes {
 		n := j
-		n.strategy, n.ranks, n.dir = "ddp", 1, t.TempDir()
-		n.env = append(append([]string{}, j.env...), "LITE_NUM_NODES=2", fmt.Sprintf("NODE_RANK=%d", i), "MASTER_ADDR="+hosts.Main, "MASTER_PORT=29556")
+		n.strategy, n.ranks, n.dir, n.port = "ddp", 1, t.TempDir(), 29556
+		n.env = append(append([]string{}, j.env...), "LITE_NUM_NODES=2", fmt.Sprintf("NODE_RANK=%d", i), "MASTER_ADDR="+hosts.Main)
 		if interfaces {
 			n.env = append(n.env, fmt.Sprintf("GLOO_SOCKET_IFNAME=card%d", i))
 		}
@@ -65,20 +67,74 @@ func TestTwoHosts(t *testing.T) {
 	}
 }
 
-// TestFaultsOnAnotherHost: the job ends on both hosts. The victim's own host names the cause, the other one the rank.
+// TestFaultsOnAnotherHost: the job ends on both hosts, and both name the rank. Its own host knows the cause.
 func TestFaultsOnAnotherHost(t *testing.T) {
 	pair := hosts.Two(t)
 	for fault, says := range map[string][2]string{
-		"kill:1":  {"rank 0: ", "rank 1: killed by signal 9"},
-		"error:0": {"rank 0: the disk is full", "rank 1: "},
+		"kill:1":  {"rank 1: was lost on another node: ", "rank 1: killed by signal 9"},
+		"kill:0":  {"rank 0: killed by signal 9", "rank 0: "},
+		"error:0": {"rank 0: the disk is full", "rank 0: was lost on another node: "},
+		"error:1": {"rank 1: was lost on another node: ", "rank 1: the disk is full"},
+		"stop:1":  {"rank 1: ", "rank 1: no sign of life"},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			nodes := job{do: "fault", arg: fault, timeout: shortTimeout}.onTwoHosts(t, pair, false)
 			for i, n := range nodes {
 				o, code := n.wait(t, 15*time.Second)
+				t.Logf("host %d, %.1f s: %s", i, o.Took.Seconds(), firstLine(o.Error))
 				require.Equal(t, 1, code, "host %d: %s", i, o.Error)
 				require.Contains(t, o.Error, says[i])
 			}
 		})
 	}
+}
+
+// TestSupervisorKilledOnOneHost: its ranks die with it, and the job ends on the other host.
+func TestSupervisorKilledOnOneHost(t *testing.T) {
+	pair := hosts.Two(t)
+	for victim := range 2 {
+		t.Run(fmt.Sprint("host ", victim), func(t *testing.T) {
+			nodes := job{do: "fault", arg: "forever", timeout: shortTimeout}.onTwoHosts(t, pair, false)
+			for i, n := range nodes {
+				n.awaitFile(t, fmt.Sprintf("step%d", i))
+			}
+			require.True(t, nodes[0].listens(t))
+			dead, other := nodes[victim], nodes[1-victim]
+			require.NoError(t, dead.cmd.Process.Kill())
+			dead.cmd.Wait()
+			dead.nothingLeft(t)
+			o, code := other.wait(t, 10*time.Second)
+			t.Logf("%.1f s: %s", o.Took.Seconds(), firstLine(o.Error))
+			require.Equal(t, 1, code)
+			require.Contains(t, o.Error, fmt.Sprintf("rank %d: ", victim))
+		})
+	}
+}
+
+// TestStopOnTwoHosts: whichever host's supervisor gets the signal, the ranks of both stop at the same step, rank 0 saves, and
+// both programs end with the code that says so.
+func TestStopOnTwoHosts(t *testing.T) {
+	pair := hosts.Two(t)
+	for asked := range 2 {
+		t.Run(fmt.Sprint("host ", asked), func(t *testing.T) {
+			nodes := job{do: "stop"}.onTwoHosts(t, pair, false)
+			for i, n := range nodes {
+				n.awaitFile(t, fmt.Sprintf("training%d", i))
+			}
+			require.NoError(t, nodes[asked].cmd.Process.Signal(syscall.SIGTERM))
+			for i, n := range nodes {
+				o, code := n.wait(t, 10*time.Second)
+				require.Equal(t, 75, code, "host %d: %s", i, o.Error)
+				require.Contains(t, o.Error, "stopped by a signal")
+			}
+			require.Equal(t, nodes[0].pid(t, "stopped0"), nodes[1].pid(t, "stopped1"), "the steps at which ranks stopped")
+			require.FileExists(t, filepath.Join(nodes[0].dir, "last.pt"))
+			require.NoFileExists(t, filepath.Join(nodes[1].dir, "last.pt"))
+		})
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
