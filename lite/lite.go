@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
 )
 
@@ -23,7 +24,8 @@ type Lite struct {
 	device    torch.Device
 	place     place
 	precision amp.Precision
-	peers     *peers // nil: the only rank
+	peers     *peers     // nil: the only rank
+	alone     *ddp.Group // of a rank without peers: Group makes it
 	log       *zap.Logger
 	out       io.Writer
 

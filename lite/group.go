@@ -1,0 +1,52 @@
+package lite
+
+import (
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/torch"
+)
+
+// Group returns the process group of the run's ranks, for what package ddp does beyond Lite's own methods: sub-groups
+// (Group.Sub), every kind of collective, batch normalisation over all ranks:
+//
+//	net := NewNet()
+//	ddp.ConvertSyncBatchNorm(net, l.Group())
+//	model, err := lite.Setup(l, net, net.Forward, opt)
+//
+// Lite's own collectives go through the same group: all ranks make all calls in the same order. A rank alone has a group
+// of one, so that a program needs no second way. The run closes it.
+func (l *Lite) Group() *ddp.Group {
+	if l.peers != nil {
+		return l.peers.g
+	}
+	if l.alone == nil {
+		hub := ddp.NewHub(1)
+		l.atEnd(hub.Close)
+		g, err := hub.Group(l.ctx, 0)
+		if err == nil {
+			l.atEnd(g.Close)
+			if l.device.Type == torch.CUDAType {
+				err = g.AttachNCCL()
+			}
+		}
+		if err != nil {
+			torch.Fail("lite.Group", "%v", err)
+		}
+		l.alone = g
+	}
+	return l.alone
+}
+
+// Join runs f, a loop in which m trains on batches of which ranks may have different numbers: a rank whose f has returned
+// takes part in the others' steps until all have ended, and all end with the parameters of one that trained longest
+// (torch.distributed.algorithms.Join). All ranks call it. In f ranks meet in m's forward and backward passes alone: no other
+// model trains there, and no other collective is made. On one rank, or for a model without anything to train, it just runs f.
+//
+// Loaders that were set up give all ranks the same number of batches by themselves, unless LoaderOptions.Exact is set.
+func (l *Lite) Join(m Handle, f func(), opts ...ddp.JoinOptions) {
+	h := handleOf(m, "Join")
+	if h.replica == nil {
+		f()
+		return
+	}
+	h.replica.Join(f, opts...)
+}
