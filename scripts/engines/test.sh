@@ -1,9 +1,12 @@
 #!/bin/bash
 # Runs one program, unchanged, under golite's own launchers, on two hosts (network namespaces), and under torchrun, mpirun and
-# srun for real, and compares the losses, which must be the same to the last bit. Then a rank under torchrun is killed, and the job must resume by itself.
+# srun for real, and compares the losses, which must be the same to the last bit. Then ranks are killed: under torchrun the job
+# must resume by itself, under mpirun and srun it must end. At last come the Go tests that need PyTorch in Python or two hosts.
 #
 #   scripts/engines/test.sh            all of it
 #   scripts/engines/test.sh probe      only the engines, with a program that needs no libtorch
+#   scripts/engines/test.sh faults     only the ranks that are killed
+#   scripts/engines/test.sh peers      only the Go tests
 #
 # Debian's openmpi-bin and slurm-wlm are installed if they are absent (as root), and torchrun comes from scripts/peers.sh.
 # Everything listens on the loopback and is ended at the end. An engine that can't be installed or started, for want of a
@@ -12,11 +15,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/engines/slurm.sh
 . scripts/engines/hosts.sh
+. scripts/engines/faults.sh
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/golite-engines.XXXXXX")
 jobs_started=
 finish() {
 	status=$?
+	[ "$BASHPID" = "$$" ] || return 0 # a child that a signal ends before it has become its program
 	for pid in $jobs_started; do kill "$pid" 2>/dev/null || true; done
 	slurm_stop
 	hosts_stop
@@ -130,45 +135,43 @@ compare() {
 	echo "$(wc -l <"$work/processes.losses") losses of each are the same to the last bit: processes $*"
 }
 
-# elastic kills a rank under torchrun, which starts all anew; they go on from the last checkpoint.
-elastic() {
-	say "elastic: undisturbed"
-	flags=(-devices 2 -epochs 3 -threads 1)
-	timeout 600 "$work/mnist" "${flags[@]}" -strategy ddp -metrics "$work/whole.json" >"$work/whole.out" 2>&1 || { tail -n 20 "$work/whole.out" >&2; die "undisturbed"; }
-	say "elastic: a rank is killed in the second epoch"
-	timeout 600 "$work/mnist" "${flags[@]}" -strategy ddp -epochs 1 -checkpoint "$work/elastic.pt" >"$work/first.out" 2>&1 || { tail -n 20 "$work/first.out" >&2; die "first epoch"; }
-	timeout 600 "$torchrun" --no-python --nproc-per-node 2 --max-restarts 2 --master-addr 127.0.0.1 --master-port "$(free_port)" \
-		"$work/mnist" "${flags[@]}" -checkpoint "$work/elastic.pt" -resume "$work/elastic.pt" -metrics "$work/elastic.json" >"$work/elastic.out" 2>&1 &
-	job=$!
-	jobs_started="$jobs_started $job"
-	for _ in $(seq 600); do
-		if [ -e "$work/elastic.json" ] && [ "$(wc -l <"$work/elastic.json")" -gt 200 ]; then break; fi
-		sleep 0.1
-	done
-	victim=$(pgrep -f "^$work/mnist .*elastic.json" | tail -n 1) || die "no rank to kill: $(tail -n 20 "$work/elastic.out")"
-	kill -9 "$victim"
-	wait "$job" || { tail -n 40 "$work/elastic.out" >&2; die "the job did not resume"; }
-	[ "$(grep -c '^resuming at epoch' "$work/elastic.out")" = 2 ] || die "it was not resumed once more: $(grep resuming "$work/elastic.out")"
-	sort_losses "$work/elastic.json" >"$work/elastic.losses"
-	sort_losses "$work/whole.json" | grep -v '"epoch":0' >"$work/whole.losses"
-	cmp "$work/whole.losses" "$work/elastic.losses" || die "the losses after the restart are not those of an undisturbed run"
-	echo "after the kill, the losses are those of an undisturbed run"
+# peer_tests runs the Go tests that "make test" leaves out where there is no Python with PyTorch, or no second host: by now
+# there is what this machine can have.
+peer_tests() {
+	say "tests that compare with Python, and tests on two hosts"
+	local packages
+	packages=$(grep -rlE --include='*_test.go' '/internal/(python|hosts|describe)"' . | xargs -n 1 dirname | sort -u)
+	if has torchrun; then export GOLITE_NEED_PYTHON=1; fi
+	if has hosts; then export GOLITE_NEED_HOSTS=1; fi
+	# shellcheck disable=SC2086 # a list of names
+	go test -count=1 -v -run 'Python|TensorBoard|Corpus|Host' $packages >"$work/peers.out" 2>&1 || { grep -vE '^(=== |    --- PASS)' "$work/peers.out" | tail -n 60 >&2; die "the tests failed"; }
+	if [ -n "${GOLITE_NEED_PYTHON:-}${GOLITE_NEED_HOSTS:-}" ]; then
+		grep -E '^--- (PASS|SKIP)' "$work/peers.out"
+	fi
+}
+
+faults() {
+	if has torchrun; then elastic; fi
+	if has mpirun; then lost mpirun OMPI_COMM_WORLD_RANK; fi
+	if has srun; then lost srun SLURM_PROCID; fi
 }
 
 install_engines
-probe
-if [ "${1:-all}" = probe ]; then exit 0; fi
-
-go build -o "$work/mnist" ./examples/mnist
-demo processes "$work/mnist" -devices 2 -strategy ddp
-demo goroutines "$work/mnist" -devices 2 -strategy ddp_spawn
-for engine in $engines; do demo "$engine" "under_$engine" "$work/mnist"; done
-# shellcheck disable=SC2086 # a list of names
-compare goroutines $engines
-if has torchrun; then elastic; fi
+what=${1:-all}
+case $what in all | probe) probe ;; esac
+case $what in all | faults) go build -o "$work/mnist" ./examples/mnist ;; esac
+if [ "$what" = all ]; then
+	demo processes "$work/mnist" -devices 2 -strategy ddp
+	demo goroutines "$work/mnist" -devices 2 -strategy ddp_spawn
+	for engine in $engines; do demo "$engine" "under_$engine" "$work/mnist"; done
+	# shellcheck disable=SC2086 # a list of names
+	compare goroutines $engines
+fi
+case $what in all | faults) faults ;; esac
+case $what in all | peers) peer_tests ;; esac
 if [ -n "$missing" ]; then
 	say "ok, but not tested:$missing"
 	[ -z "${ALL_ENGINES:-}" ] || die "not tested:$missing"
 	exit 0
 fi
-say "all engines: ok"
+say "$what: ok"
