@@ -50,7 +50,7 @@ func describeSite(a []uintptr) string {
 
 // ours tells whether a function belongs to golite rather than to its user.
 func ours(function string) bool {
-	for _, p := range []string{"ddp", "lite", "torch", "internal", "amp", "trainer"} {
+	for _, p := range []string{"ddp", "lite", "torch", "cgotorch", "internal", "amp", "trainer"} {
 		p = "github.com/golite/golite/" + p
 		if strings.HasPrefix(function, p+".") || strings.HasPrefix(function, p+"/") {
 			return true
