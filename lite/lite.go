@@ -26,6 +26,7 @@ type Lite struct {
 	precision amp.Precision
 	peers     *peers     // nil: the only rank
 	alone     *ddp.Group // of a rank without peers: Group makes it
+	replicas  *replicas  // nil: one device
 	log       *zap.Logger
 	out       io.Writer
 

@@ -112,7 +112,7 @@ func (j *job) run(ctx context.Context) error {
 	case launchHere:
 		ctx, stop := watchSignals(ctx)
 		defer stop.close()
-		return j.rank(ctx, rankSpec{place: place{world: 1, localWorld: 1}, device: j.plan.devices[0], stop: stop})
+		return j.rank(ctx, rankSpec{place: place{world: 1, localWorld: 1}, device: j.plan.devices[0], replicas: j.plan.devices, stop: stop})
 	case launchGoroutines:
 		return j.runGoroutines(ctx)
 	case launchExternal:
@@ -143,11 +143,12 @@ var warnings = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.Encoder
 
 // rankSpec is what makes a rank: its place, device, ways to its peers and to a signal.
 type rankSpec struct {
-	place  place
-	device torch.Device
-	peers  *peers
-	stop   *stopper
-	steps  *atomic.Int64 // counts the optimizers' steps, where somebody looks at it
+	place    place
+	device   torch.Device
+	replicas []torch.Device // of strategy "dp": device, and those that compute with it
+	peers    *peers
+	stop     *stopper
+	steps    *atomic.Int64 // counts the optimizers' steps, where somebody looks at it
 }
 
 // rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile.
@@ -192,8 +193,12 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 		l.initRandom()
 		if l.precision == nil {
 			var err error
-			l.precision, err = amp.New(j.plan.precision, s.device)
-			return err
+			if l.precision, err = amp.New(j.plan.precision, s.device); err != nil {
+				return err
+			}
+		}
+		if l.replicas = newReplicas(s.replicas, j.plan.threads); l.replicas != nil {
+			l.atEnd(l.replicas.close)
 		}
 		return nil
 	})

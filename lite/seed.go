@@ -34,6 +34,7 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 		torch.DefaultGenerator(l.device).ManualSeed(seed) // the other devices are other ranks'
 	} else {
 		cuda.ManualSeedAll(seed)
+		l.replicas.seed(seed)
 	}
 	l.seedRank(mixSeed(seed, uint64(l.place.global)))
 }

@@ -63,6 +63,9 @@ func newModel[M nn.Module, F any](l *Lite, module M, forward F, noMove bool) (*M
 	if err := checkForward(module, forward, "Setup"); err != nil {
 		return nil, err
 	}
+	if err := l.replicas.check(module, forward); err != nil {
+		return nil, err
+	}
 	h := &handle{l: l, module: module}
 	if err := l.setupModule(h, noMove); err != nil {
 		return nil, err
@@ -81,6 +84,9 @@ func (l *Lite) afterSetup(module nn.Module) error {
 // strategy. The result has the method's type. A method that is not the module's own panics, as it is a slip of the pen.
 func Bind[M nn.Module, F, G any](m *Model[M, F], method G) G {
 	if err := checkForward(m.Module, method, "Bind"); err != nil {
+		torch.Fail("lite.Bind", "%v", err)
+	}
+	if err := m.h.l.replicas.check(m.Module, method); err != nil {
 		torch.Fail("lite.Bind", "%v", err)
 	}
 	return wrap(m.h, method)

@@ -14,6 +14,7 @@ const reservedKey = "golite"
 // streams are the states of one rank's random streams.
 type streams struct {
 	Default, Device, Rank, Rand []byte
+	Replicas                    [][]byte // of strategy "dp"
 }
 
 func (l *Lite) ownStreams() streams {
@@ -23,6 +24,9 @@ func (l *Lite) ownStreams() streams {
 		s.Rank = l.rankGen.State().ToBytes()
 		if l.device.Type == torch.CUDAType {
 			s.Device = torch.DefaultGenerator(l.device).State().ToBytes()
+		}
+		for _, g := range l.replicas.generators() {
+			s.Replicas = append(s.Replicas, g.State().ToBytes())
 		}
 	})
 	s.Rand, _ = l.pcg.MarshalBinary() // it has no way to fail
@@ -39,6 +43,13 @@ func (l *Lite) runState(all []streams) map[string]any {
 		r := map[string]any{"default": torch.From(s.Default), "rank": torch.From(s.Rank), "rand": torch.From(s.Rand)}
 		if len(s.Device) > 0 {
 			r["device"] = torch.From(s.Device)
+		}
+		if len(s.Replicas) > 0 {
+			list := make([]any, len(s.Replicas))
+			for i, b := range s.Replicas {
+				list[i] = torch.From(b)
+			}
+			r["replicas"] = list
 		}
 		ranks[i] = r
 	}
@@ -116,7 +127,20 @@ func (l *Lite) setStreams(r map[string]any) error {
 			return fmt.Errorf("the state of Go's random numbers is damaged: %w", err)
 		}
 	}
+	replicas, _ := r["replicas"].([]any)
+	generators := l.replicas.generators()
+	if len(replicas) != len(generators) {
+		if len(replicas) > 0 {
+			l.log.Warn("the checkpoint is of another number of replicas: their random streams are not restored")
+		}
+		generators = nil
+	}
 	return torch.Try(func() {
+		for i, g := range generators {
+			if t, ok := replicas[i].(*torch.Tensor); ok {
+				g.SetState(t)
+			}
+		}
 		if t := get("default"); t != nil {
 			torch.DefaultGenerator(torch.CPU).SetState(t)
 		}

@@ -21,6 +21,9 @@ type (
 // wrap gives a function of f's type that runs it as a forward pass of h. Common shapes are wrapped directly, others
 // through reflection, built once.
 func wrap[F any](h *handle, f F) F {
+	if r := h.l.replicas; r != nil {
+		return r.wrap(h, reflect.ValueOf(f)).Interface().(F)
+	}
 	if h.direct() {
 		return f
 	}
