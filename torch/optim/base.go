@@ -45,6 +45,7 @@ type Base struct {
 	unless  *torch.Tensor
 
 	rates    []*torch.Tensor // of each group, on the device; nil: not made
+	written  []float64       // what they hold
 	live     bool            // fused kernels read the rates there
 	revision int             // how often the state was replaced
 }

@@ -48,9 +48,8 @@ func Replayed(o Optimizer) {
 }
 
 // Recording runs f, in which a CUDA graph records steps of o. Fused kernels read their learning rates from the device meanwhile, where WriteRates puts
-// what the groups have: a rate that changes with every step is no part of the recording.
+// what the groups have, here and before each replay: a rate that changes with every step is no part of the recording.
 func Recording(o Optimizer, f func()) {
-	WriteRates(o)
 	b := o.base()
 	b.live = true
 	defer func() { b.live = false }()
@@ -63,13 +62,15 @@ func WriteRates(o Optimizer) {
 	torch.NoGrad(func() {
 		for i, g := range b.groups {
 			if b.rates == nil {
-				b.rates = make([]*torch.Tensor, len(b.groups))
+				b.rates, b.written = make([]*torch.Tensor, len(b.groups)), make([]float64, len(b.groups))
 			}
 			if on := b.groupTensors(i)[0].Device(); g.Fused && (b.rates[i] == nil || b.rates[i].Device() != on) {
 				torch.Outside(func() { b.rates[i] = torch.Options{DType: torch.Float32, Device: on}.Zeros() })
+				b.written[i] = 0
 			}
-			if g.Fused {
+			if g.Fused && g.LR != b.written[i] {
 				b.rates[i].Fill_(g.LR)
+				b.written[i] = g.LR
 			}
 		}
 	})
@@ -77,7 +78,7 @@ func WriteRates(o Optimizer) {
 
 // rate is where a group's kernels read the learning rate, nil where they are told it.
 func (b *Base) rate(group int) *torch.Tensor {
-	if !b.live {
+	if !b.live || b.rates == nil {
 		return nil
 	}
 	return b.rates[group]

@@ -120,7 +120,10 @@ func TestRecordedStepsReadTheirRates(t *testing.T) {
 					return torch.ToSlice[float32](p.Tensor)
 				}
 				want := run(func(_ optim.Optimizer, step func()) { step() })
-				require.Equal(t, want, run(optim.Recording))
+				require.Equal(t, want, run(func(o optim.Optimizer, step func()) {
+					optim.WriteRates(o)
+					optim.Recording(o, step)
+				}))
 			})
 		})
 	}
@@ -131,6 +134,7 @@ func TestWriteRates(t *testing.T) {
 	p := nn.NewParameter(torch.Ones(3))
 	o := optim.NewSGD([]nn.Parameter{p}, 0.5, optim.SGDOptions{Fused: true})
 	p.Sum().Backward()
+	optim.WriteRates(o)
 	optim.Recording(o, func() {
 		o.ParamGroups()[0].LR = 100
 		o.Step()
