@@ -14,8 +14,11 @@
 // LIBTORCH=DIR makes both commands use an existing libtorch instead: the official zip, unpacked, or the folder torch of a
 // Python install.
 //
-// install -kind chooses what: cpu (the default), cuda (libtorch with its CUDA libraries), or cuda-headers (what building
-// libcgotorch_cuda.so takes, linked as third_party/cuda).
+// install -kind chooses what: cpu, cuda (libtorch with its CUDA libraries), or cuda-headers (what building libcgotorch_cuda.so
+// takes, linked as third_party/cuda). Without it a checkout whose link leads to one of them keeps it, and else it is cpu.
+//
+// cuda-library builds libcgotorch_cuda.so, with which programs use GPUs, from golite's sources, into the folder of the CUDA install's
+// libraries, where they look for it; -o names another file. It needs g++ and neither CUDA nor a GPU.
 package main
 
 import (
@@ -36,9 +39,11 @@ import (
 
 const usage = `usage: libtorch install [-kind cpu|cuda|cuda-headers]
        libtorch env [-kind cpu|cuda]
+       libtorch cuda-library [-kind cpu|cuda] [-o FILE]
 
-install puts libtorch into the cache folder; env prints the settings of a build (eval "$(libtorch env)").
-LIBTORCH=DIR makes both use an existing libtorch.
+install puts libtorch into the cache folder; env prints the settings of a build (eval "$(libtorch env)");
+cuda-library builds libcgotorch_cuda.so, with which programs use GPUs.
+LIBTORCH=DIR makes all use an existing libtorch.
 `
 
 func main() {
@@ -53,12 +58,13 @@ func main() {
 func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if len(args) == 0 {
 		fmt.Fprint(log, usage)
-		return errors.New("no command: install or env")
+		return errors.New("no command: install, env or cuda-library")
 	}
 	flags := flag.NewFlagSet("libtorch "+args[0], flag.ContinueOnError)
 	flags.SetOutput(log)
 	flags.Usage = func() { fmt.Fprint(log, usage) }
-	kind := flags.String("kind", "cpu", "what to install: cpu, cuda or cuda-headers")
+	kind := flags.String("kind", "", "what to install: cpu, cuda or cuda-headers")
+	file := flags.String("o", "", "cuda-library: the file to build")
 	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -67,6 +73,9 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if flags.NArg() > 0 {
 		flags.Usage()
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if args[0] == "cuda-library" && *kind == "" && *file == "" {
+		*kind = "cuda" // it goes into that install
 	}
 	in, err := newInstaller(*kind, log)
 	if err != nil {
@@ -77,6 +86,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 		return in.install(ctx)
 	case "env":
 		return in.printEnv(out)
+	case "cuda-library":
+		return in.buildLibrary(ctx, *file)
 	}
 	flags.Usage()
 	return fmt.Errorf("unknown command %q", args[0])
@@ -110,9 +121,13 @@ func newInstaller(kind string, log io.Writer) (*installer, error) {
 		return nil, err
 	}
 	f, ok := log.(*os.File)
+	checkout := findCheckout(wd)
+	if kind == "" {
+		kind = linkedKind(checkout, filepath.Join(cache, "golite"))
+	}
 	return &installer{
 		pins: p, kind: kind, platform: runtime.GOOS + "/" + runtime.GOARCH, existing: os.Getenv("LIBTORCH"),
-		cache: filepath.Join(cache, "golite"), checkout: findCheckout(wd), python: []string{"python3"},
+		cache: filepath.Join(cache, "golite"), checkout: checkout, python: []string{"python3"},
 		free: freeSpace, log: log, terminal: ok && term.IsTerminal(int(f.Fd())),
 	}, nil
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	thirdparty "github.com/golite/golite/third_party"
@@ -64,6 +67,21 @@ func (p *pins) kind(platform, kind string) (*set, error) {
 func (p *pins) folder(kind string, s *set) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", s.Wheels))
 	return p.Libtorch + "-" + kind + "-" + hex.EncodeToString(sum[:4])
+}
+
+// cudaInstall matches the folder of a CUDA install, of whatever version (see folder).
+var cudaInstall = regexp.MustCompile(`^[0-9.]+-cuda-[0-9a-f]{8}/`)
+
+// linkedKind is the kind of the install that a checkout's link leads to; cpu where it leads elsewhere.
+func linkedKind(checkout, cache string) string {
+	to, err := os.Readlink(filepath.Join(checkout, "third_party", "libtorch"))
+	if checkout == "" || err != nil {
+		return "cpu"
+	}
+	if rel, err := filepath.Rel(filepath.Join(cache, "libtorch"), to); err == nil && cudaInstall.MatchString(rel) {
+		return "cuda"
+	}
+	return "cpu"
 }
 
 // download is the number of bytes to fetch.
