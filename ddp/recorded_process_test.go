@@ -28,14 +28,14 @@ type recordedJob struct {
 
 const (
 	jobVariable  = "GOLITE_DDP_TEST_JOB"
-	rankVariable = "GOLITE_DDP_TEST_RANK"
+	placeVariable = "GOLITE_DDP_TEST_PLACE"
 )
 
 // recordedRank is a rank in a process of its own, which trains all recorded cases for its number of ranks one after the
 // other. Rank 0 keeps the store.
 func recordedRank() error {
 	path := os.Getenv(jobVariable)
-	r, err := strconv.Atoi(os.Getenv(rankVariable))
+	r, err := strconv.Atoi(os.Getenv(placeVariable))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func TestTrainingInProcessesIsPyTorchs(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, text, 0o644))
 			ranks := make([]*exec.Cmd, world)
 			for r := range ranks {
-				ranks[r] = startRole(t, "trains as recorded", jobVariable+"="+path, rankVariable+"="+strconv.Itoa(r))
+				ranks[r] = startRole(t, "trains as recorded", jobVariable+"="+path, placeVariable+"="+strconv.Itoa(r))
 			}
 			for r, cmd := range ranks {
 				require.NoError(t, cmd.Wait(), "rank %d", r)
