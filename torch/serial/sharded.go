@@ -2,6 +2,7 @@ package serial
 
 import (
 	"fmt"
+	"hash/crc32"
 	"runtime"
 	"slices"
 	"strconv"
@@ -29,13 +30,13 @@ func NewSaveID() string { return shard.NewSaveID() }
 // the ranks gather on one of them for CommitParts. All ranks call it at once, with the same id.
 //
 // v is a state of nested dicts (maps with string or int keys, *Dict, *torch.StateDict) and lists. A *Shard in it is written by
-// every rank that has one. Everything else is the same on all ranks, and rank 0 alone writes it. Non-contiguous tensors
-// are written contiguous, and tensors that share memory each for themselves.
-func SavePart(dir string, rank int, id string, v any) (index []byte, err error) {
+// every rank that has one. Everything else is the same on all ranks, and rank 0 alone writes it, but for what PartOptions lets
+// the ranks share. Non-contiguous tensors are written contiguous, and tensors that share memory each for themselves.
+func SavePart(dir string, rank int, id string, v any, opts ...PartOptions) (index []byte, err error) {
 	c := newCollector(false)
 	defer c.release()
 	err = guard(func() error {
-		f := flattener{c: c, rank: rank}
+		f := flattener{c: c, rank: rank, o: option(opts)}
 		if err := f.walk(nil, v); err != nil {
 			return err
 		}
@@ -47,6 +48,47 @@ func SavePart(dir string, rank int, id string, v any) (index []byte, err error) 
 	})
 	return index, errs.InFile(err, dir)
 }
+
+// PartOptions says how the ranks of a sharded save share the work.
+type PartOptions struct {
+	// Ranks is how many save.
+	Ranks int
+	// Equal tells by their names the tensors that are equal on all ranks, bit for bit. Of those each rank writes its share of the
+	// rows, so that all disks and links work at once. It must tell all ranks the same; nil means none. TensorSums finds out.
+	Equal func(name string) bool
+}
+
+// worthSharing is how large a tensor must be for ranks to share its rows.
+const worthSharing = 1 << 20
+
+// TensorSums returns the checksums of the tensors in a state that ranks may share in SavePart: dense ones of a mebibyte and more
+// that are no *Shard, by their names. A tensor whose sum is the same on all ranks is equal on them.
+func TensorSums(v any) (sums map[string]uint32, err error) {
+	c := newCollector(false)
+	defer c.release()
+	err = guard(func() error {
+		f := flattener{c: c}
+		if err := f.walk(nil, v); err != nil {
+			return err
+		}
+		sums = map[string]uint32{}
+		for _, it := range f.items {
+			if it.Shape != nil || it.Tensor == nil || !shareable(it.Tensor) {
+				continue
+			}
+			var sum uint32
+			err := it.Tensor.Dense(func(p []byte) error { sum = crc32.Update(sum, crc32.IEEETable, p); return nil })
+			if err != nil {
+				return err
+			}
+			sums[shard.Name(it.Path)] = sum
+		}
+		return nil
+	})
+	return sums, err
+}
+
+func shareable(t *ptfile.Tensor) bool { return len(t.Shape) > 0 && t.Bytes() >= worthSharing }
 
 // CommitParts makes a folder's parts a checkpoint, in one atomic step. One rank calls it, with the indexes of all, after all have
 // returned from SavePart; the others wait for it before they save again. Until then the folder is the checkpoint it was before,
@@ -63,6 +105,7 @@ func DiscardParts(dir, id string) error { return shard.Discard(atomicfile.OS, di
 type flattener struct {
 	c       *collector
 	rank    int
+	o       PartOptions
 	items   []shard.Item
 	intKeys []any // names of the dicts whose keys are integers
 }
@@ -74,7 +117,7 @@ func (f *flattener) walk(path []any, v any) error {
 	case Shard:
 		return f.tensor(path, v.Tensor, v.Offsets, v.Shape)
 	case *torch.Tensor:
-		if v != nil && f.rank == 0 {
+		if v != nil && (f.rank == 0 || f.shared(path)) {
 			return f.tensor(path, v, nil, nil)
 		}
 	case *torch.StateDict:
@@ -152,12 +195,33 @@ func (f *flattener) tensor(path []any, t *torch.Tensor, offsets, shape []int) er
 	if err != nil {
 		return err
 	}
+	shared := shape == nil && d.Layout == ptfile.Strided && f.shared(path) && shareable(d)
+	if shape == nil && !shared && f.rank != 0 {
+		return nil
+	}
 	if d.Layout != ptfile.Strided { // DCP has no sparse tensors; as a value of its own it is kept
 		f.items = append(f.items, shard.Item{Path: path, Value: t})
 		return nil
 	}
+	if shared {
+		rows := d.Shape[0]
+		from := f.rank * rows / f.o.Ranks
+		part := *d
+		part.Shape = slices.Clone(d.Shape)
+		part.Shape[0] = (f.rank+1)*rows/f.o.Ranks - from
+		part.Offset += from * d.Strides[0]
+		offsets, shape, d = make([]int, len(d.Shape)), d.Shape, &part
+		if offsets[0] = from; part.Shape[0] == 0 {
+			return nil
+		}
+	}
 	f.items = append(f.items, shard.Item{Path: path, Tensor: d, Offsets: offsets, Shape: shape})
 	return nil
+}
+
+// shared tells whether the ranks share the tensor at a path.
+func (f *flattener) shared(path []any) bool {
+	return f.o.Ranks > 1 && f.o.Equal != nil && f.o.Equal(shard.Name(path))
 }
 
 // hasTensor tells whether a list holds a tensor, directly or in lists and dicts within.

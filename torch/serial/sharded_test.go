@@ -182,3 +182,50 @@ func TestDCPWithPython(t *testing.T) {
 	require.Equal(t, []float64{2.5}, torch.ToSlice[float64](at(t, all, "list", 1).(*torch.Tensor)))
 	require.NoError(t, serial.Check(theirs, true))
 }
+
+// TestRanksShareEqualTensors: the rows of tensors that are equal on all ranks are spread over their parts; of those that differ
+// rank 0's is written.
+func TestRanksShareEqualTensors(t *testing.T) {
+	const n = 1 << 18
+	state := func(rank int) map[string]any {
+		differs := torch.Zeros(n)
+		differs.Fill_(float64(rank))
+		return map[string]any{"equal": torch.From(counted(3*n, 0), n, 3), "differs": differs, "turned": torch.From(counted(3*n, 0), 3, n).T(),
+			"small": torch.Ones(3), "list": []any{torch.From(counted(n, 5)), 1}}
+	}
+	sums := make([]map[string]uint32, 3)
+	for rank := range sums {
+		var err error
+		sums[rank], err = serial.TensorSums(state(rank))
+		require.NoError(t, err)
+		require.Len(t, sums[rank], 4)
+	}
+	require.Equal(t, sums[0]["equal"], sums[1]["equal"])
+	require.NotEqual(t, sums[0]["differs"], sums[1]["differs"])
+	dir := t.TempDir()
+	o := serial.PartOptions{Ranks: 3, Equal: func(name string) bool { return name != "differs" }}
+	indexes := make([][]byte, 3)
+	for rank := range indexes {
+		var err error
+		indexes[rank], err = serial.SavePart(dir, rank, "s1", state(rank), o)
+		require.NoError(t, err)
+	}
+	require.NoError(t, serial.CommitParts(dir, indexes))
+	parts, err := filepath.Glob(filepath.Join(dir, "*.distcp"))
+	require.NoError(t, err)
+	require.Len(t, parts, 3)
+	for _, p := range parts[1:] {
+		st, err := os.Stat(p)
+		require.NoError(t, err)
+		require.InDelta(t, 7*n*4/3, st.Size(), 20000, "a third of what is equal")
+	}
+	got, err := serial.LoadSharded(dir)
+	require.NoError(t, err)
+	for name, want := range state(0) {
+		if w, ok := want.(*torch.Tensor); ok {
+			require.True(t, w.Equal(at(t, got, name).(*torch.Tensor)), name)
+		}
+	}
+	require.Equal(t, counted(n, 5), torch.ToSlice[float32](at(t, got, "list", 0).(*torch.Tensor)))
+	require.NoError(t, serial.Check(dir, true))
+}

@@ -47,8 +47,8 @@ type piece struct {
 
 func partName(rank int, id string) string { return fmt.Sprintf("__%d_%s"+partSuffix, rank, id) }
 
-// nameOf joins a path as DCP does.
-func nameOf(path []any) string {
+// Name joins a path as DCP does: it is the name of the entry there.
+func Name(path []any) string {
 	parts := make([]string, len(path))
 	for i, p := range path {
 		parts[i] = fmt.Sprint(p)
@@ -72,7 +72,7 @@ func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item
 		if it.Tensor != nil {
 			t, err := it.Tensor.Compact()
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", nameOf(it.Path), err)
+				return nil, fmt.Errorf("%s: %w", Name(it.Path), err)
 			}
 			root = t
 			p.DType, p.Sizes, p.Shape, p.Offsets = t.DType, t.Shape, it.Shape, it.Offsets
@@ -82,7 +82,7 @@ func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item
 		}
 		a, err := ptfile.NewArchive(root, ptfile.Options{FullPickle: true, Convert: convert})
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", nameOf(it.Path), err)
+			return nil, fmt.Errorf("%s: %w", Name(it.Path), err)
 		}
 		p.Place = Place{file, at, a.Size()}
 		at += a.Size()
@@ -165,7 +165,7 @@ func merge(indexes [][]byte) ([]*Entry, error) {
 			if err := p.fixPath(); err != nil {
 				return nil, err
 			}
-			name := nameOf(p.Path)
+			name := Name(p.Path)
 			e := byName[name]
 			if e == nil {
 				e = &Entry{Name: name, Path: p.Path, DType: p.DType, Shape: p.Shape}
