@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -71,4 +72,22 @@ func Two(t testing.TB) (p Pair) {
 // Command is exec.Command on host i.
 func (p Pair) Command(i int, name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", p[i], name}, args...)...)
+}
+
+// Name gives host i a hosts file of its own, in which a name has an address: as on Debian, where a machine's own name leads to
+// 127.0.1.1 there, and to another address elsewhere.
+func (p Pair) Name(t testing.TB, i int, name, address string) {
+	t.Helper()
+	dir := filepath.Join("/etc/netns", p[i])
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		os.RemoveAll(dir)
+		os.Remove(filepath.Dir(dir)) // if it was the last one
+	})
+	text := fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", address, name)
+	if err := os.WriteFile(filepath.Join(dir, "hosts"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
