@@ -5,6 +5,7 @@ STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 60s
 TESTFLAGS   ?= -timeout 20m
 DEMOFLAGS   ?= -epochs 3 -checkpoint mnist.pt
+TARGETS     ?= cpu
 
 # The race detector compiles cgotorch's C++ a second time, and pays where goroutines meet.
 RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./torch
@@ -12,18 +13,17 @@ RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./t
 say = @printf '\n== %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz bench generate test-engines test-cuda check-docker clean
+.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz bench generate test-engines test-cuda test-gpu check-docker clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-libtorch: ## Install libtorch into the user's cache folder and link it as third_party/libtorch.
+libtorch: ## Install libtorch into the user's cache folder and link it as third_party/libtorch; a link to the CUDA one stays.
 	@$(GO) run ./cmd/libtorch install
 
 cuda: libtorch ## Build lib/libcgotorch_cuda.so, which brings GPUs; no CUDA and no GPU are needed.
-	@$(GO) run ./cmd/libtorch install -kind cuda-headers
 	$(call say,building libcgotorch_cuda.so)
-	@scripts/cuda/build.sh
+	@$(GO) run ./cmd/libtorch cuda-library -o lib/libcgotorch_cuda.so
 
 demo: libtorch ## Train an MLP on MNIST, print its test accuracy, save mnist.pt.
 	$(call say,building examples/mnist: the first time compiles the C++ part, half a minute to two)
@@ -73,11 +73,14 @@ bench: libtorch ## Measure golite beside its peers (installs them): minutes; -on
 test-engines: libtorch ## Run the ranks under torchrun, mpirun and srun for real; installs them (as root).
 	scripts/engines/test.sh
 
-test-cuda: cuda ## Open libcgotorch_cuda.so against libtorch with CUDA (7 GB, in the cache folder) and run the tests, with a GPU or without.
+test-cuda: cuda ## Open libcgotorch_cuda.so against libtorch with CUDA (LIBTORCH names one, else it is installed: 7 GB) and run the tests.
 	scripts/cuda/test.sh
 
-check-docker: ## Run the Dockerfile's steps without a Docker engine (as root, with debootstrap).
-	$(GO) run ./scripts/check-docker
+test-gpu: cuda ## Run what needs a GPU, on a machine that has one: tests, the demo, the benchmark beside PyTorch.
+	scripts/cuda/gpu.sh
+
+check-docker: ## Run the Dockerfile's steps without a Docker engine (as root, with debootstrap); TARGETS=cpu,cuda adds CUDA's image.
+	$(GO) run ./scripts/check-docker -target $(TARGETS)
 
 generate: libtorch ## Write the generated code anew (torch/aten, zz_generated_*.go).
 	$(GO) generate ./...

@@ -64,9 +64,12 @@ func parse(file string) ([]*stage, error) {
 	return stages, nil
 }
 
-// needed keeps the stages that lead to the target, in order.
-func needed(stages []*stage, target string) []*stage {
-	want := map[string]bool{target: true}
+// needed keeps the stages that lead to the targets, in order.
+func needed(stages []*stage, targets []string) []*stage {
+	want := map[string]bool{}
+	for _, t := range targets {
+		want[t] = true
+	}
 	var out []*stage
 	for i := len(stages) - 1; i >= 0; i-- {
 		s := stages[i]
