@@ -91,7 +91,7 @@ func TestTrainingInProcessesIsPyTorchs(t *testing.T) {
 					job.Cases[name] = r
 				}
 			}
-			require.Len(t, job.Cases, 29)
+			require.Len(t, job.Cases, 33)
 			path := filepath.Join(t.TempDir(), "job")
 			text, err := json.Marshal(job)
 			require.NoError(t, err)

@@ -292,7 +292,7 @@ func recorded(t *testing.T) (file *fixture.File, cases map[string]training) {
 			cases[c.Name] = r
 		}
 	}
-	assert.Len(t, cases, 58)
+	assert.Len(t, cases, 66)
 	return file, cases
 }
 
