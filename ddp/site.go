@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/golite/golite/internal/callers"
 )
 
 // sites remembers the text of call sites by their return addresses: looking one up anew takes a hundred times longer.
@@ -35,7 +37,7 @@ func describeSite(a []uintptr) string {
 		f, more := frames.Next()
 		if f.File != "" {
 			place := fmt.Sprintf("%s:%d", shortened(f.File), f.Line)
-			if !ours(f.Function) || strings.HasSuffix(f.File, "_test.go") {
+			if !callers.Inside(f.Function, f.File) {
 				return place
 			}
 			if first == "" {
@@ -46,17 +48,6 @@ func describeSite(a []uintptr) string {
 			return first
 		}
 	}
-}
-
-// ours tells whether a function belongs to golite rather than to its user.
-func ours(function string) bool {
-	for _, p := range []string{"ddp", "lite", "torch", "cgotorch", "internal", "amp", "trainer"} {
-		p = "github.com/golite/golite/" + p
-		if strings.HasPrefix(function, p+".") || strings.HasPrefix(function, p+"/") {
-			return true
-		}
-	}
-	return false
 }
 
 // shortened keeps a path's last two elements: where a checkout lies is not the same on all machines.

@@ -52,11 +52,7 @@ func (e *Error) Unwrap() error {
 // Fail panics with an *Error of an operation of golite's own: a layer, an optimizer, a function. Its message
 // is formatted as by fmt.Sprintf.
 func Fail(operation, format string, args ...any) {
-	e := &Error{Op: operation, Message: fmt.Sprintf(format, args...)}
-	var o callers.Origin
-	callers.Here(&o)
-	e.Origin = o.String()
-	panic(e)
+	panic(&Error{Op: operation, Message: fmt.Sprintf(format, args...), Origin: callers.Outside(2)})
 }
 
 // Try runs f and returns the *Error that it panicked with, nil if none. Other panics pass through.

@@ -15,15 +15,30 @@ const Depth = 5
 // Origin is the return addresses of the innermost calls, innermost first; 0 where there was none.
 type Origin [Depth]uintptr
 
-// outside names a function that belongs to golite itself rather than to its user.
-func outside(function string) bool {
-	return !strings.HasPrefix(function, "github.com/golite/golite/torch.") &&
-		!strings.HasPrefix(function, "github.com/golite/golite/torch/") &&
-		!strings.HasPrefix(function, "github.com/golite/golite/internal/")
+const module = "github.com/golite/golite/"
+
+// Inside tells whether a frame, of which runtime gives function and file, belongs to golite rather than to its user. Programs
+// and tests in golite's own module are users; what Go calls a user's function by is not.
+func Inside(function, file string) bool {
+	for _, p := range []string{"reflect.", "runtime.", "sync."} {
+		if strings.HasPrefix(function, p) {
+			return true
+		}
+	}
+	rest, ok := strings.CutPrefix(function, module)
+	if !ok || strings.HasSuffix(file, "_test.go") {
+		return false
+	}
+	for _, p := range []string{"examples/", "docs/", "benchmarks/", "cmd/"} {
+		if strings.HasPrefix(rest, p) {
+			return false
+		}
+	}
+	return true
 }
 
-// String gives file and line of the innermost call outside of torch's packages, with the torch function
-// that was called there; the innermost of all if all are inside, and "" if nothing is known.
+// String gives file and line of the innermost call outside of golite, with the golite function that was called there; the
+// innermost of all if all are inside, and "" if nothing is known.
 func (o Origin) String() string {
 	n := 0
 	for n < len(o) && o[n] != 0 {
@@ -42,7 +57,7 @@ func describe(pcs []uintptr) string {
 		f, more := frames.Next()
 		if f.Function != "" {
 			place := fmt.Sprintf("%s:%d", f.File, f.Line)
-			if outside(f.Function) || strings.HasSuffix(f.File, "_test.go") {
+			if !Inside(f.Function, f.File) {
 				if called == "" {
 					return place
 				}
@@ -51,7 +66,9 @@ func describe(pcs []uintptr) string {
 			if first == "" {
 				first = place
 			}
-			called = f.Function[strings.LastIndexByte(f.Function, '/')+1:]
+			if strings.HasPrefix(f.Function, module) {
+				called = f.Function[strings.LastIndexByte(f.Function, '/')+1:]
+			}
 		}
 		if !more {
 			return first
