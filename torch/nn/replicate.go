@@ -63,9 +63,24 @@ func spread(t *torch.Tensor, devices []torch.Device) []*torch.Tensor {
 		return out
 	}
 	for k := len(devices) - 1; k > 0; k-- {
-		out[k] = t.ToCopy(devices[k])
+		out[k] = recordedCopy(t, devices[k])
 		t = t.Alias()
 	}
 	out[0] = t
 	return out
+}
+
+// recordedCopy is t.ToCopy(to) for gradients of any layout: libtorch's own refuses those of a sparse embedding.
+func recordedCopy(t *torch.Tensor, to torch.Device) *torch.Tensor {
+	from := t.Device()
+	f := &torch.Function{
+		Name: "nn.Replicate",
+		Forward: func(_ *torch.FunctionCtx, in []*torch.Tensor) []*torch.Tensor {
+			return []*torch.Tensor{in[0].ToCopy(to)}
+		},
+		Backward: func(_ *torch.FunctionCtx, grads []*torch.Tensor) []*torch.Tensor {
+			return []*torch.Tensor{grads[0].To(from)}
+		},
+	}
+	return f.Apply(t)[0]
 }

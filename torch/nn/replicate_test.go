@@ -1,10 +1,12 @@
 package nn
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/torch"
 )
 
@@ -85,6 +87,27 @@ func TestReplicateGradients(t *testing.T) {
 	}
 }
 
+// A sparse embedding's gradients stay sparse, and gradients of gradients pass through the copies.
+func TestReplicateGradientsOfOtherKinds(t *testing.T) {
+	torch.Scope(func() {
+		e := NewEmbedding(5, 2, EmbeddingOptions{Sparse: true})
+		copies := Replicate(e, cpus(3))
+		var terms []*torch.Tensor
+		for k, c := range copies {
+			terms = append(terms, c.Forward(torch.From([]int64{int64(k), 4})).Sum())
+		}
+		torch.BackwardAll(terms, make([]*torch.Tensor, 3), torch.BackwardOptions{})
+		g := e.Weight.Grad()
+		require.Equal(t, torch.SparseCOO, g.Layout())
+		require.Equal(t, []float32{1, 1, 1, 1, 1, 1, 0, 0, 3, 3}, torch.ToSlice[float32](g.ToDense()))
+
+		p := NewParameter(torch.Full(2, 1))
+		copied := Replicate(NewParameterList(p), cpus(2))[1].At(0)
+		first := torch.Grad([]*torch.Tensor{copied.Pow(3).Sum()}, []*torch.Tensor{p.Tensor}, torch.GradOptions{CreateGraph: true})[0]
+		require.Equal(t, 12.0, torch.Grad([]*torch.Tensor{first.Sum()}, []*torch.Tensor{p.Tensor})[0].Item())
+	})
+}
+
 // Without gradients nothing is recorded, and the first copy has the model's own tensors.
 func TestReplicateWithoutGradients(t *testing.T) {
 	torch.Scope(func() {
@@ -112,4 +135,61 @@ func TestReplicateOfAnInterface(t *testing.T) {
 		var m Module = newMLP()
 		require.Equal(t, []int{1, 2}, Replicate(m, cpus(2))[1].(*mlp).Forward(torch.Ones(1, 4)).Shape())
 	})
+}
+
+// The copies of every recorded layer compute what was recorded of PyTorch's: the first writes the layer's buffers, and the
+// gradients of the second arrive at its parameters.
+func TestReplicasOfRecordedLayers(t *testing.T) {
+	ran := 0
+	for _, stem := range []string{"layers", "plain"} {
+		file := fixture.Open(t, "testdata/"+stem+".json.gz")
+		for _, c := range file.Cases {
+			t.Run(c.Name, func(t *testing.T) { torch.Scope(func() { ran += replicateCase(t, c) }) })
+		}
+	}
+	require.Greater(t, ran, 150)
+}
+
+func replicateCase(t *testing.T, c *fixture.Case) int {
+	var r recordedCase
+	c.Decode(t, &r)
+	torch.ManualSeed(c.Seed)
+	m, _ := build(t, r.Module, r.Args, r.Kwargs, r.DType)
+	if m == nil {
+		return 0
+	}
+	before := map[string][]byte{}
+	compareState(t, c, m, before)
+	in := drawInputs(t, c, &r)
+	if !r.Train {
+		Eval(m)
+	}
+	draws := torch.DefaultGenerator(torch.CPU)
+	state := draws.State()
+	var outs []*torch.Tensor
+	run := func() {
+		for _, one := range Replicate(m, cpus(2)) {
+			draws.SetState(state)
+			outs = forward(one, in)
+			for i, out := range outs {
+				c.Equal(t, fmt.Sprintf("output.%d", i), recordedTensor(out))
+			}
+		}
+	}
+	if r.NoGrad {
+		torch.NoGrad(run)
+	} else {
+		run()
+	}
+	var recorded, weights []*torch.Tensor
+	for _, out := range outs {
+		if out.RequiresGrad() {
+			recorded, weights = append(recorded, out), append(weights, torch.Options{DType: out.DType()}.Randn(out.Shape()...))
+		}
+	}
+	if len(recorded) > 0 {
+		torch.BackwardAll(recorded, weights, torch.BackwardOptions{})
+	}
+	compareAfter(t, c, m, in, before)
+	return 1
 }
