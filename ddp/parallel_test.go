@@ -256,6 +256,50 @@ func TestAHookOfTheProgramsOwn(t *testing.T) {
 	})
 }
 
+func TestSettingsOfPowerSGDThatAreRefused(t *testing.T) {
+	for want, h := range map[string]ddp.PowerSGD{
+		"want no negative settings":                        {Rank: -1},
+		"got {Rank:1 StartStep:1000 MinCompressionRate:-2": {MinCompressionRate: -2},
+		"StartStep is 1: want at least 2":                  {StartStep: 1, NoWarmStart: true},
+	} {
+		requireNone(t, runRanks(t, "inprocess", 2, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
+			_, err := ddp.Wrap(ctx, g, nn.NewLinear(3, 2), ddp.ParallelOptions{Hook: h})
+			assert.ErrorContains(t, err, want)
+			return nil
+		}))
+	}
+}
+
+// TestJoinWithoutBatches: a rank that has none takes part in every step of the others, and ends with their parameters.
+func TestJoinWithoutBatches(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			requireNone(t, runRanks(t, kind, 3, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
+				net := newCNN()
+				d, err := ddp.Wrap(ctx, g, net)
+				if err != nil {
+					return err
+				}
+				defer d.Close()
+				before := net.FC.Weight.ToBytes()
+				d.Join(func() {
+					for range 2 * (g.Rank() % 2) { // rank 1 alone has any
+						out := d.Forward(func() *torch.Tensor { return net.Run(torch.Randn(2, 1, 28, 28), 0) })
+						g.Guard(func() { out.Sum().Backward() })
+						torch.NoGrad(func() { net.FC.Weight.Sub_(net.FC.Weight.Grad()) })
+					}
+				})
+				assert.NotEqual(t, before, net.FC.Weight.ToBytes())
+				for r, other := range g.AllGatherBytes(net.FC.Weight.ToBytes()) {
+					assert.Equal(t, net.FC.Weight.ToBytes(), other, "rank %d", r)
+				}
+				assert.Equal(t, int64(2), torch.Item[int64](net.BN1.NumBatchesTracked.Tensor), "the buffers as well")
+				return nil
+			}))
+		})
+	}
+}
+
 func TestAHooksPanicComesOutOfBackward(t *testing.T) {
 	requireNone(t, runRanks(t, "inprocess", 2, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
 		net := nn.NewLinear(3, 2)

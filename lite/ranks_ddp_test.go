@@ -111,6 +111,7 @@ func TestEverySettingOfDDP(t *testing.T) {
 		"GradientAsBucketView": {lite.DDPSpawn{GradientAsBucketView: true}, plain.calls, true},
 		"NoBroadcastBuffers":   {lite.DDPSpawn{NoBroadcastBuffers: true}, plain.calls[1:], true},
 		"BucketCapMB":          {lite.DDPSpawn{BucketCapMB: 3}, sums("Float[645064]"), true},
+		"Backend":              {lite.DDPSpawn{Backend: "gloo"}, plain.calls, true},
 		"fp16":                 {lite.DDPSpawn{CommHook: "fp16"}, sums("Half[320064]", "Half[325000]"), false},
 		"bf16":                 {lite.DDPSpawn{CommHook: "bf16"}, sums("BFloat16[320064]", "BFloat16[325000]"), false},
 		"powersgd":             {lite.DDPSpawn{CommHook: "powersgd"}, plain.calls, true}, // it compresses from step 1000 on
@@ -124,6 +125,21 @@ func TestEverySettingOfDDP(t *testing.T) {
 			require.Equal(t, c.alike, got.params == plain.params, "the same bits as without it")
 			require.Equal(t, name == "GradientAsBucketView", got.views)
 		})
+	}
+}
+
+// TestHooksThatAreRefused, one for its Config and one when a model is set up.
+func TestHooksThatAreRefused(t *testing.T) {
+	for want, s := range map[string]lite.DDPSpawn{
+		`CommHook is "fp16": want none beside a Hook`: {CommHook: "fp16", Hook: ddp.HookBF16},
+		"StartStep is 1: want at least 2":             {Hook: ddp.PowerSGD{StartStep: 1}},
+	} {
+		err := spawn(t, s, 2, func(l *lite.Lite) error {
+			net := newHeavy()
+			_, err := lite.Setup(l, net, net.Run)
+			return err
+		})
+		require.ErrorContains(t, err, want)
 	}
 }
 
