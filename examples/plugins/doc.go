@@ -2,5 +2,5 @@
 // doesn't know, a precision policy, and a store for checkpoints.
 //
 //	plugins
-//	DESK_RANK=0 DESK_SIZE=1 plugins
+//	DESK_RANK=1 DESK_SIZE=2 plugins & DESK_RANK=0 DESK_SIZE=2 plugins
 package main

@@ -22,7 +22,7 @@ func main() {
 	}
 }
 
-// train fits a line and saves it after every tenth step.
+// train fits a line to each rank's share of four points, and saves it after every tenth step.
 func train(_ context.Context, l *lite.Lite) error {
 	l.SeedEverything(1)
 	net := nn.NewLinear(1, 1)
@@ -31,7 +31,13 @@ func train(_ context.Context, l *lite.Lite) error {
 	if err != nil {
 		return err
 	}
-	x := torch.From([]float32{-1, 0, 1, 2}, 4, 1)
+	var mine []float32
+	for i, v := range []float32{-1, 0, 1, 2} {
+		if i%l.WorldSize() == l.GlobalRank() {
+			mine = append(mine, v)
+		}
+	}
+	x := torch.From(mine, len(mine), 1)
 	y := x.MulScalar(3).AddScalar(1)
 	var loss *torch.Tensor
 	for step := range 100 {
@@ -45,6 +51,8 @@ func train(_ context.Context, l *lite.Lite) error {
 			}
 		}
 	}
-	l.Printf("loss %.3g, weight %.4f, bias %.4f", loss.Item(), net.Weight.Item(), net.Bias.Item())
+	points := lite.Sum(l, len(mine))
+	l.AllReduce(loss)
+	l.Printf("%d ranks, %d points, loss %.3g, weight %.4f, bias %.4f", l.WorldSize(), points, loss.Item(), net.Weight.Item(), net.Bias.Item())
 	return nil
 }
