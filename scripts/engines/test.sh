@@ -144,7 +144,7 @@ peer_tests() {
 	if has torchrun; then export GOLITE_NEED_PYTHON=1; fi
 	if has hosts; then export GOLITE_NEED_HOSTS=1; fi
 	# shellcheck disable=SC2086 # a list of names
-	go test -count=1 -v -run 'Python|TensorBoard|Corpus|Host' $packages >"$work/peers.out" 2>&1 || { grep -vE '^(=== |    --- PASS)' "$work/peers.out" | tail -n 60 >&2; die "the tests failed"; }
+	go test -count=1 -v -run 'Python|TensorBoard|Corpus|Hosts?$' $packages >"$work/peers.out" 2>&1 || { grep -vE '^(=== |    --- PASS)' "$work/peers.out" | tail -n 60 >&2; die "the tests failed"; }
 	if [ -n "${GOLITE_NEED_PYTHON:-}${GOLITE_NEED_HOSTS:-}" ]; then
 		grep -E '^--- (PASS|SKIP)' "$work/peers.out"
 	fi
