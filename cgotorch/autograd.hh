@@ -42,6 +42,18 @@ struct Closure {
   uint64_t id;
 };
 
+// NodePtr holds a node of the graph: 2.11 has shared_ptr here, 2.15 intrusive_ptr.
+using NodePtr = decltype(torch::autograd::Edge::function);
+
+template <class T, class... Args>
+auto make_node(Args&&... args) {
+  if constexpr (std::is_same_v<NodePtr, std::shared_ptr<Node>>) {
+    return std::shared_ptr<T>(new T(std::forward<Args>(args)...), [](auto* node) { deleteNode(node); });
+  } else {
+    return c10::make_intrusive<T>(std::forward<Args>(args)...);
+  }
+}
+
 // received takes over a tensor whose handle Go made for the shim alone.
 at::Tensor received(uint64_t h) {
   if (!h) return at::Tensor();
@@ -201,7 +213,7 @@ int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_
       for (auto& t : v) s.insert(t.unsafeGetTensorImpl());
       return s;
     };
-    auto node = std::shared_ptr<GoNode>(new GoNode(closure, name), torch::autograd::deleteNode);
+    auto node = make_node<GoNode>(closure, name);
     bool graph = at::GradMode::is_enabled() && torch::autograd::any_variable_requires_grad(inputs);
     if (graph) {
       node->set_next_edges(torch::autograd::collect_next_edges(inputs));
@@ -213,7 +225,15 @@ int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_
       TORCH_CHECK(false, "forward-mode differentiation of a torch.Function is not offered");
     };
     auto view_as_self = [](const at::Tensor& t) { return t.view_as(t); };
-    auto wrapped = torch::autograd::_wrap_outputs(inputs, set(fixed), set(dirty), raw, graph ? node : nullptr, no_jvp, {}, view_as_self, false);
+    auto wrap = [&](auto to) {
+      NodePtr attached;  // 2.15 wants to tell where it went
+      if constexpr (requires { _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false, attached); }) {
+        return _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false, attached);
+      } else {
+        return _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false);
+      }
+    };
+    auto wrapped = wrap(graph ? NodePtr(node) : nullptr);
     variable_list results;
     for (auto& t : wrapped) {
       node->outputs.emplace_back(*t);

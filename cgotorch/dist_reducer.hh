@@ -187,7 +187,7 @@ int64_t gl_reducer_sink(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t 
   return guarded(out, room, [&](Writer& w) {
     thread_state.enter();
     Reader r{in, in + n};
-    auto node = std::shared_ptr<Sink>(new Sink(reducers.get(r.word())), torch::autograd::deleteNode);
+    auto node = make_node<Sink>(reducers.get(r.word()));
     torch::autograd::variable_list outputs = r.tensors(), passed;
     node->set_next_edges(torch::autograd::collect_next_edges(outputs));
     for (auto& t : outputs) {
