@@ -12,7 +12,8 @@ import (
 // sites remembers the text of call sites by their return addresses: looking one up anew takes a hundred times longer.
 var sites sync.Map
 
-type addresses [12]uintptr
+// addresses reach from a collective through what golite wraps around it, such as an operation with a gradient, to the program.
+type addresses [32]uintptr
 
 // callSite names the place in the program from which golite was called: "dir/file.go:12".
 func callSite() string {

@@ -134,7 +134,11 @@ func TestSyncBatchNormMakesOneCollectiveEachWay(t *testing.T) {
 			g.Trace(100)
 			y := b.Forward(x)
 			g.Guard(func() { y.Sum().Backward() })
-			assert.Len(t, g.Trace(0), c.want)
+			spans := g.Trace(0)
+			assert.Len(t, spans, c.want)
+			for _, span := range spans {
+				assert.Contains(t, span.What, "syncbn_test.go:", "the program's line")
+			}
 		}
 		return nil
 	}))

@@ -20,7 +20,7 @@ const module = "github.com/golite/golite/"
 // Inside tells whether a frame, of which runtime gives function and file, belongs to golite rather than to its user. Programs
 // and tests in golite's own module are users; what Go calls a user's function by is not.
 func Inside(function, file string) bool {
-	for _, p := range []string{"reflect.", "runtime.", "sync."} {
+	for _, p := range []string{"reflect.", "runtime.", "sync.", "_cgo"} {
 		if strings.HasPrefix(function, p) {
 			return true
 		}
