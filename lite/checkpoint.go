@@ -42,7 +42,10 @@ func (f *fileIO) Save(path string, v any) error {
 	return serial.Save(path, v)
 }
 
-func (f *fileIO) Load(path string) (any, error)      { return serial.Load(path) }
+func (f *fileIO) Load(path string) (any, error) {
+	return f.loadInto(path, nil, LoadOptions{})
+}
+
 func (f *fileIO) SaveAsync(path string, v any) error { return f.saver.Save(path, v) }
 func (f *fileIO) Close() error                       { return f.saver.Close() }
 
@@ -54,8 +57,8 @@ type SaveOptions struct {
 	// Async writes in the background: Save returns when the content is copied in memory. The next Save and the end of Run
 	// wait for the write, and return its error.
 	Async bool
-	// Keep, if its Pattern is set, removes older files after the write: it says how many stay. With Async they are removed
-	// at the next Save.
+	// Keep, if its Pattern is set, removes older checkpoints after the write: it says how many stay. With Async and a
+	// CheckpointIO of one's own they are removed at the next Save.
 	Keep serial.Keep
 }
 
@@ -66,6 +69,9 @@ type LoadOptions struct {
 	// KeepStreams leaves the random streams and the scaler as they are; else they are restored when something that is
 	// trained further (an optimizer, a scheduler, a loader) is loaded.
 	KeepStreams bool
+	// OnlyState reads nothing but what the State has keys for; what Load returns is then empty. With the default CheckpointIO a
+	// model alone is so loaded without its optimizer's bytes.
+	OnlyState bool
 }
 
 // Save writes a checkpoint: a State, with the scaler's state and every rank's random streams under a reserved key, or a
@@ -124,6 +130,9 @@ func (l *Lite) content(v any, o SaveOptions) (any, error) {
 
 // write writes on rank 0.
 func (l *Lite) write(path string, content any, o SaveOptions) error {
+	if f, own := l.io.(*fileIO); own && o.Async && o.Keep.Pattern != "" {
+		return f.saver.Save(path, content, serial.SaveOptions{Keep: &o.Keep})
+	}
 	save := l.io.Save
 	if o.Async {
 		a, ok := l.io.(AsyncCheckpointIO)
@@ -153,10 +162,11 @@ func (l *Lite) closeIO() error {
 // Load reads a checkpoint on every rank, into the values of a State, in place, and returns what the State has no key
 // for; with a nil State it returns the whole content. Tensors that it returns are on the CPU. A key that the file doesn't
 // have is an error unless NonStrict; if one is missing, a plain value is of the wrong kind or a module doesn't fit, nothing is
-// changed. A file that isn't there gives fs.ErrNotExist. Files that torch.save wrote are read as well; where all keys of a
+// changed. A file that isn't there gives fs.ErrNotExist. Files that torch.save wrote are read as well, and folders that
+// SaveSharded or DCP wrote, of any number of ranks; a *serial.Shard of the State is filled with its part. Where all keys of a
 // module begin with DistributedDataParallel's "module." they lose it.
 func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, err error) {
-	o, content, err := l.read(path, opts)
+	o, content, err := l.read(path, into, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +182,7 @@ func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, e
 	}
 	rest = State{}
 	for key, v := range content {
-		if _, taken := into[key]; !taken && (key != reservedKey || into == nil) {
+		if _, taken := into[key]; !taken && !o.OnlyState && (key != reservedKey || into == nil) {
 			rest[key] = v
 		}
 	}
@@ -187,7 +197,7 @@ func (l *Lite) LoadRaw(path string, into any, opts ...LoadOptions) error {
 	default:
 		return fmt.Errorf("lite: LoadRaw %s: want a model, a module or what has StateDict and LoadStateDict, got a %T", path, into)
 	}
-	o, content, err := l.read(path, opts)
+	o, content, err := l.read(path, nil, opts)
 	if err != nil {
 		return err
 	}
@@ -201,15 +211,20 @@ func (l *Lite) LoadRaw(path string, into any, opts ...LoadOptions) error {
 	return nil
 }
 
-// read reads a file whose content is a dictionary with names as keys.
-func (l *Lite) read(path string, opts []LoadOptions) (o LoadOptions, content map[string]any, err error) {
+// read reads a file whose content is a dictionary with names as keys. With the default CheckpointIO the tensors of into's
+// modules are read in place.
+func (l *Lite) read(path string, into State, opts []LoadOptions) (o LoadOptions, content map[string]any, err error) {
 	if len(opts) > 1 {
 		return o, nil, fmt.Errorf("lite: Load: want at most one LoadOptions, got %d", len(opts))
 	}
 	if len(opts) == 1 {
 		o = opts[0]
 	}
-	raw, err := l.io.Load(path)
+	load := l.io.Load
+	if f, own := l.io.(*fileIO); own {
+		load = func(path string) (any, error) { return f.loadInto(path, into, o) }
+	}
+	raw, err := load(path)
 	if err != nil {
 		return o, nil, fmt.Errorf("lite: Load: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/serial"
 )
 
 // filling is what a Load is going to write, in three passes. It is made first, and refuses what doesn't fit before anything is
@@ -21,10 +22,19 @@ type filling struct {
 
 // fill writes a file's content into the State's values.
 func (s State) fill(content map[string]any, o LoadOptions) error {
-	if err := s.check(content, o); err != nil {
+	f, err := s.plan(content, o)
+	if err != nil {
 		return err
 	}
-	f := filling{o: nn.LoadOptions{NonStrict: o.NonStrict}}
+	return f.run()
+}
+
+// plan makes the filling of the State's values.
+func (s State) plan(content map[string]any, o LoadOptions) (*filling, error) {
+	if err := s.check(content, o); err != nil {
+		return nil, err
+	}
+	f := &filling{o: nn.LoadOptions{NonStrict: o.NonStrict}}
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(s)) {
 		from, ok := content[key]
@@ -35,10 +45,7 @@ func (s State) fill(content map[string]any, o LoadOptions) error {
 			errs = append(errs, fmt.Errorf("%q: %w", key, err))
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	return f.run()
+	return f, errors.Join(errs...)
 }
 
 // check tells whether the file has the keys that the State wants.
@@ -50,7 +57,7 @@ func (s State) check(content map[string]any, o LoadOptions) error {
 		}
 	}
 	if len(missing) > 0 && !o.NonStrict {
-		return fmt.Errorf("the file has no %q; it has %q (LoadOptions.NonStrict passes over it)", missing, slices.Sorted(maps.Keys(content)))
+		return &serial.ErrMismatch{Model: fmt.Sprintf("the State; the file has %q", slices.Sorted(maps.Keys(content))), Missing: missing}
 	}
 	return nil
 }
@@ -80,6 +87,8 @@ func (f *filling) plan(to, from any, put func(any)) error {
 		f.others = append(f.others, func() error { return to.LoadStateDict(m) })
 	case *torch.Tensor:
 		return f.tensor(to, from)
+	case *serial.Shard:
+		return f.tensor(to.Tensor, from)
 	case *torch.StateDict:
 		sd, err := stateDictOf(from)
 		if err != nil {
@@ -114,7 +123,7 @@ func fits(sd, own *torch.StateDict, nonStrict bool) bool {
 		switch {
 		case !ok && !nonStrict:
 			return false
-		case ok && !slices.Equal(from.Shape(), t.Shape()):
+		case ok && !slices.Equal(from.Shape(), t.Shape()) && !(t.Dim() == 0 && slices.Equal(from.Shape(), []int{1})):
 			return false
 		case ok:
 			found++
