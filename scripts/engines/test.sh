@@ -135,19 +135,20 @@ compare() {
 	echo "$(wc -l <"$work/processes.losses") losses of each are the same to the last bit: processes $*"
 }
 
-# peer_tests runs the Go tests that "make test" leaves out where there is no Python with PyTorch, or no second host: by now
-# there is what this machine can have.
+# peer_tests runs the Go tests of the files that ask for a Python with PyTorch or for a second host: "make test" leaves them out
+# where there is none, and by now there is what this machine can have.
 peer_tests() {
 	say "tests that compare with Python, and tests on two hosts"
-	local packages
-	packages=$(grep -rlE --include='*_test.go' '/internal/(python|hosts|describe)"' . | xargs -n 1 dirname | sort -u)
+	local files packages names
+	files=$(grep -rlE --include='*_test.go' '/internal/(python|hosts)"|describe\.ByPython' .)
+	packages=$(echo "$files" | xargs -n 1 dirname | sort -u)
+	# shellcheck disable=SC2086 # a list of names
+	names=$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(t .*/\1/p' $files | sort -u | paste -sd'|')
 	if has torchrun; then export GOLITE_NEED_PYTHON=1; fi
 	if has hosts; then export GOLITE_NEED_HOSTS=1; fi
 	# shellcheck disable=SC2086 # a list of names
-	go test -count=1 -v -run 'Python|TensorBoard|Corpus|Hosts?$' $packages >"$work/peers.out" 2>&1 || { grep -vE '^(=== |    --- PASS)' "$work/peers.out" | tail -n 60 >&2; die "the tests failed"; }
-	if [ -n "${GOLITE_NEED_PYTHON:-}${GOLITE_NEED_HOSTS:-}" ]; then
-		grep -E '^--- (PASS|SKIP)' "$work/peers.out"
-	fi
+	go test -count=1 -v -run "^($names)\$" $packages >"$work/peers.out" 2>&1 || { grep -vE '^(=== |    --- PASS)' "$work/peers.out" | tail -n 60 >&2; die "the tests failed"; }
+	grep -E '^--- (PASS|SKIP)' "$work/peers.out"
 }
 
 faults() {
