@@ -1,0 +1,171 @@
+package ddp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/torch"
+)
+
+func init() {
+	roles["keeps a store"] = func() error {
+		port, err := strconv.Atoi(os.Getenv(portVariable))
+		if err != nil {
+			return err
+		}
+		if _, err := ddp.NewTCPStore(context.Background(), "127.0.0.1", port, ddp.TCPStoreOptions{Server: true}); err != nil {
+			return err
+		}
+		select {}
+	}
+}
+
+// TestAPortIsFreeWhenAllIsClosed: a store's server ends with the last group that uses it, however that one ended.
+func TestAPortIsFreeWhenAllIsClosed(t *testing.T) {
+	for name, f := range map[string]func(g *ddp.Group) error{
+		"in good order": func(g *ddp.Group) error { g.Barrier(); return g.Leave() },
+		"a sub-group": func(g *ddp.Group) error {
+			sub, err := g.Sub(1, 0)
+			if err != nil {
+				return err
+			}
+			sub.Barrier()
+			return g.Leave()
+		},
+		"aborted": func(g *ddp.Group) error {
+			g.Barrier()
+			if g.Rank() == 1 {
+				time.Sleep(50 * time.Millisecond)
+				g.Abort("enough")
+			}
+			if ddp.Try(g.Barrier) == nil {
+				return errors.New("the abort did nothing")
+			}
+			return nil
+		},
+		"PyTorch's": func(g *ddp.Group) error { g.Barrier(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, err := ddp.NewTCPStore(t.Context(), "127.0.0.1", 0, ddp.TCPStoreOptions{Server: true, Workers: 2})
+			require.NoError(t, err)
+			other, err := ddp.NewTCPStore(t.Context(), "127.0.0.1", store.Port(), ddp.TCPStoreOptions{Workers: 2})
+			require.NoError(t, err)
+			join := func(ctx context.Context, r int) (*ddp.Group, error) {
+				s := []*ddp.Store{store, other}[r]
+				if name == "PyTorch's" {
+					return ddp.NewGlooWithPyTorch(ctx, s, r, 2)
+				}
+				return ddp.NewGloo(ctx, s, r, 2)
+			}
+			requireNone(t, runRanksWith(t, t.Context(), 2, join, func(_ context.Context, g *ddp.Group) error { return f(g) }))
+			other.Close()
+			view, err := store.Prefix("a view")
+			require.NoError(t, err)
+			store.Close()
+			require.NoError(t, view.Set("a", nil), "a view keeps the server")
+			view.Close()
+			listen := func() bool {
+				l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", store.Port()))
+				if err == nil {
+					l.Close()
+				}
+				return err == nil
+			}
+			require.Eventually(t, listen, freedIn, 20*time.Millisecond, "port %d is taken for ever", store.Port())
+		})
+	}
+}
+
+// ours counts the goroutines that the package has started, and threads the process's threads.
+func ours() int {
+	return strings.Count(string(text.Stacks(1<<22)), "created by github.com/golite/golite/ddp.")
+}
+func threads() int {
+	list, _ := os.ReadDir("/proc/self/task")
+	return len(list)
+}
+
+// TestNothingRunsWhenAllIsClosed: no goroutine, and no thread more with each group.
+func TestNothingRunsWhenAllIsClosed(t *testing.T) {
+	for _, kind := range allKinds {
+		t.Run(kind, func(t *testing.T) {
+			round := func(fail bool) {
+				runRanks(t, kind, 2, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+					sub, err := g.Sub(0, 1)
+					if err != nil {
+						return err
+					}
+					sub.Barrier()
+					if fail && g.Rank() == 0 {
+						g.Abort("enough")
+						return nil
+					}
+					return g.Leave()
+				})
+			}
+			for range 3 {
+				round(false)
+				round(true)
+			}
+			require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "goroutines are left: %s", text.Stacks(1<<16))
+			if runtime.GOOS != "linux" {
+				return
+			}
+			before := threads()
+			for range 10 {
+				round(false)
+			}
+			require.Eventually(t, func() bool { return threads() < before+10 }, freedIn, 10*time.Millisecond, "%d threads before, %d after", before, threads())
+		})
+	}
+}
+
+// TestAStoreThatFallsSilent: ranks that wait for a slow one, beside a store that doesn't answer any more, pile up no threads, and
+// go on when it comes.
+func TestAStoreThatFallsSilent(t *testing.T) {
+	port := freePort(t)
+	keeper := startRank(t, "keeps a store", port)
+	join := func(ctx context.Context, r int) (*ddp.Group, error) {
+		s, err := ddp.NewTCPStore(ctx, "127.0.0.1", port) // a connection each, as processes have
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(s.Close)
+		return ddp.NewGloo(ctx, s, r, 2)
+	}
+	var goroutines, threadsMore int
+	start := time.Now()
+	errs := runRanksWith(t, t.Context(), 2, join, func(_ context.Context, g *ddp.Group) error {
+		g.Barrier()
+		if g.Rank() == 1 {
+			if err := keeper.Process.Signal(syscall.SIGSTOP); err != nil {
+				return err
+			}
+			time.Sleep(3 * time.Second)
+			g0, t0 := ours(), threads()
+			time.Sleep(4 * time.Second)
+			goroutines, threadsMore = ours()-g0, threads()-t0
+		}
+		g.AllReduce(torch.Ones(1), ddp.Sum)
+		return g.Leave()
+	})
+	requireNone(t, errs)
+	require.Less(t, time.Since(start), 2*freedIn)
+	require.LessOrEqual(t, goroutines, 0)
+	require.LessOrEqual(t, threadsMore, 1)
+	require.NoError(t, keeper.Process.Signal(syscall.SIGCONT))
+	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "who asked the silent store is left")
+}
