@@ -27,7 +27,7 @@ type recordedJob struct {
 }
 
 const (
-	jobVariable  = "GOLITE_DDP_TEST_JOB"
+	jobVariable   = "GOLITE_DDP_TEST_JOB"
 	placeVariable = "GOLITE_DDP_TEST_PLACE"
 )
 

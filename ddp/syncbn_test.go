@@ -144,6 +144,35 @@ func TestSyncBatchNormMakesOneCollectiveEachWay(t *testing.T) {
 	}))
 }
 
+// TestSyncBatchNormOverASubGroup counts over its ranks alone; a rank by itself normalises its own batch.
+func TestSyncBatchNormOverASubGroup(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			requireNone(t, runRanks(t, kind, 3, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+				pair, err := g.Sub(0, 2)
+				if err != nil {
+					return err
+				}
+				alone, err := g.Sub(1)
+				if err != nil {
+					return err
+				}
+				mine, first, n := pair, 0, 8 // of the batch of 12, parts 0 and 2 of 4 make the pair's
+				if g.Rank() == 1 {
+					mine, first, n = alone, 8, 4
+				}
+				defer mine.Close()
+				whole := torch.Options{Generator: torch.NewGenerator(1)}.Randn(12, 3, 2)
+				want := nn.NewBatchNorm1d(3).Forward(whole.Narrow(0, first, n)).Detach()
+				got := ddp.NewSyncBatchNorm(mine, 3).Forward(whole.Narrow(0, first+4*mine.Rank(), 4)).Detach()
+				assert.InDeltaSlice(t, floats(want.Narrow(0, 4*mine.Rank(), 4)), floats(got), 1e-5, "rank %d", g.Rank())
+				g.Barrier()
+				return nil
+			}))
+		})
+	}
+}
+
 func TestSyncBatchNormRefusesWhatIsNoBatch(t *testing.T) {
 	requireNone(t, runRanks(t, "inprocess", 2, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
 		b := ddp.NewSyncBatchNorm(g, 3)

@@ -48,6 +48,9 @@ type DDP struct {
 	GradientAsBucketView bool
 	// NoBroadcastBuffers leaves buffers, such as BatchNorm's, as each rank computes them.
 	NoBroadcastBuffers bool
+	// NoInitSync leaves out rank 0's parameters and buffers being given to all when a model is set up: ranks that draw or load
+	// the same need no message for it.
+	NoInitSync bool
 	// BucketCapMB is the size of a bucket in MiB, 0: 25.
 	BucketCapMB int
 	// Backend is "gloo", "nccl", or empty for the device's own: nccl for CUDA, gloo for the CPU.

@@ -42,7 +42,7 @@ func parallelOptions(s Strategy) ddp.ParallelOptions {
 		d = DDP(s)
 	}
 	o := ddp.ParallelOptions{FindUnusedParameters: d.FindUnusedParameters, StaticGraph: d.StaticGraph, GradientAsBucketView: d.GradientAsBucketView,
-		NoBroadcastBuffers: d.NoBroadcastBuffers, BucketCapMB: float64(d.BucketCapMB), Hook: d.Hook}
+		NoBroadcastBuffers: d.NoBroadcastBuffers, NoInitSync: d.NoInitSync, BucketCapMB: float64(d.BucketCapMB), Hook: d.Hook}
 	switch d.CommHook {
 	case "fp16":
 		o.Hook = ddp.HookFP16

@@ -128,6 +128,28 @@ func TestEverySettingOfDDP(t *testing.T) {
 	}
 }
 
+// TestInitSync: a model starts with rank 0's numbers, unless it shall not.
+func TestInitSync(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		require.NoError(t, spawn(t, lite.DDPSpawn{NoInitSync: own}, 2, func(l *lite.Lite) error {
+			l.SeedEverything(uint64(l.GlobalRank()))
+			net := newHeavy()
+			before := lite.AllGather(l, net.A.Weight.ToBytes())
+			if _, err := lite.Setup(l, net, net.Run); err != nil {
+				return err
+			}
+			from := 0
+			if own {
+				from = l.GlobalRank()
+			}
+			return firstError(
+				same("ranks draw the same", false, string(before[0]) == string(before[1])),
+				same("a rank has its own", string(before[from]), string(net.A.Weight.ToBytes())),
+			)
+		}))
+	}
+}
+
 // TestHooksThatAreRefused, one for its Config and one when a model is set up.
 func TestHooksThatAreRefused(t *testing.T) {
 	for want, s := range map[string]lite.DDPSpawn{
