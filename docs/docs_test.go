@@ -20,6 +20,11 @@ func TestInferenceShowsItsProgram(t *testing.T) {
 	shows(t, "inference.md", 1, func(int) string { return filepath.Join("..", "examples", "inference", "main.go") })
 }
 
+func TestPitfallsShowsItsProgram(t *testing.T) {
+	shows(t, "pitfalls.md", 8, func(int) string { return "pitfalls_test.go" })
+}
+
+// shows tells whether the blocks of a page are in their programs, where they may stand further to the right.
 func shows(t *testing.T, page string, n int, program func(i int) string) {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -29,6 +34,10 @@ func shows(t *testing.T, page string, n int, program func(i int) string) {
 	for i, b := range blocks {
 		source, err := os.ReadFile(program(i))
 		require.NoError(t, err)
-		require.True(t, strings.Contains(string(source), b[1]), "block %d is not in %s", i, program(i))
+		found := false
+		for block := b[1]; !found && strings.Count(block, "\t") < 1000; block = regexp.MustCompile("(?m)^(.)").ReplaceAllString(block, "\t$1") {
+			found = strings.Contains("\n"+string(source), "\n"+block)
+		}
+		require.True(t, found, "block %d is not in %s:\n%s", i, program(i), b[1])
 	}
 }
