@@ -98,7 +98,7 @@ func TestARefusalChangesNothing(t *testing.T) {
 			"a tensor's shape":           {"t", torch.Zeros(1), "want a tensor of shape [1], found one of [2]"},
 			"no tensor":                  {"n", torch.Zeros(1), "want a tensor, found a int"},
 			"no state":                   {"n", optim.NewSGD(nn.Parameters(nn.NewLinear(1, 1)), 0.1), "want the state of"},
-			"a missing key":              {"z", new(int), `no ["z"]`},
+			"a missing key":              {"z", new(int), "missing: z"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				a, words, vector := nn.NewLinear(2, 2), []string{"before"}, torch.Zeros(2)
