@@ -58,14 +58,13 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	if !l.noWorkers {
 		out = out.WithRank(l.place.global)
 	}
-	device := l.device
-	if device.Type == torch.CUDAType && !o.NoMove {
+	switch device := l.device; {
+	case o.NoMove:
+	case device.Type == torch.CUDAType:
 		out = out.WithStage(stageOn[B](device))
-	} else {
+	default: // the CPU, too: a data set may hold its tensors on a GPU
 		out = out.WithFinish(func(_ context.Context, b *B) error {
-			if !o.NoMove && device.Type != torch.CPUType {
-				*b = moveTo(*b, device)
-			}
+			*b = moveTo(*b, device)
 			return nil
 		})
 	}
