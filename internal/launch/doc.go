@@ -14,9 +14,14 @@
 // pipe: on Linux it is sent SIGCONT by the kernel when the supervisor dies (its parent-death signal). SIGKILL would be no better: it would
 // leave the grandchildren.
 //
+// Of several nodes each has a supervisor, and they don't know each other: what ends the ranks elsewhere is that they lose
+// those that were ended here. A rank says which one it lost (Report.Blames), so that the other nodes name it too; how it ended its
+// own supervisor knows. A request to stop reaches one supervisor, and through the ranks, which agree on it, the others
+// (Child.Stopping).
+//
 // # What is said
 //
 // Frames on the pipes carry a version, a kind, a length and a body (JSON, or raw bytes for a result). Ranks say hello,
 // where they are (once a second, which is also the sign of life), the port on which rank 0 listens, the stacks of their
-// goroutines when asked, and how they ended. The supervisor tells them the port, to stop, or to abort.
+// goroutines when asked, that they have agreed to stop, and how they ended. The supervisor tells them the port, to stop, or to abort.
 package launch
