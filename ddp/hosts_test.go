@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	hostVariable = "GOLITE_DDP_TEST_HOST"
+	hostVariable   = "GOLITE_DDP_TEST_HOST"
 	numberVariable = "GOLITE_DDP_TEST_NUMBER"
 )
 

@@ -132,6 +132,7 @@ func (g *Group) missed(reason string) []int {
 
 // failure makes the *RankError of a collective that ended with a reason.
 func (g *Group) failure(op, site, reason string) *RankError {
+	reason, _, _ = strings.Cut(reason, "\nException raised from ") // C++ adds its stack
 	e := &RankError{Rank: g.rank, World: g.size, Op: op, Site: site, Reason: reason}
 	if strings.Contains(reason, "lost a peer") {
 		g.write(of(keyFailed, g.rank), "1")

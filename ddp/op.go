@@ -5,8 +5,9 @@ import "fmt"
 // Op is how a collective combines what the ranks give (torch.distributed.ReduceOp).
 type Op uint8
 
-// The ways of combining. Mean divides the sum by the number of ranks; integers are cut towards zero. The last three
-// take integers, bit by bit.
+// The ways of combining. Mean divides the sum by the number of ranks; integers are cut towards zero. The last three take
+// integers, bit by bit, and bools. Of bools the sum is whether any is true, the product whether all are, and there is no mean;
+// complex numbers have a sum and a mean.
 const (
 	Sum Op = iota
 	Mean

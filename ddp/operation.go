@@ -9,11 +9,12 @@ import (
 
 // operation is a collective with its tensors on the Go side.
 type operation struct {
-	g       *Group
-	name    string
-	call    cgotorch.Collective
-	in, out []*torch.Tensor
-	after   []func() // when it has succeeded
+	g        *Group
+	name     string
+	call     cgotorch.Collective
+	in, out  []*torch.Tensor
+	carriers []*torch.Tensor // what travels for them
+	after    []func()        // when it has succeeded
 }
 
 // begin names a collective. inPlace tensors are written by it, out ones hold its results.
@@ -90,7 +91,7 @@ func (o *operation) start() cgotorch.Outcome {
 		case <-o.g.done:
 		}
 	}
-	o.call.In, o.call.Out = handles(o.in), handles(o.out)
+	o.carry()
 	out, err := o.g.c.Run(&o.call)
 	runtime.KeepAlive(o)
 	if err != nil {
