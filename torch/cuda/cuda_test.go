@@ -56,7 +56,11 @@ func TestLibraryIsOpenWhereItMustBe(t *testing.T) {
 	if cuda.DeviceCount() == 0 {
 		_, err = cgotorch.CUDA(cgotorch.CUDAMemory, 0)
 		require.NotNil(t, err, "CUDA's own errors come through as errors")
-		t.Log(err)
+		require.NotContains(t, err.Message, "Exception raised from")
+		torch.ShowCPPTraces(true)
+		defer torch.ShowCPPTraces(false)
+		_, err = cgotorch.CUDA(cgotorch.CUDAMemory, 0)
+		require.Contains(t, err.Message, "Exception raised from", "with their C++ trace, where it is asked for")
 	}
 }
 

@@ -27,7 +27,7 @@ type Total struct {
 	Count int
 	CPU   time.Duration // on the CPU, with what they called
 	Self  time.Duration // on the CPU, without what they called
-	CUDA  time.Duration // on the GPU
+	CUDA  time.Duration // on the GPU, of kernels and copies
 }
 
 // Totals sums the events by name (profile.key_averages), the one with the most time of its own first.
@@ -41,8 +41,15 @@ func (p *Profile) Totals() []Total {
 		}
 		return t
 	}
+	onCPU := map[string]bool{}
+	for _, e := range p.Events {
+		onCPU[e.Name] = onCPU[e.Name] || e.Device == torch.CPUType
+	}
 	open := map[uint64][]Event{} // of each thread, those that the present one lies in
 	for _, e := range p.Events {
+		if e.Device == torch.CUDAType && onCPU[e.Name] {
+			continue // a range's shadow on the GPU's timeline: its kernels are events of their own
+		}
 		t := of(e.Name)
 		t.Count++
 		if e.Device == torch.CUDAType {
