@@ -36,7 +36,7 @@ int64_t gl_live(void);
 uint64_t gl_scope(uint64_t token);
 uint64_t gl_scope_now(void);
 
-// What a tensor is and holds (tensor.cc).
+// What a tensor is and holds (tensor.hh).
 int64_t gl_info(gl_handle h, int64_t* out, uint32_t room);
 int64_t gl_data(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_item(gl_handle h, uint64_t* out, uint32_t room);
@@ -44,7 +44,7 @@ int64_t gl_alias(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_from_blob(void* data, uint64_t nbytes, int32_t dtype, uint64_t* out, uint32_t room);
 int64_t gl_set_data(gl_handle h, gl_handle data, uint64_t* out, uint32_t room);
 
-// Autograd (autograd.cc).
+// Autograd (autograd.hh).
 int64_t gl_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_gradients(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_grads(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);

@@ -28,7 +28,7 @@ enum {
   GL_BARRIER = 13,
 };
 
-// Stores (dist_store.cc).
+// Stores (dist_store.hh).
 int64_t gl_store_tcp(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_store_file(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_store_hash(uint64_t* out, uint32_t room);
@@ -42,7 +42,7 @@ int64_t gl_store_delete(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t 
 int64_t gl_store_keys(uint64_t store, uint64_t* out, uint32_t room);
 void gl_store_free(uint64_t store);
 
-// Groups (dist_group.cc).
+// Groups (dist_group.hh).
 uint64_t gl_hub_new(int32_t size);
 void gl_hub_free(uint64_t hub);
 int64_t gl_group_inprocess(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
@@ -60,7 +60,7 @@ int64_t gl_group_site(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
 void gl_group_free(uint64_t group);
 int64_t gl_now(void);  // nanoseconds, by the clock of pending and trace
 
-// The Reducer of DistributedDataParallel (dist_reducer.cc).
+// The Reducer of DistributedDataParallel (dist_reducer.hh).
 int64_t gl_reducer_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_reducer_hook(uint64_t reducer, int32_t kind, uint64_t closure, uint64_t* out, uint32_t room);
 int64_t gl_reducer_forward(uint64_t reducer, uint64_t* out, uint32_t room);
