@@ -30,8 +30,8 @@ func (SingleDevice) StrategyName() string { return "single_device" }
 // The copies are made anew for each pass: what the method writes into buffers on the first device stays, fields that it sets
 // don't. Each device draws random numbers from a generator of its own, and SeedEverything seeds them alike, as PyTorch does.
 //
-// Prefer "ddp_spawn", which copies no model and computes on all devices in backward and step as well. DP was tested with replicas
-// on a CPU and has not been run on several GPUs yet. On the CPU "ddp" takes its place.
+// Prefer "ddp_spawn", which neither copies the model in each step nor gathers what it returns on one device. DP was tested with
+// replicas on a CPU and has not been run on several GPUs yet. On the CPU "ddp" takes its place.
 type DP struct{}
 
 // StrategyName returns "dp".

@@ -171,8 +171,8 @@ func (r *replicas) each(n int, f func(k int)) []error {
 	fork := torch.NewFork()
 	around := r.surroundings(n)
 	var others sync.WaitGroup
-	defer fork.Join()
-	defer others.Wait() // also where f ends this goroutine
+	defer fork.Join() // also where f ends this goroutine
+	defer others.Wait()
 	for k := 1; k < n; k++ {
 		others.Go(func() {
 			lost := r.threads[k-1].Do(context.Background(), func() {
@@ -184,7 +184,6 @@ func (r *replicas) each(n int, f func(k int)) []error {
 		})
 	}
 	torch.WithNumThreads(r.intraOp, func() { errs[0] = try(func() { f(0) }) })
-	others.Wait()
 	return errs
 }
 

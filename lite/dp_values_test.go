@@ -260,6 +260,21 @@ type outer struct {
 
 func (o *outer) Loss(x *torch.Tensor) *torch.Tensor { return o.shapes.Loss(x).AddScalar(100) }
 
+// byValue promotes all methods of the module that it begins with.
+type byValue struct {
+	shapes
+	Own *nn.Linear
+}
+
+// general is a type with a parameter.
+type general[T any] struct {
+	nn.Base
+	FC   *nn.Linear
+	note T
+}
+
+func (g *general[T]) Forward(x *torch.Tensor) *torch.Tensor { return g.FC.Forward(x) }
+
 func TestDPMethodsOfEmbeddedModules(t *testing.T) {
 	onReplicas(t, lite.Config{}, 2, func(l *lite.Lite) {
 		net := &outer{shapes: newShapes(), Own: nn.NewLinear(1, 1)}
@@ -271,6 +286,21 @@ func TestDPMethodsOfEmbeddedModules(t *testing.T) {
 		require.ErrorContains(t, torch.Try(func() { lite.Bind(model, net.shapes.Loss) }), "is hidden by")
 		sum, _ := lite.Bind(model, net.Variadic)(1, count(4, 1))
 		require.Equal(t, floats(count(4, 1)), floats(sum), "a promoted method")
+
+		flat := &byValue{shapes: *newShapes(), Own: nn.NewLinear(1, 1)}
+		all, err := lite.Setup(l, flat, flat.Any)
+		require.NoError(t, err)
+		require.Equal(t, floats(count(4, 1)), floats(all.Forward(count(4, 1)).(*torch.Tensor)))
+
+		anyone := build("MLP") // the module's type is an interface
+		digit, err := lite.Setup(l, anyone, anyone.Forward)
+		require.NoError(t, err)
+		require.Equal(t, []int{3, 10}, digit.Forward(torch.Ones(3, 784)).Shape())
+
+		typed := &general[int]{FC: nn.NewLinear(2, 2)}
+		linear, err := lite.Setup(l, typed, typed.Forward)
+		require.NoError(t, err)
+		require.Equal(t, []int{4, 2}, linear.Forward(count(4, 2)).Shape())
 	})
 }
 
