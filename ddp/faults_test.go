@@ -250,21 +250,34 @@ func TestWhatARankSaidOnceIsTakenBack(t *testing.T) {
 	require.NotContains(t, text, "barrier")
 }
 
-// TestARankThatLeft: the others can't wait for a rank that has closed its group.
+// TestARankThatLeft: the others can't wait for a rank that has closed its group, whichever it is, and name it.
 func TestARankThatLeft(t *testing.T) {
-	together(t, allKinds, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
-		g.Barrier()
-		if g.Rank() == 1 {
-			return nil
-		}
-		return ddp.Try(g.Barrier)
-	}, func(t *testing.T, errs []error) {
-		require.NoError(t, errs[1])
-		for _, r := range []int{0, 2} {
-			var re *ddp.RankError
-			require.ErrorAs(t, errs[r], &re, "rank %d", r)
-		}
-	})
+	for victim := range 3 {
+		t.Run(fmt.Sprint(victim), func(t *testing.T) {
+			together(t, allKinds, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+				g.Barrier()
+				if g.Rank() == victim {
+					return nil
+				}
+				return ddp.Try(g.Barrier)
+			}, func(t *testing.T, errs []error) {
+				require.NoError(t, errs[victim])
+				named := 0
+				for r, err := range errs {
+					if r == victim {
+						continue
+					}
+					var re *ddp.RankError
+					require.ErrorAs(t, err, &re, "rank %d", r)
+					if re.Lost != nil { // one that was cut off by the other doesn't know
+						require.Equal(t, []int{victim}, re.Lost, re.Reason)
+						named++
+					}
+				}
+				require.Positive(t, named, "nobody knows who is missing: %v", errs)
+			})
+		})
+	}
 }
 
 // TestALossInBackward: the Reducer meets the others inside of backward, which then fails with the reason.

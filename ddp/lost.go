@@ -76,7 +76,7 @@ func parseLine(b []byte) (ip string, port int, ok bool) {
 var lostPeer = regexp.MustCompile(`rank (\d+) lost a peer in .*\[([0-9a-fA-F.:]+)\]:(\d+)`)
 
 // suspects are the ranks to which the connection may have led of which a reason tells: the one that listens there. Of a
-// connection that was made from the other side only the machine is known, and that the rank is a higher one.
+// connection that was made from the other side only the machine is known.
 func (g *Group) suspects(reason string) []int {
 	m := lostPeer.FindStringSubmatch(reason)
 	if m == nil {
@@ -84,7 +84,7 @@ func (g *Group) suspects(reason string) []int {
 	}
 	teller, _ := strconv.Atoi(m[1])
 	port, _ := strconv.Atoi(m[3])
-	var exact, higher []int
+	var exact, there []int
 	for _, l := range g.lines {
 		if l.ip != m[2] || l.rank == teller {
 			continue
@@ -92,18 +92,18 @@ func (g *Group) suspects(reason string) []int {
 		if port == l.port || port == l.port>>8|l.port&255<<8 { // Gloo prints it as it lies in memory
 			exact = append(exact, l.rank)
 		}
-		if l.rank > teller && !slices.Contains(higher, l.rank) {
-			higher = append(higher, l.rank)
+		if !slices.Contains(there, l.rank) {
+			there = append(there, l.rank)
 		}
 	}
 	if len(exact) > 0 {
 		return exact
 	}
-	return higher
+	return there
 }
 
 // missed names the rank that was lost. Those whose connections closed because they had lost one themselves are not: they
-// say so, and get a moment for that.
+// say so in the store, and get a moment for that. Where the store is gone as well it isn't known, but of two ranks.
 func (g *Group) missed(reason string) []int {
 	suspects := g.suspects(reason)
 	for range 10 {
@@ -111,17 +111,17 @@ func (g *Group) missed(reason string) []int {
 			return nil
 		}
 		time.Sleep(20 * time.Millisecond)
-		answered := true
-		suspects = slices.DeleteFunc(suspects, func(r int) bool {
-			if !answered {
-				return false
+		for _, r := range slices.Clone(suspects) {
+			v, answered := g.look(of(keyFailed, r))
+			if !answered && g.size > 2 {
+				return nil
 			}
-			v, ok := g.look(of(keyFailed, r))
-			answered = ok
-			return v != ""
-		})
-		if !answered {
-			break
+			if v != "" {
+				suspects = slices.DeleteFunc(suspects, func(s int) bool { return s == r })
+			}
+			if !answered {
+				return suspects
+			}
 		}
 	}
 	if len(suspects) != 1 {

@@ -100,6 +100,7 @@ func TestAKilledProcess(t *testing.T) {
 			require.ErrorAs(t, err, &re)
 			require.Contains(t, re.Reason, "lost a peer in all_reduce(sum) of Float[1000]")
 			require.Contains(t, re.Site, "process_test.go:")
+			require.Equal(t, []int{victim}, re.Lost, re.Reason)
 			cmd.Wait()
 		})
 	}
