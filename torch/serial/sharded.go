@@ -140,7 +140,7 @@ func (f *flattener) walk(path []any, v any) error {
 		if t, ok := parameter(v); ok {
 			return f.walk(path, t)
 		}
-		if d, ok, err := mapAsDict(v); ok || err != nil {
+		if d, ok, err := pickle.FromMap(v); ok || err != nil {
 			if err != nil {
 				return err
 			}
@@ -248,7 +248,7 @@ func hasTensor(items []any) bool {
 			if _, ok := parameter(v); ok {
 				return true
 			}
-			if d, ok, _ := mapAsDict(v); ok && hasTensor([]any{d}) {
+			if d, ok, _ := pickle.FromMap(v); ok && hasTensor([]any{d}) {
 				return true
 			}
 		}

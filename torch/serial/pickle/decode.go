@@ -240,6 +240,9 @@ func (d *decoder) stepScalar(op byte) (bool, error) {
 		if err != nil {
 			return true, err
 		}
+		if !validText(string(p)) {
+			return true, d.in.corrupt("text of %d bytes is no UTF-8", len(p))
+		}
 		d.push(string(p))
 	case opBinString, opShortBinString:
 		p, err := d.in.sized(map[byte]int{opBinString: 4, opShortBinString: 1}[op])

@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -64,6 +65,9 @@ func (e *Encoder) Value(v any) error {
 	case complex128:
 		return e.Call("__builtin__", "complex", real(v), imag(v))
 	case string:
+		if !validText(v) {
+			return &errs.ErrUnsupported{What: fmt.Sprintf("the string %.40q, which is no UTF-8,", v), Remedy: "save it as []byte"}
+		}
 		e.String(v)
 	case Bytes:
 		return e.bytes(v)
@@ -144,28 +148,45 @@ func (e *Encoder) reflected(v reflect.Value) error {
 		Remedy: "use tensors, numbers, strings, slices, maps with string keys, or a *pickle.Dict"}
 }
 
-// goMap writes a Go map with its keys sorted, so that equal values give equal files.
+// goMap writes a Go map.
 func (e *Encoder) goMap(v reflect.Value) error {
-	keys := v.MapKeys()
-	switch v.Type().Key().Kind() {
-	case reflect.String:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-	case reflect.Int, reflect.Int64, reflect.Int32:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return int(a.Int() - b.Int()) })
-	default:
+	d, ok, err := FromMap(v.Interface())
+	if err != nil {
+		return err
+	}
+	if !ok {
 		return &errs.ErrUnsupported{What: fmt.Sprintf("a Go map of type %s in a checkpoint", v.Type()), Remedy: "use string or int keys"}
 	}
-	d := &Dict{}
+	return e.nested(v.UnsafePointer(), func() error { return e.Value(d) })
+}
+
+// FromMap gives a Go map with keys that are strings or signed integers of any width as a dict, its keys sorted, so that equal
+// maps give equal files. ok is false for other values.
+func FromMap(v any) (d *Dict, ok bool, err error) {
+	m := reflect.ValueOf(v)
+	if m.Kind() != reflect.Map {
+		return nil, false, nil
+	}
+	keys := m.MapKeys()
+	switch kind := m.Type().Key().Kind(); {
+	case kind == reflect.String:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	case kind >= reflect.Int && kind <= reflect.Int64:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Int(), b.Int()) })
+	default:
+		return nil, false, nil
+	}
+	d = NewDict(PlainDict)
 	for _, k := range keys {
 		var key any = k.String()
 		if k.CanInt() {
 			key = int(k.Int())
 		}
-		if err := d.Set(key, v.MapIndex(k).Interface()); err != nil {
-			return err
+		if err := d.Set(key, m.MapIndex(k).Interface()); err != nil {
+			return nil, false, err
 		}
 	}
-	return e.nested(v.UnsafePointer(), func() error { return e.Value(d) })
+	return d, true, nil
 }
 
 // Int writes an integer.
@@ -424,13 +445,21 @@ func (e *Encoder) dictItems(d *Dict) error {
 			return err
 		}
 		if err := e.Value(v); err != nil {
-			return fmt.Errorf("%v: %w", k, err)
+			return fmt.Errorf("%s: %w", keyText(k), err)
 		}
 	}
 	if n > 0 {
 		e.out = append(e.out, opSetItems)
 	}
 	return nil
+}
+
+// keyText is how a key stands in messages: names without quotes.
+func keyText(k any) string {
+	if s, ok := k.(string); ok && len(s) <= describeLength {
+		return s
+	}
+	return Describe(k)
 }
 
 func (e *Encoder) bytes(b []byte) error {

@@ -2,6 +2,7 @@ package ptfile
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/golite/golite/torch/serial/errs"
@@ -44,13 +45,16 @@ func unsupported(module, name string) bool {
 			return true
 		}
 	case "torch":
-		return strings.HasPrefix(name, "Q") && strings.HasSuffix(name, "Storage") || strings.HasPrefix(name, "per_tensor_") ||
+		return smallInteger.MatchString(name) || strings.HasPrefix(name, "Q") && strings.HasSuffix(name, "Storage") || strings.HasPrefix(name, "per_tensor_") ||
 			strings.HasPrefix(name, "per_channel_") || strings.HasPrefix(name, "q") || strings.HasPrefix(name, "bits")
 	case "torch.distributed.tensor", "torch.distributed._shard.sharded_tensor.api":
 		return true
 	}
 	return false
 }
+
+// smallInteger are dtypes that torch has names for, and hardly anything else.
+var smallInteger = regexp.MustCompile(`^u?int[1-7]$`)
 
 // torchName gives dtypes, layouts and typed storages of the module torch.
 func torchName(name string) (any, bool) {
