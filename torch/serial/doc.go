@@ -11,6 +11,19 @@
 //
 // Writing is atomic and durable: whatever is killed when, the file is the old one or the new one.
 //
+// # Series, background, shards
+//
+// A Saver writes in the background: the caller waits for a copy in memory only. Keep says how many checkpoints of a series of
+// names stay, and Prune removes the others, with what killed saves left; Latest finds the newest that is complete, by looking at
+// the files themselves. Check looks at one file, and with verify at every byte under a checksum.
+//
+// SavePart and CommitParts write a folder into which many ranks write at once, committed last; LoadSharded reads it on any
+// number of ranks. It is a checkpoint of PyTorch's distributed checkpoint (DCP), and those that DCP wrote are read too. The
+// command ckpt makes one file of such a folder.
+//
+// A checkpoint that is sound and doesn't fit what it is loaded into is *ErrMismatch, with everything that doesn't fit; a save
+// for which the disk has no room is ErrNoSpace.
+//
 // # Values
 //
 // Tensors are *torch.Tensor, on the CPU; tensors that shared memory when they were saved share it again. dict, OrderedDict,
