@@ -3,11 +3,14 @@ package lite
 import (
 	"fmt"
 	"iter"
+	"math/big"
 	"reflect"
 
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial"
 )
+
+var bigType = reflect.TypeFor[*big.Int]()
 
 // converted gives what a file has as a value of another type: numbers where they fit exactly, named strings, slices, arrays
 // and maps element by element.
@@ -24,6 +27,10 @@ func converted(from any, t reflect.Type) (reflect.Value, error) {
 			return v, fmt.Errorf("the value %v doesn't fit a %s", from, t)
 		}
 		return c, nil
+	case isNumber(t.Kind()) && v.Type() == bigType: // of an integer that no int holds
+		if n := from.(*big.Int); n.IsUint64() {
+			return converted(n.Uint64(), t)
+		}
 	case v.Kind() == t.Kind() && (v.Kind() == reflect.Bool || v.Kind() == reflect.String):
 		return v.Convert(t), nil
 	case v.Kind() == reflect.Slice && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array):

@@ -30,7 +30,7 @@ type (
 func TestPointersComeBack(t *testing.T) {
 	nan := loss(math.NaN())
 	for _, c := range []struct{ from, to any }{
-		{new(7), new(int)}, {new(int8(-3)), new(int8)}, {new(uint16(9)), new(uint16)}, {new(0.1), new(float64)}, {new(float32(0.1)), new(float32)},
+		{new(7), new(int)}, {new(int8(-3)), new(int8)}, {new(uint16(9)), new(uint16)}, {new(uint64(math.MaxUint64)), new(uint64)}, {new(0.1), new(float64)}, {new(float32(0.1)), new(float32)},
 		{new("x"), new(string)}, {new(label("best")), new(label)}, {new(flag(true)), new(flag)}, {new(loss(0.25)), new(loss)},
 		{new(90 * time.Second), new(time.Duration)},
 		{new([]float64{1, 0.5}), new([]float64)}, {new([]loss{0.5}), new([]loss)}, {new([]string{"a", ""}), new([]string)},
