@@ -108,13 +108,16 @@ func TestRow13NoMove(t *testing.T) {
 		batches := func(noMove bool) (device torch.Device, err error) {
 			ready, err := lite.SetupDataLoader(l, data.NewLoader(onMeta(4), 2), lite.LoaderOptions{NoMove: noMove})
 			require.NoError(t, err)
+			var drawn error
 			err = torch.Try(func() {
-				for b, e := range ready.Batches(ctx) {
-					require.NoError(t, e)
+				for b, err := range ready.Batches(ctx) {
+					if drawn = err; err != nil {
+						return
+					}
 					device = b.Device()
 				}
 			})
-			return device, err
+			return device, errors.Join(err, drawn)
 		}
 		device, err := batches(true)
 		require.NoError(t, err)
