@@ -31,8 +31,8 @@ func NewAdadeltaGroups(groups []Group, lr float64, opts ...AdadeltaOptions) *Ada
 		torch.Fail("optim.NewAdadelta", "rho is %v: want 0 to 1", rho)
 	}
 	a := &Adadelta{}
-	a.setUp(adadelta{}, paramGroups("Adadelta", groups, ParamGroup{LR: lr, Rho: rho, Eps: orElse(o.Eps, 1e-6),
-		WeightDecay: o.WeightDecay, Maximize: o.Maximize}))
+	a.setUp(adadelta{}, groups, ParamGroup{LR: lr, Rho: rho, Eps: orElse(o.Eps, 1e-6),
+		WeightDecay: o.WeightDecay, Maximize: o.Maximize})
 	return a
 }
 

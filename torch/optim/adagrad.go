@@ -31,21 +31,16 @@ func NewAdagradGroups(groups []Group, lr float64, opts ...AdagradOptions) *Adagr
 	atLeastZero("Adagrad", "decay of the learning rate", o.LRDecay)
 	atLeastZero("Adagrad", "initial value", o.InitialValue)
 	a := &Adagrad{}
-	a.setUp(adagrad{}, paramGroups("Adagrad", groups, ParamGroup{LR: lr, LRDecay: o.LRDecay, Eps: orElse(o.Eps, 1e-10),
-		WeightDecay: o.WeightDecay, InitialAcc: o.InitialValue, Maximize: o.Maximize, Fused: o.Fused}))
-	torch.NoGrad(func() { // as PyTorch, which makes this state before the first step
-		for i, g := range a.groups {
-			for _, p := range a.groupTensors(i) {
-				torch.Outside(func() { a.states[p] = a.rule.init(g, p) })
-			}
-		}
-	})
+	a.setUp(adagrad{}, groups, ParamGroup{LR: lr, LRDecay: o.LRDecay, Eps: orElse(o.Eps, 1e-10),
+		WeightDecay: o.WeightDecay, InitialAcc: o.InitialValue, Maximize: o.Maximize, Fused: o.Fused})
 	return a
 }
 
 type adagrad struct{}
 
 func (adagrad) name() string { return "Adagrad" }
+
+func (adagrad) early() {}
 
 func (adagrad) slots() []string { return []string{"step", "sum"} }
 

@@ -29,8 +29,8 @@ func NewAdam(params []nn.Parameter, lr float64, opts ...AdamOptions) *Adam {
 func NewAdamGroups(groups []Group, lr float64, opts ...AdamOptions) *Adam {
 	o := one("Adam", opts)
 	a := &Adam{}
-	a.setUp(adam{"Adam"}, paramGroups("Adam", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
-		WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused}))
+	a.setUp(adam{"Adam"}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused})
 	return a
 }
 
@@ -56,8 +56,8 @@ func NewAdamW(params []nn.Parameter, lr float64, opts ...AdamWOptions) *AdamW {
 func NewAdamWGroups(groups []Group, lr float64, opts ...AdamWOptions) *AdamW {
 	o := one("AdamW", opts)
 	a := &AdamW{}
-	a.setUp(adam{"AdamW"}, paramGroups("AdamW", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
-		WeightDecay: orElse(o.WeightDecay, 0.01), Decoupled: true, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused}))
+	a.setUp(adam{"AdamW"}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: orElse(o.WeightDecay, 0.01), Decoupled: true, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused})
 	return a
 }
 

@@ -26,8 +26,8 @@ func NewAdamax(params []nn.Parameter, lr float64, opts ...AdamaxOptions) *Adamax
 func NewAdamaxGroups(groups []Group, lr float64, opts ...AdamaxOptions) *Adamax {
 	o := one("Adamax", opts)
 	a := &Adamax{}
-	a.setUp(adamax{}, paramGroups("Adamax", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
-		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Maximize: o.Maximize}))
+	a.setUp(adamax{}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
+		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Maximize: o.Maximize})
 	return a
 }
 

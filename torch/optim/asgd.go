@@ -28,8 +28,8 @@ func NewASGD(params []nn.Parameter, lr float64, opts ...ASGDOptions) *ASGD {
 func NewASGDGroups(groups []Group, lr float64, opts ...ASGDOptions) *ASGD {
 	o := one("ASGD", opts)
 	a := &ASGD{}
-	a.setUp(asgd{}, paramGroups("ASGD", groups, ParamGroup{LR: lr, Lambd: orElse(o.Lambd, 1e-4), Alpha: orElse(o.Alpha, 0.75),
-		T0: orElse(o.T0, 1e6), WeightDecay: o.WeightDecay, Maximize: o.Maximize}))
+	a.setUp(asgd{}, groups, ParamGroup{LR: lr, Lambd: orElse(o.Lambd, 1e-4), Alpha: orElse(o.Alpha, 0.75),
+		T0: orElse(o.T0, 1e6), WeightDecay: o.WeightDecay, Maximize: o.Maximize})
 	return a
 }
 

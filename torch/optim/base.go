@@ -18,6 +18,8 @@ type Optimizer interface {
 	ZeroGrad()
 	// ParamGroups returns the groups of parameters with their settings, which may be changed (Optimizer.param_groups).
 	ParamGroups() []*ParamGroup
+	// AddParamGroup adds a group of parameters (Optimizer.add_param_group).
+	AddParamGroup(g Group)
 	// Tensors returns the parameters of all groups, in their order.
 	Tensors() []*torch.Tensor
 	// Skipped tells that the last Step left the parameters as they were, because a gradient scaler found an overflow.
@@ -35,14 +37,16 @@ var ErrIntercepted = errors.New("optim: the optimizer was set up already")
 
 // Base is the part that all optimizers share.
 type Base struct {
-	groups  []*ParamGroup
-	rule    rule
-	states  map[*torch.Tensor]*state
-	tensors []*torch.Tensor
-	skipped bool
-	around  Interceptor
-	scratch []batch
-	unless  *torch.Tensor
+	groups   []*ParamGroup
+	settings ParamGroup // of groups without their own
+	member   map[*torch.Tensor]bool
+	rule     rule
+	states   map[*torch.Tensor]*state
+	tensors  []*torch.Tensor
+	skipped  bool
+	around   Interceptor
+	scratch  []batch
+	unless   *torch.Tensor
 
 	rates    []*torch.Tensor // of each group, on the device; nil: not made
 	written  []float64       // what they hold
@@ -62,6 +66,8 @@ type rule interface {
 	settings(g *ParamGroup) []setting
 	// slots lists the keys of a parameter's state, in the order of Python's. A count of steps comes first.
 	slots() []string
+	// A rule may also have check(operation, group), which panics for settings that don't go together, and early(), which tells that
+	// the state is made before the first step.
 }
 
 // state is what an optimizer remembers of a parameter, in the order of the rule's slots; nil where a slot isn't used. The
@@ -200,29 +206,57 @@ func (b *batch) fused(counted bool, f func(part *batch)) {
 
 func (b *Base) base() *Base { return b }
 
-// setUp fills a Base: every constructor ends in it.
-func (b *Base) setUp(r rule, groups []*ParamGroup) {
-	b.rule, b.groups, b.states = r, groups, map[*torch.Tensor]*state{}
-	seen := map[*torch.Tensor]bool{}
-	for i, g := range groups {
-		if len(g.Params) == 0 {
-			torch.Fail("optim.New"+r.name(), "group %d has no parameters", i)
-		}
-		for _, p := range g.Params {
-			if p.Tensor == nil {
-				torch.Fail("optim.New"+r.name(), "a parameter of group %d is nil", i)
-			}
-			if !p.IsLeaf() {
-				torch.Fail("optim.New"+r.name(), "a parameter of group %d is the result of an operation: only leaves can be optimized", i)
-			}
-			if seen[p.Tensor] {
-				torch.Fail("optim.New"+r.name(), "a parameter of group %d is in the groups twice", i)
-			}
-			seen[p.Tensor] = true
-			b.tensors = append(b.tensors, p.Tensor)
-		}
+// setUp fills a Base: every constructor ends in it. settings are those of groups that have none of their own.
+func (b *Base) setUp(r rule, groups []Group, settings ParamGroup) {
+	b.rule, b.settings, b.states = r, settings, map[*torch.Tensor]*state{}
+	operation := "optim.New" + r.name()
+	if len(groups) == 0 {
+		torch.Fail(operation, "there are no parameters")
 	}
-	b.scratch = make([]batch, len(groups))
+	for _, g := range groups {
+		b.add(operation, g)
+	}
+}
+
+// AddParamGroup adds a group of parameters, with the optimizer's settings where the group has none of its own: for layers that are
+// frozen at first (Optimizer.add_param_group). It panics, and adds nothing, where a constructor would. Schedulers that were made
+// before leave the new group's rate as it is.
+func (b *Base) AddParamGroup(g Group) { b.add("optim."+b.rule.name()+".AddParamGroup", g) }
+
+func (b *Base) add(operation string, group Group) {
+	g, n := paramGroup(operation, group, b.settings), len(b.groups)
+	if r, strict := b.rule.(interface{ check(string, *ParamGroup) }); strict {
+		r.check(operation, g)
+	}
+	if len(g.Params) == 0 {
+		torch.Fail(operation, "group %d has no parameters", n)
+	}
+	tensors := slices.Clip(b.tensors)
+	for _, p := range g.Params {
+		switch {
+		case p.Tensor == nil:
+			torch.Fail(operation, "a parameter of group %d is nil", n)
+		case !p.IsLeaf():
+			torch.Fail(operation, "a parameter of group %d is the result of an operation: only leaves can be optimized", n)
+		case b.member[p.Tensor] || slices.Contains(tensors[len(b.tensors):], p.Tensor):
+			torch.Fail(operation, "a parameter of group %d is in the groups twice", n)
+		}
+		tensors = append(tensors, p.Tensor)
+	}
+	if b.member == nil {
+		b.member = map[*torch.Tensor]bool{}
+	}
+	for _, p := range g.Params {
+		b.member[p.Tensor] = true
+	}
+	b.tensors, b.groups, b.scratch = tensors, append(b.groups, g), append(b.scratch, batch{})
+	if _, early := b.rule.(interface{ early() }); early {
+		torch.NoGrad(func() {
+			for _, p := range g.Params {
+				torch.Outside(func() { b.states[p.Tensor] = b.rule.init(g, p.Tensor) })
+			}
+		})
+	}
 }
 
 // ParamGroups returns the groups of parameters with their settings, which may be changed.

@@ -63,33 +63,26 @@ func orElse[T any](p *T, d T) T {
 	return *p
 }
 
-// paramGroups makes the groups: each a copy of the optimizer's settings with its own in their place, checked.
-func paramGroups(name string, groups []Group, settings ParamGroup) []*ParamGroup {
-	if len(groups) == 0 {
-		torch.Fail("optim.New"+name, "there are no parameters")
-	}
-	out := make([]*ParamGroup, len(groups))
-	for i, g := range groups {
-		p := settings
-		p.Params = g.Params
-		p.LR = orElse(g.LR, p.LR)
-		p.WeightDecay = orElse(g.WeightDecay, p.WeightDecay)
-		p.Momentum = orElse(g.Momentum, p.Momentum)
-		p.Betas = orElse(g.Betas, p.Betas)
-		p.Eps = orElse(g.Eps, p.Eps)
-		for what, v := range map[string]float64{"learning rate": p.LR, "weight decay": p.WeightDecay, "momentum": p.Momentum, "eps": p.Eps} {
-			if !(v >= 0) {
-				torch.Fail("optim.New"+name, "the %s is %v: want 0 or more", what, v)
-			}
+// paramGroup is a copy of the optimizer's settings with the group's own in their place, checked.
+func paramGroup(operation string, g Group, settings ParamGroup) *ParamGroup {
+	p := settings
+	p.Params = g.Params
+	p.LR = orElse(g.LR, p.LR)
+	p.WeightDecay = orElse(g.WeightDecay, p.WeightDecay)
+	p.Momentum = orElse(g.Momentum, p.Momentum)
+	p.Betas = orElse(g.Betas, p.Betas)
+	p.Eps = orElse(g.Eps, p.Eps)
+	for what, v := range map[string]float64{"learning rate": p.LR, "weight decay": p.WeightDecay, "momentum": p.Momentum, "eps": p.Eps} {
+		if !(v >= 0) {
+			torch.Fail(operation, "the %s is %v: want 0 or more", what, v)
 		}
-		for _, b := range p.Betas {
-			if !(b >= 0 && b < 1) {
-				torch.Fail("optim.New"+name, "the betas are %v: want both from 0 to below 1", p.Betas)
-			}
-		}
-		out[i] = &p
 	}
-	return out
+	for _, b := range p.Betas {
+		if !(b >= 0 && b < 1) {
+			torch.Fail(operation, "the betas are %v: want both from 0 to below 1", p.Betas)
+		}
+	}
+	return &p
 }
 
 func single(params []nn.Parameter) []Group { return []Group{{Params: params}} }

@@ -50,8 +50,13 @@ func NewLBFGS(params []nn.Parameter, lr float64, opts ...LBFGSOptions) *LBFGS {
 	if l.maxIter < 1 || l.history < 1 {
 		torch.Fail("optim.NewLBFGS", "MaxIter is %d and HistorySize %d: want 1 or more", l.maxIter, l.history)
 	}
-	l.setUp(lbfgs{l}, paramGroups("LBFGS", single(params), ParamGroup{LR: lr}))
+	l.setUp(lbfgs{l}, single(params), ParamGroup{LR: lr})
 	return l
+}
+
+// AddParamGroup panics: LBFGS has one group.
+func (l *LBFGS) AddParamGroup(Group) {
+	torch.Fail("optim.LBFGS.AddParamGroup", "LBFGS takes all parameters as one vector, in one group")
 }
 
 // Step panics: see StepFunc.

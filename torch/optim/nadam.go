@@ -30,8 +30,8 @@ func NewNAdamGroups(groups []Group, lr float64, opts ...NAdamOptions) *NAdam {
 	decay := orElse(o.MomentumDecay, 4e-3)
 	atLeastZero("NAdam", "decay of the momentum", decay)
 	a := &NAdam{}
-	a.setUp(nadam{}, paramGroups("NAdam", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
-		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, MomentumDecay: decay, Decoupled: o.Decoupled, Maximize: o.Maximize}))
+	a.setUp(nadam{}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
+		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, MomentumDecay: decay, Decoupled: o.Decoupled, Maximize: o.Maximize})
 	return a
 }
 

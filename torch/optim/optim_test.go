@@ -354,3 +354,53 @@ func benchmark(b *testing.B, make func(p []nn.Parameter) optim.Optimizer) {
 		o.Step()
 	}
 }
+
+// A layer that was frozen at first joins with a rate of its own; what it does is what an optimizer made with both groups does.
+func TestAddParamGroup(t *testing.T) {
+	for name, build := range map[string]func(groups []optim.Group) optim.Optimizer{
+		"SGD": func(g []optim.Group) optim.Optimizer {
+			return optim.NewSGDGroups(g, 0.1, optim.SGDOptions{Momentum: 0.9})
+		},
+		"Adam": func(g []optim.Group) optim.Optimizer { return optim.NewAdamGroups(g, 0.1) },
+		"Adagrad": func(g []optim.Group) optim.Optimizer {
+			return optim.NewAdagradGroups(g, 0.1, optim.AdagradOptions{InitialValue: 0.5})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got [2][]float32
+			for i := range got {
+				torch.ManualSeed(3)
+				a, b := nn.NewLinear(3, 4), nn.NewLinear(4, 2)
+				late := optim.Group{Params: nn.Parameters(b), LR: new(0.01)}
+				groups := []optim.Group{{Params: nn.Parameters(a)}, late}
+				opt := build(groups[:2-i])
+				if i == 1 {
+					opt.AddParamGroup(late)
+				}
+				for range 3 {
+					opt.ZeroGrad()
+					b.Forward(a.Forward(torch.Ones(1, 3))).Sum().Backward()
+					opt.Step()
+				}
+				require.Len(t, opt.ParamGroups(), 2)
+				require.Equal(t, 0.01, opt.ParamGroups()[1].LR)
+				for _, p := range opt.Tensors() {
+					got[i] = append(got[i], torch.ToSlice[float32](p.Detach())...)
+				}
+			}
+			require.Equal(t, got[0], got[1])
+		})
+	}
+	a, b := nn.NewLinear(2, 2), nn.NewLinear(2, 2)
+	opt := optim.NewSGD(nn.Parameters(a), 0.1)
+	for text, g := range map[string]optim.Group{
+		"twice":         {Params: append(nn.Parameters(b), nn.Parameters(a)...)},
+		"no parameters": {},
+		"0 or more":     {Params: nn.Parameters(b), LR: new(-1.0)},
+		"nil":           {Params: []nn.Parameter{{}}},
+	} {
+		require.ErrorContains(t, torch.Try(func() { opt.AddParamGroup(g) }), text)
+	}
+	require.Len(t, opt.Tensors(), 2, "nothing was added")
+	require.ErrorContains(t, torch.Try(func() { optim.NewLBFGS(nn.Parameters(a), 1).AddParamGroup(optim.Group{Params: nn.Parameters(b)}) }), "one group")
+}

@@ -28,8 +28,8 @@ func NewRAdam(params []nn.Parameter, lr float64, opts ...RAdamOptions) *RAdam {
 func NewRAdamGroups(groups []Group, lr float64, opts ...RAdamOptions) *RAdam {
 	o := one("RAdam", opts)
 	a := &RAdam{}
-	a.setUp(radam{}, paramGroups("RAdam", groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
-		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, Maximize: o.Maximize}))
+	a.setUp(radam{}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
+		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, Maximize: o.Maximize})
 	return a
 }
 

@@ -30,8 +30,8 @@ func NewRMSpropGroups(groups []Group, lr float64, opts ...RMSpropOptions) *RMSpr
 	r := &RMSprop{}
 	alpha := orElse(o.Alpha, 0.99)
 	atLeastZero("RMSprop", "alpha", alpha)
-	r.setUp(rmsprop{}, paramGroups("RMSprop", groups, ParamGroup{LR: lr, Alpha: alpha, Eps: orElse(o.Eps, 1e-8),
-		WeightDecay: o.WeightDecay, Momentum: o.Momentum, Centered: o.Centered, Maximize: o.Maximize}))
+	r.setUp(rmsprop{}, groups, ParamGroup{LR: lr, Alpha: alpha, Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, Momentum: o.Momentum, Centered: o.Centered, Maximize: o.Maximize})
 	return r
 }
 

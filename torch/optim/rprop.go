@@ -29,8 +29,8 @@ func NewRpropGroups(groups []Group, lr float64, opts ...RpropOptions) *Rprop {
 		torch.Fail("optim.NewRprop", "the etas are %v: want the first between 0 and 1, the second above 1", etas)
 	}
 	r := &Rprop{}
-	r.setUp(rprop{}, paramGroups("Rprop", groups, ParamGroup{LR: lr, Etas: etas,
-		StepSizes: orElse(o.StepSizes, [2]float64{1e-6, 50}), Maximize: o.Maximize}))
+	r.setUp(rprop{}, groups, ParamGroup{LR: lr, Etas: etas,
+		StepSizes: orElse(o.StepSizes, [2]float64{1e-6, 50}), Maximize: o.Maximize})
 	return r
 }
 

@@ -27,21 +27,21 @@ func NewSGD(params []nn.Parameter, lr float64, opts ...SGDOptions) *SGD {
 // NewSGDGroups is NewSGD for groups of parameters.
 func NewSGDGroups(groups []Group, lr float64, opts ...SGDOptions) *SGD {
 	o := one("SGD", opts)
-	gs := paramGroups("SGD", groups, ParamGroup{LR: lr, Momentum: o.Momentum, Dampening: o.Dampening, WeightDecay: o.WeightDecay,
-		Nesterov: o.Nesterov, Maximize: o.Maximize, Fused: o.Fused})
-	for _, g := range gs {
-		if g.Nesterov && (g.Momentum <= 0 || g.Dampening != 0) {
-			torch.Fail("optim.NewSGD", "Nesterov's momentum needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
-		}
-	}
 	s := &SGD{}
-	s.setUp(sgd{}, gs)
+	s.setUp(sgd{}, groups, ParamGroup{LR: lr, Momentum: o.Momentum, Dampening: o.Dampening, WeightDecay: o.WeightDecay,
+		Nesterov: o.Nesterov, Maximize: o.Maximize, Fused: o.Fused})
 	return s
 }
 
 type sgd struct{}
 
 func (sgd) name() string { return "SGD" }
+
+func (sgd) check(operation string, g *ParamGroup) {
+	if g.Nesterov && (g.Momentum <= 0 || g.Dampening != 0) {
+		torch.Fail(operation, "Nesterov's momentum needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
+	}
+}
 
 func (sgd) slots() []string { return []string{"momentum_buffer"} }
 
