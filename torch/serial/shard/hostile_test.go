@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,9 +72,9 @@ func TestHostileObjects(t *testing.T) {
 			var err error
 			took := time.Hour // the quickest of three
 			for range 3 {
-				start := time.Now()
+				start := processorTime()
 				_, err = parseMetadata([]byte(raw))
-				took = min(took, time.Since(start))
+				took = min(took, processorTime()-start)
 			}
 			require.Error(t, err)
 			typed(t, err)
@@ -85,6 +86,15 @@ func TestHostileObjects(t *testing.T) {
 	require.NoError(t, err, "the same metadata without malice is read")
 }
 
+// processorTime is what this process has used so far: a busy machine doesn't change it.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // TestManyChunks: how chunks lie is checked in one pass, however many they are, empty ones included.
 func TestManyChunks(t *testing.T) {
 	const n = 1 << 18
@@ -94,12 +104,12 @@ func TestManyChunks(t *testing.T) {
 		e.Chunks = append(e.Chunks, Chunk{Offsets: []int{i}, Sizes: []int{1}})
 		empty.Chunks = append(empty.Chunks, Chunk{Offsets: []int{0}, Sizes: []int{0}})
 	}
-	start := time.Now()
+	start := processorTime()
 	require.NoError(t, e.check())
 	require.NoError(t, empty.check())
 	e.Chunks[n/2].Offsets = []int{7}
 	require.ErrorContains(t, e.check(), "overlap")
-	require.Less(t, time.Since(start), 5*time.Second, "pair by pair these are 10^11 comparisons")
+	require.Less(t, processorTime()-start, 5*time.Second, "pair by pair these are 10^11 comparisons")
 
 	wide := &Entry{DType: "float32", Shape: slices.Repeat([]int{2}, 40)}
 	wide.Chunks = []Chunk{{Offsets: make([]int, 40), Sizes: slices.Repeat([]int{1}, 40)}}
