@@ -41,7 +41,8 @@ const DefaultTimeout = 5 * time.Minute
 // NewTCPStore connects to the store that a server keeps at host and port, waiting until it is there, or keeps it itself
 // (torch.distributed.TCPStore). A server listens on all of its machine's interfaces, as others may reach it under another
 // address than it does itself; where host is localhost or a loopback address it is for this machine alone. With port 0 it
-// takes a free one, see Port. Processes of PyTorch can use it, and it theirs.
+// takes a free one, see Port. Processes of PyTorch can use it, and it theirs. Each rank has a connection of its own, also where
+// several are in one process: a rank that waits for a key holds the connection.
 func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOptions) (*Store, error) {
 	o, err := optional("ddp.NewTCPStore", opts)
 	if err != nil {
