@@ -2,6 +2,9 @@
 // but the last run on the same libtorch.
 //
 //	go run ./benchmarks/run [-only REGEXP] [-rounds N] [-threads N] [-list]
+//	go run ./benchmarks/run -device cuda [-only REGEXP] [-rounds N] [-work FILE -python FILE]
+//
+// With -device it measures what a GPU computes, and nothing else; -device cpu runs the same on tiny workloads, to see that they run.
 //
 // The contestants of a group take turns, round by round, and each figure is the median of the rounds; the spread is the distance of the
 // quartiles over the median. Beside the time on the wall it gives the processor time, which says more on a machine that others use too.
@@ -27,6 +30,9 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 11, "rounds of the steps; whole processes run a third as often, three times at least")
 	flag.IntVar(&o.threads, "threads", 1, "threads of one operation, on all sides")
 	flag.BoolVar(&o.list, "list", false, "print the groups' names and what they measure, and end")
+	flag.StringVar(&o.device, "device", "", "measure the steps that a device computes: cuda, or cpu to see that they run")
+	flag.StringVar(&o.work, "work", "", "with -device: the program benchmarks/work, built before")
+	flag.StringVar(&o.python, "python", "", "with -device: a Python with PyTorch and Lightning")
 	flag.StringVar(&o.out, "out", "benchmarks/results", "folder of the results")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -39,9 +45,12 @@ func main() {
 
 type options struct {
 	only, out string
-	rounds    int
-	threads   int
-	list      bool
+
+	device, work, python string
+
+	rounds  int
+	threads int
+	list    bool
 }
 
 func run(ctx context.Context, o options) error {
@@ -52,7 +61,12 @@ func run(ctx context.Context, o options) error {
 	if o.list {
 		return list(os.Stdout)
 	}
-	t, err := buildTools(ctx)
+	var t tools
+	if o.device != "" {
+		t, err = deviceTools(ctx, o)
+	} else {
+		t, err = buildTools(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -62,13 +76,20 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer results.close()
-	err = measureAll(ctx, o, only, t, results)
+	all := groups(t, o.threads)
+	if o.device != "" {
+		all, results.threads = deviceGroups(t, o.device), deviceThreads
+		if results.card, err = card(ctx, t, o.device); err != nil {
+			return err
+		}
+	}
+	err = measureAll(ctx, o, only, all, results)
 	results.print(os.Stdout) // what was measured before an error counts
 	return err
 }
 
-func measureAll(ctx context.Context, o options, only *regexp.Regexp, t tools, results *results) error {
-	for _, g := range groups(t, o.threads) {
+func measureAll(ctx context.Context, o options, only *regexp.Regexp, all []group, results *results) error {
+	for _, g := range all {
 		if !only.MatchString(g.name) {
 			continue
 		}
@@ -84,7 +105,7 @@ func measureAll(ctx context.Context, o options, only *regexp.Regexp, t tools, re
 		}
 		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", g.name, time.Since(begin).Seconds())
 	}
-	if !only.MatchString(buildGroup) {
+	if o.device != "" || !only.MatchString(buildGroup) {
 		return nil
 	}
 	begin := time.Now()
@@ -96,7 +117,7 @@ func measureAll(ctx context.Context, o options, only *regexp.Regexp, t tools, re
 // list names the groups, for -only.
 func list(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, g := range groups(tools{}, 1) {
+	for _, g := range append(groups(tools{}, 1), deviceGroups(tools{}, "cuda")...) {
 		for _, r := range g.rows {
 			peer := ""
 			if r.peer != "" {

@@ -39,12 +39,14 @@ type line struct {
 	Rounds     int      `json:"rounds"`
 	OursName   string   `json:"ours_name"`
 	Threads    int      `json:"threads"`
+	Card       string   `json:"card,omitempty"` // the GPU
 	Time       string   `json:"time"`
 }
 
 type results struct {
 	file    *os.File
 	threads int
+	card    string
 	lines   []line
 }
 
@@ -83,7 +85,7 @@ func (r *results) add(w row, samples map[string][]sample) error {
 	if n == 0 {
 		return fmt.Errorf("%s: nothing was measured of %q", w.name, w.ours)
 	}
-	l := line{Name: w.name, Ours: ours, Unit: w.unit, Spread: spread, Rounds: n, OursName: w.ours, PeerName: w.peer, Threads: r.threads,
+	l := line{Name: w.name, Ours: ours, Unit: w.unit, Spread: spread, Rounds: n, OursName: w.ours, PeerName: w.peer, Threads: r.threads, Card: r.card,
 		Time: time.Now().UTC().Format(time.RFC3339)}
 	if w.goal != 0 {
 		l.Goal = &w.goal

@@ -2,12 +2,15 @@
 //
 //	work WORKLOAD [MODE]
 //	work ranks WORKLOAD goroutines|processes COUNT
+//	work device WORKLOAD MODE cpu|cuda
+//	work card
 //	work checkpoint|load DIR
 //
 // It warms up, prints {"ready":true}, and answers each line that it reads with {"value":…,"cpu":…}: the microseconds of one step,
 // and those of all processors that it took, over a block of steps that takes about a tenth of a second. The mode says how: "torch"
 // (golite's packages without lite), "fused" (the same with libtorch's fused optimizer), "lite". "ranks" measures a step that several
-// ranks do together, "checkpoint" a save and a load. Workloads that measure a whole process ("start", "epoch", "eval", "long",
+// ranks do together, "device" one that a GPU computes (mlp and gpt2 as "lite" or "captured" steps, "loader" with its batches "read" or
+// "ready"; on cpu they are tiny), "checkpoint" a save and a load. "card" prints the GPU's name. Workloads that measure a whole process ("start", "epoch", "eval", "long",
 // "sampler", "loader", "load") print one line and end. One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
 package main
 
@@ -38,7 +41,7 @@ func main() {
 
 func work(args []string) error {
 	mode := "torch"
-	if len(args) == 0 || len(args) > 2 && args[0] != "ranks" && args[0] != "loader" {
+	if len(args) == 0 || len(args) > 2 && args[0] != "ranks" && args[0] != "loader" && args[0] != "device" {
 		return fmt.Errorf("usage: work WORKLOAD [MODE]")
 	}
 	if len(args) > 1 {
@@ -66,6 +69,13 @@ func work(args []string) error {
 			return fmt.Errorf("usage: work loader SAMPLES ordered|shuffled")
 		}
 		return loading(args[1], args[2] == "shuffled")
+	case "card":
+		return card()
+	case "device":
+		if len(args) != 4 {
+			return fmt.Errorf("usage: work device WORKLOAD MODE cpu|cuda")
+		}
+		return onDevice(args[1], args[2], args[3])
 	case "ranks":
 		if len(args) != 4 {
 			return fmt.Errorf("usage: work ranks WORKLOAD goroutines|processes COUNT")
@@ -101,10 +111,22 @@ func serve(name, mode string, l *lite.Lite) error {
 	if err != nil {
 		return err
 	}
+	return answer(w.measure, byProcessor, &err)
+}
+
+// byProcessor and byClock choose what a block of steps is to take a tenth of a second of.
+func byProcessor(_, cpu float64) float64 { return cpu }
+func byClock(wall, _ float64) float64    { return wall }
+
+// answer warms up, and gives the driver the time of a step whenever it asks. failed is what a measurement that failed sets.
+func answer(measure func(n int) (wall, cpu float64), by func(wall, cpu float64) float64, failed *error) error {
 	n := 1
-	var us float64
-	for _, us = w.measure(n); us < 1e5; _, us = w.measure(n) {
+	us := by(measure(n))
+	for ; us < 1e5 && *failed == nil; us = by(measure(n)) {
 		n *= 2
+	}
+	if *failed != nil {
+		return *failed
 	}
 	n = max(3, int(float64(n)*1e5/us))
 	report(map[string]any{"ready": true})
@@ -112,7 +134,10 @@ func serve(name, mode string, l *lite.Lite) error {
 		if trimmed := strings.TrimSpace(in.Text()); trimmed == "quit" {
 			break
 		}
-		wall, cpu := w.measure(n)
+		wall, cpu := measure(n)
+		if *failed != nil {
+			return *failed
+		}
 		report(map[string]any{"value": wall / float64(n), "cpu": cpu / float64(n)})
 	}
 	return nil

@@ -47,10 +47,12 @@ type block struct {
 	Norm1, Norm2 *nn.LayerNorm
 	QKV, Proj    *nn.Linear
 	Up, Down     *nn.Linear
+	heads        int
 }
 
-func newBlock() *block {
+func newBlock(dim, heads int) *block {
 	return &block{
+		heads: heads,
 		Norm1: nn.NewLayerNorm(dim), Norm2: nn.NewLayerNorm(dim),
 		QKV: nn.NewLinear(dim, 3*dim, nn.LinearOptions{NoBias: true}), Proj: nn.NewLinear(dim, dim),
 		Up: nn.NewLinear(dim, 4*dim), Down: nn.NewLinear(4*dim, dim),
@@ -58,10 +60,10 @@ func newBlock() *block {
 }
 
 func (b *block) Forward(x *torch.Tensor) *torch.Tensor {
-	n, t := x.Size(0), x.Size(1)
+	n, t, dim := x.Size(0), x.Size(1), x.Size(2)
 	qkv := b.QKV.Forward(b.Norm1.Forward(x)).Split(dim, -1)
 	for i := range qkv {
-		qkv[i] = qkv[i].View(n, t, heads, dim/heads).Transpose(1, 2)
+		qkv[i] = qkv[i].View(n, t, b.heads, dim/b.heads).Transpose(1, 2)
 	}
 	y := F.ScaledDotProductAttention(qkv[0], qkv[1], qkv[2], F.SDPAOptions{Causal: true})
 	x = x.Add(b.Proj.Forward(y.Transpose(1, 2).Reshape(n, t, dim)))
@@ -83,7 +85,7 @@ func newGPT() *gpt {
 		Norm: nn.NewLayerNorm(dim), Head: nn.NewLinear(dim, vocab, nn.LinearOptions{NoBias: true}),
 	}
 	for range depth {
-		g.Blocks = append(g.Blocks, newBlock())
+		g.Blocks = append(g.Blocks, newBlock(dim, heads))
 	}
 	return g
 }
