@@ -83,7 +83,7 @@ func replicaMethod(f reflect.Value) (symbol, name string) {
 }
 
 // check refuses the method of an embedded module that the module's own hides: by that name a replica's is another.
-func (r *replicas) check(module nn.Module, forward any) error {
+func (r *replicas) check(module nn.Module, forward any, what string) error {
 	if r == nil {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (r *replicas) check(module nn.Module, forward any) error {
 	if !hides(reflect.TypeOf(module), m, symbol) {
 		return nil
 	}
-	return fmt.Errorf(`lite: Setup: %s is hidden by the %s of %T, which is what the replicas of strategy "dp" have under that name: give one of them another name`, symbol, name, module)
+	return fmt.Errorf(`lite: %s: %s is hidden by the %s of %T, which is what the replicas of strategy "dp" have under that name: give one of them another name`, what, symbol, name, module)
 }
 
 // hides tells whether a type's method is its own though a symbol such as pkg.(*Embedded).Forward is another's. A method that

@@ -13,6 +13,7 @@ import (
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/cuda/gputest"
 	"github.com/golite/golite/torch/data"
 	"github.com/golite/golite/torch/nn"
 	F "github.com/golite/golite/torch/nn/functional"
@@ -63,76 +64,118 @@ func dpOptimizer(m *mixture) *optim.SGD {
 	return optim.NewSGD(nn.Parameters(m), 0.1, optim.SGDOptions{Momentum: 0.9})
 }
 
+// dpCourse is a training run.
+type dpCourse struct {
+	precision       string
+	devices, batch  int
+	accumulate      int
+	withoutDropping bool
+}
+
+func (c dpCourse) build() *mixture {
+	net := newMixture()
+	if c.withoutDropping {
+		net.Drop = nn.NewDropout(0)
+	}
+	return net
+}
+
+// run is the course under "dp".
+func (c dpCourse) run(t *testing.T, l *lite.Lite) *mixture {
+	t.Helper()
+	l.SeedEverything(dpSeed)
+	net := c.build()
+	opt := dpOptimizer(net)
+	model, err := lite.Setup(l, net, net.Forward, opt)
+	require.NoError(t, err)
+	for step := range dpSteps {
+		torch.Scope(func() {
+			opt.ZeroGrad()
+			for micro := range c.accumulate {
+				x, y := dpBatch(step*c.accumulate+micro, c.batch)
+				x, y = lite.ToDevice(l, x), lite.ToDevice(l, y)
+				l.NoBackwardSync(model, micro < c.accumulate-1, func() {
+					out := model.Forward(x)
+					require.Equal(t, torch.Float32, out.DType())
+					require.Equal(t, l.Device(), out.Device())
+					l.Backward(F.CrossEntropy(out, y))
+				})
+			}
+			opt.Step()
+			require.False(t, opt.Skipped())
+		})
+	}
+	require.Nil(t, net.Unused.Weight.Grad())
+	require.Equal(t, nn.StateDict(net).Keys(), model.StateDict().Keys())
+	require.EqualValues(t, dpSteps*c.accumulate, net.Norm.NumBatchesTracked.Item())
+	return net
+}
+
 // A course under "dp" is, bit for bit, that of the same computation written by hand: the batch cut into chunks, each through
 // a copy of the model with random numbers of its own, gradients added up in the order of the chunks; buffers are those of the first.
 func TestDPIsTheSameComputationByChunks(t *testing.T) {
-	for _, tt := range []struct {
-		precision      string
-		devices, batch int
-		accumulate     int
-	}{
-		{"32-true", 2, 8, 1}, {"32-true", 3, 8, 1}, {"32-true", 4, 6, 1}, {"32-true", 4, 11, 2},
-		{"16-mixed", 2, 8, 1}, {"bf16-mixed", 3, 8, 2}, {"64-true", 2, 7, 1}, {"bf16-true", 2, 8, 1},
+	for _, c := range []dpCourse{
+		{precision: "32-true", devices: 2, batch: 8, accumulate: 1}, {precision: "32-true", devices: 3, batch: 8, accumulate: 1},
+		{precision: "32-true", devices: 4, batch: 6, accumulate: 1}, {precision: "32-true", devices: 4, batch: 11, accumulate: 2},
+		{precision: "16-mixed", devices: 2, batch: 8, accumulate: 1}, {precision: "bf16-mixed", devices: 3, batch: 8, accumulate: 2},
+		{precision: "64-true", devices: 2, batch: 7, accumulate: 1}, {precision: "bf16-true", devices: 2, batch: 8, accumulate: 1},
 	} {
-		t.Run(fmt.Sprintf("%s/%d devices/%d samples/%d", tt.precision, tt.devices, tt.batch, tt.accumulate), func(t *testing.T) {
-			var want *mixture
-			torch.WithNumThreads(1, func() { want = byChunks(t, tt.precision, tt.devices, tt.batch, tt.accumulate) })
-			var got *mixture
-			onReplicas(t, lite.Config{Precision: tt.precision}, tt.devices, func(l *lite.Lite) {
-				l.SeedEverything(dpSeed)
-				got = newMixture()
-				opt := dpOptimizer(got)
-				model, err := lite.Setup(l, got, got.Forward, opt)
-				require.NoError(t, err)
-				for step := range dpSteps {
-					torch.Scope(func() {
-						opt.ZeroGrad()
-						for micro := range tt.accumulate {
-							x, y := dpBatch(step*tt.accumulate+micro, tt.batch)
-							l.NoBackwardSync(model, micro < tt.accumulate-1, func() {
-								out := model.Forward(x)
-								require.Equal(t, torch.Float32, out.DType())
-								l.Backward(F.CrossEntropy(out, y))
-							})
-						}
-						opt.Step()
-						require.False(t, opt.Skipped())
-					})
-				}
-				require.Nil(t, got.Unused.Weight.Grad())
-				require.Equal(t, nn.StateDict(got).Keys(), model.StateDict().Keys())
-			})
+		t.Run(fmt.Sprintf("%s/%d devices/%d samples/%d", c.precision, c.devices, c.batch, c.accumulate), func(t *testing.T) {
+			var want, got *mixture
+			torch.WithNumThreads(1, func() { want = c.byChunks(t) })
+			onReplicas(t, lite.Config{Precision: c.precision}, c.devices, func(l *lite.Lite) { got = c.run(t, l) })
 			for name, p := range nn.StateDict(want).All() {
 				q, ok := nn.StateDict(got).Get(name)
 				require.True(t, ok, name)
 				require.Equal(t, bits(p), bits(q), name)
 			}
-			require.EqualValues(t, dpSteps*tt.accumulate, got.Norm.NumBatchesTracked.Item())
 		})
 	}
 }
 
+// On a GPU the course is that of the CPU, but for rounding: with both replicas on one device, and with one on each of two.
+func TestDPOnGPUs(t *testing.T) {
+	gputest.Need(t)
+	gputest.Exact(t)
+	c := dpCourse{precision: "32-true", devices: 2, batch: 8, accumulate: 2, withoutDropping: true}
+	want := c.byChunks(t)
+	near := func(t *testing.T, got *mixture) {
+		t.Helper()
+		for name, p := range nn.StateDict(want).All() {
+			q, _ := nn.StateDict(got).Get(name)
+			gputest.Near(t, p, q, 1e-4, name)
+		}
+	}
+	t.Run("one", func(t *testing.T) {
+		onReplicas(t, lite.Config{GPUs: "1"}, 2, func(l *lite.Lite) { near(t, c.run(t, l)) })
+	})
+	t.Run("two", func(t *testing.T) {
+		gputest.NeedTwo(t)
+		on(t, lite.Config{GPUs: "2", Strategy: "dp"}, func(l *lite.Lite) { near(t, c.run(t, l)) })
+	})
+}
+
 // byChunks is the computation by hand.
-func byChunks(t *testing.T, precision string, devices, batch, accumulate int) *mixture {
+func (c dpCourse) byChunks(t *testing.T) *mixture {
 	t.Helper()
-	p, err := amp.New(precision, torch.CPU)
+	p, err := amp.New(c.precision, torch.CPU)
 	require.NoError(t, err)
 	var net *mixture
 	torch.WithGenerator(torch.NewGenerator(dpSeed), func() {
-		net = newMixture()
+		net = c.build()
 		if d := p.ModuleDType(); d != 0 {
 			nn.To(net, d)
 		}
 		opt := dpOptimizer(net)
-		streams := make([]*torch.Generator, devices)
-		for k := 1; k < devices; k++ {
+		streams := make([]*torch.Generator, c.devices)
+		for k := 1; k < c.devices; k++ {
 			streams[k] = torch.NewGenerator(dpSeed)
 		}
 		for step := range dpSteps {
 			torch.Scope(func() {
 				opt.ZeroGrad()
-				for micro := range accumulate {
-					x, y := dpBatch(step*accumulate+micro, batch)
+				for micro := range c.accumulate {
+					x, y := dpBatch(step*c.accumulate+micro, c.batch)
 					chunkedStep(p, net, streams, x, y)
 				}
 				opt.Step()

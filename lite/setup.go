@@ -63,7 +63,7 @@ func newModel[M nn.Module, F any](l *Lite, module M, forward F, noMove bool) (*M
 	if err := checkForward(module, forward, "Setup"); err != nil {
 		return nil, err
 	}
-	if err := l.replicas.check(module, forward); err != nil {
+	if err := l.replicas.check(module, forward, "Setup"); err != nil {
 		return nil, err
 	}
 	h := &handle{l: l, module: module}
@@ -86,7 +86,7 @@ func Bind[M nn.Module, F, G any](m *Model[M, F], method G) G {
 	if err := checkForward(m.Module, method, "Bind"); err != nil {
 		torch.Fail("lite.Bind", "%v", err)
 	}
-	if err := m.h.l.replicas.check(m.Module, method); err != nil {
+	if err := m.h.l.replicas.check(m.Module, method, "Bind"); err != nil {
 		torch.Fail("lite.Bind", "%v", err)
 	}
 	return wrap(m.h, method)
