@@ -1,0 +1,36 @@
+package lite
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/internal/launch"
+)
+
+// TestReport: what the supervisor learns of a rank's end, one of four.
+func TestReport(t *testing.T) {
+	require.Nil(t, report(nil, 4))
+	for name, c := range map[string]struct {
+		err  error
+		want launch.Report
+	}{
+		"an error":           {errors.New("the disk is full"), launch.Report{}},
+		"asked to stop":      {fmt.Errorf("after step 3: %w", ErrStopped), launch.Report{Stopped: true}},
+		"a panic":            {&panicError{"boom", []byte("main.train")}, launch.Report{Message: "panic: boom", Stack: "main.train"}},
+		"a lost peer":        {&ddp.RankError{World: 4, Lost: []int{2}}, launch.Report{Secondary: true, Blames: []int{2}}},
+		"one of a sub-group": {&ddp.RankError{World: 2, Lost: []int{1}}, launch.Report{Secondary: true}},
+		"a peer that failed": {&ddp.RankError{World: 4, Reason: "rank 3 aborted the group: " + fmt.Sprintf(failedText, 3, "no")},
+			launch.Report{Secondary: true, Blames: []int{3}}},
+		"an aborted group": {&ddp.RankError{World: 4, Reason: "rank 3 aborted the group: its context ended: enough"}, launch.Report{Secondary: true}},
+		"time is up":       {&ddp.RankError{World: 4, Waiting: []string{"rank 0 waits"}}, launch.Report{Secondary: true, Late: true}},
+	} {
+		if c.want.Message == "" {
+			c.want.Message = c.err.Error()
+		}
+		require.Equal(t, &c.want, report(c.err, 4), name)
+	}
+}
