@@ -14,16 +14,18 @@ type AdadeltaOptions struct {
 	Maximize    bool     // go up the gradient
 }
 
-// Adadelta scales steps by the running magnitude of steps over that of gradients (torch.optim.Adadelta; PyTorch's default
-// rate is 1).
+// Adadelta scales steps by the running magnitude of steps over that of gradients (torch.optim.Adadelta; PyTorch's
+// default rate is 1).
 type Adadelta struct{ Base }
 
-// NewAdadelta makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewAdadelta makes an optimizer of params with a learning rate (torch.optim.Adadelta, whose default rate is 1). It
+// panics where every constructor does (see the package's comment), and if Rho is not from 0 to 1.
 func NewAdadelta(params []nn.Parameter, lr float64, opts ...AdadeltaOptions) *Adadelta {
 	return NewAdadeltaGroups(single(params), lr, opts...)
 }
 
-// NewAdadeltaGroups is NewAdadelta for groups of parameters.
+// NewAdadeltaGroups is NewAdadelta for groups of parameters, of which each may have settings of its own
+// (torch.optim.Adadelta with a list of dictionaries).
 func NewAdadeltaGroups(groups []Group, lr float64, opts ...AdadeltaOptions) *Adadelta {
 	o := one("Adadelta", opts)
 	rho := orElse(o.Rho, 0.9)

@@ -20,12 +20,14 @@ type AdagradOptions struct {
 // 0.01).
 type Adagrad struct{ Base }
 
-// NewAdagrad makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewAdagrad makes an optimizer of params with a learning rate (torch.optim.Adagrad, whose default rate is 0.01). It
+// panics where every constructor does (see the package's comment), and if LRDecay or InitialValue is below 0.
 func NewAdagrad(params []nn.Parameter, lr float64, opts ...AdagradOptions) *Adagrad {
 	return NewAdagradGroups(single(params), lr, opts...)
 }
 
-// NewAdagradGroups is NewAdagrad for groups of parameters.
+// NewAdagradGroups is NewAdagrad for groups of parameters, of which each may have settings of its own
+// (torch.optim.Adagrad with a list of dictionaries).
 func NewAdagradGroups(groups []Group, lr float64, opts ...AdagradOptions) *Adagrad {
 	o := one("Adagrad", opts)
 	atLeastZero("Adagrad", "decay of the learning rate", o.LRDecay)

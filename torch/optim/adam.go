@@ -17,15 +17,18 @@ type AdamOptions struct {
 	Fused       bool        // libtorch's fused kernel: faster, with other rounding
 }
 
-// Adam is adaptive moment estimation (torch.optim.Adam).
+// Adam divides a running mean of the gradients by the root of one of their squares, both corrected for their beginning
+// at 0 (torch.optim.Adam; PyTorch's default rate is 0.001).
 type Adam struct{ Base }
 
-// NewAdam makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewAdam makes an optimizer of params with a learning rate (torch.optim.Adam, whose default rate is 0.001). It panics
+// where every constructor does (see the package's comment).
 func NewAdam(params []nn.Parameter, lr float64, opts ...AdamOptions) *Adam {
 	return NewAdamGroups(single(params), lr, opts...)
 }
 
-// NewAdamGroups is NewAdam for groups of parameters.
+// NewAdamGroups is NewAdam for groups of parameters, of which each may have settings of its own (torch.optim.Adam with
+// a list of dictionaries).
 func NewAdamGroups(groups []Group, lr float64, opts ...AdamOptions) *Adam {
 	o := one("Adam", opts)
 	a := &Adam{}
@@ -44,15 +47,18 @@ type AdamWOptions struct {
 	Fused       bool        // libtorch's fused kernel: faster, with other rounding
 }
 
-// AdamW is Adam with decoupled weight decay (torch.optim.AdamW).
+// AdamW is Adam whose weight decay shrinks the weights themselves and is no part of the gradients (torch.optim.AdamW;
+// PyTorch's default rate is 0.001).
 type AdamW struct{ Base }
 
-// NewAdamW makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewAdamW makes an optimizer of params with a learning rate (torch.optim.AdamW, whose default rate is 0.001). It
+// panics where every constructor does (see the package's comment).
 func NewAdamW(params []nn.Parameter, lr float64, opts ...AdamWOptions) *AdamW {
 	return NewAdamWGroups(single(params), lr, opts...)
 }
 
-// NewAdamWGroups is NewAdamW for groups of parameters.
+// NewAdamWGroups is NewAdamW for groups of parameters, of which each may have settings of its own (torch.optim.AdamW
+// with a list of dictionaries).
 func NewAdamWGroups(groups []Group, lr float64, opts ...AdamWOptions) *AdamW {
 	o := one("AdamW", opts)
 	a := &AdamW{}

@@ -14,15 +14,18 @@ type AdamaxOptions struct {
 	Maximize    bool        // go up the gradient
 }
 
-// Adamax is Adam with the infinity norm (torch.optim.Adamax; PyTorch's default rate is 0.002).
+// Adamax is Adam with the infinity norm in the place of the root of the mean square (torch.optim.Adamax; PyTorch's
+// default rate is 0.002).
 type Adamax struct{ Base }
 
-// NewAdamax makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewAdamax makes an optimizer of params with a learning rate (torch.optim.Adamax, whose default rate is 0.002). It
+// panics where every constructor does (see the package's comment).
 func NewAdamax(params []nn.Parameter, lr float64, opts ...AdamaxOptions) *Adamax {
 	return NewAdamaxGroups(single(params), lr, opts...)
 }
 
-// NewAdamaxGroups is NewAdamax for groups of parameters.
+// NewAdamaxGroups is NewAdamax for groups of parameters, of which each may have settings of its own (torch.optim.Adamax
+// with a list of dictionaries).
 func NewAdamaxGroups(groups []Group, lr float64, opts ...AdamaxOptions) *Adamax {
 	o := one("Adamax", opts)
 	a := &Adamax{}

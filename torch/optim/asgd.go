@@ -19,12 +19,14 @@ type ASGDOptions struct {
 // rate is 0.01).
 type ASGD struct{ Base }
 
-// NewASGD makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewASGD makes an optimizer of params with a learning rate (torch.optim.ASGD, whose default rate is 0.01). It panics
+// where every constructor does (see the package's comment).
 func NewASGD(params []nn.Parameter, lr float64, opts ...ASGDOptions) *ASGD {
 	return NewASGDGroups(single(params), lr, opts...)
 }
 
-// NewASGDGroups is NewASGD for groups of parameters.
+// NewASGDGroups is NewASGD for groups of parameters, of which each may have settings of its own (torch.optim.ASGD with
+// a list of dictionaries).
 func NewASGDGroups(groups []Group, lr float64, opts ...ASGDOptions) *ASGD {
 	o := one("ASGD", opts)
 	a := &ASGD{}

@@ -8,7 +8,7 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// Optimizer is what all optimizers are, by embedding Base.
+// Optimizer is what all optimizers are, by embedding Base (torch.optim.Optimizer).
 type Optimizer interface {
 	// Step changes the parameters by their gradients (Optimizer.step). A parameter without a gradient is passed over.
 	Step()
@@ -35,7 +35,7 @@ type Optimizer interface {
 // ErrIntercepted is what Intercept returns for an optimizer that was handed to lite already.
 var ErrIntercepted = errors.New("optim: the optimizer was set up already")
 
-// Base is the part that all optimizers share.
+// Base is the part that all optimizers share (torch.optim.Optimizer).
 type Base struct {
 	groups   []*ParamGroup
 	settings ParamGroup // of groups without their own
@@ -259,7 +259,7 @@ func (b *Base) add(operation string, group Group) {
 	}
 }
 
-// ParamGroups returns the groups of parameters with their settings, which may be changed.
+// ParamGroups returns the groups of parameters with their settings, which may be changed (Optimizer.param_groups).
 func (b *Base) ParamGroups() []*ParamGroup { return b.groups }
 
 // Tensors returns the parameters of all groups, in their order.
@@ -268,7 +268,7 @@ func (b *Base) Tensors() []*torch.Tensor { return b.tensors }
 // Skipped tells that the last Step left the parameters as they were, because a gradient scaler found an overflow.
 func (b *Base) Skipped() bool { return b.skipped }
 
-// ZeroGrad removes the gradients of all parameters.
+// ZeroGrad removes the gradients of all parameters (Optimizer.zero_grad, whose set_to_none is true by default).
 func (b *Base) ZeroGrad() {
 	torch.ClearGrads(b.tensors)
 	if b.around != nil {
@@ -276,7 +276,7 @@ func (b *Base) ZeroGrad() {
 	}
 }
 
-// Step changes the parameters by their gradients.
+// Step changes the parameters by their gradients, and passes over those without one (Optimizer.step).
 func (b *Base) Step() { b.intercepted(b.step) }
 
 // intercepted runs a step in whatever was put around the optimizer.
@@ -290,7 +290,8 @@ func (b *Base) intercepted(step func()) {
 	b.around.Stepped()
 }
 
-// StepFunc is Step after a closure that computes the loss and its gradients.
+// StepFunc is Step after a closure that computes the loss and its gradients, with gradients enabled; it returns the
+// closure's result (Optimizer.step with a closure).
 func (b *Base) StepFunc(closure func() *torch.Tensor) *torch.Tensor {
 	loss := torch.EnableGradOf(closure)
 	b.Step()

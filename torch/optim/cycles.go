@@ -36,7 +36,7 @@ func (c *cycledMomentum) set(g *ParamGroup, v float64) {
 	}
 }
 
-// CyclicLROptions are NewCyclicLR's optional arguments.
+// CyclicLROptions are NewCyclicLR's optional arguments; steps are calls of Step.
 type CyclicLROptions struct {
 	BaseLRs, MaxLRs   []float64               // for each group, in the place of the constructor's
 	StepSizeUp        int                     // steps from the lowest rate to the highest; 0: 2000
@@ -45,12 +45,13 @@ type CyclicLROptions struct {
 	Gamma             *float64                // exp_range's; nil: 1
 	Scale             func(x float64) float64 // scale_fn, in the place of Mode's
 	ScaleByIterations bool                    // scale_mode "iterations": x is the count of steps and not of cycles; for Scale
-	NoCycleMomentum   bool
-	BaseMomentum      *float64 // nil: 0.8
-	MaxMomentum       *float64 // nil: 0.9
+	NoCycleMomentum   bool                    // leave momentum and betas alone
+	BaseMomentum      *float64                // where the rate is highest; nil: 0.8
+	MaxMomentum       *float64                // where the rate is lowest; nil: 0.9
 }
 
-// CyclicLR moves the rates up and down between two bounds (CyclicLR).
+// CyclicLR moves the rates up and down between two bounds, and the momentum the other way
+// (torch.optim.lr_scheduler.CyclicLR).
 type CyclicLR struct {
 	LRScheduler
 	options           CyclicLROptions
@@ -62,7 +63,10 @@ type CyclicLR struct {
 	momentum          cycledMomentum
 }
 
-// NewCyclicLR makes a CyclicLR between two rates.
+// NewCyclicLR makes a CyclicLR between two rates and sets the lower one (torch.optim.lr_scheduler.CyclicLR). Step it
+// after every step of the optimizer. It panics if the mode is unknown, a step size is negative, a list has another
+// length than there are groups, or the optimizer has neither momentum nor betas to cycle and NoCycleMomentum is not
+// set.
 func NewCyclicLR(o Optimizer, baseLR, maxLR float64, opts ...CyclicLROptions) *CyclicLR {
 	s := &CyclicLR{options: one("CyclicLR", opts)}
 	s.mode, s.scaleMode = s.options.Mode, "cycle"
@@ -154,15 +158,16 @@ type OneCycleLROptions struct {
 	MaxLRs          []float64 // for each group, in the place of the constructor's
 	PctStart        *float64  // the part of the steps in which the rate rises; nil: 0.3
 	Linear          bool      // anneal_strategy "linear" in the place of "cos"
-	NoCycleMomentum bool
-	BaseMomentum    *float64 // nil: 0.85
-	MaxMomentum     *float64 // nil: 0.95
-	DivFactor       *float64 // the first rate is the highest divided by it; nil: 25
-	FinalDivFactor  *float64 // the last rate is the first divided by it; nil: 1e4
-	ThreePhase      bool     // fall as slowly as rise, and then to the last rate
+	NoCycleMomentum bool      // leave momentum and betas alone
+	BaseMomentum    *float64  // where the rate is highest; nil: 0.85
+	MaxMomentum     *float64  // where the rate is lowest; nil: 0.95
+	DivFactor       *float64  // the first rate is the highest divided by it; nil: 25
+	FinalDivFactor  *float64  // the last rate is the first divided by it; nil: 1e4
+	ThreePhase      bool      // fall as slowly as rise, and then to the last rate
 }
 
-// OneCycleLR moves the rates up and down once, over the whole training (OneCycleLR).
+// OneCycleLR moves the rates up and down once, over the whole training, and the momentum the other way
+// (torch.optim.lr_scheduler.OneCycleLR).
 type OneCycleLR struct {
 	LRScheduler
 	total    int
@@ -171,8 +176,10 @@ type OneCycleLR struct {
 	momentum cycledMomentum
 }
 
-// NewOneCycleLR makes a OneCycleLR with the highest rate and the number of steps in all. Step it after every step of the
-// optimizer; it panics when stepped more often than that.
+// NewOneCycleLR makes a OneCycleLR with the highest rate and the number of steps in all
+// (torch.optim.lr_scheduler.OneCycleLR). Step it after every step of the optimizer; it panics when stepped more often
+// than that. NewOneCycleLR panics if totalSteps is below 1, PctStart is not from 0 to 1, MaxLRs has another length than
+// there are groups, or the optimizer has neither momentum nor betas to cycle and NoCycleMomentum is not set.
 func NewOneCycleLR(o Optimizer, maxLR float64, totalSteps int, opts ...OneCycleLROptions) *OneCycleLR {
 	given := one("OneCycleLR", opts)
 	if totalSteps < 1 {

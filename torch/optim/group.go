@@ -5,33 +5,36 @@ import (
 	"github.com/golite/golite/torch/nn"
 )
 
-// Group is parameters with settings of their own, for the constructors whose names end in Groups. A nil pointer means
-// the optimizer's setting.
+// Group is parameters with settings of their own, for AddParamGroup and the constructors whose names end in Groups: one
+// of the dictionaries that PyTorch's optimizers take (torch.optim.Optimizer's params). A nil pointer means the
+// optimizer's setting.
 type Group struct {
-	Params      []nn.Parameter
-	LR          *float64
-	WeightDecay *float64
-	Momentum    *float64
-	Betas       *[2]float64
-	Eps         *float64
+	Params      []nn.Parameter // leaves, of no other group
+	LR          *float64       // learning rate
+	WeightDecay *float64       // L2 penalty, or decay of the weights themselves where the optimizer decouples it
+	Momentum    *float64       // SGD's and RMSprop's
+	Betas       *[2]float64    // Adam's and its kin's
+	Eps         *float64       // what is added to the denominator
 }
 
-// ParamGroup is a group of parameters and the settings that hold for it now. Schedulers change LR, and some Momentum or
-// Betas; changing any of them by hand takes effect at the next step. An optimizer uses those that it has.
+// ParamGroup is a group of parameters and the settings that hold for it now (torch.optim.Optimizer.param_groups).
+// Schedulers change LR, and some Momentum or Betas; changing any of them by hand takes effect at the next step. An
+// optimizer uses those that it has.
 type ParamGroup struct {
-	Params    []nn.Parameter
-	LR        float64
-	InitialLR *float64 // the rate that schedulers start from, once there is one
+	Params    []nn.Parameter // in the order in which they were given
+	LR        float64        // the learning rate of the next step
+	InitialLR *float64       // the rate that schedulers start from, once there is one
 
-	Momentum, Dampening float64
-	Betas               [2]float64
-	Eps, WeightDecay    float64
+	Momentum, Dampening float64    // SGD's; RMSprop has a momentum as well
+	Betas               [2]float64 // Adam's and its kin's
+	Eps, WeightDecay    float64    // of all that have them
 	Alpha, Rho          float64    // RMSprop's and ASGD's alpha, Adadelta's rho
 	LRDecay, InitialAcc float64    // Adagrad's
 	Lambd, T0           float64    // ASGD's
 	MomentumDecay       float64    // NAdam's
 	Etas, StepSizes     [2]float64 // Rprop's
 
+	// What the options of the same names ask for.
 	Nesterov, Maximize, AMSGrad, Centered, Decoupled, Fused bool
 
 	// What CyclicLR, OneCycleLR and SWALR keep in the group, as in Python; nil until they do.

@@ -19,9 +19,9 @@ type LBFGSOptions struct {
 	StrongWolfe     bool     // line_search_fn "strong_wolfe" in the place of a step of fixed length
 }
 
-// LBFGS is the limited-memory quasi-Newton method (torch.optim.LBFGS; PyTorch's default rate is 1). It computes the loss
-// several times a step, so its step is StepFunc, with a closure that clears the gradients, computes the loss, calls
-// Backward and returns the loss; Step panics. All parameters are one group on one device.
+// LBFGS is the limited-memory quasi-Newton method (torch.optim.LBFGS; PyTorch's default rate is 1). It computes the
+// loss several times a step, so its step is StepFunc, with a closure that clears the gradients, computes the loss,
+// calls Backward and returns the loss; Step panics. All parameters are one group on one device.
 type LBFGS struct {
 	Base
 	maxIter, maxEval, history     int
@@ -41,7 +41,8 @@ type memory struct {
 	started                 bool
 }
 
-// NewLBFGS makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewLBFGS makes an optimizer of params with a learning rate (torch.optim.LBFGS, whose default rate is 1). It panics
+// where every constructor does (see the package's comment), and if MaxIter or HistorySize is below 1.
 func NewLBFGS(params []nn.Parameter, lr float64, opts ...LBFGSOptions) *LBFGS {
 	o := one("LBFGS", opts)
 	l := &LBFGS{maxIter: orElse(o.MaxIter, 20), history: orElse(o.HistorySize, 100), toleranceGrad: orElse(o.ToleranceGrad, 1e-7),

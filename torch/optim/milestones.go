@@ -11,17 +11,18 @@ import (
 
 // MultiStepLROptions are NewMultiStepLR's optional arguments.
 type MultiStepLROptions struct {
-	Gamma *float64 // nil: 0.1
+	Gamma *float64 // what the rates are multiplied by; nil: 0.1
 }
 
-// MultiStepLR multiplies the rates by gamma at given steps (MultiStepLR).
+// MultiStepLR multiplies the rates by gamma at given steps (torch.optim.lr_scheduler.MultiStepLR).
 type MultiStepLR struct {
 	LRScheduler
 	at    milestones
 	gamma float64
 }
 
-// NewMultiStepLR makes a MultiStepLR. A milestone that is there twice counts twice.
+// NewMultiStepLR makes a MultiStepLR that multiplies at the steps of at (torch.optim.lr_scheduler.MultiStepLR). A step
+// that is there twice counts twice.
 func NewMultiStepLR(o Optimizer, at []int, opts ...MultiStepLROptions) *MultiStepLR {
 	s := &MultiStepLR{at: milestones{}, gamma: orElse(one("MultiStepLR", opts).Gamma, 0.1)}
 	for _, m := range at {
@@ -90,7 +91,7 @@ func (m *milestones) parse(v any) (func(), error) {
 	return func() { *m = found }, nil
 }
 
-// SequentialLR uses one scheduler after another (SequentialLR).
+// SequentialLR uses one scheduler after another (torch.optim.lr_scheduler.SequentialLR).
 type SequentialLR struct {
 	group
 	at        []float64
@@ -98,7 +99,9 @@ type SequentialLR struct {
 	lastLR    []float64
 }
 
-// NewSequentialLR makes a SequentialLR that goes over to the next scheduler at each milestone: one fewer than schedulers.
+// NewSequentialLR makes a SequentialLR that goes over to the next scheduler at each step of at
+// (torch.optim.lr_scheduler.SequentialLR). It panics if there are no schedulers, one is another optimizer's or not of
+// this package, or at does not have one step fewer than there are schedulers.
 func NewSequentialLR(o Optimizer, schedulers []Scheduler, at []int) *SequentialLR {
 	s := &SequentialLR{group: children("SequentialLR", o, schedulers)}
 	if len(at) != len(schedulers)-1 {
@@ -116,7 +119,8 @@ func NewSequentialLR(o Optimizer, schedulers []Scheduler, at []int) *SequentialL
 	return s
 }
 
-// Step steps the scheduler whose turn it is.
+// Step steps the scheduler whose turn it is; one that a milestone brings in begins with its step 0. It panics where
+// that is a SequentialLR or a ChainedScheduler, which can only be first.
 func (s *SequentialLR) Step() {
 	s.lastEpoch++
 	turn := 0
@@ -164,20 +168,23 @@ type unchecked struct{ list *[]float64 }
 func (u *unchecked) value() any                  { return *u.list }
 func (u *unchecked) parse(v any) (func(), error) { return numbers(u.list, v) }
 
-// ChainedScheduler steps several schedulers at once, so that their factors multiply (ChainedScheduler).
+// ChainedScheduler steps several schedulers at once, so that their factors multiply
+// (torch.optim.lr_scheduler.ChainedScheduler).
 type ChainedScheduler struct {
 	group
 	lastLR []float64
 }
 
-// NewChainedScheduler makes a ChainedScheduler of schedulers of one optimizer.
+// NewChainedScheduler makes a ChainedScheduler of schedulers of one optimizer
+// (torch.optim.lr_scheduler.ChainedScheduler). It panics if there are none, one is another optimizer's, or one is not
+// of this package.
 func NewChainedScheduler(schedulers ...Scheduler) *ChainedScheduler {
 	s := &ChainedScheduler{group: children("ChainedScheduler", nil, schedulers)}
 	s.lastLR = s.rates()
 	return s
 }
 
-// Step steps all.
+// Step steps all, in their order.
 func (s *ChainedScheduler) Step() {
 	for _, c := range s.list {
 		c.Step()

@@ -19,12 +19,14 @@ type NAdamOptions struct {
 // NAdam is Adam with Nesterov's momentum (torch.optim.NAdam; PyTorch's default rate is 0.002).
 type NAdam struct{ Base }
 
-// NewNAdam makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewNAdam makes an optimizer of params with a learning rate (torch.optim.NAdam, whose default rate is 0.002). It
+// panics where every constructor does (see the package's comment), and if MomentumDecay is below 0.
 func NewNAdam(params []nn.Parameter, lr float64, opts ...NAdamOptions) *NAdam {
 	return NewNAdamGroups(single(params), lr, opts...)
 }
 
-// NewNAdamGroups is NewNAdam for groups of parameters.
+// NewNAdamGroups is NewNAdam for groups of parameters, of which each may have settings of its own (torch.optim.NAdam
+// with a list of dictionaries).
 func NewNAdamGroups(groups []Group, lr float64, opts ...NAdamOptions) *NAdam {
 	o := one("NAdam", opts)
 	decay := orElse(o.MomentumDecay, 4e-3)

@@ -11,7 +11,7 @@ import (
 // PlateauOptions are NewReduceLROnPlateau's optional arguments.
 type PlateauOptions struct {
 	Max       bool      // mode "max": the metric is to grow
-	Factor    *float64  // nil: 0.1
+	Factor    *float64  // what the rates are multiplied by; nil: 0.1
 	Patience  *int      // epochs without improvement that are put up with; nil: 10
 	Threshold *float64  // the least improvement that counts; nil: 1e-4
 	Absolute  bool      // threshold_mode "abs": Threshold is a difference and not a ratio
@@ -21,7 +21,8 @@ type PlateauOptions struct {
 	Eps       *float64  // a smaller change of a rate isn't made; nil: 1e-8
 }
 
-// ReduceLROnPlateau reduces the rates when a metric has stopped to improve (ReduceLROnPlateau).
+// ReduceLROnPlateau reduces the rates when a metric has ceased to improve (torch.optim.lr_scheduler.ReduceLROnPlateau).
+// Its Step takes the metric, so it is no Scheduler.
 type ReduceLROnPlateau struct {
 	opt                           *Base
 	factor, threshold, eps        float64
@@ -33,7 +34,8 @@ type ReduceLROnPlateau struct {
 	sameLowest                    any
 }
 
-// NewReduceLROnPlateau makes a ReduceLROnPlateau.
+// NewReduceLROnPlateau makes a ReduceLROnPlateau; step it once an epoch (torch.optim.lr_scheduler.ReduceLROnPlateau).
+// It panics if Factor is not below 1, or MinLRs has another length than there are groups.
 func NewReduceLROnPlateau(o Optimizer, opts ...PlateauOptions) *ReduceLROnPlateau {
 	given := one("ReduceLROnPlateau", opts)
 	s := &ReduceLROnPlateau{opt: o.base(), factor: orElse(given.Factor, 0.1), threshold: orElse(given.Threshold, 1e-4),
@@ -131,7 +133,7 @@ func (s *ReduceLROnPlateau) LoadStateDict(d map[string]any) error {
 // SWALROptions are NewSWALR's optional arguments.
 type SWALROptions struct {
 	LRs          []float64 // for each group, in the place of the constructor's
-	AnnealEpochs *int      // nil: 10
+	AnnealEpochs *int      // steps on the way; nil: 10
 	Linear       bool      // anneal_strategy "linear" in the place of "cos"
 }
 
@@ -142,7 +144,8 @@ type SWALR struct {
 	epochs   int
 }
 
-// NewSWALR makes an SWALR that ends at a rate.
+// NewSWALR makes an SWALR that ends at the rate lr (torch.optim.swa_utils.SWALR). It panics if AnnealEpochs is
+// negative, or LRs has another length than there are groups.
 func NewSWALR(o Optimizer, lr float64, opts ...SWALROptions) *SWALR {
 	given := one("SWALR", opts)
 	s := &SWALR{strategy: "cos", epochs: orElse(given.AnnealEpochs, 10)}

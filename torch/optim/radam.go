@@ -19,12 +19,14 @@ type RAdamOptions struct {
 // 0.001).
 type RAdam struct{ Base }
 
-// NewRAdam makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewRAdam makes an optimizer of params with a learning rate (torch.optim.RAdam, whose default rate is 0.001). It
+// panics where every constructor does (see the package's comment).
 func NewRAdam(params []nn.Parameter, lr float64, opts ...RAdamOptions) *RAdam {
 	return NewRAdamGroups(single(params), lr, opts...)
 }
 
-// NewRAdamGroups is NewRAdam for groups of parameters.
+// NewRAdamGroups is NewRAdam for groups of parameters, of which each may have settings of its own (torch.optim.RAdam
+// with a list of dictionaries).
 func NewRAdamGroups(groups []Group, lr float64, opts ...RAdamOptions) *RAdam {
 	o := one("RAdam", opts)
 	a := &RAdam{}

@@ -13,7 +13,8 @@ type WarmRestartsOptions struct {
 	EtaMin float64 // the lowest rate
 }
 
-// CosineAnnealingWarmRestarts lets the rates fall along half a cosine, and begin anew (CosineAnnealingWarmRestarts).
+// CosineAnnealingWarmRestarts lets the rates fall along half a cosine, and begin anew
+// (torch.optim.lr_scheduler.CosineAnnealingWarmRestarts).
 type CosineAnnealingWarmRestarts struct {
 	LRScheduler
 	first, mult  int
@@ -21,7 +22,8 @@ type CosineAnnealingWarmRestarts struct {
 	done, lowest float64 // done: steps of the present cycle, in fractions with StepTo
 }
 
-// NewCosineAnnealingWarmRestarts makes a CosineAnnealingWarmRestarts whose first cycle has t0 steps.
+// NewCosineAnnealingWarmRestarts makes a CosineAnnealingWarmRestarts whose first cycle has t0 steps
+// (torch.optim.lr_scheduler.CosineAnnealingWarmRestarts). It panics if t0 is below 1 or TMult negative.
 func NewCosineAnnealingWarmRestarts(o Optimizer, t0 int, opts ...WarmRestartsOptions) *CosineAnnealingWarmRestarts {
 	given := one("CosineAnnealingWarmRestarts", opts)
 	if t0 < 1 || given.TMult < 0 {
@@ -52,7 +54,8 @@ func (s *CosineAnnealingWarmRestarts) stepOne() {
 	s.set(s.rates())
 }
 
-// StepTo goes to an epoch, which may have a fraction: epoch + batch/batches (scheduler.step(epoch)).
+// StepTo goes to an epoch, which may have a fraction: epoch + batch/batches (scheduler.step(epoch)). It panics if that
+// is negative.
 func (s *CosineAnnealingWarmRestarts) StepTo(epoch float64) {
 	if !(epoch >= 0) {
 		torch.Fail("optim.CosineAnnealingWarmRestarts", "the epoch is %v: want 0 or more", epoch)

@@ -11,20 +11,22 @@ type RMSpropOptions struct {
 	Alpha       *float64 // of the running mean of squares; nil: 0.99
 	Eps         *float64 // added to the denominator; nil: 1e-8
 	WeightDecay float64  // L2 penalty
-	Momentum    float64
-	Centered    bool // divide by the gradient's standard deviation
-	Maximize    bool // go up the gradient
+	Momentum    float64  // what is left of the last step in this one; 0: none
+	Centered    bool     // divide by the gradient's standard deviation
+	Maximize    bool     // go up the gradient
 }
 
 // RMSprop divides gradients by a running mean of their magnitude (torch.optim.RMSprop; PyTorch's default rate is 0.01).
 type RMSprop struct{ Base }
 
-// NewRMSprop makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewRMSprop makes an optimizer of params with a learning rate (torch.optim.RMSprop, whose default rate is 0.01). It
+// panics where every constructor does (see the package's comment), and if Alpha is below 0.
 func NewRMSprop(params []nn.Parameter, lr float64, opts ...RMSpropOptions) *RMSprop {
 	return NewRMSpropGroups(single(params), lr, opts...)
 }
 
-// NewRMSpropGroups is NewRMSprop for groups of parameters.
+// NewRMSpropGroups is NewRMSprop for groups of parameters, of which each may have settings of its own
+// (torch.optim.RMSprop with a list of dictionaries).
 func NewRMSpropGroups(groups []Group, lr float64, opts ...RMSpropOptions) *RMSprop {
 	o := one("RMSprop", opts)
 	r := &RMSprop{}

@@ -13,15 +13,19 @@ type RpropOptions struct {
 	Maximize  bool        // go up the gradient
 }
 
-// Rprop goes by the gradient's sign alone (torch.optim.Rprop; PyTorch's default rate, the first step, is 0.01).
+// Rprop goes by the gradient's sign alone: the rate is the size of the first step (torch.optim.Rprop; PyTorch's default
+// rate is 0.01).
 type Rprop struct{ Base }
 
-// NewRprop makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewRprop makes an optimizer of params with a learning rate (torch.optim.Rprop, whose default rate is 0.01). It panics
+// where every constructor does (see the package's comment), and unless the first of Etas is between 0 and 1 and the
+// second above 1.
 func NewRprop(params []nn.Parameter, lr float64, opts ...RpropOptions) *Rprop {
 	return NewRpropGroups(single(params), lr, opts...)
 }
 
-// NewRpropGroups is NewRprop for groups of parameters.
+// NewRpropGroups is NewRprop for groups of parameters, of which each may have settings of its own (torch.optim.Rprop
+// with a list of dictionaries).
 func NewRpropGroups(groups []Group, lr float64, opts ...RpropOptions) *Rprop {
 	o := one("Rprop", opts)
 	etas := orElse(o.Etas, [2]float64{0.5, 1.2})

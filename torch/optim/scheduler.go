@@ -8,7 +8,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Scheduler changes learning rates as training goes on. Step it once an epoch or once a step, after the optimizer.
+// Scheduler changes learning rates as training goes on (torch.optim.lr_scheduler.LRScheduler). Step it once an epoch or
+// once a step, after the optimizer.
 type Scheduler interface {
 	// Step goes on by one and sets the groups' learning rates.
 	Step()
@@ -52,10 +53,10 @@ func (s *LRScheduler) start(label string, o Optimizer, rates func() []float64, f
 	s.initialStep()
 }
 
-// Step goes on by one and sets the groups' learning rates.
+// Step goes on by one and sets the groups' learning rates (LRScheduler.step).
 func (s *LRScheduler) Step() { s.advance() }
 
-// LastLR returns the rates that the last Step set, one for each group.
+// LastLR returns the rates that the last Step set, one for each group (LRScheduler.get_last_lr).
 func (s *LRScheduler) LastLR() []float64 { return slices.Clone(s.lastLR) }
 
 func (s *LRScheduler) step() {
@@ -129,7 +130,7 @@ func (s *LRScheduler) shared() []setting {
 		{"_get_lr_called_within_step", false}, {"_last_lr", &s.lastLR}}
 }
 
-// StateDict returns the state in Python's layout.
+// StateDict returns the state in Python's layout; functions are not in it (LRScheduler.state_dict).
 func (s *LRScheduler) StateDict() map[string]any {
 	out := map[string]any{}
 	for _, f := range slices.Concat(s.fields, s.shared()) {
@@ -138,7 +139,8 @@ func (s *LRScheduler) StateDict() map[string]any {
 	return out
 }
 
-// LoadStateDict takes a state in Python's layout; on an error nothing is changed.
+// LoadStateDict takes a state in Python's layout; what it lacks stays as it is, and on an error nothing is changed
+// (LRScheduler.load_state_dict).
 func (s *LRScheduler) LoadStateDict(d map[string]any) error {
 	return loadFields(s.label, d, slices.Concat(s.fields, s.shared()), len(s.opt.groups))
 }

@@ -7,15 +7,18 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// LambdaLR sets each group's rate to its initial rate times a function of the count of steps (LambdaLR).
+// LambdaLR sets each group's rate to its initial rate times a function of the count of steps
+// (torch.optim.lr_scheduler.LambdaLR).
 type LambdaLR struct{ LRScheduler }
 
-// NewLambdaLR makes a LambdaLR with one function for all groups; it is called with 0 at once.
+// NewLambdaLR makes a LambdaLR with one function for all groups; it is called with 0 at once
+// (torch.optim.lr_scheduler.LambdaLR). It panics if the function is nil.
 func NewLambdaLR(o Optimizer, factor func(step int) float64) *LambdaLR {
 	return NewLambdaLRGroups(o, slices.Repeat([]func(int) float64{factor}, len(o.base().groups))...)
 }
 
-// NewLambdaLRGroups is NewLambdaLR with a function for each group.
+// NewLambdaLRGroups is NewLambdaLR with a function for each group (torch.optim.lr_scheduler.LambdaLR with a list). It
+// panics if there are not as many functions as groups, or one is nil.
 func NewLambdaLRGroups(o Optimizer, factors ...func(step int) float64) *LambdaLR {
 	s := &LambdaLR{}
 	checkFactors("LambdaLR", o, factors)
@@ -34,15 +37,19 @@ func checkFactors(name string, o Optimizer, factors []func(int) float64) {
 	}
 }
 
-// MultiplicativeLR multiplies each group's rate by a function of the count of steps (MultiplicativeLR).
+// MultiplicativeLR multiplies each group's rate by a function of the count of steps
+// (torch.optim.lr_scheduler.MultiplicativeLR).
 type MultiplicativeLR struct{ LRScheduler }
 
-// NewMultiplicativeLR makes a MultiplicativeLR with one function for all groups; its first call is with 1.
+// NewMultiplicativeLR makes a MultiplicativeLR with one function for all groups; its first call is with 1
+// (torch.optim.lr_scheduler.MultiplicativeLR). It panics if the function is nil.
 func NewMultiplicativeLR(o Optimizer, factor func(step int) float64) *MultiplicativeLR {
 	return NewMultiplicativeLRGroups(o, slices.Repeat([]func(int) float64{factor}, len(o.base().groups))...)
 }
 
-// NewMultiplicativeLRGroups is NewMultiplicativeLR with a function for each group.
+// NewMultiplicativeLRGroups is NewMultiplicativeLR with a function for each group
+// (torch.optim.lr_scheduler.MultiplicativeLR with a list). It panics if there are not as many functions as groups, or
+// one is nil.
 func NewMultiplicativeLRGroups(o Optimizer, factors ...func(step int) float64) *MultiplicativeLR {
 	s := &MultiplicativeLR{}
 	checkFactors("MultiplicativeLR", o, factors)
@@ -57,17 +64,18 @@ func NewMultiplicativeLRGroups(o Optimizer, factors ...func(step int) float64) *
 
 // StepLROptions are NewStepLR's optional arguments.
 type StepLROptions struct {
-	Gamma *float64 // nil: 0.1
+	Gamma *float64 // what the rates are multiplied by; nil: 0.1
 }
 
-// StepLR multiplies the rates by gamma every so many steps (StepLR).
+// StepLR multiplies the rates by gamma every so many steps (torch.optim.lr_scheduler.StepLR).
 type StepLR struct {
 	LRScheduler
 	size  int
 	gamma float64
 }
 
-// NewStepLR makes a StepLR.
+// NewStepLR makes a StepLR that multiplies at every stepSize-th step (torch.optim.lr_scheduler.StepLR). It panics if
+// stepSize is below 1.
 func NewStepLR(o Optimizer, stepSize int, opts ...StepLROptions) *StepLR {
 	if stepSize < 1 {
 		torch.Fail("optim.NewStepLR", "the step size is %d: want 1 or more", stepSize)
@@ -87,18 +95,20 @@ func NewStepLR(o Optimizer, stepSize int, opts ...StepLROptions) *StepLR {
 
 // ConstantLROptions are NewConstantLR's optional arguments.
 type ConstantLROptions struct {
-	Factor     *float64 // nil: 1/3
-	TotalIters *int     // nil: 5
+	Factor     *float64 // what the rates are multiplied by; nil: 1/3
+	TotalIters *int     // for so many steps; nil: 5
 }
 
-// ConstantLR multiplies the rates by a factor for a number of steps, and then no more (ConstantLR).
+// ConstantLR multiplies the rates by a factor for a number of steps, and then no more
+// (torch.optim.lr_scheduler.ConstantLR).
 type ConstantLR struct {
 	LRScheduler
 	factor float64
 	total  int
 }
 
-// NewConstantLR makes a ConstantLR.
+// NewConstantLR makes a ConstantLR and applies the factor at once (torch.optim.lr_scheduler.ConstantLR). It panics if
+// Factor is not from 0 to 1.
 func NewConstantLR(o Optimizer, opts ...ConstantLROptions) *ConstantLR {
 	given := one("ConstantLR", opts)
 	s := &ConstantLR{factor: orElse(given.Factor, 1.0/3), total: orElse(given.TotalIters, 5)}
@@ -126,19 +136,22 @@ func NewConstantLR(o Optimizer, opts ...ConstantLROptions) *ConstantLR {
 
 // LinearLROptions are NewLinearLR's optional arguments.
 type LinearLROptions struct {
-	StartFactor *float64 // nil: 1/3
-	EndFactor   *float64 // nil: 1
-	TotalIters  *int     // nil: 5
+	StartFactor *float64 // the factor to begin with; nil: 1/3
+	EndFactor   *float64 // the factor in the end; nil: 1
+	TotalIters  *int     // steps from one to the other; nil: 5
 }
 
-// LinearLR multiplies the rates by a factor that goes from one number to another in a number of steps (LinearLR).
+// LinearLR multiplies the rates by a factor that goes from one number to another in a number of steps
+// (torch.optim.lr_scheduler.LinearLR).
 type LinearLR struct {
 	LRScheduler
 	from, to float64
 	total    int
 }
 
-// NewLinearLR makes a LinearLR.
+// NewLinearLR makes a LinearLR and applies the first factor at once: a warm-up unless the options say otherwise
+// (torch.optim.lr_scheduler.LinearLR). It panics if StartFactor is not above 0 and at most 1, or EndFactor not from 0
+// to 1.
 func NewLinearLR(o Optimizer, opts ...LinearLROptions) *LinearLR {
 	given := one("LinearLR", opts)
 	s := &LinearLR{from: orElse(given.StartFactor, 1.0/3), to: orElse(given.EndFactor, 1), total: orElse(given.TotalIters, 5)}
@@ -167,13 +180,13 @@ func (s *LinearLR) next() []float64 {
 	return s.scaled(1 + (s.to-s.from)/(float64(s.total)*s.from+float64(s.lastEpoch-1)*(s.to-s.from)))
 }
 
-// ExponentialLR multiplies the rates by gamma at every step (ExponentialLR).
+// ExponentialLR multiplies the rates by gamma at every step (torch.optim.lr_scheduler.ExponentialLR).
 type ExponentialLR struct {
 	LRScheduler
 	gamma float64
 }
 
-// NewExponentialLR makes an ExponentialLR.
+// NewExponentialLR makes an ExponentialLR; any gamma is taken (torch.optim.lr_scheduler.ExponentialLR).
 func NewExponentialLR(o Optimizer, gamma float64) *ExponentialLR {
 	s := &ExponentialLR{gamma: gamma}
 	s.closed = func() []float64 {
@@ -190,18 +203,19 @@ func NewExponentialLR(o Optimizer, gamma float64) *ExponentialLR {
 
 // PolynomialLROptions are NewPolynomialLR's optional arguments.
 type PolynomialLROptions struct {
-	TotalIters *int     // nil: 5
-	Power      *float64 // nil: 1
+	TotalIters *int     // steps until the rates are 0; nil: 5
+	Power      *float64 // the polynomial's, 1 being a straight line; nil: 1
 }
 
-// PolynomialLR lets the rates fall to 0 in a number of steps, along a polynomial (PolynomialLR).
+// PolynomialLR lets the rates fall to 0 in a number of steps, along a polynomial
+// (torch.optim.lr_scheduler.PolynomialLR).
 type PolynomialLR struct {
 	LRScheduler
 	total int
 	power float64
 }
 
-// NewPolynomialLR makes a PolynomialLR.
+// NewPolynomialLR makes a PolynomialLR; after its last step the rates stay 0 (torch.optim.lr_scheduler.PolynomialLR).
 func NewPolynomialLR(o Optimizer, opts ...PolynomialLROptions) *PolynomialLR {
 	given := one("PolynomialLR", opts)
 	s := &PolynomialLR{total: orElse(given.TotalIters, 5), power: orElse(given.Power, 1)}
@@ -224,14 +238,16 @@ type CosineAnnealingLROptions struct {
 	EtaMin float64 // the lowest rate
 }
 
-// CosineAnnealingLR lets the rates fall along half a cosine, and rise again (CosineAnnealingLR).
+// CosineAnnealingLR lets the rates fall along half a cosine, and rise again
+// (torch.optim.lr_scheduler.CosineAnnealingLR).
 type CosineAnnealingLR struct {
 	LRScheduler
 	period int
 	lowest float64
 }
 
-// NewCosineAnnealingLR makes a CosineAnnealingLR that is lowest after tMax steps.
+// NewCosineAnnealingLR makes a CosineAnnealingLR whose rates are lowest after tMax steps
+// (torch.optim.lr_scheduler.CosineAnnealingLR). It panics if tMax is below 1.
 func NewCosineAnnealingLR(o Optimizer, tMax int, opts ...CosineAnnealingLROptions) *CosineAnnealingLR {
 	if tMax < 1 {
 		torch.Fail("optim.NewCosineAnnealingLR", "tMax is %d: want 1 or more", tMax)

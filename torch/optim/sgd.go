@@ -6,9 +6,9 @@ import (
 	"github.com/golite/golite/torch/nn"
 )
 
-// SGDOptions are NewSGD's optional arguments.
+// SGDOptions are NewSGD's optional arguments; the zero value is plain descent.
 type SGDOptions struct {
-	Momentum    float64
+	Momentum    float64 // what is left of the last step in this one; 0: none
 	Dampening   float64 // of the momentum
 	WeightDecay float64 // L2 penalty
 	Nesterov    bool    // needs momentum and no dampening
@@ -16,15 +16,18 @@ type SGDOptions struct {
 	Fused       bool    // libtorch's fused kernel: faster, with other rounding
 }
 
-// SGD is stochastic gradient descent (torch.optim.SGD).
+// SGD is stochastic gradient descent, with momentum if asked for (torch.optim.SGD; PyTorch's default rate is 0.001).
 type SGD struct{ Base }
 
-// NewSGD makes an optimizer of params with a learning rate. It panics where PyTorch raises a ValueError.
+// NewSGD makes an optimizer of params with a learning rate (torch.optim.SGD, whose default rate is 0.001). It panics
+// where every constructor does (see the package's comment), and if Nesterov is asked for without momentum or with
+// dampening.
 func NewSGD(params []nn.Parameter, lr float64, opts ...SGDOptions) *SGD {
 	return NewSGDGroups(single(params), lr, opts...)
 }
 
-// NewSGDGroups is NewSGD for groups of parameters.
+// NewSGDGroups is NewSGD for groups of parameters, of which each may have settings of its own (torch.optim.SGD with a
+// list of dictionaries).
 func NewSGDGroups(groups []Group, lr float64, opts ...SGDOptions) *SGD {
 	o := one("SGD", opts)
 	s := &SGD{}
