@@ -121,6 +121,7 @@ func (r *replicas) wrap(h *handle, f reflect.Value) reflect.Value {
 			torch.Fail(dpName, "%s.%s was called while a forward pass is running: inside of one call the module's own methods, and no two at a time", h, name)
 		}
 		defer r.running.Store(false)
+		h.passed()
 		for i := range args {
 			args[i], _ = (&mapping{tensor: in, shallow: true}).value(args[i], 0)
 		}

@@ -82,8 +82,8 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	if r != nil && (!torch.GradEnabled() || !training(h.module)) {
 		r = nil
 	}
-	if torch.GradEnabled() && (h.replica == nil || r != nil) && !h.trained.Load() {
-		h.trained.Store(true)
+	if h.replica == nil || r != nil {
+		h.passed()
 	}
 	if r != nil {
 		r.Before()
@@ -93,6 +93,13 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 		out = r.After(out...)
 	}
 	return out
+}
+
+// passed notes a forward pass in which precision and ranks had their part.
+func (h *handle) passed() {
+	if torch.GradEnabled() && !h.trained.Load() { // inference may come from many goroutines
+		h.trained.Store(true)
+	}
 }
 
 // plain is the precision that does nothing. A user's own may do anything, under whatever name.

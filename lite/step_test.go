@@ -120,6 +120,18 @@ func TestGradientsOfOneRankAloneAreRefused(t *testing.T) {
 	}
 }
 
+// So it is with replicas: theirs are the passes of model.Forward.
+func TestForwardPastTheReplicasIsRefused(t *testing.T) {
+	require.NoError(t, lite.RunReplicas(ctx, lite.Config{Precision: "bf16-mixed"}, 2, func(l *lite.Lite) error {
+		net, model, opt := setUpLine(t, l)
+		l.Backward(net.Forward(torch.Ones(4, 3)).Sum())
+		require.ErrorContains(t, torch.Try(opt.Step), "call the Forward of what Setup returned")
+		l.Backward(model.Forward(torch.Ones(4, 3)).Sum())
+		opt.Step()
+		return nil
+	}))
+}
+
 // What looks like it but is right is not refused.
 func TestStepsThatAreRightAreNotRefused(t *testing.T) {
 	x := torch.Ones(4, 3)

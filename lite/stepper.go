@@ -67,7 +67,7 @@ func (s *stepper) made() {
 // them, and nothing else would tell. It looks until it has seen one forward pass that was, as what can be told from outside is
 // whether there was any: a loss of the parameters alone, a penalty say, needs none of its own.
 func (s *stepper) check() {
-	if s.checked || s.l.replicas != nil || !hasGradients(s.o) {
+	if s.checked || !hasGradients(s.o) {
 		return
 	}
 	owners := s.owners()
