@@ -176,6 +176,9 @@ func (w *watchman) late(s cgotorch.Standing, e cgotorch.Event) {
 		d.waiting, elsewhere = append(d.waiting, others...), ranks
 		d.stacks = fmt.Appendf(nil, "rank %d:\n%s\n\n%s", g.rank, text.Stacks(keptStacks), stacks)
 	}
+	if aborted, _ := g.Aborted(); aborted { // another rank's time was up a moment earlier: what is seen since is its end
+		return
+	}
 	g.mu.Lock()
 	g.lateDump = d
 	g.mu.Unlock()
