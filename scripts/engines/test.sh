@@ -33,16 +33,16 @@ say() { printf '\n== %s\n' "$*"; }
 die() { echo "FAIL: $*" >&2; exit 1; }
 
 have_all() {
-	for program in mpirun srun munged ip; do command -v "$program" >/dev/null || return 1; done
+	for program in mpirun srun munged ip pgrep; do command -v "$program" >/dev/null || return 1; done
 	python3 -c 'import ensurepip' 2>/dev/null
 }
 
 # install_engines leaves in $engines those that are there.
 install_engines() {
 	if ! have_all && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-		say "installing openmpi-bin, slurm-wlm, iproute2 and python3-venv"
+		say "installing openmpi-bin, slurm-wlm, iproute2, procps and python3-venv"
 		{ timeout 300 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -y -qq \
-			--no-install-recommends openmpi-bin slurm-wlm iproute2 python3-venv; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log" >&2
+			--no-install-recommends openmpi-bin slurm-wlm iproute2 procps python3-venv; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log" >&2
 	fi
 	engines=
 	if peers=$(timeout 1200 scripts/peers.sh); then
