@@ -16,7 +16,9 @@ import (
 type Model[M nn.Module, F any] struct {
 	// Module is the module itself. Its own methods don't know of precision and ranks; Bind gives one that does.
 	Module M
-	// Forward is the forward pass.
+	// Forward is the forward pass. Floating tensors given to it take the precision's type, those that come out the default
+	// type, as such and in structs, slices, arrays and maps, which are copied for it. What else a pointer points at, a cache
+	// that the model writes say, is passed on as it is.
 	Forward F
 
 	h *handle

@@ -25,7 +25,13 @@ type mapping struct {
 	whole    func(v reflect.Value) (out reflect.Value, changed, done bool) // replaces other values; nil: there are none
 	concerns func(t reflect.Type) bool                                     // tells types that may hold something; nil: holdsTensors
 	shallow  bool                                                          // what pointers point at is left alone
-	pointers map[unsafe.Pointer]*pointee
+	pointers map[address]*pointee
+}
+
+// address is a pointer's, with its type: that of a struct is that of its first field as well.
+type address struct {
+	at unsafe.Pointer
+	of reflect.Type
 }
 
 // pointee is what became of a pointer, so that two that were the same stay it, and circles end.
@@ -109,7 +115,7 @@ func (m *mapping) pointer(v reflect.Value, depth int) (reflect.Value, bool) {
 	if m.shallow || v.Type().Implements(moduleType) {
 		return v, false
 	}
-	p := m.pointers[v.UnsafePointer()]
+	p := m.pointers[address{v.UnsafePointer(), v.Type()}]
 	switch {
 	case p == nil:
 	case p.done:
@@ -132,9 +138,9 @@ func (m *mapping) pointer(v reflect.Value, depth int) (reflect.Value, bool) {
 
 func (m *mapping) remember(v reflect.Value, p *pointee) {
 	if m.pointers == nil {
-		m.pointers = map[unsafe.Pointer]*pointee{}
+		m.pointers = map[address]*pointee{}
 	}
-	m.pointers[v.UnsafePointer()] = p
+	m.pointers[address{v.UnsafePointer(), v.Type()}] = p
 }
 
 // keep passes a pointer on as it is.

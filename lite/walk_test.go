@@ -68,6 +68,14 @@ func TestWalkReplacesInCopies(t *testing.T) {
 		require.Same(t, x, old, "the original stays")
 	}
 
+	type outer struct {
+		Inner tree
+		Same  *tree
+	}
+	o := &outer{Inner: tree{X: x}}
+	o.Same = &o.Inner
+	require.Same(t, y, mapTensors([]any{o, o.Same}, swap)[1].(*tree).X, "a struct has its first field's address")
+
 	ring := &tree{X: x}
 	ring.Below = &tree{X: x, Below: ring}
 	turned := mapTensors(ring, swap)
