@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/golite/golite/internal/op"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 )
 
@@ -56,13 +57,7 @@ var (
 
 // NewGradScaler makes a scaler.
 func NewGradScaler(opts ...ScalerOptions) *GradScaler {
-	var o ScalerOptions
-	if len(opts) > 1 {
-		torch.Fail("amp.NewGradScaler", "want at most one ScalerOptions, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
-	}
+	o := options.Must("amp.NewGradScaler", opts, torch.Fail)
 	o.InitScale = orDefault(o.InitScale, 65536)
 	o.GrowthFactor = orDefault(o.GrowthFactor, 2)
 	o.BackoffFactor = orDefault(o.BackoffFactor, 0.5)

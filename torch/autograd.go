@@ -6,6 +6,7 @@ import (
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/op"
+	"github.com/golite/golite/internal/options"
 )
 
 // BackwardOptions are Backward's optional arguments.
@@ -127,15 +128,7 @@ func writeHandles(a *op.Args, list []*Tensor) {
 }
 
 // one returns the only element of a trailing options parameter, or the zero value.
-func one[T any](operation string, opts []T) (o T) {
-	if len(opts) > 1 {
-		Fail(operation, "want at most one options struct, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
-	}
-	return o
-}
+func one[T any](operation string, opts []T) T { return options.Must(operation, opts, Fail) }
 
 // Grad returns the gradient that Backward has accumulated, nil if there is none (Tensor.grad). The result shares
 // memory with it.

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/golite/golite/datasets/mnist/idx"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
 )
@@ -70,10 +71,7 @@ func Test(opts ...Options) *data.TensorDataset {
 }
 
 func normalize(name string, opts []Options) bool {
-	if len(opts) > 1 {
-		torch.Fail(name, "%d Options; at most one is read", len(opts))
-	}
-	return len(opts) == 1 && opts[0].Normalize
+	return options.Must(name, opts, torch.Fail).Normalize
 }
 
 // Load reads a data set of images and labels from idx files, plain or gzip: another one of MNIST's format.

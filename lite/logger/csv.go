@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+
+	"github.com/golite/golite/internal/options"
 )
 
 // CSVOptions are NewCSV's optional arguments.
@@ -46,13 +48,11 @@ type row struct {
 
 // NewCSV makes a logger that writes into a folder, which is made when the first values come.
 func NewCSV(dir string, opts ...CSVOptions) (*CSV, error) {
-	c := &CSV{dir: dir}
-	if len(opts) > 1 {
-		return nil, fmt.Errorf("logger: NewCSV: want at most one CSVOptions, got %d", len(opts))
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, fmt.Errorf("logger: NewCSV: %w", err)
 	}
-	if len(opts) == 1 {
-		c.o = opts[0]
-	}
+	c := &CSV{dir: dir, o: o}
 	if dir == "" {
 		return nil, errors.New("logger: NewCSV: the folder's name is empty: name one, such as \"runs/1\"")
 	}

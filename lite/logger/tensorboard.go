@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/golite/golite/internal/options"
 )
 
 // TensorBoardOptions are NewTensorBoard's optional arguments.
@@ -46,13 +48,11 @@ var writers atomic.Int64
 // NewTensorBoard makes a logger that writes an event file of its own into a folder, which is made when the first values
 // come. Several runs in folders of their own below one folder are shown side by side.
 func NewTensorBoard(dir string, opts ...TensorBoardOptions) (*TensorBoard, error) {
-	t := &TensorBoard{dir: dir}
-	if len(opts) > 1 {
-		return nil, fmt.Errorf("logger: NewTensorBoard: want at most one TensorBoardOptions, got %d", len(opts))
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, fmt.Errorf("logger: NewTensorBoard: %w", err)
 	}
-	if len(opts) == 1 {
-		t.o = opts[0]
-	}
+	t := &TensorBoard{dir: dir, o: o}
 	switch {
 	case dir == "":
 		return nil, errors.New("logger: NewTensorBoard: the folder's name is empty: name one, such as \"runs/1\"")

@@ -93,6 +93,14 @@ func TestWithoutADevice(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestASecondOptionsStructIsRefused(t *testing.T) {
+	err := torch.Try(func() { cuda.NewStream(0, cuda.StreamOptions{}, cuda.StreamOptions{}) })
+	require.ErrorContains(t, err, "at most one StreamOptions, got 2")
+	err = torch.Try(func() { cuda.NewEvent(cuda.EventOptions{}, cuda.EventOptions{}) })
+	require.ErrorContains(t, err, "at most one EventOptions, got 2")
+	require.ErrorContains(t, new(cuda.Graph).Capture(func() {}, cuda.CaptureOptions{}, cuda.CaptureOptions{}), "at most one CaptureOptions, got 2")
+}
+
 func TestSwitches(t *testing.T) {
 	for s, on := range map[cuda.Switch]bool{cuda.MatMulTF32: false, cuda.CuDNNTF32: true, cuda.CuDNN: true, cuda.CuDNNBenchmark: false,
 		cuda.CuDNNDeterministic: false, cuda.FlashAttention: true, cuda.MemoryEfficientAttention: true, cuda.MathAttention: true, cuda.CuDNNAttention: true} {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 )
 
@@ -78,9 +79,9 @@ func CaptureStream(device int) Stream {
 // What waits for the device, such as Item, can't be recorded. The error says what happened, an *Error of f as it is; then nothing was recorded, and
 // libtorch goes on as if nothing had been tried.
 func (g *Graph) Capture(f func(), opts ...CaptureOptions) error {
-	var o CaptureOptions
-	if len(opts) > 0 {
-		o = opts[0]
+	o, err := options.One(opts)
+	if err != nil {
+		return fmt.Errorf("cuda.Graph.Capture: %w", err)
 	}
 	if g.done {
 		return fmt.Errorf("cuda.Graph.Capture: the graph has been recorded already: Reset it, or make another")
@@ -101,7 +102,6 @@ func (g *Graph) Capture(f func(), opts ...CaptureOptions) error {
 	Synchronize(g.device)
 	EmptyCache()
 	s.WaitStream(CurrentStream(g.device))
-	var err error
 	WithStream(s, func() { err = g.record(f, o) })
 	CurrentStream(g.device).WaitStream(s)
 	runtime.KeepAlive(g)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 )
 
@@ -19,10 +20,7 @@ type StreamOptions struct {
 
 // NewStream takes a stream of a device from the pool.
 func NewStream(device int, opts ...StreamOptions) Stream {
-	var o StreamOptions
-	if len(opts) > 0 {
-		o = opts[0]
-	}
+	o := options.Must("cuda.NewStream", opts, torch.Fail)
 	return streamOf(call("NewStream", cgotorch.CUDAStreamNew, check("NewStream", device), uint64(o.Priority)))
 }
 
@@ -94,7 +92,7 @@ type EventOptions struct {
 // NewEvent makes an event that is in no stream yet.
 func NewEvent(opts ...EventOptions) *Event {
 	var timing uint64
-	if len(opts) > 0 && opts[0].Timing {
+	if options.Must("cuda.NewEvent", opts, torch.Fail).Timing {
 		timing = 1
 	}
 	e := &Event{call("NewEvent", cgotorch.CUDAEventNew, timing)[0]}

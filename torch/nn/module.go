@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 )
@@ -72,15 +73,7 @@ func unscoped(t *torch.Tensor) (out *torch.Tensor) {
 }
 
 // one returns the only element of a trailing options parameter, or the zero value.
-func one[T any](operation string, opts []T) (o T) {
-	if len(opts) > 1 {
-		torch.Fail(operation, "want at most one options struct, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
-	}
-	return o
-}
+func one[T any](operation string, opts []T) T { return options.Must(operation, opts, torch.Fail) }
 
 // or returns the value that p points to, def for nil.
 func or[T any](p *T, def T) T {

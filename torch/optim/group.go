@@ -1,6 +1,7 @@
 package optim
 
 import (
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -48,15 +49,7 @@ type setting struct {
 }
 
 // one returns the only element of a trailing options parameter, or the zero value.
-func one[T any](name string, opts []T) (o T) {
-	if len(opts) > 1 {
-		torch.Fail("optim.New"+name, "want at most one options struct, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
-	}
-	return o
-}
+func one[T any](name string, opts []T) T { return options.Must("optim.New"+name, opts, torch.Fail) }
 
 // orElse returns *p, or d if p is nil.
 func orElse[T any](p *T, d T) T {

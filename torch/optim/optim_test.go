@@ -210,7 +210,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		"the betas are [0.9 1]":          func() { optim.NewAdam(p, 1, optim.AdamOptions{Betas: &[2]float64{0.9, 1}}) },
 		"the eps is -1":                  func() { optim.NewAdam(p, 1, optim.AdamOptions{Eps: new(-1.0)}) },
 		"the weight decay is -1":         func() { optim.NewAdamW(p, 1, optim.AdamWOptions{WeightDecay: new(-1.0)}) },
-		"at most one options struct":     func() { optim.NewAdam(p, 1, optim.AdamOptions{}, optim.AdamOptions{}) },
+		"at most one AdamOptions, got 2": func() { optim.NewAdam(p, 1, optim.AdamOptions{}, optim.AdamOptions{}) },
 		"group 0 has no parameters":      func() { optim.NewAdam(nil, 1) },
 		"there are no parameters":        func() { optim.NewAdamGroups(nil, 1) },
 		"in the groups twice":            func() { optim.NewAdam([]nn.Parameter{p[0], p[1], p[0]}, 1) },

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
 )
@@ -30,12 +31,9 @@ var running atomic.Bool
 // the trace is whole. The goroutine is locked to its thread while f runs. A panic of f passes through, and leaves no trace. One Run at a time is
 // possible in a process.
 func Run(path string, f func(), opts ...Options) (*Profile, error) {
-	if len(opts) > 1 {
-		return nil, fmt.Errorf("profiler.Run: want at most one Options, got %d", len(opts))
-	}
-	var o Options
-	if len(opts) == 1 {
-		o = opts[0]
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, fmt.Errorf("profiler.Run: %w", err)
 	}
 	if !running.CompareAndSwap(false, true) {
 		return nil, errors.New("profiler.Run: another Run is under way in this process: libtorch has one profiler")

@@ -24,7 +24,7 @@ func TestBadInput(t *testing.T) {
 		"target range":      {func() { F.CrossEntropy(x, ids.Add(ids).AddScalar(7)) }, []string{"7 is out of bounds"}},
 		"dtype":             {func() { F.Embedding(x, torch.Ones(4, 5)) }, []string{"float32[2, 3]"}},
 		"nil weight":        {func() { F.Linear(x, nil, nil) }, []string{"weight"}},
-		"two options":       {func() { F.GELU(x, F.GELUOptions{}, F.GELUOptions{}) }, []string{"at most one, got 2"}},
+		"two options":       {func() { F.GELU(x, F.GELUOptions{}, F.GELUOptions{}) }, []string{"at most one GELUOptions, got 2"}},
 		"batch of one":      {func() { F.BatchNorm(torch.Ones(1, 3), nil, nil, F.BatchNormOptions{Training: true}) }, []string{"more than 1 value per channel", "[1 3]"}},
 		"eps":               {func() { F.BatchNorm(x, nil, nil, F.BatchNormOptions{Training: true, Eps: new(0.0)}) }, []string{"Eps must be positive"}},
 		"one element":       {func() { F.InstanceNorm(torch.Ones(1, 3, 1), nil, nil) }, []string{"more than 1 spatial element"}},

@@ -1,6 +1,7 @@
 package functional
 
 import (
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 )
@@ -110,15 +111,7 @@ func same(n, v int) []int {
 }
 
 // one returns the only element of a trailing options parameter, or the zero value.
-func one[T any](operation string, opts []T) (o T) {
-	if len(opts) > 1 {
-		torch.Fail(operation, "want at most one, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
-	}
-	return o
-}
+func one[T any](operation string, opts []T) T { return options.Must(operation, opts, torch.Fail) }
 
 // only returns the only element of a trailing parameter, or its default.
 func only(operation string, values []float64, def float64) float64 {

@@ -3,6 +3,7 @@ package nninit
 import (
 	"math"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 )
@@ -200,12 +201,4 @@ func generator(operation string, opts []Options) *torch.Generator {
 }
 
 // one returns the only element of a trailing options parameter, or the zero value.
-func one[T any](operation string, opts []T) (o T) {
-	if len(opts) > 1 {
-		torch.Fail(operation, "want at most one options struct, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
-	}
-	return o
-}
+func one[T any](operation string, opts []T) T { return options.Must(operation, opts, torch.Fail) }
