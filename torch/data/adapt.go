@@ -34,33 +34,33 @@ func (l *Loader[B]) BatchSampler() sampler.BatchSampler { return l.batches }
 
 // WithBatchSampler returns the loader with other batches of the same data set.
 func (l *Loader[B]) WithBatchSampler(b sampler.BatchSampler) *Loader[B] {
-	c := *l
+	c := l.copy()
 	c.batches = b
-	return &c
+	return c
 }
 
 // WithFinish returns the loader with a last step for each batch, done by the loop: such as moving it to a device.
 func (l *Loader[B]) WithFinish(f func(ctx context.Context, b *B) error) *Loader[B] {
-	c := *l
+	c := l.copy()
 	c.finish = append(append([]func(context.Context, *B) error{}, l.finish...), f)
-	return &c
+	return c
 }
 
 // WithStage returns the loader with a step for each batch that whoever reads it does, a worker ahead of the loop: such as
 // starting its copy to a device. What stage returns, if it isn't nil, is called by the loop when the batch's turn comes,
 // before it is finished and given out. A loader has one stage.
 func (l *Loader[B]) WithStage(stage func(ctx context.Context, b *B) (ready func(), err error)) *Loader[B] {
-	c := *l
+	c := l.copy()
 	c.stage = stage
-	return &c
+	return c
 }
 
 // WithRank returns the loader with workers that draw differently from those of other ranks: the rank's number is mixed into
 // their seeds, as by Fabric's pl_worker_init_function. The order of samples stays as it is.
 func (l *Loader[B]) WithRank(rank int) *Loader[B] {
-	c := *l
+	c := l.copy()
 	c.ranked, c.rank = true, rank
-	return &c
+	return c
 }
 
 // Shard returns the part of an Iterable's loader that one rank reads. It is an error if the Iterable can't be sharded.
@@ -73,7 +73,7 @@ func (l *Loader[B]) Shard(rank, replicas int) (*Loader[B], error) {
 	if err != nil {
 		return nil, err
 	}
-	c := *l
+	c := l.copy()
 	c.src = src
-	return &c, nil
+	return c, nil
 }

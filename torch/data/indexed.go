@@ -3,9 +3,7 @@ package data
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
-	"sync"
 )
 
 // indexed reads a data set's samples by index.
@@ -17,14 +15,14 @@ type indexed[S, B any] struct {
 
 func (s *indexed[S, B]) samples() int { return s.ds.Len() }
 
-func (s *indexed[S, B]) run(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
+func (s *indexed[S, B]) run(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	if l.o.Workers > 0 {
-		s.runAhead(ctx, l, yield)
+		s.runAhead(ctx, l, p, yield)
 		return
 	}
-	w := l.newWorker(-1)
+	w := l.newWorker(p, -1)
 	ctx = context.WithValue(ctx, workerKey{}, w)
-	for n, at := range l.order() {
+	for n, at := range l.order(p) {
 		if err := ctx.Err(); err != nil {
 			yield(result[B]{err: err})
 			return
@@ -67,6 +65,7 @@ func (s *indexed[S, B]) read(ctx context.Context, w *Worker, at []int) (B, error
 		}
 		samples[k] = sample
 	}
+	w.index = -1
 	return s.collate(samples)
 }
 
@@ -87,7 +86,7 @@ type task[B any] struct {
 }
 
 // runAhead lets workers read ahead, and gives the batches in their order.
-func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
+func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	ahead := l.o.Workers * max(1, l.o.Prefetch)
 	if l.o.Prefetch == 0 {
@@ -95,11 +94,11 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], yield func(r
 	}
 	tasks := make(chan task[B], ahead)
 	var waiting []task[B]
-	var wg sync.WaitGroup
+	workers := newCrew(l.o.Workers)
 	defer func() {
 		close(tasks)
 		cancel()
-		wg.Wait()
+		workers.wait()
 		for _, t := range waiting { // read in vain
 			select {
 			case r := <-t.done:
@@ -109,7 +108,7 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], yield func(r
 		}
 	}()
 	for id := range l.o.Workers {
-		wg.Go(func() { s.work(ctx, l, id, tasks) })
+		s.startWorker(ctx, l, l.newWorker(p, id), workers, tasks)
 	}
 	take := func() bool {
 		t := waiting[0]
@@ -117,7 +116,7 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], yield func(r
 		r, _ := l.await(ctx, t.n, t.done)
 		return yield(r)
 	}
-	for n, at := range l.order() {
+	for n, at := range l.order(p) {
 		t := task[B]{n, at, make(chan result[B], 1)}
 		tasks <- t // never blocks: at most ahead are waiting
 		waiting = append(waiting, t)
@@ -132,16 +131,30 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], yield func(r
 	}
 }
 
-// work is a worker's life.
-func (s *indexed[S, B]) work(ctx context.Context, l *Loader[B], id int, tasks <-chan task[B]) {
-	l.asWorker(ctx, id, func(ctx context.Context, w *Worker, broken error) {
-		for t := range tasks {
-			switch {
-			case broken != nil:
-				t.done <- result[B]{err: &Error{Batch: t.n, Index: -1, Worker: id, Err: fmt.Errorf("WorkerInit: %w", broken)}}
-			case ctx.Err() == nil:
-				t.done <- s.fetch(ctx, l, w, t.n, t.at)
+// startWorker starts a worker that reads batch after batch. Each task is answered, whatever becomes of the worker.
+func (s *indexed[S, B]) startWorker(ctx context.Context, l *Loader[B], w *Worker, workers *crew, tasks <-chan task[B]) {
+	var now task[B] // what it reads
+	answer := func(t task[B], index int, err error) {
+		t.done <- result[B]{err: &Error{Batch: t.n, Index: index, Worker: w.ID, Err: w.during(err)}}
+	}
+	workers.start(func() {
+		l.asWorker(ctx, w, func(ctx context.Context, broken error) {
+			for now = range tasks {
+				switch {
+				case broken != nil:
+					answer(now, -1, broken)
+				case ctx.Err() == nil:
+					now.done <- s.fetch(ctx, l, w, now.n, now.at)
+				}
+				now = task[B]{}
 			}
+		})
+	}, func(err error) {
+		if now.done != nil {
+			answer(now, w.index, err)
+		}
+		for t := range tasks {
+			answer(t, -1, err)
 		}
 	})
 }

@@ -23,8 +23,11 @@ type Options struct {
 	BatchSampler sampler.BatchSampler // the batches, in place of the batch size, Shuffle, Sampler and DropLast
 	Generator    *torch.Generator     // for Shuffle and the workers' seeds; nil: the default one
 
-	Timeout    time.Duration         // the longest wait for a batch; 0: for ever
-	WorkerInit func(w *Worker) error // runs on each worker before its first sample
+	// Timeout is the longest wait for a batch, 0 for ever; it needs Workers. The loop then gets an Error whose cause is
+	// context.DeadlineExceeded. A worker that still reads 5 s after its context was cancelled is left behind, for a goroutine can't
+	// be killed: let Get heed its context.
+	Timeout    time.Duration
+	WorkerInit func(w *Worker) error // runs on each worker before its first sample (worker_init_fn)
 }
 
 // Loader gives a data set's samples in batches of type B, pass after pass (torch.utils.data.DataLoader).
@@ -39,20 +42,20 @@ type Loader[B any] struct {
 	ranked    bool // workers draw as this rank's
 	rank      int
 
-	pass  position
-	store *position // set by LoadStateDict, taken by the next pass
+	at *passes
 }
 
 // source is where a loader's batches come from: a data set that is read by index, an Iterable, or two loaders.
 type source[B any] interface {
 	// samples is the number of samples, -1 where it can't be known.
 	samples() int
-	// run makes one pass, from where the loader is in it, and gives one result after another until yield returns false.
-	run(ctx context.Context, l *Loader[B], yield func(result[B]) bool)
+	// run makes one pass, from its position on, and gives one result after another until yield returns false.
+	run(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool)
 }
 
 // result is a batch, or what went wrong with it.
 type result[B any] struct {
+	n     int // its number in the pass
 	batch B
 	made  []*torch.Tensor // for the batch: they go with the loop's body
 	ready func()          // what the stage left to be done by the loop; nil: nothing
@@ -91,7 +94,7 @@ func NewIterableLoaderFunc[S, B any](ds Iterable[S], batchSize int, collate func
 
 // newLoader checks the options, which are only reported later.
 func newLoader[B any](src source[B], batchSize int, opts []Options) *Loader[B] {
-	l := &Loader[B]{src: src, batchSize: batchSize}
+	l := &Loader[B]{src: src, batchSize: batchSize, at: new(passes)}
 	if len(opts) > 1 {
 		l.err = fmt.Errorf("data: want at most one Options, got %d", len(opts))
 		return l
@@ -128,6 +131,8 @@ func (l *Loader[B]) check() error {
 		return errors.New("data: an Iterable has an order of its own: leave out Shuffle, Sampler and BatchSampler")
 	case o.Workers < 0 || o.Prefetch < 0 || o.Timeout < 0:
 		return fmt.Errorf("data: Workers (%d), Prefetch (%d) and Timeout (%v) can't be negative", o.Workers, o.Prefetch, o.Timeout)
+	case o.Timeout > 0 && o.Workers == 0:
+		return fmt.Errorf("data: a Timeout of %v needs Workers: a loop that reads by itself can't be interrupted", o.Timeout)
 	case stream && o.Workers > 1:
 		return fmt.Errorf("data: %d workers would each read the whole Iterable: want 0 or 1", o.Workers)
 	case samples == 0 && o.Shuffle:
@@ -152,9 +157,13 @@ func (l *Loader[B]) Len() int {
 	return -1
 }
 
-// Batches makes one pass: it ranges over the batches, or gives an error and ends. The body of the loop is a memory
-// scope where the goroutine was locked by lite.Run, torch.Root or torch.Scope, and runs on the calling goroutine.
-// Leaving the loop in any way stops the workers and ends the pass.
+// Batches makes one pass (iter(DataLoader)): it ranges over the batches, or gives an error and ends. The body of the loop is a
+// memory scope where the goroutine was locked by lite.Run, torch.Root or torch.Scope, and runs on the calling goroutine.
+// Leaving the loop in any way stops the workers and ends the pass; a worker that still reads 5 s later is left behind.
+// Passes are independent: one may begin while others are open, as in nested loops.
+//
+// What goes wrong with a batch is an *Error, once ctx has ended the context's. Panics of the data set and of the collate
+// function are errors, and in a worker so is runtime.Goexit.
 func (l *Loader[B]) Batches(ctx context.Context) iter.Seq2[B, error] {
 	return func(yield func(B, error) bool) {
 		var none B
@@ -168,7 +177,7 @@ func (l *Loader[B]) Batches(ctx context.Context) iter.Seq2[B, error] {
 			body.Next()
 			body.Adopt(r.made)
 			if err := l.finished(ctx, &r); err != nil {
-				yield(none, &Error{Batch: l.pass.given - 1, Index: -1, Worker: -1, Err: err})
+				yield(none, &Error{Batch: r.n, Index: -1, Worker: -1, Err: err})
 				return
 			}
 			more := yield(r.batch, nil)

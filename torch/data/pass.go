@@ -19,45 +19,46 @@ func (l *Loader[B]) each(ctx context.Context) iter.Seq[result[B]] {
 			yield(result[B]{err: l.err})
 			return
 		}
-		if ended := l.begin(); ended {
-			l.end()
+		p := l.at.open()
+		defer l.at.close(p)
+		if p.ended {
 			return
 		}
-		defer l.end()
-		l.src.run(ctx, l, func(r result[B]) bool {
-			if r.err == nil {
-				l.pass.given++
+		l.draw(p)
+		l.src.run(ctx, l, p, func(r result[B]) bool {
+			if r.n = p.given; r.err == nil {
+				p.given++
 			}
 			return yield(r) && r.err == nil
 		})
 	}
 }
 
-// order gives the batches of indices of this pass, less those that a resumed pass has had already.
-func (l *Loader[B]) order() iter.Seq2[int, []int] {
+// order gives the batches of indices of a pass, less those that a resumed pass has had already.
+func (l *Loader[B]) order(p *position) iter.Seq2[int, []int] {
 	return func(yield func(int, []int) bool) {
-		skip, n := l.pass.given, 0
+		skip, n := p.given, 0
 		if e, ok := l.batches.(sampler.EpochSetter); ok {
-			e.SetEpoch(l.pass.epoch)
+			e.SetEpoch(p.epoch)
 		}
 		// The generator is the sampler's only while it draws: the loop's body is the user's.
 		drawing := true
-		l.pass.exchange()
+		p.exchange()
 		defer func() {
 			if drawing {
-				l.pass.exchange()
+				p.exchange()
 			}
 		}()
 		for at := range l.batches.Batches() {
 			if n++; n <= skip {
 				continue
 			}
-			l.pass.exchange()
+			p.exchange()
 			drawing = false
 			if !yield(n-1, at) {
 				return
 			}
-			l.pass.exchange()
+			p.exchange()
 			drawing = true
 		}
 	}
@@ -65,12 +66,12 @@ func (l *Loader[B]) order() iter.Seq2[int, []int] {
 
 // produce makes a batch in a scope which only the batch leaves, and stages it. A panic is the batch's error.
 func (l *Loader[B]) produce(ctx context.Context, read func() (B, error)) (r result[B]) {
+	defer func() { // around HandOver, so that nothing about a batch escapes
+		if v := recover(); v != nil {
+			r = result[B]{err: &PanicError{v, debug.Stack()}}
+		}
+	}()
 	r.batch, r.made = torch.HandOver(func() (b B) {
-		defer func() {
-			if v := recover(); v != nil {
-				r.err = &PanicError{v, debug.Stack()}
-			}
-		}()
 		if b, r.err = read(); r.err == nil && l.stage != nil {
 			r.ready, r.err = l.stage(ctx, &b)
 		}

@@ -2,20 +2,86 @@ package data
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
 )
 
-// position is where a loader is: which pass, and how many of its batches the loop was given.
+// position is where one pass of a loader is, and what its order is drawn from.
 type position struct {
 	epoch int    // passes begun before this one
 	given int    // batches given in this pass
 	seed  uint64 // of this pass's samples
 	// The generators' states when the pass began: from them its order can be drawn once more.
 	start, own []byte
+	resumed    bool   // it goes on with a pass that a checkpoint left
 	ended      bool   // no pass is under way
 	other      []byte // of a resumed pass: what the default generator is while the order is drawn, see exchange
+}
+
+// passes is what a loader knows of its passes. Several may be open at once, such as those of nested loops.
+type passes struct {
+	mu    sync.Mutex
+	next  int         // the number of the next pass
+	under []*position // open passes, the outermost first
+	last  *position   // the outermost pass that ended last; nil: none did
+	store *position   // set by LoadStateDict, taken by the next pass
+}
+
+// open begins a pass, or goes on with one that a checkpoint left.
+func (s *passes) open() *position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &position{epoch: s.next}
+	if s.store != nil {
+		p, s.store = s.store, nil
+	}
+	s.next = p.epoch + 1
+	s.under = append(s.under, p)
+	return p
+}
+
+// close ends a pass: the next Batches begins another.
+func (s *passes) close(p *position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.ended = true
+	s.under = slices.DeleteFunc(s.under, func(q *position) bool { return q == p })
+	if len(s.under) == 0 {
+		s.last = p
+	}
+}
+
+// saved returns the position that StateDict saves.
+func (s *passes) saved() position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.store != nil:
+		return *s.store
+	case len(s.under) > 0:
+		return *s.under[0]
+	case s.last != nil:
+		p := *s.last
+		p.epoch = s.next - 1 // passes inside of it were counted, too
+		return p
+	}
+	return position{epoch: s.next}
+}
+
+// copy returns a loader like this one, whose passes are its own.
+func (l *Loader[B]) copy() *Loader[B] {
+	c := *l
+	l.at.mu.Lock()
+	defer l.at.mu.Unlock()
+	c.at = &passes{next: l.at.next, last: l.at.last}
+	if l.at.store != nil {
+		p := *l.at.store
+		c.at.store = &p
+	}
+	return &c
 }
 
 // part is a loader of any type.
@@ -32,43 +98,28 @@ func (l *Loader[B]) parts() []part {
 	return nil
 }
 
-// begin starts a pass, or goes on with one that a checkpoint left; ended tells that nothing of it is left.
-func (l *Loader[B]) begin() (ended bool) {
-	resumed := l.store != nil
-	if resumed {
-		l.pass, l.store = *l.store, nil
-	} else {
-		l.pass = position{epoch: l.pass.epoch}
-	}
+// draw prepares the drawing of a pass's order: the generators are where the pass began.
+func (l *Loader[B]) draw(p *position) {
 	switch {
-	case l.pass.ended:
-		return true
 	case l.IsZip(): // it draws nothing itself
-		return false
-	case !resumed:
-		l.pass.start = generatorState(nil)
+		return
+	case !p.resumed:
+		p.start = generatorState(nil)
 		if g := l.ownGenerator(); g != nil {
-			l.pass.own = generatorState(g)
+			p.own = generatorState(g)
 		}
-	case len(l.pass.own) > 0:
+	case len(p.own) > 0:
 		if g := l.ownGenerator(); g != nil {
-			setGeneratorState(g, l.pass.own)
+			setGeneratorState(g, p.own)
 		}
 	}
-	if resumed {
-		l.pass.other = l.pass.start
+	if p.resumed {
+		p.other = p.start
 	}
 	// PyTorch draws the pass's base seed before it draws the order.
-	l.pass.exchange()
-	l.pass.seed = sampler.DrawSeed(l.o.Generator)
-	l.pass.exchange()
-	return false
-}
-
-// end closes the pass: the next Batches begins another.
-func (l *Loader[B]) end() {
-	l.pass.ended = true
-	l.pass.epoch++
+	p.exchange()
+	p.seed = sampler.DrawSeed(l.o.Generator)
+	p.exchange()
 }
 
 // ownGenerator is the generator that the loader or its sampler was given, nil if none.
@@ -109,19 +160,16 @@ func setGeneratorState(g *torch.Generator, state []byte) {
 }
 
 // StateDict returns where the loader is, for a checkpoint: the number of the pass, how many of its batches the loop was
-// given (the one in hand is done; those read ahead don't count), and what its order was drawn from. Its values are
-// integers, truth values and byte tensors.
+// given (the one in hand is done; those read ahead don't count), and what its order was drawn from. Of passes that are nested
+// it is the outer one: those inside it begin anew after a resume. Its values are integers, truth values and byte tensors.
 func (l *Loader[B]) StateDict() map[string]any {
-	epoch := l.pass.epoch
-	if l.pass.ended && epoch > 0 {
-		epoch--
+	at := l.at.saved()
+	s := map[string]any{"epoch": at.epoch, "batches": at.given, "ended": at.ended}
+	if len(at.start) > 0 {
+		s["generator"] = torch.From(at.start)
 	}
-	s := map[string]any{"epoch": epoch, "batches": l.pass.given, "ended": l.pass.ended}
-	if len(l.pass.start) > 0 {
-		s["generator"] = torch.From(l.pass.start)
-	}
-	if len(l.pass.own) > 0 {
-		s["own_generator"] = torch.From(l.pass.own)
+	if len(at.own) > 0 {
+		s["own_generator"] = torch.From(at.own)
 	}
 	for i, p := range l.parts() {
 		s[fmt.Sprint("loader", i)] = p.StateDict()
@@ -147,7 +195,7 @@ func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 	if !ok1 || !ok2 || !ok3 || epoch < 0 || given < 0 {
 		return nil, fmt.Errorf("data: no loader's state: want the numbers epoch and batches and the truth value ended, got %v", s)
 	}
-	p := &position{epoch: epoch, given: given, ended: ended}
+	p := &position{epoch: epoch, given: given, ended: ended, resumed: true}
 	for key, to := range map[string]*[]byte{"generator": &p.start, "own_generator": &p.own} {
 		if v, there := s[key]; there {
 			t, ok := v.(*torch.Tensor)
@@ -157,7 +205,11 @@ func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 			*to = t.ToBytes()
 		}
 	}
-	puts := []func(){func() { l.store = p }}
+	puts := []func(){func() {
+		l.at.mu.Lock()
+		defer l.at.mu.Unlock()
+		l.at.store = p
+	}}
 	for i, c := range l.parts() {
 		state, ok := s[fmt.Sprint("loader", i)].(map[string]any)
 		if !ok {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"sync"
 )
 
 // streamed reads an Iterable.
@@ -25,23 +24,23 @@ func (s *streamed[S, B]) shard(rank, replicas int) (source[B], error) {
 }
 
 // run reads the Iterable from its start; a resumed pass throws away what it has had already.
-func (s *streamed[S, B]) run(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
-	skip, n := l.pass.given, 0
+func (s *streamed[S, B]) run(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
+	skip, n := p.given, 0
 	give := func(r result[B]) bool {
 		if n++; r.err == nil && n <= skip {
 			r.discard()
 			return true
 		}
-		if r.err != nil {
+		if _, named := r.err.(*Error); r.err != nil && !named {
 			r.err = &Error{Batch: n - 1, Index: -1, Worker: l.o.Workers - 1, Err: r.err}
 		}
 		return yield(r)
 	}
 	if l.o.Workers > 0 {
-		s.runAhead(ctx, l, give)
+		s.runAhead(ctx, l, p, give)
 		return
 	}
-	w := l.newWorker(-1)
+	w := l.newWorker(p, -1)
 	s.read(context.WithValue(ctx, workerKey{}, w), l, give)
 }
 
@@ -70,6 +69,9 @@ func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(resu
 		return l.produce(ctx, func() (B, error) { return s.collate(b) })
 	}
 	for sample, err := range s.ds.Samples(ctx) {
+		if err == nil {
+			err = ctx.Err() // an Iterable need not look at it
+		}
 		if err != nil {
 			give(result[B]{err: err})
 			return
@@ -84,35 +86,41 @@ func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(resu
 }
 
 // runAhead lets one worker read ahead.
-func (s *streamed[S, B]) runAhead(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
+func (s *streamed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	ctx, cancel := context.WithCancel(ctx)
-	ready := make(chan result[B], max(2, l.o.Prefetch))
-	var wg sync.WaitGroup
+	ready := make(chan result[B], max(2, l.o.Prefetch)) // closed by the worker
+	workers := newCrew(1)
 	defer func() {
 		cancel()
-		wg.Wait()
+		if !workers.wait() {
+			return
+		}
 		for r := range ready { // read in vain
 			r.discard()
 		}
 	}()
-	wg.Go(func() {
-		defer close(ready)
-		put := func(r result[B]) bool {
-			select {
-			case ready <- r:
-				return true
-			case <-ctx.Done():
-				r.discard()
-				return false
-			}
+	put := func(r result[B]) bool {
+		select {
+		case ready <- r:
+			return true
+		case <-ctx.Done():
+			r.discard()
+			return false
 		}
-		l.asWorker(ctx, 0, func(ctx context.Context, _ *Worker, broken error) {
+	}
+	w := l.newWorker(p, 0)
+	workers.start(func() {
+		l.asWorker(ctx, w, func(ctx context.Context, broken error) {
 			if broken != nil {
-				put(result[B]{err: fmt.Errorf("WorkerInit: %w", broken)})
+				put(result[B]{err: w.during(broken)})
 				return
 			}
 			s.read(ctx, l, put)
 		})
+		close(ready)
+	}, func(err error) {
+		put(result[B]{err: w.during(err)})
+		close(ready)
 	})
 	for n := 0; ; n++ {
 		r, ok := l.await(ctx, n, ready)

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 
@@ -22,6 +23,8 @@ type Worker struct {
 
 	source *rand.PCG
 	seed   uint64
+	ready  bool // WorkerInit is behind it
+	index  int  // the sample that it reads; -1: none
 }
 
 type workerKey struct{}
@@ -36,25 +39,25 @@ func WorkerFrom(ctx context.Context) *Worker {
 }
 
 func workerOf(id int, seed uint64) *Worker {
-	w := &Worker{ID: id, source: rand.NewPCG(seed, 0), seed: seed}
+	w := &Worker{ID: id, source: rand.NewPCG(seed, 0), seed: seed, index: -1}
 	w.Rand = rand.New(w.source)
 	return w
 }
 
 // newWorker makes a worker of this pass. What a sample draws follows from the pass, the rank and the sample, and not from
 // the worker's number, so that it doesn't depend on how many there are.
-func (l *Loader[B]) newWorker(id int) *Worker {
-	seed := l.pass.seed
+func (l *Loader[B]) newWorker(p *position, id int) *Worker {
+	seed := p.seed
 	if l.ranked {
-		seed = seedOf(l.pass.seed, 0, l.rank)
+		seed = seedOf(p.seed, 0, l.rank)
 	}
 	w := workerOf(id, seed)
 	switch {
 	case id < 0: // the loop itself
 	case l.ranked:
-		w.Generator = torch.NewGenerator(seedOf(l.pass.seed, id, l.rank))
+		w.Generator = torch.NewGenerator(seedOf(p.seed, id, l.rank))
 	default:
-		w.Generator = torch.NewGenerator(l.pass.seed + uint64(id))
+		w.Generator = torch.NewGenerator(p.seed + uint64(id))
 	}
 	return w
 }
@@ -73,6 +76,7 @@ func seedOf(seed uint64, worker, rank int) uint64 {
 
 // begin reseeds the worker for a sample.
 func (w *Worker) begin(index int) {
+	w.index = index
 	w.source.Seed(w.seed, uint64(index))
 	if w.Generator != nil {
 		// A splitmix step keeps the streams of neighbouring indices apart.
@@ -82,20 +86,28 @@ func (w *Worker) begin(index int) {
 	}
 }
 
+// during says of an error that it came from WorkerInit, if that hadn't returned yet.
+func (w *Worker) during(err error) error {
+	if w.ready {
+		return err
+	}
+	return fmt.Errorf("WorkerInit: %w", err)
+}
+
 // asWorker runs f as a worker: locked to a thread, with one thread for each operation, and random streams of its own. broken
 // is what WorkerInit returned.
-func (l *Loader[B]) asWorker(ctx context.Context, id int, f func(ctx context.Context, w *Worker, broken error)) {
-	w := l.newWorker(id)
+func (l *Loader[B]) asWorker(ctx context.Context, w *Worker, f func(ctx context.Context, broken error)) {
 	ctx = context.WithValue(ctx, workerKey{}, w)
 	torch.Root(func() {
 		torch.WithNumThreads(1, func() {
-			torch.WithGenerator(w.Generator, func() { f(ctx, w, l.initWorker(w)) })
+			torch.WithGenerator(w.Generator, func() { f(ctx, l.initWorker(w)) })
 		})
 	})
 }
 
 func (l *Loader[B]) initWorker(w *Worker) (err error) {
 	if l.o.WorkerInit == nil {
+		w.ready = true
 		return nil
 	}
 	defer func() {
@@ -103,5 +115,8 @@ func (l *Loader[B]) initWorker(w *Worker) (err error) {
 			err = &PanicError{v, debug.Stack()}
 		}
 	}()
-	return l.o.WorkerInit(w)
+	if err = l.o.WorkerInit(w); err == nil {
+		w.ready = true
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"iter"
 )
 
@@ -13,9 +14,12 @@ type Pair[A, B any] struct {
 
 // Zip walks two loaders at once, until the shorter one ends. Its state is theirs: it can be saved, and resumed in mid-pass.
 func Zip[A, B any](a *Loader[A], b *Loader[B]) *Loader[Pair[A, B]] {
-	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, batchSize: 1}
+	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, batchSize: 1, at: new(passes)}
 	if l.err = a.err; l.err == nil {
 		l.err = b.err
+	}
+	if any(a) == any(b) {
+		l.err = errors.New("data: Zip of a loader with itself would save one position for two passes: make two loaders over the data set")
 	}
 	return l
 }
@@ -38,7 +42,7 @@ func (z *zipped[A, B]) length() int {
 	return n
 }
 
-func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], yield func(result[Pair[A, B]]) bool) {
+func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], p *position, yield func(result[Pair[A, B]]) bool) {
 	next, stop := iter.Pull(z.b.each(ctx))
 	defer stop()
 	for x := range z.a.each(ctx) {
@@ -56,14 +60,14 @@ func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], yield fun
 			yield(result[Pair[A, B]]{err: y.err})
 			return
 		}
-		if !yield(z.pair(ctx, l, x, y)) {
+		if !yield(z.pair(ctx, l, p, x, y)) {
 			return
 		}
 	}
 }
 
 // pair finishes both batches, each as its own loader does.
-func (z *zipped[A, B]) pair(ctx context.Context, l *Loader[Pair[A, B]], x result[A], y result[B]) result[Pair[A, B]] {
+func (z *zipped[A, B]) pair(ctx context.Context, l *Loader[Pair[A, B]], at *position, x result[A], y result[B]) result[Pair[A, B]] {
 	r := l.produce(ctx, func() (p Pair[A, B], err error) {
 		if err = z.a.finished(ctx, &x); err == nil {
 			err = z.b.finished(ctx, &y)
@@ -72,7 +76,7 @@ func (z *zipped[A, B]) pair(ctx context.Context, l *Loader[Pair[A, B]], x result
 	})
 	r.made = append(append(r.made, x.made...), y.made...)
 	if r.err != nil {
-		r.err = &Error{Batch: l.pass.given, Index: -1, Worker: -1, Err: r.err}
+		r.err = &Error{Batch: at.given, Index: -1, Worker: -1, Err: r.err}
 	}
 	return r
 }

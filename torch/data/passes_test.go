@@ -1,0 +1,200 @@
+package data_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/data"
+)
+
+// Loops over one loader inside each other give what loops over two loaders do, as PyTorch's iterators do.
+func TestPassesAreIndependent(t *testing.T) {
+	nested := func(outer, inner *data.Loader[[]int]) (all [][]int) {
+		torch.ManualSeed(2)
+		for a, err := range outer.Batches(ctx) {
+			require.NoError(t, err)
+			all = append(all, a)
+			for b, err := range inner.Batches(ctx) {
+				require.NoError(t, err)
+				all = append(all, b)
+			}
+		}
+		return all
+	}
+	for _, workers := range []int{0, 2} {
+		o := data.Options{Shuffle: true, Workers: workers}
+		l := numberLoader(7, 2, o)
+		got := nested(l, l)
+		require.Equal(t, nested(numberLoader(7, 2, o), numberLoader(7, 2, o)), got)
+		require.Len(t, got, 4+4*4)
+	}
+}
+
+// A checkpoint inside nested loops resumes the outer one.
+func TestNestedPassesAreResumed(t *testing.T) {
+	for stop := range 3 {
+		torch.ManualSeed(2)
+		l := numberLoader(7, 2, data.Options{Shuffle: true})
+		var whole [][]int
+		var state map[string]any
+		var stream *torch.Tensor
+		for a, err := range l.Batches(ctx) {
+			require.NoError(t, err)
+			whole = append(whole, a)
+			for b, err := range l.Batches(ctx) {
+				require.NoError(t, err)
+				whole = append(whole, b)
+			}
+			if len(whole) == (stop+1)*5 {
+				state, stream = l.StateDict(), torch.DefaultGenerator(torch.CPU).State()
+			}
+		}
+		l = numberLoader(7, 2, data.Options{Shuffle: true})
+		require.NoError(t, l.LoadStateDict(state))
+		require.Equal(t, state["batches"], l.StateDict()["batches"], "before the pass is taken up")
+		torch.DefaultGenerator(torch.CPU).SetState(stream)
+		rest := whole[: (stop+1)*5 : (stop+1)*5]
+		for a, err := range l.Batches(ctx) {
+			require.NoError(t, err)
+			rest = append(rest, a)
+			for b, err := range l.Batches(ctx) {
+				require.NoError(t, err)
+				rest = append(rest, b)
+			}
+		}
+		require.Equal(t, whole, rest)
+		s := l.StateDict()
+		require.Equal(t, true, s["ended"])
+		require.Equal(t, 4, s["batches"], "of the outer pass")
+	}
+}
+
+// A pass that was left in any way is over: the next one is whole, and is what a checkpoint tells of.
+func TestALeftPassIsOver(t *testing.T) {
+	for name, leave := range map[string]func(l *data.Loader[[]int]){
+		"break": func(l *data.Loader[[]int]) {
+			for range l.Batches(ctx) {
+				break
+			}
+		},
+		"panic": func(l *data.Loader[[]int]) {
+			defer func() { recover() }()
+			for range l.Batches(ctx) {
+				panic("out")
+			}
+		},
+		"goexit": func(l *data.Loader[[]int]) {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for range l.Batches(ctx) {
+					runtime.Goexit()
+				}
+			}()
+			<-done
+		},
+		"pulled": func(l *data.Loader[[]int]) {
+			next, stop := iter.Pull2(l.Batches(ctx))
+			next()
+			stop()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := numberLoader(6, 2, data.Options{})
+			leave(l)
+			require.Equal(t, true, l.StateDict()["ended"])
+			n := 0
+			for range l.Batches(ctx) {
+				n++
+				require.Equal(t, n, l.StateDict()["batches"])
+				require.Equal(t, 1, l.StateDict()["epoch"])
+			}
+			require.Equal(t, 3, n)
+		})
+	}
+}
+
+func TestZipRefusesALoaderTwice(t *testing.T) {
+	l := numberLoader(4, 2, data.Options{})
+	_, err := pass(ctx, data.Zip(l, l))
+	require.ErrorContains(t, err, "make two loaders")
+}
+
+// The sizes at which counting goes wrong.
+func TestSizes(t *testing.T) {
+	for _, c := range []struct {
+		n, size int
+		o       data.Options
+		want    []int // the batches' sizes
+	}{
+		{1, 1, data.Options{}, []int{1}},
+		{1, 5, data.Options{Shuffle: true}, []int{1}},
+		{3, 5, data.Options{}, []int{3}},
+		{3, 5, data.Options{DropLast: true}, nil},
+		{3, 3, data.Options{DropLast: true}, []int{3}},
+		{4, 2, data.Options{}, []int{2, 2}},
+		{5, 2, data.Options{}, []int{2, 2, 1}},
+		{5, 2, data.Options{DropLast: true}, []int{2, 2}},
+	} {
+		for _, workers := range []int{0, 1, 2, 9} { // more workers than batches, too
+			for prefetch := range 3 {
+				o := c.o
+				o.Workers, o.Prefetch = workers, prefetch
+				l := numberLoader(c.n, c.size, o)
+				require.Equal(t, len(c.want), l.Len())
+				for range 2 {
+					got, err := pass(ctx, l)
+					require.NoError(t, err)
+					var sizes []int
+					for _, b := range got {
+						sizes = append(sizes, len(b))
+					}
+					require.Equal(t, c.want, sizes, "%+v", c)
+				}
+			}
+		}
+	}
+	for _, workers := range []int{0, 1} {
+		got, err := pass(ctx, data.NewIterableLoaderFunc[int](empty{}, 2, list, data.Options{Workers: workers}))
+		require.NoError(t, err)
+		require.Empty(t, got, "a stream may have nothing")
+	}
+}
+
+var errOutside = errors.New("no such sample")
+
+type empty struct{}
+
+func (empty) Samples(context.Context) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
+
+// growing is a data set whose length changes.
+type growing struct{ n *int }
+
+func (g growing) Len() int { return *g.n }
+func (g growing) Get(_ context.Context, i int) (int, error) {
+	if i >= *g.n {
+		return 0, errOutside
+	}
+	return i, nil
+}
+
+// A loader's length is the data set's when the loader is made: what comes later isn't read, what went is the data set's error.
+func TestADataSetWhoseLengthChanges(t *testing.T) {
+	n := 4
+	l := data.NewLoaderFunc(growing{&n}, 2, list)
+	n = 6
+	got, err := pass(ctx, l)
+	require.NoError(t, err)
+	require.Equal(t, [][]int{{0, 1}, {2, 3}}, got)
+	n = 3
+	got, err = pass(ctx, l)
+	require.Equal(t, [][]int{{0, 1}}, got)
+	require.ErrorIs(t, err, errOutside)
+	require.ErrorContains(t, err, "batch 1, sample 3")
+}
