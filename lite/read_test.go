@@ -106,3 +106,19 @@ func TestLoadChangesNothingOnErrors(t *testing.T) {
 		require.Equal(t, before, model.Module.Weight.ToBytes())
 	})
 }
+
+// TestBackgroundSavesKeep: with Async, too, what Keep doesn't keep is gone when the write is done, not a save later.
+func TestBackgroundSavesKeep(t *testing.T) {
+	dir := t.TempDir()
+	keep := serial.Keep{Pattern: filepath.Join(dir, "step-{step}.pt"), Last: 2}
+	on(t, lite.Config{}, func(l *lite.Lite) {
+		for step := range 5 {
+			path := filepath.Join(dir, "step-"+strconv.Itoa(step)+".pt")
+			require.NoError(t, l.Save(path, lite.State{"step": step}, lite.SaveOptions{Async: true, Keep: keep}))
+		}
+	})
+	found, err := serial.List(keep.Pattern)
+	require.NoError(t, err)
+	require.Len(t, found, 2)
+	require.Equal(t, filepath.Join(dir, "step-4.pt"), found[0].Path)
+}

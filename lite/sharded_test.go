@@ -96,6 +96,9 @@ func shardedRank(_ context.Context, l *lite.Lite) (got result, err error) {
 		return got, err
 	}
 	r.mark(8)
+	if arg == "die" { // a part that takes long enough to be seen
+		r.state["long"] = torch.Zeros(16 << 20)
+	}
 	if l.GlobalRank() == 1 {
 		if arg == "fail" { // what has no bytes can't be written
 			r.state["own"] = &serial.Shard{Tensor: torch.Options{Device: torch.Meta}.Empty(1, 2), Offsets: []int{6, 0}, Shape: []int{spread, 2}}
