@@ -10,11 +10,11 @@ import (
 
 // ScalerOptions are GradScaler's settings. The zero value is PyTorch's.
 type ScalerOptions struct {
-	Device         torch.Device
-	InitScale      float64 // 0: 65536
-	GrowthFactor   float64 // 0: 2
-	BackoffFactor  float64 // 0: 0.5
-	GrowthInterval int     // steps without overflow before the scale grows; 0: 2000
+	Device         torch.Device // where the scale is kept: that of the gradients; default: the CPU
+	InitScale      float64      // 0: 65536
+	GrowthFactor   float64      // 0: 2
+	BackoffFactor  float64      // 0: 0.5
+	GrowthInterval int          // steps without overflow before the scale grows; 0: 2000
 }
 
 // Parameters is what a scaler needs of an optimizer: the tensors whose gradients it uses. Every optimizer of

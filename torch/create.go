@@ -15,9 +15,9 @@ type Options struct {
 	DType        DType
 	Device       Device
 	Generator    *Generator // for Rand, Randn, RandInt, RandPerm
-	Layout       Layout
-	PinMemory    bool // page-locked memory on the CPU, for copies to a GPU that don't wait
-	RequiresGrad bool
+	Layout       Layout     // default: Strided
+	PinMemory    bool       // page-locked memory on the CPU, for copies to a GPU that don't wait
+	RequiresGrad bool       // autograd records what happens to the tensor
 }
 
 var (

@@ -34,8 +34,8 @@ func (d DeviceType) String() string {
 // Device is where a tensor lives (torch.device). The zero value means the default: the CPU for what makes
 // tensors, the input's device for what converts them. Devices compare with ==.
 type Device struct {
-	Type  DeviceType
-	Index int // counts from 0; always 0 for the CPU
+	Type  DeviceType // CPU, CUDA or another kind
+	Index int        // counts from 0; always 0 for the CPU
 }
 
 // CPU is the processor, and Meta the device whose tensors have no memory.

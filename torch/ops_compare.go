@@ -280,8 +280,8 @@ func (t *Tensor) Equal(other *Tensor) bool {
 
 // CloseOptions are the arguments of AllClose and IsClose. Nil stands for PyTorch's defaults, 1e-5 and 1e-8.
 type CloseOptions struct {
-	RTol, ATol *float64
-	EqualNaN   bool // NaN is close to NaN
+	RTol, ATol *float64 // relative and absolute tolerance; nil: 1e-5 and 1e-8
+	EqualNaN   bool     // NaN is close to NaN
 }
 
 func (c CloseOptions) write(a *op.Args) {

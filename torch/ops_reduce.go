@@ -226,7 +226,7 @@ func (t *Tensor) VarMean(o VarOptions) (x, mean *Tensor) {
 type VarOptions struct {
 	Dims       []int    // none: all
 	Correction *float64 // what n is lessened by; nil: 1
-	KeepDim    bool
+	KeepDim    bool     // the dimensions stay, with size 1
 }
 
 func (v VarOptions) write(a *op.Args, o *op.Op, t *Tensor) {

@@ -86,13 +86,13 @@ func Detect(plugin Environment, lookup Lookup) Environment {
 
 // Placement is everything an Environment knows.
 type Placement struct {
-	MainAddress    string
-	MainPort       int // 0: rank 0 takes a free port and publishes it
-	WorldSize      int
-	GlobalRank     int
-	LocalRank      int
-	NodeRank       int
-	LocalWorldSize int
+	MainAddress    string // the host of rank 0, where the ranks meet
+	MainPort       int    // 0: rank 0 takes a free port and publishes it
+	WorldSize      int    // how many ranks the job has
+	GlobalRank     int    // this process among all, from 0
+	LocalRank      int    // this process among those of its node, from 0
+	NodeRank       int    // this node among all, from 0
+	LocalWorldSize int    // how many ranks this node has
 }
 
 // Place validates devices and nodes against env, asks env for everything, and checks that the answers agree. All that is

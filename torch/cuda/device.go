@@ -81,10 +81,10 @@ func check(name string, device int) uint64 {
 
 // Properties are what a GPU is (torch.cuda.get_device_properties).
 type Properties struct {
-	Name            string
-	Major, Minor    int   // the compute capability
-	TotalMemory     int64 // bytes
-	MultiProcessors int
+	Name            string // such as "NVIDIA H100 80GB HBM3"
+	Major, Minor    int    // the compute capability
+	TotalMemory     int64  // bytes
+	MultiProcessors int    // how many streaming multiprocessors there are
 }
 
 // DeviceProperties returns a device's properties.

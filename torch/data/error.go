@@ -32,8 +32,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // PanicError is a panic of a Dataset or of a collate function.
 type PanicError struct {
-	Value any
-	Stack []byte
+	Value any    // what was panicked with
+	Stack []byte // of the goroutine, as runtime/debug.Stack gives it
 }
 
 // Error gives the value and the stack.

@@ -8,8 +8,8 @@ import (
 
 // Pair is a batch of each of two loaders.
 type Pair[A, B any] struct {
-	First  A
-	Second B
+	First  A // the first loader's
+	Second B // the second loader's
 }
 
 // Zip walks two loaders at once, until the shorter one ends. Its state is theirs: it can be saved, and resumed in mid-pass.

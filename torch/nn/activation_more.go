@@ -11,7 +11,7 @@ type GELUOptions = F.GELUOptions
 // GELU is x times the normal distribution's function at x (torch.nn.GELU).
 type GELU struct {
 	Base
-	Options GELUOptions
+	Options GELUOptions // what the constructor was given
 }
 
 // NewGELU makes the activation.
@@ -23,7 +23,7 @@ func (a *GELU) Forward(x *torch.Tensor) *torch.Tensor { return F.GELU(x, a.Optio
 // GLU splits its input in halves a and b and is a·sigmoid(b) (torch.nn.GLU).
 type GLU struct {
 	Base
-	Dim int
+	Dim int // the dimension that is halved
 }
 
 // NewGLU makes the activation; dim is the last one by default.
@@ -38,8 +38,8 @@ type HardtanhOptions = F.HardtanhOptions
 // Hardtanh clamps to [-1, 1] or to the bounds given (torch.nn.Hardtanh).
 type Hardtanh struct {
 	Base
-	Options HardtanhOptions
-	Inplace bool // write the input itself
+	Options HardtanhOptions // what the constructor was given
+	Inplace bool            // write the input itself
 }
 
 // NewHardtanh makes the activation.
@@ -65,7 +65,7 @@ type SoftplusOptions = F.SoftplusOptions
 // Softplus is log(1 + exp(Beta·x)) / Beta (torch.nn.Softplus).
 type Softplus struct {
 	Base
-	Options SoftplusOptions
+	Options SoftplusOptions // what the constructor was given
 }
 
 // NewSoftplus makes the activation.
@@ -105,8 +105,8 @@ type RReLUOptions struct {
 // RReLU is a leaky ReLU whose slopes are drawn when training (torch.nn.RReLU).
 type RReLU struct {
 	Base
-	Options RReLUOptions
-	Inplace bool // write the input itself
+	Options RReLUOptions // what the constructor was given
+	Inplace bool         // write the input itself
 }
 
 // NewRReLU makes the activation.
@@ -129,10 +129,10 @@ func (a *RReLU) Forward(x *torch.Tensor) *torch.Tensor {
 
 // PReLUOptions are NewPReLU's optional arguments.
 type PReLUOptions struct {
-	NumParameters int      // 1, or as many as there are channels; 0 means 1
-	Init          *float64 // the first value; default 0.25
-	DType         torch.DType
-	Device        torch.Device
+	NumParameters int          // 1, or as many as there are channels; 0 means 1
+	Init          *float64     // the first value; default 0.25
+	DType         torch.DType  // of the parameters; default: the default floating type
+	Device        torch.Device // of the parameters; default: the CPU
 }
 
 // PReLU is a leaky ReLU whose slope is trained (torch.nn.PReLU). Key: weight [1] or [channels].
@@ -156,7 +156,7 @@ func (a *PReLU) Forward(x *torch.Tensor) *torch.Tensor { return F.PReLU(x, a.Wei
 // Softmax is exp(x) divided by its sum along a dimension (torch.nn.Softmax).
 type Softmax struct {
 	Base
-	Dim int
+	Dim int // the dimension along which the results add up to 1
 }
 
 // NewSoftmax makes the activation.
@@ -168,7 +168,7 @@ func (a *Softmax) Forward(x *torch.Tensor) *torch.Tensor { return F.Softmax(x, a
 // Softmin is Softmax of -x (torch.nn.Softmin).
 type Softmin struct {
 	Base
-	Dim int
+	Dim int // the dimension along which the results add up to 1
 }
 
 // NewSoftmin makes the activation.
@@ -180,7 +180,7 @@ func (a *Softmin) Forward(x *torch.Tensor) *torch.Tensor { return F.Softmin(x, a
 // LogSoftmax is log(Softmax(x)) (torch.nn.LogSoftmax).
 type LogSoftmax struct {
 	Base
-	Dim int
+	Dim int // the dimension along which the exponentials of the results add up to 1
 }
 
 // NewLogSoftmax makes the activation.

@@ -8,8 +8,8 @@ import (
 // LeakyReLU is x where it is positive, else x times the negative slope, element by element (torch.nn.LeakyReLU).
 type LeakyReLU struct {
 	Base
-	NegativeSlope float64
-	Inplace       bool // write the input itself
+	NegativeSlope float64 // what negative elements are multiplied by
+	Inplace       bool    // write the input itself
 }
 
 // NewLeakyReLU makes the activation; negativeSlope is 0.01 by default.

@@ -10,14 +10,14 @@ import (
 
 // MultiheadAttentionOptions are NewMultiheadAttention's optional arguments.
 type MultiheadAttentionOptions struct {
-	Dropout     float64 // of the weights, when training
-	NoBias      bool    // no biases
-	AddBiasKV   bool    // a position of its own, which is trained, for keys and values
-	AddZeroAttn bool    // a position of zeros for keys and values
-	KDim, VDim  int     // features of keys and of values; 0: as many as the queries have
-	BatchFirst  bool    // inputs and output are [N, L, E], not [L, N, E]
-	DType       torch.DType
-	Device      torch.Device
+	Dropout     float64      // of the weights, when training
+	NoBias      bool         // no biases
+	AddBiasKV   bool         // a position of its own, which is trained, for keys and values
+	AddZeroAttn bool         // a position of zeros for keys and values
+	KDim, VDim  int          // features of keys and of values; 0: as many as the queries have
+	BatchFirst  bool         // inputs and output are [N, L, E], not [L, N, E]
+	DType       torch.DType  // of the parameters; default: the default floating type
+	Device      torch.Device // of the parameters; default: the CPU
 }
 
 // MultiheadAttention is attention with several heads (torch.nn.MultiheadAttention). Keys: in_proj_weight [3E, E] (or

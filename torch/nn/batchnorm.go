@@ -8,13 +8,13 @@ import (
 
 // BatchNormOptions are the optional arguments of the constructors of batch normalisation.
 type BatchNormOptions struct {
-	Eps            *float64 // added to the variance; default 1e-5
-	Momentum       *float64 // how far the running statistics move to the batch's; default 0.1
-	Cumulative     bool     // the running statistics are the mean of all batches' (momentum=None)
-	NoAffine       bool     // no weight and bias (affine=False)
-	NoRunningStats bool     // no running statistics: the batch's are used in evaluation mode too (track_running_stats=False)
-	DType          torch.DType
-	Device         torch.Device
+	Eps            *float64     // added to the variance; default 1e-5
+	Momentum       *float64     // how far the running statistics move to the batch's; default 0.1
+	Cumulative     bool         // the running statistics are the mean of all batches' (momentum=None)
+	NoAffine       bool         // no weight and bias (affine=False)
+	NoRunningStats bool         // no running statistics: the batch's are used in evaluation mode too (track_running_stats=False)
+	DType          torch.DType  // of the parameters; default: the default floating type
+	Device         torch.Device // of the parameters; default: the CPU
 }
 
 // batchNorm is what batch and instance normalisation have in common.

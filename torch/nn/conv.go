@@ -21,11 +21,11 @@ type ConvOptions struct {
 	PaddingSame bool // as much padding as makes the result as large as the input; needs stride 1 (padding="same")
 	Dilation    int  // distance of the kernel's elements; default 1
 	Dilations   []int
-	Groups      int       // groups of channels that are kept apart; default 1
-	PaddingMode F.PadMode // what the padding is; default zeros
-	NoBias      bool
-	DType       torch.DType
-	Device      torch.Device
+	Groups      int          // groups of channels that are kept apart; default 1
+	PaddingMode F.PadMode    // what the padding is; default zeros
+	NoBias      bool         // no bias (bias=False)
+	DType       torch.DType  // of the parameters; default: the default floating type
+	Device      torch.Device // of the parameters; default: the CPU
 }
 
 // conv is what the convolutions have in common.

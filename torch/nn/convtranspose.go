@@ -8,18 +8,18 @@ import (
 // ConvTransposeOptions are the optional arguments of NewConvTranspose1d, 2d and 3d: one number for all spatial dimensions,
 // or one for each.
 type ConvTransposeOptions struct {
-	Stride         int // default 1
-	Strides        []int
-	Padding        int // default 0
-	Paddings       []int
-	OutputPadding  int // rows added at one side of the result; default 0
-	OutputPaddings []int
-	Dilation       int // default 1
-	Dilations      []int
-	Groups         int // groups of channels that are kept apart; default 1
-	NoBias         bool
-	DType          torch.DType
-	Device         torch.Device
+	Stride         int          // default 1
+	Strides        []int        // Stride for each dimension
+	Padding        int          // default 0
+	Paddings       []int        // Padding for each dimension
+	OutputPadding  int          // rows added at one side of the result; default 0
+	OutputPaddings []int        // OutputPadding for each dimension
+	Dilation       int          // default 1
+	Dilations      []int        // Dilation for each dimension
+	Groups         int          // groups of channels that are kept apart; default 1
+	NoBias         bool         // no bias (bias=False)
+	DType          torch.DType  // of the parameters; default: the default floating type
+	Device         torch.Device // of the parameters; default: the CPU
 }
 
 // convTranspose is what the transposed convolutions have in common.

@@ -13,14 +13,14 @@ type TransformerDecoderLayer struct {
 	SelfAttn      *MultiheadAttention
 	MultiheadAttn *MultiheadAttention
 	Linear1       *Linear
-	Dropout       *Dropout
+	Dropout       *Dropout // between the linear layers
 	Linear2       *Linear
 	Norm1         *LayerNorm
 	Norm2         *LayerNorm
 	Norm3         *LayerNorm
-	Dropout1      *Dropout
-	Dropout2      *Dropout
-	Dropout3      *Dropout
+	Dropout1      *Dropout // after the self-attention
+	Dropout2      *Dropout // after the attention to the memory
+	Dropout3      *Dropout // after the second linear layer
 	options       TransformerOptions
 }
 

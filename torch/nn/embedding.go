@@ -9,13 +9,13 @@ import (
 
 // EmbeddingOptions are NewEmbedding's optional arguments.
 type EmbeddingOptions struct {
-	PaddingIdx      *int     // this row is zero at first and gets no gradient; counted from the end if negative
-	MaxNorm         *float64 // rows that are looked up and longer than this are shortened, in place
-	NormType        *float64 // the norm that MaxNorm means; default 2
-	ScaleGradByFreq bool     // divide a row's gradient by how often it is in the batch
-	Sparse          bool     // make the gradient sparse
-	DType           torch.DType
-	Device          torch.Device
+	PaddingIdx      *int         // this row is zero at first and gets no gradient; counted from the end if negative
+	MaxNorm         *float64     // rows that are looked up and longer than this are shortened, in place
+	NormType        *float64     // the norm that MaxNorm means; default 2
+	ScaleGradByFreq bool         // divide a row's gradient by how often it is in the batch
+	Sparse          bool         // make the gradient sparse
+	DType           torch.DType  // of the parameters; default: the default floating type
+	Device          torch.Device // of the parameters; default: the CPU
 }
 
 // Embedding is a table of rows that are looked up by number (torch.nn.Embedding). Key: weight [rows, dim].
@@ -74,15 +74,15 @@ func (e *Embedding) Forward(x *torch.Tensor) *torch.Tensor {
 
 // EmbeddingBagOptions are NewEmbeddingBag's optional arguments.
 type EmbeddingBagOptions struct {
-	MaxNorm           *float64 // rows that are looked up and longer than this are shortened, in place
-	NormType          *float64 // the norm that MaxNorm means; default 2
-	ScaleGradByFreq   bool     // divide a row's gradient by how often it is in the batch; not with F.BagMax
-	Mode              F.BagMode
-	Sparse            bool // make the gradient sparse; not with F.BagMax
-	IncludeLastOffset bool // offsets have one more element, the length of the input
-	PaddingIdx        *int // rows of this number count for nothing
-	DType             torch.DType
-	Device            torch.Device
+	MaxNorm           *float64     // rows that are looked up and longer than this are shortened, in place
+	NormType          *float64     // the norm that MaxNorm means; default 2
+	ScaleGradByFreq   bool         // divide a row's gradient by how often it is in the batch; not with F.BagMax
+	Mode              F.BagMode    // how a bag is reduced; default F.BagMean
+	Sparse            bool         // make the gradient sparse; not with F.BagMax
+	IncludeLastOffset bool         // offsets have one more element, the length of the input
+	PaddingIdx        *int         // rows of this number count for nothing
+	DType             torch.DType  // of the parameters; default: the default floating type
+	Device            torch.Device // of the parameters; default: the CPU
 }
 
 // EmbeddingBag looks rows up and reduces each bag of them to one (torch.nn.EmbeddingBag). Key: weight [rows, dim].

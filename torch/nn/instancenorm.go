@@ -8,12 +8,12 @@ import (
 
 // InstanceNormOptions are the optional arguments of the constructors of instance normalisation.
 type InstanceNormOptions struct {
-	Eps          *float64 // added to the variance; default 1e-5
-	Momentum     *float64 // how far the running statistics move to the batch's; default 0.1
-	Affine       bool     // a weight and a bias (affine=True)
-	RunningStats bool     // running statistics, used in evaluation mode (track_running_stats=True)
-	DType        torch.DType
-	Device       torch.Device
+	Eps          *float64     // added to the variance; default 1e-5
+	Momentum     *float64     // how far the running statistics move to the batch's; default 0.1
+	Affine       bool         // a weight and a bias (affine=True)
+	RunningStats bool         // running statistics, used in evaluation mode (track_running_stats=True)
+	DType        torch.DType  // of the parameters; default: the default floating type
+	Device       torch.Device // of the parameters; default: the CPU
 }
 
 // instanceNorm is what the instance normalisations have in common.

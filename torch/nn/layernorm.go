@@ -11,11 +11,11 @@ import (
 
 // LayerNormOptions are NewLayerNorm's optional arguments.
 type LayerNormOptions struct {
-	Eps      *float64 // added to the variance; default 1e-5
-	NoAffine bool     // no weight and bias (elementwise_affine=False)
-	NoBias   bool     // a weight, but no bias
-	DType    torch.DType
-	Device   torch.Device
+	Eps      *float64     // added to the variance; default 1e-5
+	NoAffine bool         // no weight and bias (elementwise_affine=False)
+	NoBias   bool         // a weight, but no bias
+	DType    torch.DType  // of the parameters; default: the default floating type
+	Device   torch.Device // of the parameters; default: the CPU
 }
 
 // LayerNorm normalises over the last dimensions (torch.nn.LayerNorm). Keys: weight, bias, of the normalised shape.
@@ -52,10 +52,10 @@ func (l *LayerNorm) Forward(x *torch.Tensor) *torch.Tensor {
 
 // RMSNormOptions are NewRMSNorm's optional arguments.
 type RMSNormOptions struct {
-	Eps      *float64 // added to the mean square; default: the smallest step of the input's type at 1
-	NoAffine bool     // no weight (elementwise_affine=False)
-	DType    torch.DType
-	Device   torch.Device
+	Eps      *float64     // added to the mean square; default: the smallest step of the input's type at 1
+	NoAffine bool         // no weight (elementwise_affine=False)
+	DType    torch.DType  // of the parameters; default: the default floating type
+	Device   torch.Device // of the parameters; default: the CPU
 }
 
 // RMSNorm divides by the root of the mean square over the last dimensions (torch.nn.RMSNorm). Key: weight, of the
@@ -87,10 +87,10 @@ func (l *RMSNorm) Forward(x *torch.Tensor) *torch.Tensor {
 
 // GroupNormOptions are NewGroupNorm's optional arguments.
 type GroupNormOptions struct {
-	Eps      *float64 // added to the variance; default 1e-5
-	NoAffine bool     // no weight and bias (affine=False)
-	DType    torch.DType
-	Device   torch.Device
+	Eps      *float64     // added to the variance; default 1e-5
+	NoAffine bool         // no weight and bias (affine=False)
+	DType    torch.DType  // of the parameters; default: the default floating type
+	Device   torch.Device // of the parameters; default: the CPU
 }
 
 // GroupNorm normalises groups of channels in each sample (torch.nn.GroupNorm). Keys: weight, bias [channels].

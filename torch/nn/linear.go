@@ -20,7 +20,7 @@ type Linear struct {
 	Base
 	Weight                  Parameter
 	Bias                    Parameter
-	InFeatures, OutFeatures int
+	InFeatures, OutFeatures int // the last dimension of input and output
 }
 
 // NewLinear makes a linear layer from in to out features.

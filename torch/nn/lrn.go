@@ -110,10 +110,10 @@ func row0(t *torch.Tensor, i int) *torch.Tensor { return aten.SelectInt(t, 0, i)
 
 // AdaptiveLogSoftmaxOptions are the optional arguments of NewAdaptiveLogSoftmaxWithLoss.
 type AdaptiveLogSoftmaxOptions struct {
-	DivValue float64 // each cluster's features are those of the one before, divided by this; 0 means 4
-	HeadBias bool    // a bias in the head
-	DType    torch.DType
-	Device   torch.Device
+	DivValue float64      // each cluster's features are those of the one before, divided by this; 0 means 4
+	HeadBias bool         // a bias in the head
+	DType    torch.DType  // of the parameters; default: the default floating type
+	Device   torch.Device // of the parameters; default: the CPU
 }
 
 // AdaptiveLogSoftmaxWithLoss is a softmax over many classes, of which the rare ones are in clusters with fewer features

@@ -12,15 +12,15 @@ import (
 
 // RNNOptions are the optional arguments of NewRNN, NewLSTM and NewGRU.
 type RNNOptions struct {
-	NumLayers     int     // layers stacked on each other; 0 means 1
-	ReLU          bool    // RNN only: the nonlinearity is ReLU, not tanh
-	NoBias        bool    // no biases
-	BatchFirst    bool    // input and output are [N, L, features], not [L, N, features]
-	Dropout       float64 // of the outputs of all layers but the last, when training
-	Bidirectional bool    // a second pass from the end; the outputs are joined
-	ProjSize      int     // LSTM only: the size to which hidden states are projected; 0: they aren't
-	DType         torch.DType
-	Device        torch.Device
+	NumLayers     int          // layers stacked on each other; 0 means 1
+	ReLU          bool         // RNN only: the nonlinearity is ReLU, not tanh
+	NoBias        bool         // no biases
+	BatchFirst    bool         // input and output are [N, L, features], not [L, N, features]
+	Dropout       float64      // of the outputs of all layers but the last, when training
+	Bidirectional bool         // a second pass from the end; the outputs are joined
+	ProjSize      int          // LSTM only: the size to which hidden states are projected; 0: they aren't
+	DType         torch.DType  // of the parameters; default: the default floating type
+	Device        torch.Device // of the parameters; default: the CPU
 }
 
 // recurrent is what RNN, LSTM and GRU have in common. Its keys are weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (and

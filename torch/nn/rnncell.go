@@ -10,10 +10,10 @@ import (
 
 // RNNCellOptions are the optional arguments of NewRNNCell, NewLSTMCell and NewGRUCell.
 type RNNCellOptions struct {
-	NoBias bool // no biases
-	ReLU   bool // RNNCell only: the nonlinearity is ReLU, not tanh
-	DType  torch.DType
-	Device torch.Device
+	NoBias bool         // no biases
+	ReLU   bool         // RNNCell only: the nonlinearity is ReLU, not tanh
+	DType  torch.DType  // of the parameters; default: the default floating type
+	Device torch.Device // of the parameters; default: the CPU
 }
 
 // cell is what the cells have in common.

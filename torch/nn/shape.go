@@ -9,7 +9,7 @@ import (
 // Flatten makes one dimension of several (torch.nn.Flatten).
 type Flatten struct {
 	Base
-	StartDim, EndDim int
+	StartDim, EndDim int // the first and the last dimension that become one
 }
 
 // NewFlatten flattens all dimensions but the first, or those from dims[0] to dims[1], both included.
@@ -35,8 +35,8 @@ func (f *Flatten) Forward(x *torch.Tensor) *torch.Tensor {
 // Unflatten makes several dimensions of one (torch.nn.Unflatten).
 type Unflatten struct {
 	Base
-	Dim   int
-	Sizes []int
+	Dim   int   // the dimension that is taken apart
+	Sizes []int // what it becomes; one may be -1, for what remains
 }
 
 // NewUnflatten makes dimension dim have the given sizes, one of which may be -1.

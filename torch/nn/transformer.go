@@ -21,8 +21,8 @@ type TransformerOptions struct {
 	BatchFirst     bool                              // inputs and outputs are [N, L, E], not [L, N, E]
 	NormFirst      bool                              // normalise before attention and feed-forward, not after
 	NoBias         bool                              // no biases, in the linear layers, attention and normalisation
-	DType          torch.DType
-	Device         torch.Device
+	DType          torch.DType                       // of the parameters; default: the default floating type
+	Device         torch.Device                      // of the parameters; default: the CPU
 }
 
 func (o TransformerOptions) attention() MultiheadAttentionOptions {
@@ -64,12 +64,12 @@ type TransformerEncoderLayer struct {
 	Base
 	SelfAttn *MultiheadAttention
 	Linear1  *Linear
-	Dropout  *Dropout
+	Dropout  *Dropout // between the linear layers
 	Linear2  *Linear
 	Norm1    *LayerNorm
 	Norm2    *LayerNorm
-	Dropout1 *Dropout
-	Dropout2 *Dropout
+	Dropout1 *Dropout // after the self-attention
+	Dropout2 *Dropout // after the second linear layer
 	options  TransformerOptions
 }
 
@@ -265,10 +265,10 @@ func NewTransformer(dim, heads int, opts ...TransformerOptions) *Transformer {
 
 // TransformerInput is what Transformer's Forward takes besides the sequences.
 type TransformerInput struct {
-	SrcMask, TgtMask, MemoryMask                               *torch.Tensor
-	SrcKeyPaddingMask, TgtKeyPaddingMask, MemoryKeyPaddingMask *torch.Tensor
-	SrcCausal, TgtCausal                                       *bool // hints; nil: look at the masks
-	MemoryCausal                                               bool  // a hint
+	SrcMask, TgtMask, MemoryMask                               *torch.Tensor // [S, S], [T, T] and [T, S], or with N·heads in front: true, or -inf, where not to attend
+	SrcKeyPaddingMask, TgtKeyPaddingMask, MemoryKeyPaddingMask *torch.Tensor // [N, S], [N, T] and [N, S]: true, or -inf, at padding
+	SrcCausal, TgtCausal                                       *bool         // hints; nil: look at the masks
+	MemoryCausal                                               bool          // a hint
 }
 
 // Forward encodes src [S, N, E] and decodes tgt [T, N, E] with it; with BatchFirst N comes first, or there is none. It

@@ -123,11 +123,11 @@ func Range(name string, f func()) {
 
 // Event is one thing that happened: an operation, a range, a kernel.
 type Event struct {
-	Name     string
+	Name     string           // the operator's, the range's or the kernel's
 	Device   torch.DeviceType // where its time was spent
-	Thread   uint64
-	Start    time.Duration // since the first event
-	Duration time.Duration
+	Thread   uint64           // a number for the thread that it ran on
+	Start    time.Duration    // since the first event
+	Duration time.Duration    // from its start to its end
 }
 
 // Profile is what a Run noted.

@@ -24,7 +24,7 @@ func newProfile(list []cgotorch.Profiled) *Profile {
 // Total is what all events of one name took together.
 type Total struct {
 	Name  string
-	Count int
+	Count int           // how many events
 	CPU   time.Duration // on the CPU, with what they called
 	Self  time.Duration // on the CPU, without what they called
 	CUDA  time.Duration // on the GPU, of kernels and copies

@@ -39,6 +39,7 @@ type Keep struct {
 
 // Checkpoint is a file, or a folder of a sharded checkpoint, that matches a pattern.
 type Checkpoint struct {
+	// Path is its name, with the folder's before it.
 	Path string
 	// Fields are the numbers in the name, by the pattern's names for them.
 	Fields map[string]float64

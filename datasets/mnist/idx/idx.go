@@ -32,8 +32,8 @@ const maxElements = 1 << 31
 // Error says what is wrong with a file, and where.
 type Error struct {
 	Path   string // the file, "" for a stream
-	Detail string
-	Err    error // ErrMagic, ErrSize, ErrTruncated, ErrTrailing, or the reader's own
+	Detail string // what was found, and what was expected
+	Err    error  // ErrMagic, ErrSize, ErrTruncated, ErrTrailing, or the reader's own
 }
 
 // Error names the file and the fault.
@@ -50,8 +50,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Array is the content of a file: bytes in row-major order.
 type Array struct {
-	Dims []int
-	Data []byte
+	Dims []int  // the size of each dimension
+	Data []byte // one byte for each element
 }
 
 // Read reads an idx file to its end, from plain bytes or gzip. Memory grows with the bytes that come, not with what the header

@@ -115,10 +115,10 @@ func (o FractionalMaxPoolOptions) prepare(operation string, x *torch.Tensor, n i
 
 // MaxUnpoolOptions are the optional arguments of MaxUnpool1d, 2d and 3d.
 type MaxUnpoolOptions struct {
-	Stride     int // of the pooling that is undone; default: the window's size
-	Strides    []int
-	Padding    int // of the pooling that is undone; default 0
-	Paddings   []int
+	Stride     int   // of the pooling that is undone; default: the window's size
+	Strides    []int // Stride for each dimension
+	Padding    int   // of the pooling that is undone; default 0
+	Paddings   []int // Padding for each dimension
 	OutputSize []int // the spatial sizes of the result, or its whole shape; default: the smallest
 }
 

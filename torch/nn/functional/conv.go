@@ -64,15 +64,15 @@ func (o ConvOptions) groups() int { return max(o.Groups, 1) }
 // ConvTransposeOptions are the optional arguments of ConvTranspose1d, 2d and 3d: one number for all spatial dimensions,
 // or one for each.
 type ConvTransposeOptions struct {
-	Stride         int // default 1
-	Strides        []int
-	Padding        int // default 0
-	Paddings       []int
-	OutputPadding  int // rows added at one side of the result; default 0
-	OutputPaddings []int
-	Dilation       int // default 1
-	Dilations      []int
-	Groups         int // default 1
+	Stride         int   // default 1
+	Strides        []int // Stride for each dimension
+	Padding        int   // default 0
+	Paddings       []int // Padding for each dimension
+	OutputPadding  int   // rows added at one side of the result; default 0
+	OutputPaddings []int // OutputPadding for each dimension
+	Dilation       int   // default 1
+	Dilations      []int // Dilation for each dimension
+	Groups         int   // default 1
 }
 
 // ConvTranspose1d is the gradient of Conv1d with respect to its input: x [N, in, L], weight [in, out/Groups, K]

@@ -30,10 +30,10 @@ func (m InterpolateMode) String() string {
 
 // InterpolateOptions are Interpolate's arguments: either Size or Scale is needed.
 type InterpolateOptions struct {
-	Size         []int     // of the result: one number, or one for each spatial dimension
-	Scale        []float64 // the result's size over the input's: one number, or one for each spatial dimension
-	Mode         InterpolateMode
-	AlignCorners bool // the corners' centres stay where they are; not with Nearest, NearestExact and Area
+	Size         []int           // of the result: one number, or one for each spatial dimension
+	Scale        []float64       // the result's size over the input's: one number, or one for each spatial dimension
+	Mode         InterpolateMode // default Nearest
+	AlignCorners bool            // the corners' centres stay where they are; not with Nearest, NearestExact and Area
 	// RecomputeScale computes the scale anew from the rounded size (recompute_scale_factor=True).
 	RecomputeScale bool
 	Antialias      bool // with Bilinear2d and Bicubic, when the result is smaller

@@ -12,7 +12,7 @@ type CrossEntropyOptions struct {
 	Weight         *torch.Tensor // [C]: a factor for each class
 	IgnoreIndex    *int          // targets of this class count for nothing; default -100
 	LabelSmoothing float64       // how much of the target goes to all classes alike; from 0 to 1
-	Reduction      Reduction
+	Reduction      Reduction     // of the elements' losses; default Mean
 }
 
 // CrossEntropy is the cross entropy of logits x [N, C], [C] or [N, C, d1, ...] and targets: classes [N], [] or [N, d1, ...]
@@ -26,7 +26,7 @@ func CrossEntropy(x, target *torch.Tensor, opts ...CrossEntropyOptions) *torch.T
 type NLLLossOptions struct {
 	Weight      *torch.Tensor // [C]: a factor for each class
 	IgnoreIndex *int          // targets of this class count for nothing; default -100
-	Reduction   Reduction
+	Reduction   Reduction     // of the elements' losses; default Mean
 }
 
 // NLLLoss is the negative log likelihood of log probabilities x [N, C], [C] or [N, C, d1, ...] and classes
@@ -39,7 +39,7 @@ func NLLLoss(x, target *torch.Tensor, opts ...NLLLossOptions) *torch.Tensor {
 // WeightedLossOptions are the optional arguments of MSELoss and L1Loss.
 type WeightedLossOptions struct {
 	Weight    *torch.Tensor // of x's shape: a factor for each element; the mean is then the weighted one
-	Reduction Reduction
+	Reduction Reduction     // of the elements' losses; default Mean
 }
 
 // MSELoss is the squared difference (torch.nn.functional.mse_loss). x and target are broadcast; give them one shape.
@@ -81,8 +81,8 @@ func sameShape(operation, what string, t, x *torch.Tensor) {
 
 // SmoothL1LossOptions are SmoothL1Loss's optional arguments.
 type SmoothL1LossOptions struct {
-	Beta      *float64 // differences smaller than this are squared; default 1
-	Reduction Reduction
+	Beta      *float64  // differences smaller than this are squared; default 1
+	Reduction Reduction // of the elements' losses; default Mean
 }
 
 // SmoothL1Loss is the squared difference, divided by 2·Beta, where that is smaller than Beta, else the absolute one less
@@ -101,7 +101,7 @@ func SmoothL1Loss(x, target *torch.Tensor, opts ...SmoothL1LossOptions) *torch.T
 type HuberLossOptions struct {
 	Delta     *float64      // differences smaller than this are squared; default 1
 	Weight    *torch.Tensor // of x's shape: a factor for each element
-	Reduction Reduction
+	Reduction Reduction     // of the elements' losses; default Mean
 }
 
 // HuberLoss is half the squared difference where that is smaller than Delta, else Delta·(|difference| - Delta/2)
@@ -120,7 +120,7 @@ func HuberLoss(x, target *torch.Tensor, opts ...HuberLossOptions) *torch.Tensor 
 // BCEOptions are BCE's optional arguments.
 type BCEOptions struct {
 	Weight    *torch.Tensor // a factor for each element, broadcast to the target's shape
-	Reduction Reduction
+	Reduction Reduction     // of the elements' losses; default Mean
 }
 
 // BCE is the binary cross entropy of probabilities x and targets of the same shape
@@ -139,7 +139,7 @@ func BCE(x, target *torch.Tensor, opts ...BCEOptions) *torch.Tensor {
 type BCEWithLogitsOptions struct {
 	Weight    *torch.Tensor // a factor for each element, broadcast
 	PosWeight *torch.Tensor // a factor for the positive targets, broadcast
-	Reduction Reduction
+	Reduction Reduction     // of the elements' losses; default Mean
 }
 
 // BCEWithLogits is the binary cross entropy of sigmoid(x) and targets of the same shape, computed without loss of accuracy
@@ -153,10 +153,10 @@ func BCEWithLogits(x, target *torch.Tensor, opts ...BCEWithLogitsOptions) *torch
 
 // PoissonNLLLossOptions are PoissonNLLLoss's optional arguments.
 type PoissonNLLLossOptions struct {
-	NoLogInput bool     // x is the rate itself, not its logarithm (log_input=False)
-	Full       bool     // add Stirling's approximation of the constant term
-	Eps        *float64 // keeps log(x) from 0 with NoLogInput; default 1e-8
-	Reduction  Reduction
+	NoLogInput bool      // x is the rate itself, not its logarithm (log_input=False)
+	Full       bool      // add Stirling's approximation of the constant term
+	Eps        *float64  // keeps log(x) from 0 with NoLogInput; default 1e-8
+	Reduction  Reduction // of the elements' losses; default Mean
 }
 
 // PoissonNLLLoss is the negative log likelihood of a Poisson distribution (torch.nn.functional.poisson_nll_loss).
@@ -167,9 +167,9 @@ func PoissonNLLLoss(x, target *torch.Tensor, opts ...PoissonNLLLossOptions) *tor
 
 // GaussianNLLLossOptions are GaussianNLLLoss's optional arguments.
 type GaussianNLLLossOptions struct {
-	Full      bool     // add the constant term
-	Eps       *float64 // the least variance; default 1e-6
-	Reduction Reduction
+	Full      bool      // add the constant term
+	Eps       *float64  // the least variance; default 1e-6
+	Reduction Reduction // of the elements' losses; default Mean
 }
 
 // GaussianNLLLoss is the negative log likelihood of normal distributions with means x and variances of x's shape, of the
@@ -212,8 +212,8 @@ func matchVariance(operation string, x, variance *torch.Tensor) *torch.Tensor {
 
 // KLDivOptions are KLDiv's optional arguments.
 type KLDivOptions struct {
-	LogTarget bool // the target holds logarithms too
-	Reduction Reduction
+	LogTarget bool      // the target holds logarithms too
+	Reduction Reduction // of the elements' losses; default Mean
 }
 
 // KLDiv is the divergence of the target's probabilities from x's, of which x holds the logarithms. Reduction BatchMean is

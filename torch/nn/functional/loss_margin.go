@@ -7,8 +7,8 @@ import (
 
 // MarginOptions are the optional arguments of MarginRankingLoss and CosineEmbeddingLoss.
 type MarginOptions struct {
-	Margin    float64 // default 0
-	Reduction Reduction
+	Margin    float64   // default 0
+	Reduction Reduction // of the elements' losses; default Mean
 }
 
 // MarginRankingLoss is max(0, -target·(x1-x2) + Margin): target is 1 where x1 should be greater, else -1
@@ -31,8 +31,8 @@ func CosineEmbeddingLoss(x1, x2, target *torch.Tensor, opts ...MarginOptions) *t
 
 // HingeEmbeddingLossOptions are HingeEmbeddingLoss's optional arguments.
 type HingeEmbeddingLossOptions struct {
-	Margin    *float64 // default 1
-	Reduction Reduction
+	Margin    *float64  // default 1
+	Reduction Reduction // of the elements' losses; default Mean
 }
 
 // HingeEmbeddingLoss is x where target is 1, max(0, Margin - x) where it is -1
@@ -63,7 +63,7 @@ func SoftMarginLoss(x, target *torch.Tensor, opts ...LossOptions) *torch.Tensor 
 // MultiLabelSoftMarginLossOptions are MultiLabelSoftMarginLoss's optional arguments.
 type MultiLabelSoftMarginLossOptions struct {
 	Weight    *torch.Tensor // [C]: a factor for each class
-	Reduction Reduction
+	Reduction Reduction     // of the elements' losses; default Mean
 }
 
 // MultiLabelSoftMarginLoss is the binary cross entropy of sigmoid(x) and targets 0 or 1, a mean over the classes, the last
@@ -86,7 +86,7 @@ type MultiMarginLossOptions struct {
 	P         int           // 1 or 2; 0 means 1
 	Margin    *float64      // default 1
 	Weight    *torch.Tensor // [C]: a factor for each class
-	Reduction Reduction
+	Reduction Reduction     // of the elements' losses; default Mean
 }
 
 // MultiMarginLoss is the hinge loss of one class a sample: x [N, C] or [C], target [N] or []
@@ -108,11 +108,11 @@ func MultiMarginLoss(x, target *torch.Tensor, opts ...MultiMarginLossOptions) *t
 
 // TripletMarginLossOptions are TripletMarginLoss's optional arguments.
 type TripletMarginLossOptions struct {
-	Margin    float64  // 0 means 1, as it must be positive
-	P         *float64 // the norm; default 2
-	Eps       *float64 // keeps the norm from 0; default 1e-6
-	Swap      bool     // use the distance of positive and negative where it is smaller
-	Reduction Reduction
+	Margin    float64   // 0 means 1, as it must be positive
+	P         *float64  // the norm; default 2
+	Eps       *float64  // keeps the norm from 0; default 1e-6
+	Swap      bool      // use the distance of positive and negative where it is smaller
+	Reduction Reduction // of the elements' losses; default Mean
 }
 
 func margin(operation string, v float64) float64 {
@@ -138,7 +138,7 @@ type TripletMarginWithDistanceLossOptions struct {
 	Distance  func(x1, x2 *torch.Tensor) *torch.Tensor // default: PairwiseDistance
 	Margin    float64                                  // 0 means 1, as it must be positive
 	Swap      bool                                     // use the distance of positive and negative where it is smaller
-	Reduction Reduction
+	Reduction Reduction                                // of the elements' losses; default Mean
 }
 
 // TripletMarginWithDistanceLoss is TripletMarginLoss with a distance of the user's own
@@ -162,9 +162,9 @@ func TripletMarginWithDistanceLoss(anchor, positive, negative *torch.Tensor, opt
 
 // CTCLossOptions are CTCLoss's optional arguments.
 type CTCLossOptions struct {
-	Blank        int  // the blank label; default 0
-	ZeroInfinity bool // infinite losses, of inputs too short for their targets, are 0, and so are their gradients
-	Reduction    Reduction
+	Blank        int       // the blank label; default 0
+	ZeroInfinity bool      // infinite losses, of inputs too short for their targets, are 0, and so are their gradients
+	Reduction    Reduction // of the elements' losses; default Mean
 }
 
 // CTCLoss is the connectionist temporal classification loss: logProbs [T, N, C] or [T, C], targets [N, S] or all in one

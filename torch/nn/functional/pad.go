@@ -27,7 +27,7 @@ func (m PadMode) String() string {
 
 // PadOptions are Pad's optional arguments.
 type PadOptions struct {
-	Mode  PadMode
+	Mode  PadMode // default PadConstant
 	Value float64 // what PadConstant fills with
 }
 

@@ -7,13 +7,13 @@ import (
 
 // MaxPoolOptions are the optional arguments of MaxPool1d, 2d and 3d: one number for all spatial dimensions, or one for each.
 type MaxPoolOptions struct {
-	Stride    int // default: the window's size
-	Strides   []int
-	Padding   int // default 0; padded elements are never the maximum
-	Paddings  []int
-	Dilation  int // distance of the window's elements; default 1
-	Dilations []int
-	CeilMode  bool // round the result's size up, not down
+	Stride    int   // default: the window's size
+	Strides   []int // Stride for each dimension
+	Padding   int   // default 0; padded elements are never the maximum
+	Paddings  []int // Padding for each dimension
+	Dilation  int   // distance of the window's elements; default 1
+	Dilations []int // Dilation for each dimension
+	CeilMode  bool  // round the result's size up, not down
 }
 
 func (o MaxPoolOptions) each(operation string, n int) (stride, padding, dilation []int) {
@@ -73,13 +73,13 @@ func MaxPool3dWithIndices[K Size](x *torch.Tensor, kernel K, opts ...MaxPoolOpti
 
 // AvgPoolOptions are the optional arguments of AvgPool1d, 2d and 3d: one number for all spatial dimensions, or one for each.
 type AvgPoolOptions struct {
-	Stride          int // default: the window's size
-	Strides         []int
-	Padding         int // zeros; default 0
-	Paddings        []int
-	CeilMode        bool // round the result's size up, not down
-	ExcludePad      bool // padded zeros don't count in the mean (count_include_pad=False)
-	DivisorOverride int  // divide by this and not by the window's size; not in 1d; 0: don't
+	Stride          int   // default: the window's size
+	Strides         []int // Stride for each dimension
+	Padding         int   // zeros; default 0
+	Paddings        []int // Padding for each dimension
+	CeilMode        bool  // round the result's size up, not down
+	ExcludePad      bool  // padded zeros don't count in the mean (count_include_pad=False)
+	DivisorOverride int   // divide by this and not by the window's size; not in 1d; 0: don't
 }
 
 func (o AvgPoolOptions) each(operation string, n int) (stride, padding []int) {
@@ -119,9 +119,9 @@ func AvgPool3d[K Size](x *torch.Tensor, kernel K, opts ...AvgPoolOptions) *torch
 
 // LPPoolOptions are the optional arguments of LPPool1d, 2d and 3d.
 type LPPoolOptions struct {
-	Stride   int // default: the window's size
-	Strides  []int
-	CeilMode bool
+	Stride   int   // default: the window's size
+	Strides  []int // Stride for each dimension
+	CeilMode bool  // windows may go beyond the end of the input
 }
 
 func (o LPPoolOptions) avg() AvgPoolOptions {

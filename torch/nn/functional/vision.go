@@ -16,12 +16,12 @@ func ChannelShuffle(x *torch.Tensor, groups int) *torch.Tensor { return aten.Cha
 
 // FoldOptions are the optional arguments of Fold and Unfold: one number for both spatial dimensions, or one for each.
 type FoldOptions struct {
-	Dilation  int // default 1
-	Dilations []int
-	Padding   int // default 0
-	Paddings  []int
-	Stride    int // default 1
-	Strides   []int
+	Dilation  int   // default 1
+	Dilations []int // Dilation for each dimension
+	Padding   int   // default 0
+	Paddings  []int // Padding for each dimension
+	Stride    int   // default 1
+	Strides   []int // Stride for each dimension
 }
 
 func (o FoldOptions) each(operation string) (dilation, padding, stride []int) {
@@ -63,9 +63,9 @@ const (
 
 // GridSampleOptions are GridSample's optional arguments.
 type GridSampleOptions struct {
-	Mode         GridSampleMode
-	Padding      GridPadding
-	AlignCorners bool // -1 and 1 are the centres of the corner pixels, not their edges
+	Mode         GridSampleMode // default GridBilinear
+	Padding      GridPadding    // default GridZeros
+	AlignCorners bool           // -1 and 1 are the centres of the corner pixels, not their edges
 }
 
 // GridSample takes values of x [N, C, H, W] at the places of grid [N, H', W', 2], from -1 to 1, x first; also of three

@@ -75,8 +75,8 @@ func Dirac_(t *torch.Tensor, groups ...int) *torch.Tensor {
 
 // XavierOptions are the optional arguments of XavierUniform_ and XavierNormal_.
 type XavierOptions struct {
-	Gain      *float64 // default 1
-	Generator *torch.Generator
+	Gain      *float64         // default 1
+	Generator *torch.Generator // default: the device's default generator
 }
 
 // XavierUniform_ draws uniformly so that the variance stays, as Glorot has it (torch.nn.init.xavier_uniform_).
@@ -103,10 +103,10 @@ func (o XavierOptions) std(t *torch.Tensor) float64 {
 
 // KaimingOptions are the optional arguments of KaimingUniform_ and KaimingNormal_.
 type KaimingOptions struct {
-	A            float64      // the negative slope of the leaky ReLU that follows
-	FanOut       bool         // keep the variance of gradients, not of values (mode="fan_out")
-	Nonlinearity Nonlinearity // default LeakyReLU
-	Generator    *torch.Generator
+	A            float64          // the negative slope of the leaky ReLU that follows
+	FanOut       bool             // keep the variance of gradients, not of values (mode="fan_out")
+	Nonlinearity Nonlinearity     // default LeakyReLU
+	Generator    *torch.Generator // default: the device's default generator
 }
 
 // KaimingUniform_ draws uniformly so that the variance stays after a rectifier, as He has it

@@ -9,10 +9,10 @@ import (
 
 // TruncNormalOptions are TruncNormal_'s optional arguments.
 type TruncNormalOptions struct {
-	Mean      float64  // default 0
-	Std       *float64 // default 1
-	A, B      *float64 // the bounds of what is drawn; default -2 and 2
-	Generator *torch.Generator
+	Mean      float64          // default 0
+	Std       *float64         // default 1
+	A, B      *float64         // the bounds of what is drawn; default -2 and 2
+	Generator *torch.Generator // default: the device's default generator
 }
 
 // TruncNormal_ draws from the normal distribution cut off at the bounds (torch.nn.init.trunc_normal_).

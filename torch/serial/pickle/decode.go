@@ -31,6 +31,7 @@ type Unfinished interface {
 
 // Builder is a value that accepts pickle's BUILD instruction.
 type Builder interface {
+	// SetState takes the instruction's argument (__setstate__).
 	SetState(state any) error
 }
 

@@ -21,7 +21,7 @@ type ByteArray []byte
 // Set is Python's set, or frozenset; Items keeps the order of the file.
 type Set struct {
 	Items  []any
-	Frozen bool
+	Frozen bool // it was a frozenset
 }
 
 // DictKind tells which of Python's mappings a Dict was.
@@ -49,6 +49,7 @@ func (k DictKind) String() string {
 // hashable values of this package: strings, numbers, bools, nil, Bytes, and tuples of those; other keys are
 // compared by identity. The zero value is an empty dict.
 type Dict struct {
+	// Kind is which of Python's mappings it is.
 	Kind DictKind
 	// Factory is a defaultdict's factory as a Python name ("builtins.list"), or empty for None.
 	Factory string

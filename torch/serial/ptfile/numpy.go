@@ -32,6 +32,7 @@ func (d *NumpyDType) ItemSize() int {
 
 // NumpyArray is a numpy array, or a numpy scalar, with its bytes as numpy stores them.
 type NumpyArray struct {
+	// DType is its elements' type, and Shape its sizes, none for a scalar.
 	DType *NumpyDType
 	Shape []int
 	// Fortran says that Data is in column-major order.

@@ -9,6 +9,7 @@ import (
 
 // Tensor describes a tensor in a file. Its bytes stay where they are until Storage is read.
 type Tensor struct {
+	// DType is its elements' type.
 	DType DType
 	// Shape has the sizes, Strides the steps between elements, Offset the first element's place in the
 	// storage, all in elements.

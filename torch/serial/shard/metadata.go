@@ -31,12 +31,12 @@ const (
 // Place is where the bytes of a piece are: a whole torch.save file within a part file.
 type Place struct {
 	File           string
-	Offset, Length int64
+	Offset, Length int64 // in bytes
 }
 
 // Chunk is a box of a tensor, and where it is.
 type Chunk struct {
-	Offsets, Sizes []int
+	Offsets, Sizes []int // for each dimension, in elements
 	Place
 }
 
