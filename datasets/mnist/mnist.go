@@ -48,14 +48,14 @@ type Options struct {
 // The data sets are decoded when they are first asked for (a third of a second, 190 MB for the training set), and then shared by
 // all who ask: their tensors are only read.
 var (
-	train           = sync.OnceValue(func() *data.TensorDataset { return embedded(trainImages, trainLabels, false) })
-	trainNormalized = sync.OnceValue(func() *data.TensorDataset { return embedded(trainImages, trainLabels, true) })
-	test            = sync.OnceValue(func() *data.TensorDataset { return embedded(testImages, testLabels, false) })
-	testNormalized  = sync.OnceValue(func() *data.TensorDataset { return embedded(testImages, testLabels, true) })
+	train           = sync.OnceValue(func() *data.TensorDataset[data.Example] { return embedded(trainImages, trainLabels, false) })
+	trainNormalized = sync.OnceValue(func() *data.TensorDataset[data.Example] { return embedded(trainImages, trainLabels, true) })
+	test            = sync.OnceValue(func() *data.TensorDataset[data.Example] { return embedded(testImages, testLabels, false) })
+	testNormalized  = sync.OnceValue(func() *data.TensorDataset[data.Example] { return embedded(testImages, testLabels, true) })
 )
 
 // Train returns the 60,000 images to train with.
-func Train(opts ...Options) *data.TensorDataset {
+func Train(opts ...Options) *data.TensorDataset[data.Example] {
 	if normalize("mnist.Train", opts) {
 		return trainNormalized()
 	}
@@ -63,7 +63,7 @@ func Train(opts ...Options) *data.TensorDataset {
 }
 
 // Test returns the 10,000 images to test with.
-func Test(opts ...Options) *data.TensorDataset {
+func Test(opts ...Options) *data.TensorDataset[data.Example] {
 	if normalize("mnist.Test", opts) {
 		return testNormalized()
 	}
@@ -75,7 +75,7 @@ func normalize(name string, opts []Options) bool {
 }
 
 // Load reads a data set of images and labels from idx files, plain or gzip: another one of MNIST's format.
-func Load(imagesPath, labelsPath string, opts ...Options) (*data.TensorDataset, error) {
+func Load(imagesPath, labelsPath string, opts ...Options) (*data.TensorDataset[data.Example], error) {
 	images, err := idx.ReadFile(imagesPath)
 	if err != nil {
 		return nil, fmt.Errorf("mnist: the images: %w", err)
@@ -90,7 +90,7 @@ func Load(imagesPath, labelsPath string, opts ...Options) (*data.TensorDataset, 
 	return dataset(images, labels, normalize("mnist.Load", opts)), nil
 }
 
-func embedded(imageFile, labelFile string, normalized bool) *data.TensorDataset {
+func embedded(imageFile, labelFile string, normalized bool) *data.TensorDataset[data.Example] {
 	images, err := idx.Read(strings.NewReader(imageFile))
 	if err != nil {
 		torch.Fail("mnist", "the embedded images: %v", err)
@@ -111,8 +111,8 @@ func check(images, labels *idx.Array) error {
 }
 
 // dataset makes the tensors. The arithmetic is ToTensor's and Normalize's, in their order, so that the bits are theirs.
-func dataset(images, labels *idx.Array, normalized bool) *data.TensorDataset {
-	var ds *data.TensorDataset
+func dataset(images, labels *idx.Array, normalized bool) *data.TensorDataset[data.Example] {
+	var ds *data.TensorDataset[data.Example]
 	torch.Scope(func() {
 		d := images.Dims
 		x := torch.From(images.Data, d[0], 1, d[1], d[2]).To(torch.Float32).DivScalar_(255)

@@ -57,7 +57,7 @@ func saved(t *testing.T) (path string, want Metrics) {
 	return path, want
 }
 
-func whole(t *testing.T, ds *data.TensorDataset) data.Example {
+func whole(t *testing.T, ds *data.TensorDataset[data.Example]) data.Example {
 	t.Helper()
 	at := make([]int, ds.Len())
 	for i := range at {

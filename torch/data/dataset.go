@@ -29,40 +29,12 @@ type Iterable[S any] interface {
 
 // Sharder is an Iterable that can give one rank its own part.
 type Sharder[S any] interface {
+	// Shard returns the part of a rank, from 0, among so many replicas.
 	Shard(rank, replicas int) Iterable[S]
 }
 
 // Example is an input with its target: a sample, or with one more dimension in front a batch.
 type Example struct{ Input, Target *torch.Tensor }
-
-// TensorDataset is tensors whose first dimension counts the samples (torch.utils.data.TensorDataset). A batch is one
-// gather per tensor.
-type TensorDataset struct{ input, target *torch.Tensor }
-
-// NewTensorDataset makes a data set of inputs and targets. Both are kept, and must have the same first size.
-func NewTensorDataset(input, target *torch.Tensor) *TensorDataset {
-	if input.Dim() == 0 || target.Dim() == 0 || input.Size(0) != target.Size(0) {
-		torch.Fail("data.NewTensorDataset", "inputs of shape %v and targets of shape %v have no common first size", input.Shape(), target.Shape())
-	}
-	return &TensorDataset{input.Keep(), target.Keep()}
-}
-
-// Len returns the number of samples.
-func (d *TensorDataset) Len() int { return d.input.Size(0) }
-
-// Get returns sample i, views of the tensors.
-func (d *TensorDataset) Get(_ context.Context, i int) (Example, error) {
-	if i < 0 || i >= d.Len() {
-		return Example{}, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.Len())
-	}
-	return Example{d.input.Select(0, i), d.target.Select(0, i)}, nil
-}
-
-// Batch returns the samples of a batch, gathered.
-func (d *TensorDataset) Batch(_ context.Context, indices []int) (Example, error) {
-	at := torch.From(indices)
-	return Example{d.input.IndexSelect(0, at), d.target.IndexSelect(0, at)}, nil
-}
 
 // Subset is some samples of another data set (torch.utils.data.Subset).
 type Subset[S any] struct {
@@ -100,28 +72,6 @@ func (d *Subset[S]) Batch(ctx context.Context, indices []int) (S, error) {
 		at[k] = d.indices[i]
 	}
 	return b.Batch(ctx, at)
-}
-
-// RandomSplit divides a data set at random into parts of the given lengths, whose sum must be its own
-// (torch.utils.data.random_split with a generator of that seed).
-func RandomSplit[S any](ds Dataset[S], seed uint64, lengths ...int) []*Subset[S] {
-	sum := 0
-	for _, n := range lengths {
-		sum += n
-	}
-	if sum != ds.Len() {
-		torch.Fail("data.RandomSplit", "the lengths %v add up to %d, and the data set has %d samples", lengths, sum, ds.Len())
-	}
-	var order []int
-	torch.Scope(func() {
-		order = torch.ToSlice[int](torch.Options{Generator: torch.NewGenerator(seed)}.RandPerm(sum))
-	})
-	parts := make([]*Subset[S], len(lengths))
-	for k, n := range lengths {
-		parts[k] = NewSubset(ds, order[:n:n])
-		order = order[n:]
-	}
-	return parts
 }
 
 // ConcatDataset is data sets one after the other (torch.utils.data.ConcatDataset).

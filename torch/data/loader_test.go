@@ -7,7 +7,6 @@ import (
 	"iter"
 	"math/rand/v2"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -47,8 +46,6 @@ type recorded struct {
 	DropLast   bool `json:"drop_last"`
 	Workers    int  `json:"num_workers"`
 	Persistent bool `json:"persistent_workers"`
-	Lengths    []float64
-	Indices    [][]int
 }
 
 func bits(t *torch.Tensor) fixture.Tensor {
@@ -102,17 +99,6 @@ func TestBatchesArePyTorchs(t *testing.T) {
 		})
 	}
 	require.GreaterOrEqual(t, n, 14)
-}
-
-func TestRandomSplitIsPyTorchs(t *testing.T) {
-	file := fixture.Open(t, "testdata/loader.json.gz")
-	c := file.Case(t, "random_split/10/7_3/generator42")
-	var r recorded
-	c.Decode(t, &r)
-	for k, part := range data.RandomSplit(numbers(10), 42, 7, 3) {
-		require.Equal(t, r.Indices[k], part.Indices())
-	}
-	require.ErrorContains(t, torch.Try(func() { data.RandomSplit(numbers(10), 42, 7, 4) }), "add up to 11")
 }
 
 // noisy draws from every random source that a sample may use.
@@ -407,27 +393,6 @@ func (s stream) Samples(context.Context) iter.Seq2[int, error] {
 			}
 		}
 	}
-}
-
-func TestTensorDatasetGathers(t *testing.T) {
-	x, y := torch.Rand(10, 2), torch.Arange(10)
-	ds := data.NewTensorDataset(x, y)
-	for b, err := range data.NewLoader(data.NewSubset(ds, []int{9, 8, 7, 1}), 3).Batches(ctx) {
-		require.NoError(t, err)
-		require.Equal(t, []int64{9, 8, 7}, torch.ToSlice[int64](b.Target))
-		break
-	}
-	s, err := ds.Get(ctx, 4)
-	require.NoError(t, err)
-	require.Equal(t, []int{2}, s.Input.Shape())
-	_, err = ds.Get(ctx, 10)
-	require.ErrorContains(t, err, "index 10")
-	both := data.NewConcatDataset[data.Example](ds, ds)
-	require.Equal(t, 20, both.Len())
-	s, err = both.Get(ctx, 13)
-	require.NoError(t, err)
-	require.Equal(t, 3.0, s.Target.Item())
-	require.True(t, strings.Contains(torch.Try(func() { data.NewTensorDataset(x, torch.Ones(3)) }).Error(), "no common first size"))
 }
 
 func TestBatchesOfTheLoopItselfOutliveTheBodyBefore(t *testing.T) {
