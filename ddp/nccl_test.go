@@ -123,3 +123,29 @@ func TestNCCLAbort(t *testing.T) {
 		require.ErrorContains(t, err, "enough")
 	})
 }
+
+// Closing a group in good order lets what the devices were given end: nothing is aborted, though nobody has waited for it.
+func TestNCCLCloseLetsWorksEnd(t *testing.T) {
+	onEachGPU(t, func(ctx context.Context, g *ddp.Group, on torch.Options) {
+		all := make([]int, g.Size())
+		for i := range all {
+			all[i] = i
+		}
+		sub, err := g.Sub(all...)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		a := on.Ones(4096, 4096)
+		for range 20 { // the device is busy for a while
+			a = a.MatMul(on.Ones(4096, 4096)).MulScalar(1. / 4096)
+		}
+		x := on.Ones(1 << 20)
+		sub.AllReduce(x, ddp.Sum)
+		sub.Close()
+		if got := x.Index(0).Item(); got != float64(g.Size()) {
+			t.Errorf("rank %d: the sum is %v", g.Rank(), got)
+		}
+		g.Barrier()
+	})
+}

@@ -3,7 +3,7 @@
 # the same GPU, the demo in each precision, and the benchmark beside PyTorch and Fabric.
 #
 #   scripts/cuda/gpu.sh           build, then run
-#   scripts/cuda/gpu.sh build     builds out/gpu.tar.gz: programs and tests, for a machine that has a GPU and no Go
+#   scripts/cuda/gpu.sh build     builds out/gpu.tar.xz: programs and tests, for a machine that has a GPU and no Go
 #   scripts/cuda/gpu.sh run       unpacks and runs it there, in the checkout's root
 #
 # run takes the libtorch of python3's torch, which must be 2.11 with CUDA; PYTHON names another Python. What it prints goes to out/gpu/log, or to $OUT.
@@ -17,7 +17,7 @@ begin=$(date +%s)
 
 build() {
 	set -e
-	rm -rf out/gpu out/gpu.tar.gz
+	rm -rf out/gpu out/gpu.tar.xz
 	mkdir -p out/gpu
 	go run ./cmd/libtorch install
 	go run ./cmd/libtorch cuda-library -o out/gpu/libcgotorch_cuda.so
@@ -27,8 +27,9 @@ build() {
 	go build -ldflags='-s -w' -o out/gpu/mnist ./examples/mnist
 	go build -ldflags='-s -w' -o out/gpu/work ./benchmarks/work
 	go build -ldflags='-s -w' -o out/gpu/run ./benchmarks/run
-	tar -C out -czf out/gpu.tar.gz gpu
-	ls -l out/gpu.tar.gz
+	# The programs hold the same data and code: a dictionary as large as the whole halves the archive.
+	XZ_OPT=-9 tar -C out -cJf out/gpu.tar.xz gpu
+	ls -l out/gpu.tar.xz
 	set +e
 }
 
@@ -44,8 +45,8 @@ tests() {
 }
 
 run() {
-	[ -d out/gpu ] || tar -C out -xzf out/gpu.tar.gz || exit 1
 	python=${PYTHON:-python3}
+	[ -d out/gpu ] || "$python" -c "import tarfile; tarfile.open('out/gpu.tar.xz').extractall('out')" || exit 1
 	torch=$("$python" -c 'import os, torch; print(os.path.dirname(torch.__file__))') || exit 1
 	gpu=$PWD/out/gpu
 	log=${OUT:-$gpu/log}
