@@ -47,6 +47,9 @@ func Call(name string, args ...any) []any {
 			torch.Fail(name, "argument %s (%s): %s", arg.Name, arg.Type, problem)
 		}
 	}
+	if problem := guard(e.schema, values); problem != "" {
+		torch.Fail(name, "%s", problem)
+	}
 	abi.Call(e.op, &a, &r)
 	return decode(e.schema, values, &r)
 }

@@ -40,10 +40,9 @@
 // A list of a fixed size, int[2], may also have one item, which stands for all.
 //
 // Every function panics with a *torch.Error if an argument that must be there is nil, or libtorch refuses the call.
-// libtorch itself does not check everything: of its 3,500 operators about fifteen, most of them private, are known to end
-// the process when they are called on tensors that make no sense together (the backwards of batch norm without saved
-// statistics, of the GRU and LSTM cells, _stack and align_tensors of no tensors, _sobol_engine_initialize_state_). From
-// Python they do the same.
+// libtorch itself does not check everything: of its 3,500 operators about twenty, most of them private, end the process when they are
+// called on tensors that make no sense together (the backwards of batch norm without saved statistics, of the GRU and LSTM cells, _stack
+// and align_tensors of no tensors). Call checks their arguments first; the typed functions don't, as from Python.
 //
 // Operators that take or return what has no form in Go (TorchBind objects, streams, storages, dimension names) have no
 // function; Refused lists them with the reason.
