@@ -11,7 +11,7 @@ type ReLU struct {
 	Inplace bool // write the input itself
 }
 
-// NewReLU makes the activation.
+// NewReLU makes the layer (torch.nn.ReLU); results have the input's shape.
 func NewReLU() *ReLU { return &ReLU{} }
 
 // Forward takes x of any shape.
@@ -28,7 +28,7 @@ type ReLU6 struct {
 	Inplace bool // write the input itself
 }
 
-// NewReLU6 makes the activation.
+// NewReLU6 makes the layer (torch.nn.ReLU6); results have the input's shape.
 func NewReLU6() *ReLU6 { return &ReLU6{} }
 
 // Forward takes x of any shape.
@@ -45,7 +45,7 @@ type SELU struct {
 	Inplace bool // write the input itself
 }
 
-// NewSELU makes the activation.
+// NewSELU makes the layer (torch.nn.SELU); results have the input's shape.
 func NewSELU() *SELU { return &SELU{} }
 
 // Forward takes x of any shape.
@@ -62,7 +62,7 @@ type SiLU struct {
 	Inplace bool // write the input itself
 }
 
-// NewSiLU makes the activation.
+// NewSiLU makes the layer (torch.nn.SiLU); results have the input's shape.
 func NewSiLU() *SiLU { return &SiLU{} }
 
 // Forward takes x of any shape.
@@ -79,7 +79,7 @@ type Mish struct {
 	Inplace bool // write the input itself
 }
 
-// NewMish makes the activation.
+// NewMish makes the layer (torch.nn.Mish); results have the input's shape.
 func NewMish() *Mish { return &Mish{} }
 
 // Forward takes x of any shape.
@@ -96,7 +96,7 @@ type Hardswish struct {
 	Inplace bool // write the input itself
 }
 
-// NewHardswish makes the activation.
+// NewHardswish makes the layer (torch.nn.Hardswish); results have the input's shape.
 func NewHardswish() *Hardswish { return &Hardswish{} }
 
 // Forward takes x of any shape.
@@ -113,7 +113,7 @@ type Hardsigmoid struct {
 	Inplace bool // write the input itself
 }
 
-// NewHardsigmoid makes the activation.
+// NewHardsigmoid makes the layer (torch.nn.Hardsigmoid); results have the input's shape.
 func NewHardsigmoid() *Hardsigmoid { return &Hardsigmoid{} }
 
 // Forward takes x of any shape.
@@ -127,7 +127,7 @@ func (a *Hardsigmoid) Forward(x *torch.Tensor) *torch.Tensor {
 // Sigmoid is 1 / (1 + exp(-x)), element by element (torch.nn.Sigmoid).
 type Sigmoid struct{ Base }
 
-// NewSigmoid makes the activation.
+// NewSigmoid makes the layer (torch.nn.Sigmoid); results have the input's shape.
 func NewSigmoid() *Sigmoid { return &Sigmoid{} }
 
 // Forward takes x of any shape.
@@ -136,7 +136,7 @@ func (*Sigmoid) Forward(x *torch.Tensor) *torch.Tensor { return F.Sigmoid(x) }
 // Tanh is the hyperbolic tangent, element by element (torch.nn.Tanh).
 type Tanh struct{ Base }
 
-// NewTanh makes the activation.
+// NewTanh makes the layer (torch.nn.Tanh); results have the input's shape.
 func NewTanh() *Tanh { return &Tanh{} }
 
 // Forward takes x of any shape.
@@ -145,7 +145,7 @@ func (*Tanh) Forward(x *torch.Tensor) *torch.Tensor { return F.Tanh(x) }
 // Tanhshrink is x - tanh(x), element by element (torch.nn.Tanhshrink).
 type Tanhshrink struct{ Base }
 
-// NewTanhshrink makes the activation.
+// NewTanhshrink makes the layer (torch.nn.Tanhshrink); results have the input's shape.
 func NewTanhshrink() *Tanhshrink { return &Tanhshrink{} }
 
 // Forward takes x of any shape.
@@ -154,7 +154,7 @@ func (*Tanhshrink) Forward(x *torch.Tensor) *torch.Tensor { return F.Tanhshrink(
 // Softsign is x / (1 + |x|), element by element (torch.nn.Softsign).
 type Softsign struct{ Base }
 
-// NewSoftsign makes the activation.
+// NewSoftsign makes the layer (torch.nn.Softsign); results have the input's shape.
 func NewSoftsign() *Softsign { return &Softsign{} }
 
 // Forward takes x of any shape.
@@ -163,7 +163,7 @@ func (*Softsign) Forward(x *torch.Tensor) *torch.Tensor { return F.Softsign(x) }
 // LogSigmoid is log(sigmoid(x)), element by element (torch.nn.LogSigmoid).
 type LogSigmoid struct{ Base }
 
-// NewLogSigmoid makes the activation.
+// NewLogSigmoid makes the layer (torch.nn.LogSigmoid); results have the input's shape.
 func NewLogSigmoid() *LogSigmoid { return &LogSigmoid{} }
 
 // Forward takes x of any shape.

@@ -14,7 +14,7 @@ type GELU struct {
 	Options GELUOptions // what the constructor was given
 }
 
-// NewGELU makes the activation.
+// NewGELU makes the layer, exact unless the options ask for tanh's approximation (torch.nn.GELU).
 func NewGELU(opts ...GELUOptions) *GELU { return &GELU{Options: one("nn.NewGELU", opts)} }
 
 // Forward takes x of any shape.
@@ -26,7 +26,7 @@ type GLU struct {
 	Dim int // the dimension that is halved
 }
 
-// NewGLU makes the activation; dim is the last one by default.
+// NewGLU makes the layer; dim, by default the last, is halved (torch.nn.GLU).
 func NewGLU(dim ...int) *GLU { return &GLU{Dim: only("nn.NewGLU", dim, -1)} }
 
 // Forward takes x, whose dimension Dim is even.
@@ -42,7 +42,8 @@ type Hardtanh struct {
 	Inplace bool            // write the input itself
 }
 
-// NewHardtanh makes the activation.
+// NewHardtanh makes the layer, by default with the bounds -1 and 1 (torch.nn.Hardtanh). It panics if the lower is not
+// below the upper.
 func NewHardtanh(opts ...HardtanhOptions) *Hardtanh {
 	o := one("nn.NewHardtanh", opts)
 	if l, h := or(o.Min, -1), or(o.Max, 1); l >= h {
@@ -68,7 +69,7 @@ type Softplus struct {
 	Options SoftplusOptions // what the constructor was given
 }
 
-// NewSoftplus makes the activation.
+// NewSoftplus makes the layer, by default with Beta 1 and Threshold 20 (torch.nn.Softplus).
 func NewSoftplus(opts ...SoftplusOptions) *Softplus {
 	return &Softplus{Options: one("nn.NewSoftplus", opts)}
 }
@@ -83,7 +84,7 @@ type Threshold struct {
 	Inplace          bool // write the input itself
 }
 
-// NewThreshold makes the activation.
+// NewThreshold makes the layer: elements up to threshold become value (torch.nn.Threshold).
 func NewThreshold(threshold, value float64) *Threshold {
 	return &Threshold{Threshold: threshold, Value: value}
 }
@@ -109,7 +110,8 @@ type RReLU struct {
 	Inplace bool         // write the input itself
 }
 
-// NewRReLU makes the activation.
+// NewRReLU makes the layer, by default with slopes between 1/8 and 1/3 (torch.nn.RReLU). It panics if the lower bound
+// is above the upper.
 func NewRReLU(opts ...RReLUOptions) *RReLU {
 	o := one("nn.NewRReLU", opts)
 	if l, u := or(o.Lower, 1.0/8), or(o.Upper, 1.0/3); l > u {
@@ -141,7 +143,8 @@ type PReLU struct {
 	Weight Parameter
 }
 
-// NewPReLU makes the activation.
+// NewPReLU makes the layer, by default with one slope that begins at 0.25 (torch.nn.PReLU). It panics if NumParameters
+// is negative.
 func NewPReLU(opts ...PReLUOptions) *PReLU {
 	o := one("nn.NewPReLU", opts)
 	notNegative("nn.NewPReLU", "the number of parameters", o.NumParameters)
@@ -159,7 +162,7 @@ type Softmax struct {
 	Dim int // the dimension along which the results add up to 1
 }
 
-// NewSoftmax makes the activation.
+// NewSoftmax makes the layer for a dimension, which counts from the end if negative (torch.nn.Softmax).
 func NewSoftmax(dim int) *Softmax { return &Softmax{Dim: dim} }
 
 // Forward takes x of any shape.
@@ -171,7 +174,7 @@ type Softmin struct {
 	Dim int // the dimension along which the results add up to 1
 }
 
-// NewSoftmin makes the activation.
+// NewSoftmin makes the layer for a dimension, which counts from the end if negative (torch.nn.Softmin).
 func NewSoftmin(dim int) *Softmin { return &Softmin{Dim: dim} }
 
 // Forward takes x of any shape.
@@ -183,7 +186,7 @@ type LogSoftmax struct {
 	Dim int // the dimension along which the exponentials of the results add up to 1
 }
 
-// NewLogSoftmax makes the activation.
+// NewLogSoftmax makes the layer for a dimension, which counts from the end if negative (torch.nn.LogSoftmax).
 func NewLogSoftmax(dim int) *LogSoftmax { return &LogSoftmax{Dim: dim} }
 
 // Forward takes x of any shape.
@@ -192,7 +195,7 @@ func (a *LogSoftmax) Forward(x *torch.Tensor) *torch.Tensor { return F.LogSoftma
 // Softmax2d is Softmax over the channels of each place (torch.nn.Softmax2d).
 type Softmax2d struct{ Base }
 
-// NewSoftmax2d makes the activation.
+// NewSoftmax2d makes the layer for images [N, C, H, W] or [C, H, W] (torch.nn.Softmax2d).
 func NewSoftmax2d() *Softmax2d { return &Softmax2d{} }
 
 // Forward takes x [N, C, H, W] or [C, H, W].

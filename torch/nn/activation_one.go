@@ -12,7 +12,7 @@ type LeakyReLU struct {
 	Inplace       bool    // write the input itself
 }
 
-// NewLeakyReLU makes the activation; negativeSlope is 0.01 by default.
+// NewLeakyReLU makes the layer; negativeSlope is 0.01 by default (torch.nn.LeakyReLU).
 func NewLeakyReLU(negativeSlope ...float64) *LeakyReLU {
 	return &LeakyReLU{NegativeSlope: only("nn.NewLeakyReLU", negativeSlope, 0.01)}
 }
@@ -32,7 +32,7 @@ type ELU struct {
 	Inplace bool // write the input itself
 }
 
-// NewELU makes the activation; alpha is 1 by default.
+// NewELU makes the layer; alpha is 1 by default (torch.nn.ELU).
 func NewELU(alpha ...float64) *ELU {
 	return &ELU{Alpha: only("nn.NewELU", alpha, 1)}
 }
@@ -52,7 +52,7 @@ type CELU struct {
 	Inplace bool // write the input itself
 }
 
-// NewCELU makes the activation; alpha is 1 by default.
+// NewCELU makes the layer; alpha is 1 by default (torch.nn.CELU).
 func NewCELU(alpha ...float64) *CELU {
 	return &CELU{Alpha: only("nn.NewCELU", alpha, 1)}
 }
@@ -71,7 +71,7 @@ type Hardshrink struct {
 	Lambda float64
 }
 
-// NewHardshrink makes the activation; lambda is 0.5 by default.
+// NewHardshrink makes the layer; lambda is 0.5 by default (torch.nn.Hardshrink).
 func NewHardshrink(lambda ...float64) *Hardshrink {
 	return &Hardshrink{Lambda: only("nn.NewHardshrink", lambda, 0.5)}
 }
@@ -87,7 +87,7 @@ type Softshrink struct {
 	Lambda float64
 }
 
-// NewSoftshrink makes the activation; lambda is 0.5 by default.
+// NewSoftshrink makes the layer; lambda is 0.5 by default (torch.nn.Softshrink).
 func NewSoftshrink(lambda ...float64) *Softshrink {
 	return &Softshrink{Lambda: only("nn.NewSoftshrink", lambda, 0.5)}
 }

@@ -14,7 +14,8 @@ type AdaptiveAvgPool1d struct {
 	size []int
 }
 
-// NewAdaptiveAvgPool1d makes a pooling whose result has the given size.
+// NewAdaptiveAvgPool1d makes a pooling from [N, C, L] to [N, C, size], whatever the input's size
+// (torch.nn.AdaptiveAvgPool1d).
 func NewAdaptiveAvgPool1d[S Size](size S) *AdaptiveAvgPool1d {
 	return &AdaptiveAvgPool1d{size: F.Sizes("nn.NewAdaptiveAvgPool1d", "the output's size", 1, size)}
 }
@@ -30,7 +31,8 @@ type AdaptiveMaxPool1d struct {
 	size []int
 }
 
-// NewAdaptiveMaxPool1d makes a pooling whose result has the given size.
+// NewAdaptiveMaxPool1d makes a pooling from [N, C, L] to [N, C, size], whatever the input's size
+// (torch.nn.AdaptiveMaxPool1d).
 func NewAdaptiveMaxPool1d[S Size](size S) *AdaptiveMaxPool1d {
 	return &AdaptiveMaxPool1d{size: F.Sizes("nn.NewAdaptiveMaxPool1d", "the output's size", 1, size)}
 }
@@ -52,7 +54,8 @@ type AdaptiveAvgPool2d struct {
 	size []int
 }
 
-// NewAdaptiveAvgPool2d makes a pooling whose result has the given size.
+// NewAdaptiveAvgPool2d makes a pooling from [N, C, H, W] to [N, C, size...], whatever the input's size
+// (torch.nn.AdaptiveAvgPool2d).
 func NewAdaptiveAvgPool2d[S Size](size S) *AdaptiveAvgPool2d {
 	return &AdaptiveAvgPool2d{size: F.Sizes("nn.NewAdaptiveAvgPool2d", "the output's size", 2, size)}
 }
@@ -68,7 +71,8 @@ type AdaptiveMaxPool2d struct {
 	size []int
 }
 
-// NewAdaptiveMaxPool2d makes a pooling whose result has the given size.
+// NewAdaptiveMaxPool2d makes a pooling from [N, C, H, W] to [N, C, size...], whatever the input's size
+// (torch.nn.AdaptiveMaxPool2d).
 func NewAdaptiveMaxPool2d[S Size](size S) *AdaptiveMaxPool2d {
 	return &AdaptiveMaxPool2d{size: F.Sizes("nn.NewAdaptiveMaxPool2d", "the output's size", 2, size)}
 }
@@ -90,7 +94,8 @@ type AdaptiveAvgPool3d struct {
 	size []int
 }
 
-// NewAdaptiveAvgPool3d makes a pooling whose result has the given size.
+// NewAdaptiveAvgPool3d makes a pooling from [N, C, D, H, W] to [N, C, size...], whatever the input's size
+// (torch.nn.AdaptiveAvgPool3d).
 func NewAdaptiveAvgPool3d[S Size](size S) *AdaptiveAvgPool3d {
 	return &AdaptiveAvgPool3d{size: F.Sizes("nn.NewAdaptiveAvgPool3d", "the output's size", 3, size)}
 }
@@ -106,7 +111,8 @@ type AdaptiveMaxPool3d struct {
 	size []int
 }
 
-// NewAdaptiveMaxPool3d makes a pooling whose result has the given size.
+// NewAdaptiveMaxPool3d makes a pooling from [N, C, D, H, W] to [N, C, size...], whatever the input's size
+// (torch.nn.AdaptiveMaxPool3d).
 func NewAdaptiveMaxPool3d[S Size](size S) *AdaptiveMaxPool3d {
 	return &AdaptiveMaxPool3d{size: F.Sizes("nn.NewAdaptiveMaxPool3d", "the output's size", 3, size)}
 }
@@ -133,7 +139,8 @@ type FractionalMaxPool2d struct {
 	options FractionalMaxPoolOptions
 }
 
-// NewFractionalMaxPool2d makes a pooling with windows of the given size; OutputSize or OutputRatio must be given.
+// NewFractionalMaxPool2d makes a pooling with windows of the given size (torch.nn.FractionalMaxPool2d). It panics
+// unless one of OutputSize and OutputRatio is given, and the ratios are between 0 and 1.
 func NewFractionalMaxPool2d[K Size](kernel K, opts FractionalMaxPoolOptions) *FractionalMaxPool2d {
 	const operation = "nn.NewFractionalMaxPool2d"
 	if (opts.OutputSize == nil) == (opts.OutputRatio == nil) {
@@ -166,7 +173,8 @@ type FractionalMaxPool3d struct {
 	options FractionalMaxPoolOptions
 }
 
-// NewFractionalMaxPool3d makes a pooling with windows of the given size; OutputSize or OutputRatio must be given.
+// NewFractionalMaxPool3d makes a pooling with windows of the given size (torch.nn.FractionalMaxPool3d). It panics
+// unless one of OutputSize and OutputRatio is given, and the ratios are between 0 and 1.
 func NewFractionalMaxPool3d[K Size](kernel K, opts FractionalMaxPoolOptions) *FractionalMaxPool3d {
 	const operation = "nn.NewFractionalMaxPool3d"
 	if (opts.OutputSize == nil) == (opts.OutputRatio == nil) {

@@ -36,7 +36,8 @@ type MultiheadAttention struct {
 	options      MultiheadAttentionOptions
 }
 
-// NewMultiheadAttention makes attention over embed features, divided among heads.
+// NewMultiheadAttention makes attention over embed features, divided among heads (torch.nn.MultiheadAttention). It
+// panics if that leaves a remainder, or Dropout is not from 0 to 1.
 func NewMultiheadAttention(embed, heads int, opts ...MultiheadAttentionOptions) *MultiheadAttention {
 	const operation = "nn.NewMultiheadAttention"
 	o := one(operation, opts)
@@ -87,7 +88,8 @@ func (m *MultiheadAttention) reset() {
 	}
 }
 
-// AttentionInput is what MultiheadAttention's Forward takes besides query, key and value.
+// AttentionInput is what MultiheadAttention's Forward takes besides query, key and value
+// (torch.nn.MultiheadAttention.forward's keywords).
 type AttentionInput struct {
 	KeyPaddingMask *torch.Tensor // [N, S] or [S]: true, or -inf, where a key is padding
 	AttnMask       *torch.Tensor // [L, S] or [N·heads, L, S]: true, or -inf, where not to attend

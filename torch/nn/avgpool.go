@@ -12,7 +12,8 @@ type AvgPool1d struct {
 	options AvgPoolOptions
 }
 
-// NewAvgPool1d makes a pooling with windows of the given size.
+// NewAvgPool1d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// (torch.nn.AvgPool1d). It panics if the size is below 1.
 func NewAvgPool1d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool1d {
 	return &AvgPool1d{kernel: window("nn.NewAvgPool1d", 1, kernel), options: one("nn.NewAvgPool1d", opts)}
 }
@@ -30,7 +31,8 @@ type LPPool1d struct {
 	options LPPoolOptions
 }
 
-// NewLPPool1d makes a pooling with norm p and windows of the given size.
+// NewLPPool1d makes a pooling with norm p and windows of the given size, which are that far apart unless Stride says
+// otherwise (torch.nn.LPPool1d). It panics if the size is below 1.
 func NewLPPool1d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool1d {
 	return &LPPool1d{p: p, kernel: window("nn.NewLPPool1d", 1, kernel), options: one("nn.NewLPPool1d", opts)}
 }
@@ -47,7 +49,8 @@ type MaxUnpool1d struct {
 	options MaxUnpoolOptions
 }
 
-// NewMaxUnpool1d makes what undoes a MaxPool1d with windows of the given size.
+// NewMaxUnpool1d makes what undoes a MaxPool1d with windows of the given size; the other options are to be those of
+// that pooling (torch.nn.MaxUnpool1d). It panics if the size is below 1.
 func NewMaxUnpool1d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool1d {
 	return &MaxUnpool1d{kernel: window("nn.NewMaxUnpool1d", 1, kernel), options: one("nn.NewMaxUnpool1d", opts)}
 }
@@ -69,7 +72,8 @@ type AvgPool2d struct {
 	options AvgPoolOptions
 }
 
-// NewAvgPool2d makes a pooling with windows of the given size.
+// NewAvgPool2d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// (torch.nn.AvgPool2d). It panics if the size is below 1.
 func NewAvgPool2d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool2d {
 	return &AvgPool2d{kernel: window("nn.NewAvgPool2d", 2, kernel), options: one("nn.NewAvgPool2d", opts)}
 }
@@ -87,7 +91,8 @@ type LPPool2d struct {
 	options LPPoolOptions
 }
 
-// NewLPPool2d makes a pooling with norm p and windows of the given size.
+// NewLPPool2d makes a pooling with norm p and windows of the given size, which are that far apart unless Stride says
+// otherwise (torch.nn.LPPool2d). It panics if the size is below 1.
 func NewLPPool2d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool2d {
 	return &LPPool2d{p: p, kernel: window("nn.NewLPPool2d", 2, kernel), options: one("nn.NewLPPool2d", opts)}
 }
@@ -104,7 +109,8 @@ type MaxUnpool2d struct {
 	options MaxUnpoolOptions
 }
 
-// NewMaxUnpool2d makes what undoes a MaxPool2d with windows of the given size.
+// NewMaxUnpool2d makes what undoes a MaxPool2d with windows of the given size; the other options are to be those of
+// that pooling (torch.nn.MaxUnpool2d). It panics if the size is below 1.
 func NewMaxUnpool2d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool2d {
 	return &MaxUnpool2d{kernel: window("nn.NewMaxUnpool2d", 2, kernel), options: one("nn.NewMaxUnpool2d", opts)}
 }
@@ -126,7 +132,8 @@ type AvgPool3d struct {
 	options AvgPoolOptions
 }
 
-// NewAvgPool3d makes a pooling with windows of the given size.
+// NewAvgPool3d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// (torch.nn.AvgPool3d). It panics if the size is below 1.
 func NewAvgPool3d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool3d {
 	return &AvgPool3d{kernel: window("nn.NewAvgPool3d", 3, kernel), options: one("nn.NewAvgPool3d", opts)}
 }
@@ -144,7 +151,8 @@ type LPPool3d struct {
 	options LPPoolOptions
 }
 
-// NewLPPool3d makes a pooling with norm p and windows of the given size.
+// NewLPPool3d makes a pooling with norm p and windows of the given size, which are that far apart unless Stride says
+// otherwise (torch.nn.LPPool3d). It panics if the size is below 1.
 func NewLPPool3d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool3d {
 	return &LPPool3d{p: p, kernel: window("nn.NewLPPool3d", 3, kernel), options: one("nn.NewLPPool3d", opts)}
 }
@@ -161,7 +169,8 @@ type MaxUnpool3d struct {
 	options MaxUnpoolOptions
 }
 
-// NewMaxUnpool3d makes what undoes a MaxPool3d with windows of the given size.
+// NewMaxUnpool3d makes what undoes a MaxPool3d with windows of the given size; the other options are to be those of
+// that pooling (torch.nn.MaxUnpool3d). It panics if the size is below 1.
 func NewMaxUnpool3d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool3d {
 	return &MaxUnpool3d{kernel: window("nn.NewMaxUnpool3d", 3, kernel), options: one("nn.NewMaxUnpool3d", opts)}
 }

@@ -133,7 +133,8 @@ func wantDims(operation string, x *torch.Tensor, dims ...int) {
 // running ones and writes nothing.
 type BatchNorm1d struct{ batchNorm }
 
-// NewBatchNorm1d makes a batch normalisation of features channels.
+// NewBatchNorm1d makes a batch normalisation of features channels, with weight 1, bias 0, running mean 0 and running
+// variance 1 (torch.nn.BatchNorm1d). It panics if Cumulative is given together with Momentum.
 func NewBatchNorm1d(features int, opts ...BatchNormOptions) *BatchNorm1d {
 	b := &BatchNorm1d{}
 	b.init("nn.NewBatchNorm1d", features, one("nn.NewBatchNorm1d", opts))
@@ -148,7 +149,8 @@ func (b *BatchNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
 // BatchNorm2d normalises each channel over the batch (torch.nn.BatchNorm2d); see BatchNorm1d.
 type BatchNorm2d struct{ batchNorm }
 
-// NewBatchNorm2d makes a batch normalisation of features channels.
+// NewBatchNorm2d makes a batch normalisation of features channels, with weight 1, bias 0, running mean 0 and running
+// variance 1 (torch.nn.BatchNorm2d). It panics if Cumulative is given together with Momentum.
 func NewBatchNorm2d(features int, opts ...BatchNormOptions) *BatchNorm2d {
 	b := &BatchNorm2d{}
 	b.init("nn.NewBatchNorm2d", features, one("nn.NewBatchNorm2d", opts))
@@ -163,7 +165,8 @@ func (b *BatchNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
 // BatchNorm3d normalises each channel over the batch (torch.nn.BatchNorm3d); see BatchNorm1d.
 type BatchNorm3d struct{ batchNorm }
 
-// NewBatchNorm3d makes a batch normalisation of features channels.
+// NewBatchNorm3d makes a batch normalisation of features channels, with weight 1, bias 0, running mean 0 and running
+// variance 1 (torch.nn.BatchNorm3d). It panics if Cumulative is given together with Momentum.
 func NewBatchNorm3d(features int, opts ...BatchNormOptions) *BatchNorm3d {
 	b := &BatchNorm3d{}
 	b.init("nn.NewBatchNorm3d", features, one("nn.NewBatchNorm3d", opts))

@@ -7,7 +7,7 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// Clone makes a copy of a model with parameters and buffers of its own, which belong to no scope (copy.deepcopy). What is
+// Clone makes a copy of a model with parameters and buffers of its own, which belong to no scope (copy.deepcopy of a torch.nn.Module). What is
 // shared within the model is shared within the copy. Gradients and hooks are not copied. Fields that hold neither modules
 // nor parameters are copied as by an assignment.
 func Clone[M Module](m M) M {

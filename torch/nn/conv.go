@@ -116,7 +116,7 @@ func (c *conv) padded(x *torch.Tensor) *torch.Tensor {
 // Conv1d is a convolution over one spatial dimension (torch.nn.Conv1d). Keys: weight [out, in/groups, K], bias [out].
 type Conv1d struct{ conv }
 
-// NewConv1d makes a convolution from in to out channels.
+// NewConv1d makes a convolution from in to out channels (torch.nn.Conv1d). It panics as NewConv2d does.
 func NewConv1d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv1d {
 	c := &Conv1d{}
 	c.init("nn.NewConv1d", in, out, F.Sizes("nn.NewConv1d", "the kernel", 1, kernel), one("nn.NewConv1d", opts))
@@ -131,7 +131,9 @@ func (c *Conv1d) Forward(x *torch.Tensor) *torch.Tensor {
 // Conv2d is a convolution over two spatial dimensions (torch.nn.Conv2d). Keys: weight [out, in/groups, KH, KW], bias [out].
 type Conv2d struct{ conv }
 
-// NewConv2d makes a convolution from in to out channels.
+// NewConv2d makes a convolution from in to out channels (torch.nn.Conv2d). It panics if the groups divide the channels
+// of either side with a remainder, the kernel's size is below 1, or PaddingSame is given with a stride or another
+// padding.
 //
 //	nn.NewConv2d(1, 32, 3)
 //	nn.NewConv2d(32, 64, 3, nn.ConvOptions{Stride: 2, Padding: 1, NoBias: true})
@@ -150,7 +152,7 @@ func (c *Conv2d) Forward(x *torch.Tensor) *torch.Tensor {
 // bias [out].
 type Conv3d struct{ conv }
 
-// NewConv3d makes a convolution from in to out channels.
+// NewConv3d makes a convolution from in to out channels (torch.nn.Conv3d). It panics as NewConv2d does.
 func NewConv3d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv3d {
 	c := &Conv3d{}
 	c.init("nn.NewConv3d", in, out, F.Sizes("nn.NewConv3d", "the kernel", 3, kernel), one("nn.NewConv3d", opts))

@@ -81,7 +81,8 @@ func (c *convTranspose) sized(operation string, x *torch.Tensor, size []int) F.C
 // (torch.nn.ConvTranspose1d). Keys: weight [in, out/groups, K], bias [out].
 type ConvTranspose1d struct{ convTranspose }
 
-// NewConvTranspose1d makes a transposed convolution from in to out channels.
+// NewConvTranspose1d makes a transposed convolution from in to out channels (torch.nn.ConvTranspose1d). It panics if
+// the groups divide the channels of either side with a remainder, or the kernel's size is below 1.
 func NewConvTranspose1d[K Size](in, out int, kernel K, opts ...ConvTransposeOptions) *ConvTranspose1d {
 	const operation = "nn.NewConvTranspose1d"
 	c := &ConvTranspose1d{}
@@ -101,7 +102,8 @@ func (c *ConvTranspose1d) ForwardSize(x *torch.Tensor, size []int) *torch.Tensor
 // (torch.nn.ConvTranspose2d). Keys: weight [in, out/groups, KH, KW], bias [out].
 type ConvTranspose2d struct{ convTranspose }
 
-// NewConvTranspose2d makes a transposed convolution from in to out channels.
+// NewConvTranspose2d makes a transposed convolution from in to out channels (torch.nn.ConvTranspose2d). It panics if
+// the groups divide the channels of either side with a remainder, or the kernel's size is below 1.
 func NewConvTranspose2d[K Size](in, out int, kernel K, opts ...ConvTransposeOptions) *ConvTranspose2d {
 	const operation = "nn.NewConvTranspose2d"
 	c := &ConvTranspose2d{}
@@ -121,7 +123,8 @@ func (c *ConvTranspose2d) ForwardSize(x *torch.Tensor, size []int) *torch.Tensor
 // (torch.nn.ConvTranspose3d). Keys: weight [in, out/groups, KD, KH, KW], bias [out].
 type ConvTranspose3d struct{ convTranspose }
 
-// NewConvTranspose3d makes a transposed convolution from in to out channels.
+// NewConvTranspose3d makes a transposed convolution from in to out channels (torch.nn.ConvTranspose3d). It panics if
+// the groups divide the channels of either side with a remainder, or the kernel's size is below 1.
 func NewConvTranspose3d[K Size](in, out int, kernel K, opts ...ConvTransposeOptions) *ConvTranspose3d {
 	const operation = "nn.NewConvTranspose3d"
 	c := &ConvTranspose3d{}

@@ -24,7 +24,8 @@ type TransformerDecoderLayer struct {
 	options       TransformerOptions
 }
 
-// NewTransformerDecoderLayer makes a layer over dim features, divided among heads.
+// NewTransformerDecoderLayer makes a layer over dim features, divided among heads (torch.nn.TransformerDecoderLayer).
+// It panics if that leaves a remainder.
 func NewTransformerDecoderLayer(dim, heads int, opts ...TransformerOptions) *TransformerDecoderLayer {
 	o := one("nn.NewTransformerDecoderLayer", opts)
 	l := &TransformerDecoderLayer{options: o}
@@ -38,8 +39,8 @@ func NewTransformerDecoderLayer(dim, heads int, opts ...TransformerOptions) *Tra
 	return l
 }
 
-// DecoderInput is what the decoder's Forward takes besides the sequences: masks as in EncoderInput, for the target and for
-// the memory, which is the encoder's output.
+// DecoderInput is what the decoder's Forward takes besides the sequences (torch.nn.TransformerDecoder.forward's
+// keywords): masks as in EncoderInput, for the target and for the memory, which is the encoder's output.
 type DecoderInput struct {
 	TgtMask, MemoryMask                     *torch.Tensor // [T, T] and [T, S], or with N·heads in front
 	TgtKeyPaddingMask, MemoryKeyPaddingMask *torch.Tensor // [N, T] and [N, S]
@@ -86,8 +87,8 @@ type TransformerDecoder struct {
 	Norm   Layer `torch:"norm,optional"`
 }
 
-// NewTransformerDecoder stacks n copies of a layer, which begin with equal parameters, as PyTorch's do. norm, at most one,
-// normalises the result.
+// NewTransformerDecoder stacks n copies of a layer, which begin with equal parameters, as PyTorch's do
+// (torch.nn.TransformerDecoder). norm, at most one, normalises the result.
 func NewTransformerDecoder(layer *TransformerDecoderLayer, n int, norm ...Layer) *TransformerDecoder {
 	notNegative("nn.NewTransformerDecoder", "the number of layers", n)
 	d := &TransformerDecoder{Norm: one("nn.NewTransformerDecoder", norm)}

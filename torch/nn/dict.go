@@ -16,7 +16,7 @@ type ModuleDict[M Module] struct {
 	named ordered[M]
 }
 
-// NewModuleDict makes an empty dict; Set fills it.
+// NewModuleDict makes an empty dict; Set fills it (torch.nn.ModuleDict).
 func NewModuleDict[M Module]() *ModuleDict[M] { return &ModuleDict[M]{} }
 
 // Set stores a module under a name and returns d. A name already there keeps its place.
@@ -52,7 +52,7 @@ type ParameterDict struct {
 	named ordered[Parameter]
 }
 
-// NewParameterDict makes an empty dict; Set fills it.
+// NewParameterDict makes an empty dict; Set fills it (torch.nn.ParameterDict).
 func NewParameterDict() *ParameterDict { return &ParameterDict{} }
 
 // Set stores a parameter under a name and returns d. A name already there keeps its place.

@@ -34,6 +34,13 @@
 // module, so that any number of goroutines may use one model at once. In training mode some do (batch normalisation's
 // running statistics), and an Embedding with MaxNorm always does.
 //
+// # Errors
+//
+// What is wrong with a constructor's arguments, with an input of Forward or with the build of a model is a panic with a
+// *torch.Error, which names the function or the path in the model, what was found and what was expected. Everywhere that
+// is a negative size, or a 0 where a layer needs one or more, a second options struct, and shapes that don't fit; the
+// comments name what else there is. LoadStateDict returns an error: a file is not the program's fault.
+//
 // # Memory
 //
 // Parameters and buffers belong to no scope, wherever they are made; a model that nobody reaches any more is freed by the

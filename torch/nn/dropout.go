@@ -28,7 +28,8 @@ func dropOf(operation string, p []float64) drop {
 // Dropout makes elements zero at random when training, and does nothing in evaluation mode (torch.nn.Dropout).
 type Dropout struct{ drop }
 
-// NewDropout makes a dropout layer of probability p, by default 0.5.
+// NewDropout makes a dropout layer of probability p, by default 0.5 (torch.nn.Dropout). It panics unless p is from 0 to
+// 1.
 func NewDropout(p ...float64) *Dropout { return &Dropout{dropOf("nn.NewDropout", p)} }
 
 // Forward takes x of any shape.
@@ -37,7 +38,8 @@ func (d *Dropout) Forward(x *torch.Tensor) *torch.Tensor { return F.Dropout(x, d
 // Dropout1d makes channels zero at random when training (torch.nn.Dropout1d).
 type Dropout1d struct{ drop }
 
-// NewDropout1d makes a dropout layer of probability p, by default 0.5.
+// NewDropout1d makes a dropout layer of probability p, by default 0.5 (torch.nn.Dropout1d). It panics unless p is from
+// 0 to 1.
 func NewDropout1d(p ...float64) *Dropout1d { return &Dropout1d{dropOf("nn.NewDropout1d", p)} }
 
 // Forward takes x [N, C, L] or [C, L].
@@ -48,7 +50,8 @@ func (d *Dropout1d) Forward(x *torch.Tensor) *torch.Tensor {
 // Dropout2d makes channels zero at random when training (torch.nn.Dropout2d).
 type Dropout2d struct{ drop }
 
-// NewDropout2d makes a dropout layer of probability p, by default 0.5.
+// NewDropout2d makes a dropout layer of probability p, by default 0.5 (torch.nn.Dropout2d). It panics unless p is from
+// 0 to 1.
 func NewDropout2d(p ...float64) *Dropout2d { return &Dropout2d{dropOf("nn.NewDropout2d", p)} }
 
 // Forward takes x [N, C, H, W]; an x of 3 dimensions is taken as [N, C, L].
@@ -59,7 +62,8 @@ func (d *Dropout2d) Forward(x *torch.Tensor) *torch.Tensor {
 // Dropout3d makes channels zero at random when training (torch.nn.Dropout3d).
 type Dropout3d struct{ drop }
 
-// NewDropout3d makes a dropout layer of probability p, by default 0.5.
+// NewDropout3d makes a dropout layer of probability p, by default 0.5 (torch.nn.Dropout3d). It panics unless p is from
+// 0 to 1.
 func NewDropout3d(p ...float64) *Dropout3d { return &Dropout3d{dropOf("nn.NewDropout3d", p)} }
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W].
@@ -70,7 +74,8 @@ func (d *Dropout3d) Forward(x *torch.Tensor) *torch.Tensor {
 // AlphaDropout is dropout that keeps the mean and variance of SELU's results (torch.nn.AlphaDropout).
 type AlphaDropout struct{ drop }
 
-// NewAlphaDropout makes a dropout layer of probability p, by default 0.5.
+// NewAlphaDropout makes a dropout layer of probability p, by default 0.5 (torch.nn.AlphaDropout). It panics unless p is
+// from 0 to 1.
 func NewAlphaDropout(p ...float64) *AlphaDropout {
 	return &AlphaDropout{dropOf("nn.NewAlphaDropout", p)}
 }
@@ -83,7 +88,8 @@ func (d *AlphaDropout) Forward(x *torch.Tensor) *torch.Tensor {
 // FeatureAlphaDropout is AlphaDropout of whole channels (torch.nn.FeatureAlphaDropout).
 type FeatureAlphaDropout struct{ drop }
 
-// NewFeatureAlphaDropout makes a dropout layer of probability p, by default 0.5.
+// NewFeatureAlphaDropout makes a dropout layer of probability p, by default 0.5 (torch.nn.FeatureAlphaDropout). It
+// panics unless p is from 0 to 1.
 func NewFeatureAlphaDropout(p ...float64) *FeatureAlphaDropout {
 	return &FeatureAlphaDropout{dropOf("nn.NewFeatureAlphaDropout", p)}
 }

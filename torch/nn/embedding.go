@@ -27,7 +27,8 @@ type Embedding struct {
 	options F.EmbeddingOptions
 }
 
-// NewEmbedding makes a table of num rows of dim elements.
+// NewEmbedding makes a table of num rows of dim elements, drawn from the normal distribution (torch.nn.Embedding). It
+// panics if PaddingIdx, which counts from the end if negative, is no row.
 func NewEmbedding(num, dim int, opts ...EmbeddingOptions) *Embedding {
 	const operation = "nn.NewEmbedding"
 	o := one(operation, opts)
@@ -92,7 +93,8 @@ type EmbeddingBag struct {
 	options F.EmbeddingBagOptions
 }
 
-// NewEmbeddingBag makes a table of num rows of dim elements.
+// NewEmbeddingBag makes a table of num rows of dim elements, drawn from the normal distribution
+// (torch.nn.EmbeddingBag). It panics if PaddingIdx, which counts from the end if negative, is no row.
 func NewEmbeddingBag(num, dim int, opts ...EmbeddingBagOptions) *EmbeddingBag {
 	const operation = "nn.NewEmbeddingBag"
 	o := one(operation, opts)
@@ -109,7 +111,7 @@ func NewEmbeddingBag(num, dim int, opts ...EmbeddingBagOptions) *EmbeddingBag {
 // ResetParameters draws the initial values anew (EmbeddingBag.reset_parameters).
 func (e *EmbeddingBag) ResetParameters() { resetRows(e.Weight, e.options.PaddingIdx) }
 
-// BagInput is what EmbeddingBag's Forward takes besides the rows' numbers.
+// BagInput is what EmbeddingBag's Forward takes besides the rows' numbers (torch.nn.EmbeddingBag.forward's keywords).
 type BagInput struct {
 	Offsets          *torch.Tensor // [bags]: where each bag begins; needed for an input of one dimension
 	PerSampleWeights *torch.Tensor // of the input's shape: a factor for each row; with F.BagSum only

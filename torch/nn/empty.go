@@ -3,7 +3,7 @@ package nn
 import "github.com/golite/golite/torch"
 
 // ToEmpty gives a model's parameters and buffers memory on a device without copying anything: their values are whatever
-// it held (Module.to_empty). It is for models that were built on the meta device, before their state is loaded. The
+// it held (torch.nn.Module.to_empty). It is for models that were built on the meta device, before their state is loaded. The
 // Parameters stay the ones that optimizers know.
 func ToEmpty(m Module, device torch.Device) {
 	root := tree("nn.ToEmpty", m)

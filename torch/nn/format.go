@@ -5,7 +5,7 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// ToMemoryFormat lays the memory of a model's parameters and buffers out anew (Module.to with memory_format): those of 4 dimensions with
+// ToMemoryFormat lays the memory of a model's parameters and buffers out anew (torch.nn.Module.to with memory_format): those of 4 dimensions with
 // torch.ChannelsLast, as convolutions on a GPU in 16 bits are fastest, of 5 with torch.ChannelsLast3d, of both with torch.ContiguousFormat; others stay as they
 // are. Shapes and values stay the same, and so do the Parameters, as with To. Inputs should have the format too (Tensor.ToMemoryFormat): each layer's
 // output then has it. Other formats panic.

@@ -56,7 +56,8 @@ func (b *instanceNorm) instances(operation string, x *torch.Tensor, dims int) *t
 // weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm1d struct{ instanceNorm }
 
-// NewInstanceNorm1d makes an instance normalisation of features channels.
+// NewInstanceNorm1d makes an instance normalisation of features channels, by default without parameters and running
+// statistics (torch.nn.InstanceNorm1d).
 func NewInstanceNorm1d(features int, opts ...InstanceNormOptions) *InstanceNorm1d {
 	b := &InstanceNorm1d{}
 	b.init("nn.NewInstanceNorm1d", features, one("nn.NewInstanceNorm1d", opts))
@@ -72,7 +73,8 @@ func (b *InstanceNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
 // weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm2d struct{ instanceNorm }
 
-// NewInstanceNorm2d makes an instance normalisation of features channels.
+// NewInstanceNorm2d makes an instance normalisation of features channels, by default without parameters and running
+// statistics (torch.nn.InstanceNorm2d).
 func NewInstanceNorm2d(features int, opts ...InstanceNormOptions) *InstanceNorm2d {
 	b := &InstanceNorm2d{}
 	b.init("nn.NewInstanceNorm2d", features, one("nn.NewInstanceNorm2d", opts))
@@ -88,7 +90,8 @@ func (b *InstanceNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
 // weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm3d struct{ instanceNorm }
 
-// NewInstanceNorm3d makes an instance normalisation of features channels.
+// NewInstanceNorm3d makes an instance normalisation of features channels, by default without parameters and running
+// statistics (torch.nn.InstanceNorm3d).
 func NewInstanceNorm3d(features int, opts ...InstanceNormOptions) *InstanceNorm3d {
 	b := &InstanceNorm3d{}
 	b.init("nn.NewInstanceNorm3d", features, one("nn.NewInstanceNorm3d", opts))

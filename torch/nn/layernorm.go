@@ -27,8 +27,8 @@ type LayerNorm struct {
 	eps    float64
 }
 
-// NewLayerNorm makes a layer that normalises over the last dimension, of that size, or over the last ones, of those sizes:
-// NewLayerNorm(64), NewLayerNorm([]int{3, 4}).
+// NewLayerNorm makes a layer that normalises over the last dimension, of that size, or over the last ones, of those
+// sizes: NewLayerNorm(64), NewLayerNorm([]int{3, 4}) (torch.nn.LayerNorm). It panics if there is no size.
 func NewLayerNorm[S int | []int](shape S, opts ...LayerNormOptions) *LayerNorm {
 	o := one("nn.NewLayerNorm", opts)
 	l := &LayerNorm{shape: normalizedShape("nn.NewLayerNorm", shape), eps: or(o.Eps, 1e-5)}
@@ -67,7 +67,8 @@ type RMSNorm struct {
 	eps    *float64
 }
 
-// NewRMSNorm makes a layer that normalises over the last dimension, of that size, or over the last ones, of those sizes.
+// NewRMSNorm makes a layer that normalises over the last dimension, of that size, or over the last ones, of those sizes
+// (torch.nn.RMSNorm). It panics if there is no size.
 func NewRMSNorm[S int | []int](shape S, opts ...RMSNormOptions) *RMSNorm {
 	o := one("nn.NewRMSNorm", opts)
 	l := &RMSNorm{shape: normalizedShape("nn.NewRMSNorm", shape), eps: o.Eps}
@@ -102,7 +103,8 @@ type GroupNorm struct {
 	eps    float64
 }
 
-// NewGroupNorm makes a layer that divides channels into groups.
+// NewGroupNorm makes a layer that divides channels into groups, with weight 1 and bias 0 (torch.nn.GroupNorm). It
+// panics if that leaves a remainder.
 func NewGroupNorm(groups, channels int, opts ...GroupNormOptions) *GroupNorm {
 	const operation = "nn.NewGroupNorm"
 	o := one(operation, opts)

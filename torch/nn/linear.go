@@ -23,7 +23,8 @@ type Linear struct {
 	InFeatures, OutFeatures int // the last dimension of input and output
 }
 
-// NewLinear makes a linear layer from in to out features.
+// NewLinear makes a linear layer from in to out features; weight and bias are drawn uniformly from ±1/√in
+// (torch.nn.Linear).
 func NewLinear(in, out int, opts ...LinearOptions) *Linear {
 	const operation = "nn.NewLinear"
 	o := one(operation, opts)
@@ -53,7 +54,8 @@ type Bilinear struct {
 	Bias   Parameter
 }
 
-// NewBilinear makes a bilinear layer from in1 and in2 to out features.
+// NewBilinear makes a bilinear layer from in1 and in2 to out features; weight and bias are drawn uniformly from ±1/√in1
+// (torch.nn.Bilinear).
 func NewBilinear(in1, in2, out int, opts ...LinearOptions) *Bilinear {
 	const operation = "nn.NewBilinear"
 	o := one(operation, opts)
@@ -87,7 +89,7 @@ func (l *Bilinear) Forward(x1, x2 *torch.Tensor) *torch.Tensor {
 // Identity returns its input (torch.nn.Identity).
 type Identity struct{ Base }
 
-// NewIdentity makes a layer that does nothing.
+// NewIdentity makes a layer that does nothing (torch.nn.Identity).
 func NewIdentity() *Identity { return &Identity{} }
 
 // Forward returns x.

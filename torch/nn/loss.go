@@ -12,7 +12,7 @@ type L1Loss struct {
 	options F.WeightedLossOptions
 }
 
-// NewL1Loss makes the loss.
+// NewL1Loss makes the loss; unless the options say otherwise its result is one number, F.Mean's (torch.nn.L1Loss).
 func NewL1Loss(opts ...F.WeightedLossOptions) *L1Loss {
 	o := one("nn.NewL1Loss", opts)
 	return &L1Loss{options: o, Weight: NewBuffer(o.Weight)}
@@ -32,7 +32,7 @@ type MSELoss struct {
 	options F.WeightedLossOptions
 }
 
-// NewMSELoss makes the loss.
+// NewMSELoss makes the loss; unless the options say otherwise its result is one number, F.Mean's (torch.nn.MSELoss).
 func NewMSELoss(opts ...F.WeightedLossOptions) *MSELoss {
 	o := one("nn.NewMSELoss", opts)
 	return &MSELoss{options: o, Weight: NewBuffer(o.Weight)}
@@ -51,7 +51,8 @@ type SmoothL1Loss struct {
 	options F.SmoothL1LossOptions
 }
 
-// NewSmoothL1Loss makes the loss.
+// NewSmoothL1Loss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.SmoothL1Loss).
 func NewSmoothL1Loss(opts ...F.SmoothL1LossOptions) *SmoothL1Loss {
 	o := one("nn.NewSmoothL1Loss", opts)
 	return &SmoothL1Loss{options: o}
@@ -69,7 +70,8 @@ type HuberLoss struct {
 	options F.HuberLossOptions
 }
 
-// NewHuberLoss makes the loss.
+// NewHuberLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.HuberLoss).
 func NewHuberLoss(opts ...F.HuberLossOptions) *HuberLoss {
 	o := one("nn.NewHuberLoss", opts)
 	return &HuberLoss{options: o, Weight: NewBuffer(o.Weight)}
@@ -89,7 +91,8 @@ type CrossEntropyLoss struct {
 	options F.CrossEntropyOptions
 }
 
-// NewCrossEntropyLoss makes the loss.
+// NewCrossEntropyLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.CrossEntropyLoss).
 func NewCrossEntropyLoss(opts ...F.CrossEntropyOptions) *CrossEntropyLoss {
 	o := one("nn.NewCrossEntropyLoss", opts)
 	return &CrossEntropyLoss{options: o, Weight: NewBuffer(o.Weight)}
@@ -109,7 +112,7 @@ type NLLLoss struct {
 	options F.NLLLossOptions
 }
 
-// NewNLLLoss makes the loss.
+// NewNLLLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's (torch.nn.NLLLoss).
 func NewNLLLoss(opts ...F.NLLLossOptions) *NLLLoss {
 	o := one("nn.NewNLLLoss", opts)
 	return &NLLLoss{options: o, Weight: NewBuffer(o.Weight)}
@@ -128,7 +131,8 @@ type PoissonNLLLoss struct {
 	options F.PoissonNLLLossOptions
 }
 
-// NewPoissonNLLLoss makes the loss.
+// NewPoissonNLLLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.PoissonNLLLoss).
 func NewPoissonNLLLoss(opts ...F.PoissonNLLLossOptions) *PoissonNLLLoss {
 	o := one("nn.NewPoissonNLLLoss", opts)
 	return &PoissonNLLLoss{options: o}
@@ -145,7 +149,8 @@ type GaussianNLLLoss struct {
 	options F.GaussianNLLLossOptions
 }
 
-// NewGaussianNLLLoss makes the loss.
+// NewGaussianNLLLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.GaussianNLLLoss).
 func NewGaussianNLLLoss(opts ...F.GaussianNLLLossOptions) *GaussianNLLLoss {
 	o := one("nn.NewGaussianNLLLoss", opts)
 	return &GaussianNLLLoss{options: o}
@@ -162,7 +167,8 @@ type KLDivLoss struct {
 	options F.KLDivOptions
 }
 
-// NewKLDivLoss makes the loss.
+// NewKLDivLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.KLDivLoss).
 func NewKLDivLoss(opts ...F.KLDivOptions) *KLDivLoss {
 	o := one("nn.NewKLDivLoss", opts)
 	return &KLDivLoss{options: o}
@@ -180,7 +186,7 @@ type BCELoss struct {
 	options F.BCEOptions
 }
 
-// NewBCELoss makes the loss.
+// NewBCELoss makes the loss; unless the options say otherwise its result is one number, F.Mean's (torch.nn.BCELoss).
 func NewBCELoss(opts ...F.BCEOptions) *BCELoss {
 	o := one("nn.NewBCELoss", opts)
 	return &BCELoss{options: o, Weight: NewBuffer(o.Weight)}
@@ -201,7 +207,8 @@ type BCEWithLogitsLoss struct {
 	options   F.BCEWithLogitsOptions
 }
 
-// NewBCEWithLogitsLoss makes the loss.
+// NewBCEWithLogitsLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.BCEWithLogitsLoss).
 func NewBCEWithLogitsLoss(opts ...F.BCEWithLogitsOptions) *BCEWithLogitsLoss {
 	o := one("nn.NewBCEWithLogitsLoss", opts)
 	return &BCEWithLogitsLoss{options: o, Weight: NewBuffer(o.Weight), PosWeight: NewBuffer(o.PosWeight)}

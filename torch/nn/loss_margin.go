@@ -11,7 +11,8 @@ type MarginRankingLoss struct {
 	options F.MarginOptions
 }
 
-// NewMarginRankingLoss makes the loss.
+// NewMarginRankingLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.MarginRankingLoss).
 func NewMarginRankingLoss(opts ...F.MarginOptions) *MarginRankingLoss {
 	o := one("nn.NewMarginRankingLoss", opts)
 	return &MarginRankingLoss{options: o}
@@ -28,7 +29,8 @@ type HingeEmbeddingLoss struct {
 	options F.HingeEmbeddingLossOptions
 }
 
-// NewHingeEmbeddingLoss makes the loss.
+// NewHingeEmbeddingLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.HingeEmbeddingLoss).
 func NewHingeEmbeddingLoss(opts ...F.HingeEmbeddingLossOptions) *HingeEmbeddingLoss {
 	o := one("nn.NewHingeEmbeddingLoss", opts)
 	return &HingeEmbeddingLoss{options: o}
@@ -45,7 +47,8 @@ type MultiLabelMarginLoss struct {
 	options F.LossOptions
 }
 
-// NewMultiLabelMarginLoss makes the loss.
+// NewMultiLabelMarginLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.MultiLabelMarginLoss).
 func NewMultiLabelMarginLoss(opts ...F.LossOptions) *MultiLabelMarginLoss {
 	o := one("nn.NewMultiLabelMarginLoss", opts)
 	return &MultiLabelMarginLoss{options: o}
@@ -62,7 +65,8 @@ type SoftMarginLoss struct {
 	options F.LossOptions
 }
 
-// NewSoftMarginLoss makes the loss.
+// NewSoftMarginLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.SoftMarginLoss).
 func NewSoftMarginLoss(opts ...F.LossOptions) *SoftMarginLoss {
 	o := one("nn.NewSoftMarginLoss", opts)
 	return &SoftMarginLoss{options: o}
@@ -80,7 +84,8 @@ type MultiLabelSoftMarginLoss struct {
 	options F.MultiLabelSoftMarginLossOptions
 }
 
-// NewMultiLabelSoftMarginLoss makes the loss.
+// NewMultiLabelSoftMarginLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.MultiLabelSoftMarginLoss).
 func NewMultiLabelSoftMarginLoss(opts ...F.MultiLabelSoftMarginLossOptions) *MultiLabelSoftMarginLoss {
 	o := one("nn.NewMultiLabelSoftMarginLoss", opts)
 	return &MultiLabelSoftMarginLoss{options: o, Weight: NewBuffer(o.Weight)}
@@ -99,7 +104,8 @@ type CosineEmbeddingLoss struct {
 	options F.MarginOptions
 }
 
-// NewCosineEmbeddingLoss makes the loss.
+// NewCosineEmbeddingLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.CosineEmbeddingLoss).
 func NewCosineEmbeddingLoss(opts ...F.MarginOptions) *CosineEmbeddingLoss {
 	o := one("nn.NewCosineEmbeddingLoss", opts)
 	return &CosineEmbeddingLoss{options: o}
@@ -117,7 +123,8 @@ type MultiMarginLoss struct {
 	options F.MultiMarginLossOptions
 }
 
-// NewMultiMarginLoss makes the loss.
+// NewMultiMarginLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.MultiMarginLoss).
 func NewMultiMarginLoss(opts ...F.MultiMarginLossOptions) *MultiMarginLoss {
 	o := one("nn.NewMultiMarginLoss", opts)
 	return &MultiMarginLoss{options: o, Weight: NewBuffer(o.Weight)}
@@ -136,7 +143,8 @@ type TripletMarginLoss struct {
 	options F.TripletMarginLossOptions
 }
 
-// NewTripletMarginLoss makes the loss.
+// NewTripletMarginLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.TripletMarginLoss).
 func NewTripletMarginLoss(opts ...F.TripletMarginLossOptions) *TripletMarginLoss {
 	o := one("nn.NewTripletMarginLoss", opts)
 	return &TripletMarginLoss{options: o}
@@ -153,7 +161,8 @@ type TripletMarginWithDistanceLoss struct {
 	options F.TripletMarginWithDistanceLossOptions
 }
 
-// NewTripletMarginWithDistanceLoss makes the loss.
+// NewTripletMarginWithDistanceLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's
+// (torch.nn.TripletMarginWithDistanceLoss).
 func NewTripletMarginWithDistanceLoss(opts ...F.TripletMarginWithDistanceLossOptions) *TripletMarginWithDistanceLoss {
 	o := one("nn.NewTripletMarginWithDistanceLoss", opts)
 	return &TripletMarginWithDistanceLoss{options: o}
@@ -170,7 +179,7 @@ type CTCLoss struct {
 	options F.CTCLossOptions
 }
 
-// NewCTCLoss makes the loss.
+// NewCTCLoss makes the loss; unless the options say otherwise its result is one number, F.Mean's (torch.nn.CTCLoss).
 func NewCTCLoss(opts ...F.CTCLossOptions) *CTCLoss {
 	o := one("nn.NewCTCLoss", opts)
 	return &CTCLoss{options: o}

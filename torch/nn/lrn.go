@@ -18,7 +18,7 @@ type LocalResponseNorm struct {
 	options LocalResponseNormOptions
 }
 
-// NewLocalResponseNorm normalises across size channels.
+// NewLocalResponseNorm normalises across size channels, 1 or more (torch.nn.LocalResponseNorm).
 func NewLocalResponseNorm(size int, opts ...LocalResponseNormOptions) *LocalResponseNorm {
 	positive("nn.NewLocalResponseNorm", "the number of channels", size)
 	return &LocalResponseNorm{size: size, options: one("nn.NewLocalResponseNorm", opts)}
@@ -36,7 +36,7 @@ type CrossMapLRN2d struct {
 	alpha, beta, k float64
 }
 
-// NewCrossMapLRN2d normalises across size channels.
+// NewCrossMapLRN2d normalises across size channels, 1 or more (torch.nn.CrossMapLRN2d).
 func NewCrossMapLRN2d(size int, opts ...LocalResponseNormOptions) *CrossMapLRN2d {
 	positive("nn.NewCrossMapLRN2d", "the number of channels", size)
 	o := one("nn.NewCrossMapLRN2d", opts)
@@ -126,7 +126,8 @@ type AdaptiveLogSoftmaxWithLoss struct {
 }
 
 // NewAdaptiveLogSoftmaxWithLoss makes the layer for in features and classes, which must be ordered by how frequent they
-// are. cutoffs are the first classes of the clusters, rising.
+// are (torch.nn.AdaptiveLogSoftmaxWithLoss). cutoffs are the first classes of the clusters. It panics if there are
+// none, or they don't rise from 1 to below classes.
 func NewAdaptiveLogSoftmaxWithLoss(in, classes int, cutoffs []int, opts ...AdaptiveLogSoftmaxOptions) *AdaptiveLogSoftmaxWithLoss {
 	const operation = "nn.NewAdaptiveLogSoftmaxWithLoss"
 	o := one(operation, opts)

@@ -5,10 +5,10 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// Train puts a model and all modules beneath it into training mode (Module.train), as they are when made.
+// Train puts a model and all modules beneath it into training mode (torch.nn.Module.train), as they are when made.
 func Train(m Module) { setMode("nn.Train", m, false) }
 
-// Eval puts a model and all modules beneath it into evaluation mode (Module.eval): Dropout does nothing, batch
+// Eval puts a model and all modules beneath it into evaluation mode (torch.nn.Module.eval): Dropout does nothing, batch
 // normalisation uses its running statistics, and no Forward writes in its module.
 func Eval(m Module) { setMode("nn.Eval", m, true) }
 
@@ -22,7 +22,7 @@ func setMode(operation string, m Module, eval bool) {
 }
 
 // Apply calls f with every module of a model, children before the module that holds them, as for setting initial values
-// (Module.apply). A shared module comes once for each place it is in.
+// (torch.nn.Module.apply). A shared module comes once for each place it is in.
 func Apply(m Module, f func(Module)) {
 	var visit func(n *node)
 	visit = func(n *node) {
@@ -37,7 +37,7 @@ func Apply(m Module, f func(Module)) {
 }
 
 // RequiresGrad says whether autograd records what happens to a model's parameters, as it does from the start
-// (Module.requires_grad_). RequiresGrad(m, false) freezes a model.
+// (torch.nn.Module.requires_grad_). RequiresGrad(m, false) freezes a model.
 func RequiresGrad(m Module, on bool) {
 	for _, p := range Parameters(m) {
 		p.RequiresGrad_(on)
@@ -50,7 +50,7 @@ type ZeroGradOptions struct {
 	KeepMemory bool
 }
 
-// ZeroGrad removes the gradients of a model's parameters (Module.zero_grad).
+// ZeroGrad removes the gradients of a model's parameters (torch.nn.Module.zero_grad).
 func ZeroGrad(m Module, opts ...ZeroGradOptions) {
 	o := one("nn.ZeroGrad", opts)
 	params := tensorsOf(Parameters(m))
@@ -68,7 +68,7 @@ func ZeroGrad(m Module, opts ...ZeroGradOptions) {
 }
 
 // To moves a model's parameters and buffers to a device, or converts the floating and complex ones of them to a type
-// (Module.to): nn.To(net, torch.CUDA(0)), nn.To(net, torch.BFloat16), nn.To(net, device, dtype). The Parameters stay the
+// (torch.nn.Module.to): nn.To(net, torch.CUDA(0)), nn.To(net, torch.BFloat16), nn.To(net, device, dtype). The Parameters stay the
 // same tensors, with other memory, so that optimizers made before go on training them. Gradients go along.
 func To(m Module, targets ...torch.Target) {
 	root := tree("nn.To", m)

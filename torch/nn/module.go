@@ -17,12 +17,13 @@ type Layer interface {
 	Forward(x *torch.Tensor) *torch.Tensor
 }
 
-// Base is what makes a struct a Module: embed it by value. Its zero value is in training mode.
+// Base is what makes a struct a Module: embed it by value, as a Python model's class has its superclass
+// (torch.nn.Module). Its zero value is in training mode.
 type Base struct{ eval bool }
 
 func (b *Base) embedsBase() *Base { return b }
 
-// Training tells whether the module is in training mode, as it is from the start, or in evaluation mode (Module.training).
+// Training tells whether the module is in training mode, as it is from the start, or in evaluation mode (torch.nn.Module.training).
 func (b *Base) Training() bool { return !b.eval }
 
 // Parameter is a tensor that is trained: a field of this type is found by Parameters, saved by StateDict, moved by To

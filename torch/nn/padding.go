@@ -51,7 +51,8 @@ func (p *pads) pad(operation string, x *torch.Tensor) *torch.Tensor {
 // ZeroPad1d pads the last dimension with zeros (torch.nn.ZeroPad1d).
 type ZeroPad1d struct{ pads }
 
-// NewZeroPad1d makes a padding layer.
+// NewZeroPad1d makes a padding layer (torch.nn.ZeroPad1d). It panics unless there is one number, or two for each
+// dimension that is padded.
 func NewZeroPad1d[P Padding](padding P) *ZeroPad1d {
 	return &ZeroPad1d{padsOf("nn.NewZeroPad1d", 1, padding, F.PadOptions{})}
 }
@@ -62,7 +63,8 @@ func (p *ZeroPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.Ze
 // ZeroPad2d pads the last 2 dimensions with zeros (torch.nn.ZeroPad2d).
 type ZeroPad2d struct{ pads }
 
-// NewZeroPad2d makes a padding layer.
+// NewZeroPad2d makes a padding layer (torch.nn.ZeroPad2d). It panics unless there is one number, or two for each
+// dimension that is padded.
 func NewZeroPad2d[P Padding](padding P) *ZeroPad2d {
 	return &ZeroPad2d{padsOf("nn.NewZeroPad2d", 2, padding, F.PadOptions{})}
 }
@@ -73,7 +75,8 @@ func (p *ZeroPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.Ze
 // ZeroPad3d pads the last 3 dimensions with zeros (torch.nn.ZeroPad3d).
 type ZeroPad3d struct{ pads }
 
-// NewZeroPad3d makes a padding layer.
+// NewZeroPad3d makes a padding layer (torch.nn.ZeroPad3d). It panics unless there is one number, or two for each
+// dimension that is padded.
 func NewZeroPad3d[P Padding](padding P) *ZeroPad3d {
 	return &ZeroPad3d{padsOf("nn.NewZeroPad3d", 3, padding, F.PadOptions{})}
 }
@@ -84,7 +87,8 @@ func (p *ZeroPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.Ze
 // ReflectionPad1d pads the last dimension with the values inside, mirrored, without the edge (torch.nn.ReflectionPad1d).
 type ReflectionPad1d struct{ pads }
 
-// NewReflectionPad1d makes a padding layer.
+// NewReflectionPad1d makes a padding layer (torch.nn.ReflectionPad1d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewReflectionPad1d[P Padding](padding P) *ReflectionPad1d {
 	return &ReflectionPad1d{padsOf("nn.NewReflectionPad1d", 1, padding, F.PadOptions{Mode: F.PadReflect})}
 }
@@ -97,7 +101,8 @@ func (p *ReflectionPad1d) Forward(x *torch.Tensor) *torch.Tensor {
 // ReflectionPad2d pads the last 2 dimensions with the values inside, mirrored, without the edge (torch.nn.ReflectionPad2d).
 type ReflectionPad2d struct{ pads }
 
-// NewReflectionPad2d makes a padding layer.
+// NewReflectionPad2d makes a padding layer (torch.nn.ReflectionPad2d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewReflectionPad2d[P Padding](padding P) *ReflectionPad2d {
 	return &ReflectionPad2d{padsOf("nn.NewReflectionPad2d", 2, padding, F.PadOptions{Mode: F.PadReflect})}
 }
@@ -110,7 +115,8 @@ func (p *ReflectionPad2d) Forward(x *torch.Tensor) *torch.Tensor {
 // ReflectionPad3d pads the last 3 dimensions with the values inside, mirrored, without the edge (torch.nn.ReflectionPad3d).
 type ReflectionPad3d struct{ pads }
 
-// NewReflectionPad3d makes a padding layer.
+// NewReflectionPad3d makes a padding layer (torch.nn.ReflectionPad3d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewReflectionPad3d[P Padding](padding P) *ReflectionPad3d {
 	return &ReflectionPad3d{padsOf("nn.NewReflectionPad3d", 3, padding, F.PadOptions{Mode: F.PadReflect})}
 }
@@ -123,7 +129,8 @@ func (p *ReflectionPad3d) Forward(x *torch.Tensor) *torch.Tensor {
 // ReplicationPad1d pads the last dimension with the edge's value (torch.nn.ReplicationPad1d).
 type ReplicationPad1d struct{ pads }
 
-// NewReplicationPad1d makes a padding layer.
+// NewReplicationPad1d makes a padding layer (torch.nn.ReplicationPad1d). It panics unless there is one number, or two
+// for each dimension that is padded.
 func NewReplicationPad1d[P Padding](padding P) *ReplicationPad1d {
 	return &ReplicationPad1d{padsOf("nn.NewReplicationPad1d", 1, padding, F.PadOptions{Mode: F.PadReplicate})}
 }
@@ -136,7 +143,8 @@ func (p *ReplicationPad1d) Forward(x *torch.Tensor) *torch.Tensor {
 // ReplicationPad2d pads the last 2 dimensions with the edge's value (torch.nn.ReplicationPad2d).
 type ReplicationPad2d struct{ pads }
 
-// NewReplicationPad2d makes a padding layer.
+// NewReplicationPad2d makes a padding layer (torch.nn.ReplicationPad2d). It panics unless there is one number, or two
+// for each dimension that is padded.
 func NewReplicationPad2d[P Padding](padding P) *ReplicationPad2d {
 	return &ReplicationPad2d{padsOf("nn.NewReplicationPad2d", 2, padding, F.PadOptions{Mode: F.PadReplicate})}
 }
@@ -149,7 +157,8 @@ func (p *ReplicationPad2d) Forward(x *torch.Tensor) *torch.Tensor {
 // ReplicationPad3d pads the last 3 dimensions with the edge's value (torch.nn.ReplicationPad3d).
 type ReplicationPad3d struct{ pads }
 
-// NewReplicationPad3d makes a padding layer.
+// NewReplicationPad3d makes a padding layer (torch.nn.ReplicationPad3d). It panics unless there is one number, or two
+// for each dimension that is padded.
 func NewReplicationPad3d[P Padding](padding P) *ReplicationPad3d {
 	return &ReplicationPad3d{padsOf("nn.NewReplicationPad3d", 3, padding, F.PadOptions{Mode: F.PadReplicate})}
 }
@@ -162,7 +171,8 @@ func (p *ReplicationPad3d) Forward(x *torch.Tensor) *torch.Tensor {
 // CircularPad1d pads the last dimension with the values from the other side (torch.nn.CircularPad1d).
 type CircularPad1d struct{ pads }
 
-// NewCircularPad1d makes a padding layer.
+// NewCircularPad1d makes a padding layer (torch.nn.CircularPad1d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewCircularPad1d[P Padding](padding P) *CircularPad1d {
 	return &CircularPad1d{padsOf("nn.NewCircularPad1d", 1, padding, F.PadOptions{Mode: F.PadCircular})}
 }
@@ -173,7 +183,8 @@ func (p *CircularPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("n
 // CircularPad2d pads the last 2 dimensions with the values from the other side (torch.nn.CircularPad2d).
 type CircularPad2d struct{ pads }
 
-// NewCircularPad2d makes a padding layer.
+// NewCircularPad2d makes a padding layer (torch.nn.CircularPad2d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewCircularPad2d[P Padding](padding P) *CircularPad2d {
 	return &CircularPad2d{padsOf("nn.NewCircularPad2d", 2, padding, F.PadOptions{Mode: F.PadCircular})}
 }
@@ -184,7 +195,8 @@ func (p *CircularPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("n
 // CircularPad3d pads the last 3 dimensions with the values from the other side (torch.nn.CircularPad3d).
 type CircularPad3d struct{ pads }
 
-// NewCircularPad3d makes a padding layer.
+// NewCircularPad3d makes a padding layer (torch.nn.CircularPad3d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewCircularPad3d[P Padding](padding P) *CircularPad3d {
 	return &CircularPad3d{padsOf("nn.NewCircularPad3d", 3, padding, F.PadOptions{Mode: F.PadCircular})}
 }
@@ -195,7 +207,8 @@ func (p *CircularPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("n
 // ConstantPad1d pads the last dimension with a value (torch.nn.ConstantPad1d).
 type ConstantPad1d struct{ pads }
 
-// NewConstantPad1d makes a padding layer.
+// NewConstantPad1d makes a padding layer (torch.nn.ConstantPad1d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewConstantPad1d[P Padding](padding P, value float64) *ConstantPad1d {
 	return &ConstantPad1d{padsOf("nn.NewConstantPad1d", 1, padding, F.PadOptions{Value: value})}
 }
@@ -206,7 +219,8 @@ func (p *ConstantPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("n
 // ConstantPad2d pads the last 2 dimensions with a value (torch.nn.ConstantPad2d).
 type ConstantPad2d struct{ pads }
 
-// NewConstantPad2d makes a padding layer.
+// NewConstantPad2d makes a padding layer (torch.nn.ConstantPad2d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewConstantPad2d[P Padding](padding P, value float64) *ConstantPad2d {
 	return &ConstantPad2d{padsOf("nn.NewConstantPad2d", 2, padding, F.PadOptions{Value: value})}
 }
@@ -217,7 +231,8 @@ func (p *ConstantPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("n
 // ConstantPad3d pads the last 3 dimensions with a value (torch.nn.ConstantPad3d).
 type ConstantPad3d struct{ pads }
 
-// NewConstantPad3d makes a padding layer.
+// NewConstantPad3d makes a padding layer (torch.nn.ConstantPad3d). It panics unless there is one number, or two for
+// each dimension that is padded.
 func NewConstantPad3d[P Padding](padding P, value float64) *ConstantPad3d {
 	return &ConstantPad3d{padsOf("nn.NewConstantPad3d", 3, padding, F.PadOptions{Value: value})}
 }

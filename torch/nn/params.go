@@ -8,7 +8,7 @@ import (
 
 // Parameters returns a model's parameters in the order of PyTorch: a module's own, as declared, before those of its
 // children. A parameter that is shared is there once. What is wrong with the model, such as a nil module, is a panic with
-// a *torch.Error that names the path. (list(Module.parameters()))
+// a *torch.Error that names the path. (torch.nn.Module.parameters)
 func Parameters(m Module) []Parameter {
 	var out []Parameter
 	eachParameter("nn.Parameters", m, func(_ string, p Parameter) bool {
@@ -18,13 +18,13 @@ func Parameters(m Module) []Parameter {
 	return out
 }
 
-// NamedParameters walks a model's parameters with their keys, in the order of Parameters (Module.named_parameters). A
+// NamedParameters walks a model's parameters with their keys, in the order of Parameters (torch.nn.Module.named_parameters). A
 // shared one comes once, under the first of its keys.
 func NamedParameters(m Module) iter.Seq2[string, Parameter] {
 	return func(yield func(string, Parameter) bool) { eachParameter("nn.NamedParameters", m, yield) }
 }
 
-// Buffers returns a model's buffers, those that are not saved included; a shared one once (list(Module.buffers())).
+// Buffers returns a model's buffers, those that are not saved included; a shared one once (torch.nn.Module.buffers).
 func Buffers(m Module) []Buffer {
 	var out []Buffer
 	eachBuffer("nn.Buffers", m, func(_ string, b Buffer) bool {
@@ -34,7 +34,7 @@ func Buffers(m Module) []Buffer {
 	return out
 }
 
-// NamedBuffers walks a model's buffers with their keys, in the order of Buffers (Module.named_buffers).
+// NamedBuffers walks a model's buffers with their keys, in the order of Buffers (torch.nn.Module.named_buffers).
 func NamedBuffers(m Module) iter.Seq2[string, Buffer] {
 	return func(yield func(string, Buffer) bool) { eachBuffer("nn.NamedBuffers", m, yield) }
 }
@@ -68,7 +68,7 @@ func entries(operation string, m Module, of func(*node) []entry, yield func(stri
 	})
 }
 
-// Modules returns m and all modules beneath it, a module before its children; a shared one once (list(Module.modules())).
+// Modules returns m and all modules beneath it, a module before its children; a shared one once (torch.nn.Module.modules).
 // A Go slice of modules is not a module, where Python's ModuleList is one.
 func Modules(m Module) []Module {
 	var out []Module
@@ -78,7 +78,7 @@ func Modules(m Module) []Module {
 	return out
 }
 
-// NamedModules walks m, whose key is "", and all modules beneath it with their keys (Module.named_modules).
+// NamedModules walks m, whose key is "", and all modules beneath it with their keys (torch.nn.Module.named_modules).
 func NamedModules(m Module) iter.Seq2[string, Module] {
 	return func(yield func(string, Module) bool) {
 		seen := map[Module]bool{}
@@ -92,7 +92,7 @@ func NamedModules(m Module) iter.Seq2[string, Module] {
 	}
 }
 
-// Children walks the modules directly beneath m with their keys, those in slices included (Module.named_children).
+// Children walks the modules directly beneath m with their keys, those in slices included (torch.nn.Module.named_children).
 func Children(m Module) iter.Seq2[string, Module] {
 	return func(yield func(string, Module) bool) {
 		seen := map[Module]bool{}

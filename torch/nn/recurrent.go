@@ -188,7 +188,8 @@ func (r *recurrent) given(h []*torch.Tensor) *torch.Tensor { return one("nn."+r.
 // the second direction's with _reverse, then layer 1's.
 type RNN struct{ recurrent }
 
-// NewRNN makes a network from input features to hidden ones.
+// NewRNN makes a network from input to hidden features, of one layer by default; parameters are drawn from ±1/√hidden
+// (torch.nn.RNN). It panics if a size is below 1, Dropout is not from 0 to 1, or ProjSize is given.
 func NewRNN(input, hidden int, opts ...RNNOptions) *RNN {
 	r := &RNN{}
 	r.init("RNN", 1, input, hidden, one("nn.NewRNN", opts))
@@ -214,7 +215,8 @@ func (r *RNN) Forward(x *torch.Tensor, h0 ...*torch.Tensor) (output, h *torch.Te
 // GRU is a gated recurrent network of one or more layers (torch.nn.GRU). Its keys are as RNN's.
 type GRU struct{ recurrent }
 
-// NewGRU makes a network from input features to hidden ones.
+// NewGRU makes a network from input to hidden features, of one layer by default; parameters are drawn from ±1/√hidden
+// (torch.nn.GRU). It panics if a size is below 1, Dropout is not from 0 to 1, or ProjSize or ReLU is given.
 func NewGRU(input, hidden int, opts ...RNNOptions) *GRU {
 	r := &GRU{}
 	r.init("GRU", 3, input, hidden, one("nn.NewGRU", opts))
@@ -235,7 +237,9 @@ func (r *GRU) Forward(x *torch.Tensor, h0 ...*torch.Tensor) (output, h *torch.Te
 // projection.
 type LSTM struct{ recurrent }
 
-// NewLSTM makes a network from input features to hidden ones.
+// NewLSTM makes a network from input to hidden features, of one layer by default; parameters are drawn from ±1/√hidden
+// (torch.nn.LSTM). It panics if a size is below 1, Dropout is not from 0 to 1, ProjSize is negative or not below
+// hidden, or ReLU is given.
 func NewLSTM(input, hidden int, opts ...RNNOptions) *LSTM {
 	r := &LSTM{}
 	r.init("LSTM", 4, input, hidden, one("nn.NewLSTM", opts))

@@ -88,7 +88,7 @@ func unbatch(t *torch.Tensor, batched bool) *torch.Tensor {
 // RNNCell is one step of an Elman network (torch.nn.RNNCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
 type RNNCell struct{ cell }
 
-// NewRNNCell makes a cell from input features to hidden ones.
+// NewRNNCell makes a cell from input to hidden features; parameters are drawn from ±1/√hidden (torch.nn.RNNCell).
 func NewRNNCell(input, hidden int, opts ...RNNCellOptions) *RNNCell {
 	c := &RNNCell{}
 	c.init("RNNCell", 1, input, hidden, one("nn.NewRNNCell", opts))
@@ -109,7 +109,8 @@ func (c *RNNCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
 // GRUCell is one step of a gated recurrent network (torch.nn.GRUCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
 type GRUCell struct{ cell }
 
-// NewGRUCell makes a cell from input features to hidden ones.
+// NewGRUCell makes a cell from input to hidden features; parameters are drawn from ±1/√hidden (torch.nn.GRUCell). It
+// panics if ReLU is given.
 func NewGRUCell(input, hidden int, opts ...RNNCellOptions) *GRUCell {
 	c := &GRUCell{}
 	c.init("GRUCell", 3, input, hidden, one("nn.NewGRUCell", opts))
@@ -126,7 +127,8 @@ func (c *GRUCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
 // LSTMCell is one step of a long short-term memory (torch.nn.LSTMCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
 type LSTMCell struct{ cell }
 
-// NewLSTMCell makes a cell from input features to hidden ones.
+// NewLSTMCell makes a cell from input to hidden features; parameters are drawn from ±1/√hidden (torch.nn.LSTMCell). It
+// panics if ReLU is given.
 func NewLSTMCell(input, hidden int, opts ...RNNCellOptions) *LSTMCell {
 	c := &LSTMCell{}
 	c.init("LSTMCell", 4, input, hidden, one("nn.NewLSTMCell", opts))

@@ -15,7 +15,7 @@ type Sequential struct {
 	layers []Layer
 }
 
-// NewSequential makes a chain of layers; a nil one is a panic.
+// NewSequential makes a chain of layers; it panics if one is nil (torch.nn.Sequential).
 //
 //	nn.NewSequential(nn.NewLinear(784, 128), nn.NewReLU(), nn.NewLinear(128, 10))
 func NewSequential(layers ...Layer) *Sequential {
@@ -61,7 +61,7 @@ type ModuleList[M Module] struct {
 	modules []M
 }
 
-// NewModuleList makes a list of modules.
+// NewModuleList makes a list of modules; it panics if one is nil (torch.nn.ModuleList).
 func NewModuleList[M Module](modules ...M) *ModuleList[M] {
 	l := &ModuleList[M]{}
 	return l.Append(modules...)
@@ -97,7 +97,7 @@ type ParameterList struct {
 	params []Parameter
 }
 
-// NewParameterList makes a list of parameters.
+// NewParameterList makes a list of parameters (torch.nn.ParameterList).
 func NewParameterList(params ...Parameter) *ParameterList { return &ParameterList{params: params} }
 
 // Append adds parameters at the end and returns l (ParameterList.append, extend).

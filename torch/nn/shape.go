@@ -12,7 +12,8 @@ type Flatten struct {
 	StartDim, EndDim int // the first and the last dimension that become one
 }
 
-// NewFlatten flattens all dimensions but the first, or those from dims[0] to dims[1], both included.
+// NewFlatten flattens all dimensions but the first, or those from dims[0] to dims[1], both included (torch.nn.Flatten).
+// It panics if there are more than two.
 func NewFlatten(dims ...int) *Flatten {
 	f := &Flatten{StartDim: 1, EndDim: -1}
 	if len(dims) > 2 {
@@ -39,7 +40,8 @@ type Unflatten struct {
 	Sizes []int // what it becomes; one may be -1, for what remains
 }
 
-// NewUnflatten makes dimension dim have the given sizes, one of which may be -1.
+// NewUnflatten makes dimension dim have the given sizes, one of which may be -1 (torch.nn.Unflatten). It panics if
+// there are none.
 func NewUnflatten(dim int, sizes ...int) *Unflatten {
 	if len(sizes) == 0 {
 		torch.Fail("nn.NewUnflatten", "want the sizes that dimension %d is to have", dim)
@@ -58,7 +60,7 @@ type PixelShuffle struct {
 	r int
 }
 
-// NewPixelShuffle makes images r times as large.
+// NewPixelShuffle makes images r times as large (torch.nn.PixelShuffle).
 func NewPixelShuffle(r int) *PixelShuffle {
 	positive("nn.NewPixelShuffle", "the factor", r)
 	return &PixelShuffle{r: r}
@@ -73,7 +75,7 @@ type PixelUnshuffle struct {
 	r int
 }
 
-// NewPixelUnshuffle makes images r times smaller.
+// NewPixelUnshuffle makes images r times smaller (torch.nn.PixelUnshuffle).
 func NewPixelUnshuffle(r int) *PixelUnshuffle {
 	positive("nn.NewPixelUnshuffle", "the factor", r)
 	return &PixelUnshuffle{r: r}
@@ -88,7 +90,7 @@ type ChannelShuffle struct {
 	groups int
 }
 
-// NewChannelShuffle shuffles groups of channels.
+// NewChannelShuffle shuffles groups of channels (torch.nn.ChannelShuffle).
 func NewChannelShuffle(groups int) *ChannelShuffle {
 	positive("nn.NewChannelShuffle", "the number of groups", groups)
 	return &ChannelShuffle{groups: groups}
@@ -107,7 +109,8 @@ type Unfold struct {
 	options FoldOptions
 }
 
-// NewUnfold cuts windows of the given size.
+// NewUnfold cuts windows of the given size, one step apart unless Stride says otherwise (torch.nn.Unfold). It panics if
+// the size is below 1.
 func NewUnfold[K Size](kernel K, opts ...FoldOptions) *Unfold {
 	return &Unfold{kernel: window("nn.NewUnfold", 2, kernel), options: one("nn.NewUnfold", opts)}
 }
@@ -122,7 +125,8 @@ type Fold struct {
 	options      FoldOptions
 }
 
-// NewFold makes images of the given size from windows of the given size.
+// NewFold makes images of the given size from windows of the given size (torch.nn.Fold). It panics if the windows' size
+// is below 1.
 func NewFold[S, K Size](size S, kernel K, opts ...FoldOptions) *Fold {
 	return &Fold{size: F.Sizes("nn.NewFold", "the output's size", 2, size), kernel: window("nn.NewFold", 2, kernel), options: one("nn.NewFold", opts)}
 }
@@ -136,7 +140,7 @@ type CosineSimilarity struct {
 	options F.CosineSimilarityOptions
 }
 
-// NewCosineSimilarity makes the measure.
+// NewCosineSimilarity makes the measure, along dimension 1 by default (torch.nn.CosineSimilarity).
 func NewCosineSimilarity(opts ...F.CosineSimilarityOptions) *CosineSimilarity {
 	return &CosineSimilarity{options: one("nn.NewCosineSimilarity", opts)}
 }
@@ -152,7 +156,7 @@ type PairwiseDistance struct {
 	options F.PairwiseDistanceOptions
 }
 
-// NewPairwiseDistance makes the measure.
+// NewPairwiseDistance makes the measure, with the 2-norm by default (torch.nn.PairwiseDistance).
 func NewPairwiseDistance(opts ...F.PairwiseDistanceOptions) *PairwiseDistance {
 	return &PairwiseDistance{options: one("nn.NewPairwiseDistance", opts)}
 }
@@ -171,7 +175,7 @@ type Upsample struct {
 	options UpsampleOptions
 }
 
-// NewUpsample makes the layer.
+// NewUpsample makes the layer (torch.nn.Upsample). It panics unless one of Size and Scale is given.
 //
 //	nn.NewUpsample(nn.UpsampleOptions{Scale: []float64{2}, Mode: F.Bilinear2d})
 func NewUpsample(opts UpsampleOptions) *Upsample {

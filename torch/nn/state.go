@@ -11,7 +11,7 @@ import (
 
 // StateDict returns a model's parameters and saved buffers by their keys, in PyTorch's order: a module's own parameters,
 // its buffers, then its children. The tensors share the model's memory, have no history and belong to no scope. A shared
-// parameter is there under each of its keys. (Module.state_dict)
+// parameter is there under each of its keys. (torch.nn.Module.state_dict)
 func StateDict(m Module) *torch.StateDict {
 	sd := &torch.StateDict{}
 	eachState(tree("nn.StateDict", m), func(key string, t *torch.Tensor) { sd.Set(key, unscoped(t)) })
@@ -42,7 +42,8 @@ type LoadOptions struct {
 	Keys *IncompatibleKeys
 }
 
-// IncompatibleKeys are the keys that a model has and a state dict doesn't, and the other way round.
+// IncompatibleKeys are the keys that a model has and a state dict doesn't, and the other way round (what
+// torch.nn.Module.load_state_dict returns).
 type IncompatibleKeys struct{ Missing, Unexpected []string }
 
 // Mismatch is a key whose tensors differ in shape.
@@ -52,7 +53,7 @@ type Mismatch = errs.Mismatch
 type StateDictError = errs.ErrMismatch
 
 // LoadStateDict copies a state dict's tensors into a model's parameters and buffers, in place, so that optimizers made
-// before keep theirs; types and devices are converted to the model's (Module.load_state_dict). All that doesn't fit comes
+// before keep theirs; types and devices are converted to the model's (torch.nn.Module.load_state_dict). All that doesn't fit comes
 // back as one *StateDictError, and then nothing was copied. A model that can't be walked is a *torch.Error.
 func LoadStateDict(m Module, sd *torch.StateDict, opts ...LoadOptions) error {
 	var misfit *StateDictError

@@ -73,7 +73,8 @@ type TransformerEncoderLayer struct {
 	options  TransformerOptions
 }
 
-// NewTransformerEncoderLayer makes a layer over dim features, divided among heads.
+// NewTransformerEncoderLayer makes a layer over dim features, divided among heads (torch.nn.TransformerEncoderLayer).
+// It panics if that leaves a remainder.
 func NewTransformerEncoderLayer(dim, heads int, opts ...TransformerOptions) *TransformerEncoderLayer {
 	o := one("nn.NewTransformerEncoderLayer", opts)
 	l := &TransformerEncoderLayer{options: o}
@@ -86,7 +87,7 @@ func NewTransformerEncoderLayer(dim, heads int, opts ...TransformerOptions) *Tra
 	return l
 }
 
-// EncoderInput is what the encoder's Forward takes besides the sequence.
+// EncoderInput is what the encoder's Forward takes besides the sequence (torch.nn.TransformerEncoder.forward's keywords).
 type EncoderInput struct {
 	Mask           *torch.Tensor // [L, L] or [N·heads, L, L]: true, or -inf, where not to attend
 	KeyPaddingMask *torch.Tensor // [N, L] or [L]: true, or -inf, where the sequence is padding
@@ -158,8 +159,8 @@ type TransformerEncoder struct {
 	Norm   Layer `torch:"norm,optional"`
 }
 
-// NewTransformerEncoder stacks n copies of a layer, which begin with equal parameters, as PyTorch's do. norm, at most one,
-// normalises the result.
+// NewTransformerEncoder stacks n copies of a layer, which begin with equal parameters, as PyTorch's do
+// (torch.nn.TransformerEncoder). norm, at most one, normalises the result.
 func NewTransformerEncoder(layer *TransformerEncoderLayer, n int, norm ...Layer) *TransformerEncoder {
 	notNegative("nn.NewTransformerEncoder", "the number of layers", n)
 	e := &TransformerEncoder{Norm: one("nn.NewTransformerEncoder", norm)}
@@ -247,7 +248,8 @@ type Transformer struct {
 	batchFirst bool
 }
 
-// NewTransformer makes a transformer over dim features, divided among heads; PyTorch's defaults are 512 and 8.
+// NewTransformer makes a transformer over dim features, divided among heads; PyTorch's defaults are 512 and 8
+// (torch.nn.Transformer). It panics if the division leaves a remainder.
 func NewTransformer(dim, heads int, opts ...TransformerOptions) *Transformer {
 	o := one("nn.NewTransformer", opts)
 	t := &Transformer{dim: dim, batchFirst: o.BatchFirst}
@@ -263,7 +265,7 @@ func NewTransformer(dim, heads int, opts ...TransformerOptions) *Transformer {
 	return t
 }
 
-// TransformerInput is what Transformer's Forward takes besides the sequences.
+// TransformerInput is what Transformer's Forward takes besides the sequences (torch.nn.Transformer.forward's keywords).
 type TransformerInput struct {
 	SrcMask, TgtMask, MemoryMask                               *torch.Tensor // [S, S], [T, T] and [T, S], or with N·heads in front: true, or -inf, where not to attend
 	SrcKeyPaddingMask, TgtKeyPaddingMask, MemoryKeyPaddingMask *torch.Tensor // [N, S], [N, T] and [N, S]: true, or -inf, at padding

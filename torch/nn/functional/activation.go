@@ -8,13 +8,13 @@ import (
 // ReLU is max(x, 0), element by element (torch.nn.functional.relu).
 func ReLU(x *torch.Tensor) *torch.Tensor { return aten.Relu(x) }
 
-// ReLU_ is ReLU in place.
+// ReLU_ is ReLU in place, and returns x (torch.nn.functional.relu_).
 func ReLU_(x *torch.Tensor) *torch.Tensor { return aten.Relu_(x) }
 
 // ReLU6 is min(max(x, 0), 6) (torch.nn.functional.relu6).
 func ReLU6(x *torch.Tensor) *torch.Tensor { return aten.Relu6(x) }
 
-// ReLU6_ is ReLU6 in place.
+// ReLU6_ is ReLU6 in place, and returns x (torch.nn.functional.relu6 with inplace=True).
 func ReLU6_(x *torch.Tensor) *torch.Tensor { return aten.Relu6_(x) }
 
 // LeakyReLU is x where it is positive, else x times the negative slope, by default 0.01 (torch.nn.functional.leaky_relu).
@@ -22,7 +22,7 @@ func LeakyReLU(x *torch.Tensor, negativeSlope ...float64) *torch.Tensor {
 	return aten.LeakyRelu(x, torch.Float(only("F.LeakyReLU", negativeSlope, 0.01)))
 }
 
-// LeakyReLU_ is LeakyReLU in place.
+// LeakyReLU_ is LeakyReLU in place, and returns x (torch.nn.functional.leaky_relu_).
 func LeakyReLU_(x *torch.Tensor, negativeSlope ...float64) *torch.Tensor {
 	return aten.LeakyRelu_(x, torch.Float(only("F.LeakyReLU_", negativeSlope, 0.01)))
 }
@@ -45,7 +45,7 @@ func RReLU(x *torch.Tensor, opts ...RReLUOptions) *torch.Tensor {
 	return aten.Rrelu(x, lower, upper, o.Training, nil)
 }
 
-// RReLU_ is RReLU in place.
+// RReLU_ is RReLU in place, and returns x (torch.nn.functional.rrelu_).
 func RReLU_(x *torch.Tensor, opts ...RReLUOptions) *torch.Tensor {
 	o := one("F.RReLU_", opts)
 	lower, upper := o.bounds("F.RReLU_")
@@ -65,7 +65,7 @@ func ELU(x *torch.Tensor, alpha ...float64) *torch.Tensor {
 	return aten.Elu(x, torch.Float(only("F.ELU", alpha, 1)), torch.Int(1), torch.Int(1))
 }
 
-// ELU_ is ELU in place.
+// ELU_ is ELU in place, and returns x (torch.nn.functional.elu_).
 func ELU_(x *torch.Tensor, alpha ...float64) *torch.Tensor {
 	return aten.Elu_(x, torch.Float(only("F.ELU_", alpha, 1)), torch.Int(1), torch.Int(1))
 }
@@ -75,7 +75,7 @@ func CELU(x *torch.Tensor, alpha ...float64) *torch.Tensor {
 	return aten.Celu(x, torch.Float(only("F.CELU", alpha, 1)))
 }
 
-// CELU_ is CELU in place.
+// CELU_ is CELU in place, and returns x (torch.nn.functional.celu_).
 func CELU_(x *torch.Tensor, alpha ...float64) *torch.Tensor {
 	return aten.Celu_(x, torch.Float(only("F.CELU_", alpha, 1)))
 }
@@ -83,7 +83,7 @@ func CELU_(x *torch.Tensor, alpha ...float64) *torch.Tensor {
 // SELU is ELU with the constants that keep mean and variance (torch.nn.functional.selu).
 func SELU(x *torch.Tensor) *torch.Tensor { return aten.Selu(x) }
 
-// SELU_ is SELU in place.
+// SELU_ is SELU in place, and returns x (torch.nn.functional.selu_).
 func SELU_(x *torch.Tensor) *torch.Tensor { return aten.Selu_(x) }
 
 // GELUOptions are GELU's optional arguments.
@@ -114,13 +114,13 @@ func GLU(x *torch.Tensor, dim ...int) *torch.Tensor {
 // SiLU is x·sigmoid(x), also called swish (torch.nn.functional.silu).
 func SiLU(x *torch.Tensor) *torch.Tensor { return aten.Silu(x) }
 
-// SiLU_ is SiLU in place.
+// SiLU_ is SiLU in place, and returns x (torch.nn.functional.silu with inplace=True).
 func SiLU_(x *torch.Tensor) *torch.Tensor { return aten.Silu_(x) }
 
 // Mish is x·tanh(softplus(x)) (torch.nn.functional.mish).
 func Mish(x *torch.Tensor) *torch.Tensor { return aten.Mish(x) }
 
-// Mish_ is Mish in place.
+// Mish_ is Mish in place, and returns x (torch.nn.functional.mish with inplace=True).
 func Mish_(x *torch.Tensor) *torch.Tensor { return aten.Mish_(x) }
 
 // HardtanhOptions are Hardtanh's bounds.
@@ -143,7 +143,7 @@ func Hardtanh(x *torch.Tensor, opts ...HardtanhOptions) *torch.Tensor {
 	return aten.Hardtanh(x, low, high)
 }
 
-// Hardtanh_ is Hardtanh in place.
+// Hardtanh_ is Hardtanh in place, and returns x (torch.nn.functional.hardtanh_).
 func Hardtanh_(x *torch.Tensor, opts ...HardtanhOptions) *torch.Tensor {
 	low, high := one("F.Hardtanh_", opts).bounds("F.Hardtanh_")
 	return aten.Hardtanh_(x, low, high)
@@ -152,13 +152,13 @@ func Hardtanh_(x *torch.Tensor, opts ...HardtanhOptions) *torch.Tensor {
 // Hardswish is x·ReLU6(x+3)/6 (torch.nn.functional.hardswish).
 func Hardswish(x *torch.Tensor) *torch.Tensor { return aten.Hardswish(x) }
 
-// Hardswish_ is Hardswish in place.
+// Hardswish_ is Hardswish in place, and returns x (torch.nn.functional.hardswish with inplace=True).
 func Hardswish_(x *torch.Tensor) *torch.Tensor { return aten.Hardswish_(x) }
 
 // Hardsigmoid is ReLU6(x+3)/6 (torch.nn.functional.hardsigmoid).
 func Hardsigmoid(x *torch.Tensor) *torch.Tensor { return aten.Hardsigmoid(x) }
 
-// Hardsigmoid_ is Hardsigmoid in place.
+// Hardsigmoid_ is Hardsigmoid in place, and returns x (torch.nn.functional.hardsigmoid with inplace=True).
 func Hardsigmoid_(x *torch.Tensor) *torch.Tensor { return aten.Hardsigmoid_(x) }
 
 // Hardshrink is x where |x| is greater than lambda, by default 0.5, else 0 (torch.nn.functional.hardshrink).
@@ -203,7 +203,7 @@ func Threshold(x *torch.Tensor, threshold, value float64) *torch.Tensor {
 	return aten.Threshold(x, torch.Float(threshold), torch.Float(value))
 }
 
-// Threshold_ is Threshold in place.
+// Threshold_ is Threshold in place, and returns x (torch.nn.functional.threshold_).
 func Threshold_(x *torch.Tensor, threshold, value float64) *torch.Tensor {
 	return aten.Threshold_(x, torch.Float(threshold), torch.Float(value))
 }

@@ -18,7 +18,7 @@ func Dropout(x *torch.Tensor, p float64, training bool) *torch.Tensor {
 	return aten.Dropout(x, p, training)
 }
 
-// Dropout_ is Dropout in place.
+// Dropout_ is Dropout in place, and returns x (torch.nn.functional.dropout with inplace=True).
 func Dropout_(x *torch.Tensor, p float64, training bool) *torch.Tensor {
 	probability("F.Dropout_", p)
 	return aten.Dropout_(x, p, training)

@@ -5,7 +5,7 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// InterpolateMode is how Interpolate finds new values.
+// InterpolateMode is how Interpolate finds new values (torch.nn.functional.interpolate's mode).
 type InterpolateMode uint8
 
 // Modes of Interpolate.

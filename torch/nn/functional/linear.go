@@ -53,7 +53,7 @@ func renorm(weight, indices *torch.Tensor, maxNorm, normType float64) {
 	torch.NoGrad(func() { aten.EmbeddingRenorm_(aten.Detach(weight), indices, maxNorm, normType) })
 }
 
-// BagMode is how EmbeddingBag reduces a bag of rows to one.
+// BagMode is how EmbeddingBag reduces a bag of rows to one (torch.nn.functional.embedding_bag's mode).
 type BagMode uint8
 
 // Modes of EmbeddingBag. The zero value is the mean.

@@ -11,7 +11,7 @@ type Size interface {
 	int | []int | [1]int | [2]int | [3]int
 }
 
-// Reduction says what a loss does with the values of its elements.
+// Reduction says what a loss does with the values of its elements (the reduction of torch.nn.functional's losses).
 type Reduction uint8
 
 // Reductions. The zero value is the mean.

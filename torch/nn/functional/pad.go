@@ -5,7 +5,7 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// PadMode is what Pad fills with.
+// PadMode is what Pad fills with (torch.nn.functional.pad's mode).
 type PadMode uint8
 
 // Modes of Pad.

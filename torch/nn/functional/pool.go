@@ -50,21 +50,24 @@ func MaxPool3d[K Size](x *torch.Tensor, kernel K, opts ...MaxPoolOptions) *torch
 	return aten.MaxPool3d(x, k, stride, padding, dilation, one("F.MaxPool3d", opts).CeilMode)
 }
 
-// MaxPool1dWithIndices is MaxPool1d that also returns the place of each maximum, for MaxUnpool1d (return_indices=True).
+// MaxPool1dWithIndices is MaxPool1d that also returns the place of each maximum, for
+// MaxUnpool1d (torch.nn.functional.max_pool1d with return_indices).
 func MaxPool1dWithIndices[K Size](x *torch.Tensor, kernel K, opts ...MaxPoolOptions) (out, indices *torch.Tensor) {
 	k := Sizes("F.MaxPool1d", "the window", 1, kernel)
 	stride, padding, dilation := one("F.MaxPool1d", opts).each("F.MaxPool1d", 1)
 	return aten.MaxPool1dWithIndices(x, k, stride, padding, dilation, one("F.MaxPool1d", opts).CeilMode)
 }
 
-// MaxPool2dWithIndices is MaxPool2d that also returns the place of each maximum, for MaxUnpool2d (return_indices=True).
+// MaxPool2dWithIndices is MaxPool2d that also returns the place of each maximum, for
+// MaxUnpool2d (torch.nn.functional.max_pool2d with return_indices).
 func MaxPool2dWithIndices[K Size](x *torch.Tensor, kernel K, opts ...MaxPoolOptions) (out, indices *torch.Tensor) {
 	k := Sizes("F.MaxPool2d", "the window", 2, kernel)
 	stride, padding, dilation := one("F.MaxPool2d", opts).each("F.MaxPool2d", 2)
 	return aten.MaxPool2dWithIndices(x, k, stride, padding, dilation, one("F.MaxPool2d", opts).CeilMode)
 }
 
-// MaxPool3dWithIndices is MaxPool3d that also returns the place of each maximum, for MaxUnpool3d (return_indices=True).
+// MaxPool3dWithIndices is MaxPool3d that also returns the place of each maximum, for
+// MaxUnpool3d (torch.nn.functional.max_pool3d with return_indices).
 func MaxPool3dWithIndices[K Size](x *torch.Tensor, kernel K, opts ...MaxPoolOptions) (out, indices *torch.Tensor) {
 	k := Sizes("F.MaxPool3d", "the window", 3, kernel)
 	stride, padding, dilation := one("F.MaxPool3d", opts).each("F.MaxPool3d", 3)

@@ -41,7 +41,7 @@ func Fold[S, K Size](x *torch.Tensor, size S, kernel K, opts ...FoldOptions) *to
 	return aten.Col2im(x, Sizes("F.Fold", "the output's size", 2, size), Sizes("F.Fold", "the window", 2, kernel), dilation, padding, stride)
 }
 
-// GridSampleMode is how GridSample finds values between pixels.
+// GridSampleMode is how GridSample finds values between pixels (torch.nn.functional.grid_sample's mode).
 type GridSampleMode uint8
 
 // Modes of GridSample.
@@ -51,7 +51,7 @@ const (
 	GridBicubic
 )
 
-// GridPadding is what GridSample finds outside the image.
+// GridPadding is what GridSample finds outside the image (torch.nn.functional.grid_sample's padding_mode).
 type GridPadding uint8
 
 // Paddings of GridSample.

@@ -6,7 +6,7 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Nonlinearity is the function that follows a layer, for CalculateGain.
+// Nonlinearity is the function that follows a layer (torch.nn.init.calculate_gain's nonlinearity).
 type Nonlinearity uint8
 
 // Nonlinearities. The zero value is the leaky ReLU, PyTorch's default.
