@@ -21,7 +21,7 @@ var mayExit = map[string]string{
 // ops are the rooms whose functions panic with *torch.Error: tensor operations, and what runs once a step and is made of
 // them (Forward, Backward, Step, collectives, where a lost peer is a *ddp.RankError).
 var ops = []string{
-	"torch", "torch/aten", "torch/cuda", "torch/nn", "torch/nn/functional", "torch/nn/init", "torch/optim", "amp", "internal/op", "torch/cuda",
+	"torch", "torch/aten", "torch/cuda", "torch/nn", "torch/nn/functional", "torch/nn/init", "torch/optim", "amp", "internal/op",
 	"ddp", "lite",
 }
 
