@@ -21,7 +21,7 @@ func (j job) onTwoHosts(t *testing.T, pair hosts.Pair, interfaces bool) (nodes [
 	for i := range nodes {
 		n := j
 		n.strategy, n.ranks, n.dir, n.port = "ddp", 1, t.TempDir(), 29556
-		n.env = append(append([]string{}, j.env...), "LITE_NUM_NODES=2", fmt.Sprintf("NODE_RANK=%d", i), "MASTER_ADDR="+hosts.Main)
+		n.env = append([]string{"LITE_NUM_NODES=2", fmt.Sprintf("NODE_RANK=%d", i), "MASTER_ADDR=" + hosts.Main}, j.env...)
 		if interfaces {
 			n.env = append(n.env, fmt.Sprintf("GLOO_SOCKET_IFNAME=card%d", i))
 		}
@@ -31,8 +31,8 @@ func (j job) onTwoHosts(t *testing.T, pair hosts.Pair, interfaces bool) (nodes [
 	return nodes
 }
 
-// TestTwoHosts trains on two hosts as on one, bit for bit, with the network interface chosen and given. The second job
-// takes the port that the first one had.
+// TestTwoHosts trains on two hosts as on one, bit for bit, with the network interface chosen and given, and where they meet
+// at a name that is a loopback address on its own host, as on Debian. Each job takes the port that the one before had.
 func TestTwoHosts(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector sees one process at a time: these ranks are processes, and the tests without it show what they compute")
@@ -42,9 +42,15 @@ func TestTwoHosts(t *testing.T) {
 	var r rankCurve
 	c.Decode(t, &r)
 	require.Equal(t, 2, r.World)
-	for _, interfaces := range []bool{false, true} {
-		t.Run(fmt.Sprintf("interfaces given: %v", interfaces), func(t *testing.T) {
-			nodes := job{do: "curve", arg: r.arg(t), env: []string{"LITE_PRECISION=" + r.Precision}}.onTwoHosts(t, pair, interfaces)
+	pair.Name(t, 0, "node0", "127.0.1.1")
+	pair.Name(t, 1, "node0", hosts.Main)
+	for _, how := range []string{"interfaces chosen", "interfaces given", "by name"} {
+		t.Run(how, func(t *testing.T) {
+			j := job{do: "curve", arg: r.arg(t), env: []string{"LITE_PRECISION=" + r.Precision}}
+			if how == "by name" {
+				j.env = append(j.env, "MASTER_ADDR=node0")
+			}
+			nodes := j.onTwoHosts(t, pair, how == "interfaces given")
 			var got result
 			for i, n := range nodes {
 				o, code := n.wait(t, waitLong)
