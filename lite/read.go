@@ -9,28 +9,32 @@ import (
 	"github.com/golite/golite/torch/serial"
 )
 
-// loadInto reads a file as Load does, and the tensors of the State's modules straight into their memory, where dtype and layout
-// are the file's. What doesn't fit is found from the file's directory, before anything is changed, and every checksum is
+// loadInto reads a file or a folder as Load does, and the tensors that the State has straight into their memory, where dtype and
+// layout are the file's. What doesn't fit is found from names and shapes, before anything is changed, and every checksum is
 // checked before the first tensor is overwritten.
 func (f *fileIO) loadInto(path string, into State, o LoadOptions) (any, error) {
-	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return serial.LoadSharded(path, serial.ShardOptions{Box: into.box, Only: into.only(o)})
-	}
 	targets := into.targets()
-	if len(targets) == 0 && !o.OnlyState {
-		return serial.Load(path)
+	target := func(name string) *torch.Tensor { return targets[name] }
+	st, err := os.Stat(path)
+	folder := err == nil && st.IsDir()
+	load := func(device torch.Device) (any, error) {
+		if folder {
+			return serial.LoadSharded(path, serial.ShardOptions{Device: device, Box: into.box, Only: into.only(o), Into: target})
+		}
+		return serial.Load(path, serial.LoadOptions{Device: device, Only: into.only(o), Into: target})
 	}
-	read := serial.LoadOptions{Only: into.only(o), Into: func(name string) *torch.Tensor { return targets[name] }}
-	directory, err := serial.Load(path, serial.LoadOptions{Only: func(string) bool { return false }})
-	if err != nil {
-		return nil, err
-	}
-	if content, ok := asContent(goValue(withoutBytes(directory))); ok {
-		if _, err := into.plan(content, o); err != nil {
+	if len(targets) > 0 {
+		shapes, err := load(torch.Meta)
+		if err != nil {
 			return nil, err
 		}
+		if content, ok := asContent(goValue(shapes)); ok {
+			if _, err := into.plan(content, o); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return serial.Load(path, read)
+	return load(torch.CPU)
 }
 
 // targets are the tensors of the State that can be read into, by their names in a file.
@@ -49,6 +53,8 @@ func (s State) targets() map[string]*torch.Tensor {
 			add(key, nn.StateDict(v))
 		case *torch.Tensor:
 			out[key] = v
+		case *serial.Shard:
+			out[key] = v.Tensor
 		}
 	}
 	return out
@@ -56,7 +62,7 @@ func (s State) targets() map[string]*torch.Tensor {
 
 // only tells which names of a file are read; nil stands for all of them.
 func (s State) only(o LoadOptions) func(name string) bool {
-	if !o.OnlyState {
+	if !o.OnlyState || s == nil {
 		return nil
 	}
 	return func(name string) bool {
@@ -80,29 +86,4 @@ func (s State) box(name string, _ []int) (offsets, sizes []int) {
 		return p.Offsets, p.Tensor.Shape()
 	}
 	return nil, nil
-}
-
-// withoutBytes puts tensors on the meta device, which have shapes and no bytes, in the place of those that were not read.
-func withoutBytes(v any) any {
-	switch v := v.(type) {
-	case *serial.TensorInfo:
-		dtype, err := torch.ParseDType(string(v.DType))
-		if err != nil {
-			return v
-		}
-		return torch.Options{DType: dtype, Device: torch.Meta}.Empty(v.Shape...)
-	case *serial.Dict:
-		for k, item := range v.All() {
-			_ = v.Set(k, withoutBytes(item)) // the key is there already
-		}
-	case []any:
-		for i := range v {
-			v[i] = withoutBytes(v[i])
-		}
-	case serial.Tuple:
-		for i := range v {
-			v[i] = withoutBytes(v[i])
-		}
-	}
-	return v
 }

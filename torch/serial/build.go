@@ -31,8 +31,15 @@ func newBuilder(device torch.Device) *builder {
 		targets: map[*ptfile.Tensor]*torch.Tensor{}}
 }
 
-// want allocates the storages under t.
+// want allocates the storages under t; on the meta device there are none.
 func (b *builder) want(t *ptfile.Tensor) error {
+	if b.device == torch.Meta {
+		dtype, err := torchDType(t.DType)
+		if err == nil {
+			b.tensors[t] = torch.Options{DType: dtype, Device: torch.Meta}.Empty(t.Shape...)
+		}
+		return err
+	}
 	for _, p := range t.Parts {
 		if err := b.want(p); err != nil {
 			return err
@@ -62,19 +69,10 @@ func (b *builder) readInto(t *ptfile.Tensor, into *torch.Tensor) (bool, error) {
 	if err != nil || t.Layout != ptfile.Strided || !t.Contiguous() || t.Conj || t.Neg || t.Offset != 0 || t.Bytes() != t.Storage.Size {
 		return false, nil
 	}
-	if into.Layout() != torch.Strided || into.Device() != torch.CPU || into.DType() != dtype || !into.IsContiguous() || !slices.Equal(into.Shape(), t.Shape) {
-		return false, nil
-	}
-	bits, err := flags(into)
-	if err != nil || bits&(cgotorch.FlagConj|cgotorch.FlagNeg) != 0 {
+	dst, err := rowMajorMemory(into, dtype, t.Shape)
+	if dst == nil || err != nil {
 		return false, err
 	}
-	mem, err := memory(into)
-	if err != nil {
-		return false, err
-	}
-	from := int64(into.StorageOffset() * dtype.Size())
-	dst := mem[from : from+t.Storage.Size]
 	for _, j := range b.inPlace {
 		if overlap(j.Dst, dst) {
 			return false, nil // tied here and not in the file: one of them must be read elsewhere
@@ -83,6 +81,24 @@ func (b *builder) readInto(t *ptfile.Tensor, into *torch.Tensor) (bool, error) {
 	b.targets[t] = into
 	b.inPlace = append(b.inPlace, ptfile.Job{Storage: t.Storage, Dst: dst})
 	return true, nil
+}
+
+// rowMajorMemory returns the memory of a tensor's elements, if it is on the CPU, of that dtype and shape, and has them one after
+// the other; else nil.
+func rowMajorMemory(t *torch.Tensor, dtype torch.DType, shape []int) ([]byte, error) {
+	if t.Layout() != torch.Strided || t.Device() != torch.CPU || t.DType() != dtype || !t.IsContiguous() || !slices.Equal(t.Shape(), shape) {
+		return nil, nil
+	}
+	bits, err := flags(t)
+	if err != nil || bits&(cgotorch.FlagConj|cgotorch.FlagNeg) != 0 {
+		return nil, err
+	}
+	mem, err := memory(t)
+	if err != nil || t.Numel() == 0 {
+		return []byte{}, err
+	}
+	from := t.StorageOffset() * dtype.Size()
+	return mem[from : from+t.Numel()*dtype.Size()], nil
 }
 
 // overlap tells whether two slices share memory.
@@ -280,7 +296,7 @@ func (b *builder) items(items []any) (err error) {
 
 // wanted reports whether the storages under t were asked for.
 func (b *builder) wanted(t *ptfile.Tensor) bool {
-	if b.targets[t] != nil {
+	if b.targets[t] != nil || b.tensors[t] != nil {
 		return true
 	}
 	for _, p := range t.Parts {

@@ -208,3 +208,17 @@ func dataRecords(t *testing.T, path string) (out []place) {
 	}
 	return out
 }
+
+// TestMeta: on the meta device tensors have shapes and dtypes, and nothing of the file's is read but its directory.
+func TestMeta(t *testing.T) {
+	path, _ := bigFile(t)
+	read, _ := measured(t, func() {
+		v, err := serial.Load(path, serial.LoadOptions{Device: torch.Meta})
+		require.NoError(t, err)
+		w := at(t, v.(*serial.Dict), "model", "w").(*torch.Tensor)
+		require.Equal(t, torch.Meta, w.Device())
+		require.Equal(t, []int{bigRows, 1024}, w.Shape())
+		require.Equal(t, torch.Float32, w.DType())
+	})
+	require.Less(t, read, 100<<10)
+}

@@ -15,7 +15,8 @@ import (
 
 // LoadOptions says how to load. The zero value loads everything to the CPU.
 type LoadOptions struct {
-	// Device is where the tensors go; the zero value is the CPU, whatever the file says (torch.load's map_location).
+	// Device is where the tensors go; the zero value is the CPU, whatever the file says (torch.load's map_location). On torch.Meta
+	// they have dtypes and shapes, and no bytes are read.
 	Device torch.Device
 	// Only picks tensors by their place in the value, keys and indices joined by dots ("state_dict.fc1.weight",
 	// "optimizer.state.0.exp_avg"). The bytes of the others are not read: Load leaves a *TensorInfo in their
@@ -141,7 +142,7 @@ func (b *builder) pick(v any, name string, o LoadOptions) error {
 		if o.Only != nil && !o.Only(name) {
 			return nil
 		}
-		if o.Into != nil {
+		if o.Into != nil && o.Device != torch.Meta {
 			if into := o.Into(name); into != nil {
 				if taken, err := b.readInto(v, into); taken || err != nil {
 					return err

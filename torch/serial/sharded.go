@@ -3,7 +3,6 @@ package serial
 import (
 	"fmt"
 	"hash/crc32"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -254,79 +253,4 @@ func hasTensor(items []any) bool {
 		}
 	}
 	return false
-}
-
-// ShardOptions says how LoadSharded reads.
-type ShardOptions struct {
-	// Device is where the tensors go; the zero value is the CPU.
-	Device torch.Device
-	// Box picks the part of a tensor that this rank wants, by the tensor's name and shape: where it begins, and its sizes. nil, and a
-	// nil result, mean the whole tensor. The number of ranks need not be that of the save.
-	Box func(name string, shape []int) (offsets, sizes []int)
-	// Only picks the entries that are read, by name; the others are left out. nil picks all.
-	Only func(name string) bool
-}
-
-// LoadSharded reads a sharded checkpoint of CommitParts or of torch.distributed.checkpoint into nested dicts and lists.
-func LoadSharded(dir string, opts ...ShardOptions) (*Dict, error) {
-	o := option(opts)
-	d, err := shard.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	d.Entries = slices.DeleteFunc(d.Entries, func(e *shard.Entry) bool {
-		return o.Only != nil && e.Name != shard.IntKeys && !o.Only(e.Name)
-	})
-	var out *Dict
-	err = guard(func() error {
-		out, err = d.State(func(e *shard.Entry) (any, error) { return o.entry(d, e) })
-		return err
-	})
-	if err != nil {
-		return nil, errs.InFile(err, dir)
-	}
-	return out, nil
-}
-
-func (o ShardOptions) entry(d *shard.Dir, e *shard.Entry) (any, error) {
-	if !e.IsTensor() {
-		v, err := d.Value(e)
-		if err != nil {
-			return nil, err
-		}
-		return load(&anyFile{root: v}, d.Path, LoadOptions{Device: o.Device})
-	}
-	offsets, sizes := make([]int, len(e.Shape)), e.Shape
-	if o.Box != nil {
-		if at, box := o.Box(e.Name, e.Shape); box != nil {
-			offsets, sizes = at, box
-		}
-	}
-	for i, n := range sizes {
-		if len(sizes) != len(e.Shape) || len(offsets) != len(sizes) || n < 0 || offsets[i] < 0 || offsets[i]+n > e.Shape[i] {
-			return nil, fmt.Errorf("%s: the box at %v of sizes %v does not lie within %v", e.Name, offsets, sizes, e.Shape)
-		}
-	}
-	dtype, err := torchDType(e.DType)
-	if err != nil {
-		return nil, err
-	}
-	t := torch.Options{DType: dtype, Device: torch.CPU}.Empty(sizes...)
-	mem, err := memory(t)
-	if err != nil {
-		return nil, err
-	}
-	err = d.ReadBox(e, offsets, sizes, mem[:t.Numel()*dtype.Size()])
-	runtime.KeepAlive(t)
-	if err != nil {
-		t.Release()
-		return nil, err
-	}
-	if o.Device.Type != 0 && o.Device != torch.CPU {
-		host := t
-		t = toDevice(host, o.Device)
-		host.Release()
-	}
-	return t, nil
 }

@@ -1,6 +1,7 @@
 package serial_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -228,4 +229,50 @@ func TestRanksShareEqualTensors(t *testing.T) {
 	}
 	require.Equal(t, counted(n, 5), torch.ToSlice[float32](at(t, got, "list", 0).(*torch.Tensor)))
 	require.NoError(t, serial.Check(dir, true))
+}
+
+// TestShardedIntoWhatIsThere: boxes are read into tensors that are there, which stay as they are when anything is damaged; on the
+// meta device nothing is read.
+func TestShardedIntoWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	saveSharded(t, dir, 2, 0)
+	rows, v := torch.Full(-1, 4, 6), torch.Full(-1, 9, 9)
+	o := serial.ShardOptions{
+		Box: func(name string, shape []int) (at, sizes []int) {
+			if name == "w" {
+				return []int{3, 0}, []int{4, 6}
+			}
+			return nil, nil
+		},
+		Into: func(name string) *torch.Tensor { return map[string]*torch.Tensor{"w": rows, "nested.v": v}[name] },
+	}
+	d, err := serial.LoadSharded(dir, o)
+	require.NoError(t, err)
+	require.Same(t, rows, at(t, d, "w"))
+	require.Equal(t, counted(24, 18), torch.ToSlice[float32](rows))
+	require.Equal(t, counted(24, 0), torch.ToSlice[float32](at(t, d, "nested", "v").(*torch.Tensor)), "another shape is read anew")
+
+	for p, from := range map[string]float32{"__0_*": 20, "__1_*": 31} { // elements of the box, one of each rank
+		parts, err := filepath.Glob(filepath.Join(dir, p))
+		require.NoError(t, err)
+		raw, err := os.ReadFile(parts[0])
+		require.NoError(t, err)
+		i := bytes.Index(raw, torch.From(counted(2, from)).ToBytes())
+		require.Positive(t, i)
+		bad := bytes.Clone(raw)
+		bad[i] ^= 1
+		require.NoError(t, os.WriteFile(parts[0], bad, 0o644))
+		rows.Fill_(-1)
+		_, err = serial.LoadSharded(dir, o)
+		var c *errs.ErrCorrupt
+		require.ErrorAs(t, err, &c)
+		require.True(t, torch.Full(-1, 4, 6).Equal(rows))
+		o.Device = torch.Meta
+		d, err = serial.LoadSharded(dir, o)
+		require.NoError(t, err)
+		require.Equal(t, []int{4, 6}, at(t, d, "w").(*torch.Tensor).Shape())
+		require.Equal(t, torch.Meta, at(t, d, "w").(*torch.Tensor).Device())
+		o.Device = torch.Device{}
+		require.NoError(t, os.WriteFile(parts[0], raw, 0o644))
+	}
 }

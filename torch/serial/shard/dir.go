@@ -146,6 +146,24 @@ func (d *Dir) readChunk(e *Entry, c *Chunk, at, box, offsets, sizes []int, dst [
 	return t.CopyBox(dst[from*width:], strides, inside, box)
 }
 
+// VerifyBox checks the checksums of all bytes that ReadBox would read of a box.
+func (d *Dir) VerifyBox(e *Entry, offsets, sizes []int) error {
+	for i := range e.Chunks {
+		c := &e.Chunks[i]
+		if at, _ := intersect(offsets, sizes, c.Offsets, c.Sizes); at == nil {
+			continue
+		}
+		t, err := d.tensor(e, c)
+		if err == nil {
+			err = t.Storage.Verify()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func product(ns []int) int {
 	p := 1
 	for _, n := range ns {
