@@ -33,7 +33,8 @@ const DefaultTimeout = ddp.DefaultTimeout
 // starts, with the remedy and what there is.
 type Config struct {
 	// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), or "auto", the best there is. Empty
-	// means "auto" where Devices is set, else "cpu". "tpu" is refused: libtorch has no TPU backend of its own.
+	// means "auto" where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is checked by the compiler
+	// and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
 	Accelerator string
 
 	// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", in any case) or a

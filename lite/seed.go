@@ -36,6 +36,9 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 		cuda.ManualSeedAll(seed)
 		l.replicas.seed(seed)
 	}
+	if l.device.Type == torch.MPSType {
+		torch.DefaultGenerator(l.device).ManualSeed(seed)
+	}
 	l.seedRank(mixSeed(seed, uint64(l.place.global)))
 }
 
