@@ -75,7 +75,8 @@ func (l *Lite) IsGlobalZero() bool { return l.place.global == 0 }
 // Precision returns the precision's name, such as "bf16-mixed".
 func (l *Lite) Precision() string { return l.precision.Name() }
 
-// Logger returns the logger of the Config, silent if it has none, with this rank's number as a field.
+// Logger returns the logger of the Config, with the rank's number as a field where there are several ranks. Without one it
+// writes warnings to the standard error, and nothing else.
 func (l *Lite) Logger() *zap.Logger { return l.log }
 
 // Print prints its operands as fmt.Println does, on the first rank of each node only.

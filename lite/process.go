@@ -45,7 +45,7 @@ func (j *job) supervise(ctx context.Context) error {
 	port := p.MainPort
 	result, err := launch.Supervise(ctx, launch.Spec{
 		LocalRanks: j.plan.localRanks(), Nodes: j.plan.nodes, NodeRank: p.NodeRank,
-		MainAddress: p.MainAddress, MainPort: port, Logger: j.logger(),
+		MainAddress: p.MainAddress, MainPort: port, Logger: j.log,
 		HangTimeout: silence(j.plan.timeout), Prefix: j.plan.prefix,
 	})
 	switch {
@@ -144,7 +144,7 @@ func (j *job) tellEngine(err error) {
 	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && err != nil {
 		message, stack, _ := strings.Cut(err.Error(), "\n")
 		if lost := e.ReportError(message, stack); lost != nil {
-			j.logger().Warn("torchrun was not told why the rank failed: " + lost.Error())
+			j.log.Warn("torchrun was not told why the rank failed: " + lost.Error())
 		}
 	}
 }

@@ -64,6 +64,7 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 	}
 	j := &job{
 		plan: plan,
+		log:  plan.config.Logger,
 		body: func(ctx context.Context, l *Lite) error {
 			v, err := f(ctx, l)
 			if l.place.global == 0 {
@@ -75,6 +76,9 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 		decode: func(b []byte) error {
 			return torch.Try(func() { value.set(values.Unpack[T]("lite.RunValue", b)) })
 		},
+	}
+	if j.log == nil {
+		j.log = stderrWarnings()
 	}
 	err = j.run(ctx)
 	return value.get(), err
@@ -101,6 +105,7 @@ func (k *kept[T]) get() T {
 // job is one call of Run.
 type job struct {
 	plan   *plan
+	log    *zap.Logger
 	body   func(ctx context.Context, l *Lite) error
 	encode func() []byte // rank 0's result
 	decode func([]byte) error
@@ -125,21 +130,16 @@ func (j *job) run(ctx context.Context) error {
 // announce says what the Config's resolution found worth saying.
 func (j *job) announce() {
 	for _, w := range j.plan.warnings {
-		j.logger().Warn(w)
+		j.log.Warn(w)
 	}
 }
 
-func (j *job) logger() *zap.Logger {
-	if l := j.plan.config.Logger; l != nil {
-		return l
-	}
-	return warnings
+// stderrWarnings is a logger that says what must not be missed, where the Config has none.
+func stderrWarnings() *zap.Logger {
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.EncoderConfig{
+		MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.LowercaseLevelEncoder, ConsoleSeparator: ": ",
+	}), zapcore.Lock(os.Stderr), zapcore.WarnLevel))
 }
-
-// warnings says what must not be missed, where the Config has no logger.
-var warnings = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.EncoderConfig{
-	MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.LowercaseLevelEncoder, ConsoleSeparator: ": ",
-}), zapcore.Lock(os.Stderr), zapcore.WarnLevel))
 
 // rankSpec is what makes a rank: its place, device, ways to its peers and to a signal.
 type rankSpec struct {
@@ -181,7 +181,7 @@ func onDevice(d torch.Device, f func()) {
 
 func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	cfg := j.plan.config
-	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, peers: s.peers, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.logger()}
+	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, peers: s.peers, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.log}
 	if l.io == nil {
 		l.io = &fileIO{}
 	}
