@@ -5,35 +5,44 @@ import (
 	"errors"
 	"iter"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
 )
 
-// Loops over one loader inside each other give what loops over two loaders do, as PyTorch's iterators do.
-func TestPassesAreIndependent(t *testing.T) {
-	nested := func(outer, inner *data.Loader[[]int]) (all [][]int) {
-		torch.ManualSeed(2)
-		for a, err := range outer.Batches(ctx) {
-			require.NoError(t, err)
-			all = append(all, a)
-			for b, err := range inner.Batches(ctx) {
-				require.NoError(t, err)
-				all = append(all, b)
-			}
+// Loops over one loader inside each other give, and leave in the generator, what PyTorch's iterators do.
+func TestNestedPassesArePyTorchs(t *testing.T) {
+	n := 0
+	for _, c := range fixture.Open(t, "testdata/loader.json.gz").Cases {
+		if !strings.HasPrefix(c.Name, "nested/") {
+			continue
 		}
-		return all
+		n++
+		var r struct {
+			N       int
+			Batches [][]int
+			Size    int `json:"batch_size"`
+			Workers int `json:"num_workers"`
+		}
+		c.Decode(t, &r)
+		torch.ManualSeed(c.Seed)
+		l := numberLoader(r.N, r.Size, data.Options{Shuffle: true, Workers: r.Workers})
+		var got [][]int
+		for a, err := range l.Batches(ctx) {
+			require.NoError(t, err)
+			inner, err := pass(ctx, l)
+			require.NoError(t, err)
+			got = append(append(got, a), inner...)
+		}
+		require.Equal(t, r.Batches, got, c.Name)
+		c.Equal(t, "next", bits(torch.Rand(4)))
 	}
-	for _, workers := range []int{0, 2} {
-		o := data.Options{Shuffle: true, Workers: workers}
-		l := numberLoader(7, 2, o)
-		got := nested(l, l)
-		require.Equal(t, nested(numberLoader(7, 2, o), numberLoader(7, 2, o)), got)
-		require.Len(t, got, 4+4*4)
-	}
+	require.Equal(t, 2, n)
 }
 
 // A checkpoint inside nested loops resumes the outer one.
