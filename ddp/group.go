@@ -124,7 +124,13 @@ func (g *Group) abort(reason string, lost ...int) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	await(ctx, g.asker, told)
+	if g.asker != nil && g.store.kept {
+		time.Sleep(farewell) // a process that ends now takes the store along, and with it the reason
+	}
 }
+
+// farewell is how long the process that keeps the store stays after an abort, for the others to read the reason.
+const farewell = 250 * time.Millisecond
 
 // publish leaves the reason for the others; who can't be told learns it from the closed connection.
 func (g *Group) publish(reason string) <-chan []byte {

@@ -16,12 +16,22 @@ import (
 func init() {
 	roles["keeps the store"] = func() error { return processRank(0) }
 	roles["comes second"] = func() error { return processRank(1) }
+	roles["keeps the store and fails"] = func() error {
+		return processRank(0, func(_ context.Context, g *ddp.Group) error {
+			g.AllReduce(filled(1, 1000), ddp.Sum)
+			time.Sleep(50 * time.Millisecond)
+			g.Abort("the disk is full")
+			os.Exit(3)
+			return nil
+		})
+	}
 }
 
 const portVariable = "GOLITE_DDP_TEST_PORT"
 
-// processRank is a rank of two in a process of its own: it sums until somebody fails. Rank 0 keeps the store.
-func processRank(r int) (err error) {
+// processRank is a rank of two in a process of its own: it sums until somebody fails, or does something else. Rank 0 keeps
+// the store.
+func processRank(r int, does ...func(context.Context, *ddp.Group) error) (err error) {
 	port, err := strconv.Atoi(os.Getenv(portVariable))
 	if err != nil {
 		return err
@@ -33,7 +43,7 @@ func processRank(r int) (err error) {
 		}
 		return ddp.NewGloo(ctx, s, r, 2)
 	}
-	return rank(context.Background(), r, join, sumForever)
+	return rank(context.Background(), r, join, append(does, sumForever)[0])
 }
 
 func sumForever(_ context.Context, g *ddp.Group) error {
@@ -103,5 +113,22 @@ func TestAKilledProcess(t *testing.T) {
 			require.Equal(t, []int{victim}, re.Lost, re.Reason)
 			cmd.Wait()
 		})
+	}
+}
+
+// TestAReasonOutlivesItsProcess: what ended the process that keeps the store is known to the others, though it ends at once.
+func TestAReasonOutlivesItsProcess(t *testing.T) {
+	for range 3 {
+		port := freePort(t)
+		cmd := startRank(t, "keeps the store and fails", port)
+		store, err := ddp.NewTCPStore(t.Context(), "127.0.0.1", port)
+		require.NoError(t, err)
+		join := func(ctx context.Context, r int) (*ddp.Group, error) { return ddp.NewGloo(ctx, store, r, 2) }
+		err = rank(t.Context(), 1, join, sumForever)
+		var re *ddp.RankError
+		require.ErrorAs(t, err, &re)
+		require.Contains(t, re.Reason, "rank 0 aborted the group: the disk is full")
+		store.Close()
+		cmd.Wait()
 	}
 }

@@ -21,6 +21,7 @@ type Store struct {
 	name string // for messages: "the store at 127.0.0.1:29500"
 	host string
 	port int
+	kept bool // by this process: a TCP store's server
 	once sync.Once
 }
 
@@ -64,7 +65,7 @@ func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOpt
 	if cerr != nil {
 		return nil, fmt.Errorf("ddp.NewTCPStore: %s: %s", address, text.FirstLine(cerr.Message))
 	}
-	return &Store{c: c, name: "the store at " + net.JoinHostPort(host, strconv.Itoa(port)), host: host, port: port}, nil
+	return &Store{c: c, name: "the store at " + net.JoinHostPort(host, strconv.Itoa(port)), host: host, port: port, kept: o.Server}, nil
 }
 
 // listen opens the server's socket in Go, which says at once what is wrong with it, and gives its descriptor away.
@@ -133,7 +134,7 @@ func (s *Store) Prefix(prefix string) (*Store, error) {
 	if err != nil {
 		return nil, s.failed("prefix", prefix, err)
 	}
-	return &Store{c: c, name: s.name, host: s.host, port: s.port}, nil
+	return &Store{c: c, name: s.name, host: s.host, port: s.port, kept: s.kept}, nil
 }
 
 // Port returns the port of a TCP store, 0 for others.
