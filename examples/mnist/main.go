@@ -129,6 +129,11 @@ func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 	if resumed {
 		l.Printf("resuming at epoch %d, step %d", epoch, step)
 	}
+	saved := false
+	save := func() error {
+		saved = true
+		return save(l, o, state)
+	}
 	enough := func() bool { return o.maxSteps > 0 && step >= o.maxSteps }
 
 	model.Train()
@@ -151,7 +156,7 @@ func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 			if !stopping && !enough() {
 				continue
 			}
-			if err := save(l, o, state); err != nil { // here, while the loader still knows where in its pass it is
+			if err := save(); err != nil { // here, while the loader still knows where in its pass it is
 				return err
 			}
 			if stopping {
@@ -163,7 +168,12 @@ func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 		if enough() {
 			break
 		}
-		if err := save(l, o, state); err != nil {
+		if err := save(); err != nil {
+			return err
+		}
+	}
+	if !saved { // nothing was left to train
+		if err := save(); err != nil {
 			return err
 		}
 	}

@@ -248,3 +248,11 @@ func TestFlags(t *testing.T) {
 		require.NotNil(t, fs.Lookup(name), name)
 	}
 }
+
+// Where there is nothing left to train, the checkpoint that was asked for is written all the same.
+func TestNothingToTrainIsSaved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pt")
+	out := trained(t, few, "-epochs", "0", "-checkpoint", path)
+	require.Contains(t, out, "saved "+path)
+	require.Len(t, parameters(t, path), 4)
+}
