@@ -120,22 +120,24 @@ func schedule(step, maxSteps int) float64 {
 	return 0.5 * (1 + math.Cos(math.Pi*float64(step-warmup)/float64(max(1, maxSteps-warmup))))
 }
 
-func train(ctx context.Context, l *lite.Lite, ds data.Dataset[Tokens], lr float64, decay *float64, maxSteps int, checkpoint string) error {
-	l.SeedEverything(1)
-
-	gpt := NewGPT(256, 128, 4, 4, 64)
+// groups lets matrices decay, and leaves biases and the weights of normalisations as large as they are.
+func groups(m nn.Module, decay *float64) []optim.Group {
 	var matrices, vectors []nn.Parameter
-	for _, p := range nn.NamedParameters(gpt) {
+	for _, p := range nn.NamedParameters(m) {
 		if len(p.Shape()) > 1 {
 			matrices = append(matrices, p)
 		} else {
 			vectors = append(vectors, p)
 		}
 	}
-	opt := optim.NewAdamWGroups([]optim.Group{
-		{Params: matrices, WeightDecay: decay},
-		{Params: vectors, WeightDecay: new(0.0)},
-	}, lr, optim.AdamWOptions{Betas: &[2]float64{0.9, 0.95}})
+	return []optim.Group{{Params: matrices, WeightDecay: decay}, {Params: vectors, WeightDecay: new(0.0)}}
+}
+
+func train(ctx context.Context, l *lite.Lite, ds data.Dataset[Tokens], lr float64, decay *float64, maxSteps int, checkpoint string) error {
+	l.SeedEverything(1)
+
+	gpt := NewGPT(256, 128, 4, 4, 64)
+	opt := optim.NewAdamWGroups(groups(gpt, decay), lr, optim.AdamWOptions{Betas: &[2]float64{0.9, 0.95}})
 	sched := optim.NewLambdaLR(opt, func(step int) float64 { return schedule(step, maxSteps) })
 
 	model, err := lite.Setup(l, gpt, gpt.Forward, opt) // model.Forward is func(ids, mask *torch.Tensor) *torch.Tensor
