@@ -117,9 +117,7 @@ func commit(ctx context.Context, kind string) error {
 	case "exit0":
 		os.Exit(0)
 	case "segv":
-		writeBeyond(1 << 40)
-	case "abort":
-		writeBeyond(-1)
+		writeFarAway()
 	case "fpe":
 		aten.Call("aten::div.Tensor_mode", torch.From([]int64{math.MinInt64}, 1), torch.From([]int64{-1}, 1), aten.Kw{"rounding_mode": "trunc"})
 	case "stop":
@@ -137,14 +135,11 @@ func commit(ctx context.Context, kind string) error {
 	return nil
 }
 
-// writeBeyond has libtorch write outside of a tensor of four numbers: the operator that makes a sparse tensor without looking
-// at its indices is there to be quick. Far away nobody owns the memory; right before the tensor the allocator notes its size,
-// finds when the tensor is freed that it can't be one, and aborts.
-func writeBeyond(index int64) {
-	where := torch.From([]int64{index}, 1, 1)
-	what := torch.From([]int64{8}, 1)
-	sparse := aten.Call("aten::_sparse_coo_tensor_unsafe", where, what, []int{4})[0].(*torch.Tensor)
-	aten.Call("aten::_to_dense", sparse)[0].(*torch.Tensor).Release()
+// writeFarAway has libtorch write outside of a tensor, where nobody owns the memory: the operator that makes a sparse tensor
+// without looking at its indices is there to be quick.
+func writeFarAway() {
+	where, what := torch.From([]int64{1 << 40}, 1, 1), torch.Ones(1)
+	aten.Call("aten::_to_dense", aten.Call("aten::_sparse_coo_tensor_unsafe", where, what, []int{4})[0])
 }
 
 // stuckInC waits in C++ for the answer of a store that never gives one: no context ends that.

@@ -37,15 +37,15 @@ func TestFaults(t *testing.T) {
 		{"ddp", "op:1", 2, 1, 10 * time.Second, []string{"rank 1: ", "mat1 and mat2 shapes cannot be multiplied"}},
 		{"ddp", "exit:0", 2, 0, 10 * time.Second, []string{"rank 0: exit code 3", "giving up"}},
 		{"ddp", "exit0:1", 2, 1, 10 * time.Second, []string{"rank 1: the process ended with exit code 0 before its function did"}},
-		{"ddp", "segv:0", 2, 0, 10 * time.Second, []string{"rank 0: SIGSEGV: segmentation violation", "signal arrived during cgo execution", "lite_test.writeBeyond"}},
-		{"ddp", "abort:1", 2, 1, 10 * time.Second, []string{"rank 1: free(): invalid size", "SIGABRT: abort", "lite_test.writeBeyond"}},
+		{"ddp", "segv:0", 2, 0, 10 * time.Second, []string{"rank 0: SIGSEGV: segmentation violation", "signal arrived during cgo execution", "lite_test.writeFarAway"}},
 		{"ddp", "fpe:1", 2, 1, 10 * time.Second, []string{"rank 1: SIGFPE: floating-point exception", "lite_test.commit"}},
 		{"ddp", "stop:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "time is up after 3s"}},
 		{"ddp", "stop:0", 3, 0, 20 * time.Second, []string{"rank 0: "}},
 		{"ddp", "loop:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "lite_test.commit"}},
 		{"ddp", "cgo:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "lite_test.stuckInC"}},
 		{"ddp", "absent:1", 2, 1, 20 * time.Second, []string{"rank 1: did not come to where its peers waited", "lite_test.commit"}},
-		{"ddp", "skip:1", 2, -1, 20 * time.Second, []string{"faults_jobs_test.go"}},
+		// Gloo gets more than it expects, in a thread of its own, and ends the process.
+		{"ddp", "skip:1", 2, 0, 10 * time.Second, []string{"rank 0: terminate called after throwing an instance of 'gloo::EnforceNotMet': ", "Received data size doesn't match", "rank 1: step 5"}},
 		{"ddp", "uneven:1", 2, -1, 20 * time.Second, []string{"faults_jobs_test.go"}},
 		{"ddp", "diverge:1", 2, -1, 10 * time.Second, []string{"the ranks' models differ", "in.weight", "[8 4] on rank 0", "[9 4] on rank 1"}},
 

@@ -190,7 +190,7 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 		r.finished = true
 		return nil
 	case crashed:
-		f.kind, f.message = CausePanic, text.FirstLine(crash)
+		f.kind, f.message = CausePanic, headline(crash)
 	case e.signal != 0:
 		f.kind, f.message = CauseSignal, fmt.Sprintf("killed by signal %d (%s)", int(e.signal), e.signal)
 	case e.code == 0 && !r.ended:

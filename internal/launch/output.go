@@ -111,3 +111,13 @@ func crashText(stderr string) (text string, crashed bool) {
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	return strings.Join(lines[max(0, len(lines)-10):], "\n"), false
 }
+
+// headline is a crash in one line: the first, and with an exception of C++ what it says.
+func headline(crash string) string {
+	first, rest, _ := strings.Cut(crash, "\n")
+	second, _, _ := strings.Cut(rest, "\n")
+	if what, ok := strings.CutPrefix(strings.TrimSpace(second), "what():"); ok {
+		first += ": " + strings.TrimSpace(what)
+	}
+	return first
+}
