@@ -3,7 +3,7 @@
 #     docker build --target cpu -t golite . && docker run --rm golite
 #     docker build --target cuda -t golite:cuda . && docker run --rm --gpus all golite:cuda
 #
-# The program is the same in both; the second image has libtorch's CUDA libraries beside it, 5 GB, and libcgotorch_cuda.so, with which it uses the
+# The program is the same in both; the second image has libtorch's CUDA libraries beside it, 3.3 GB, and libcgotorch_cuda.so, with which it uses the
 # GPUs that it is given. It runs without one, too. scripts/check-docker runs the same steps where there is no Docker engine.
 
 FROM golang:1.26.8-bookworm AS build

@@ -3,7 +3,7 @@
 //
 //	sudo go run ./scripts/check-docker -target cpu,cuda
 //
-// For cuda it downloads 3 GB and takes 25 GB of disk meanwhile.
+// For cuda it downloads 3 GB and takes 15 GB of disk meanwhile.
 //
 // It needs Linux, root, debootstrap, and for stages from a golang image a Go of the same version here. What differs from an
 // engine: the base is the suite's present state, not the dated image; name resolution, certificates and the settings of pip,
@@ -25,7 +25,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	target := flag.String("target", "cpu", "the stages to build and start, with commas between them")
-	folder := flag.String("dir", "", "working folder, some 4 GB, for cuda 25 GB (default: a temporary one, removed at the end)")
+	folder := flag.String("dir", "", "working folder, some 4 GB, for cuda 15 GB (default: a temporary one, removed at the end)")
 	path := flag.String("file", "Dockerfile", "the Dockerfile; the folder it lies in is the context")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
