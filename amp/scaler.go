@@ -11,9 +11,9 @@ import (
 // ScalerOptions are GradScaler's settings. The zero value is PyTorch's.
 type ScalerOptions struct {
 	Device         torch.Device // where the scale is kept: that of the gradients; default: the CPU
-	InitScale      float64      // 0: 65536
-	GrowthFactor   float64      // 0: 2
-	BackoffFactor  float64      // 0: 0.5
+	InitScale      float64      // the scale to begin with; 0: 65536
+	GrowthFactor   float64      // what the scale is multiplied by; 0: 2
+	BackoffFactor  float64      // what it is multiplied by after an overflow; 0: 0.5
 	GrowthInterval int          // steps without overflow before the scale grows; 0: 2000
 }
 
@@ -55,7 +55,9 @@ var (
 	opUpdate  = op.Op{Name: "aten::_amp_update_scale_"}
 )
 
-// NewGradScaler makes a scaler.
+// NewGradScaler makes a scaler (torch.amp.GradScaler), by default with scale 65536, growth by 2 after 2000 good steps
+// and backoff by 0.5. It panics if the scale is not above 0, the growth not above 1, the backoff not below 1, or the
+// interval negative.
 func NewGradScaler(opts ...ScalerOptions) *GradScaler {
 	o := options.Must("amp.NewGradScaler", opts, torch.Fail)
 	o.InitScale = orDefault(o.InitScale, 65536)

@@ -73,9 +73,6 @@ func (a *Args) spill(w uint64) {
 // None writes None.
 func (a *Args) None() { a.Word(cgotorch.TagNone) }
 
-// Undefined writes an undefined tensor.
-func (a *Args) Undefined() { a.Word(cgotorch.TagUndefined) }
-
 // Handle writes a tensor.
 func (a *Args) Handle(h cgotorch.Handle) { a.Word(cgotorch.TagTensor); a.Word(uint64(h)) }
 
