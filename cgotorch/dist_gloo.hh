@@ -296,6 +296,7 @@ class Gloo : public c10d::Backend {
 };
 
 c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& prefix) {
+  Unpiped threads;
   // Our works time out first, and say more: Gloo's own limit is there for what they leave behind.
   auto o = c10d::ProcessGroupGloo::Options::create(g.timeout + Millis(60000));
   for (auto& i : g.interfaces) o->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(i, false));

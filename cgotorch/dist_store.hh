@@ -59,6 +59,7 @@ int64_t gl_store_tcp(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t roo
     auto workers = static_cast<int64_t>(r.word());
     if (workers > 0) o.numWorkers = static_cast<size_t>(workers);
     o.waitWorkers = !o.isServer;
+    Unpiped threads;
     auto s = c10::make_intrusive<c10d::TCPStore>(host, o);
     w.word(stores.put(s));
     w.word(s->getPort());

@@ -14,6 +14,9 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+
+#include <pthread.h>
+#include <signal.h>
 #include <vector>
 
 #include "dist.h"
@@ -55,6 +58,24 @@ class Registry {
   std::mutex m_;
   uint64_t last_ = 0;
   std::unordered_map<uint64_t, P> all_;
+};
+
+// Unpiped keeps SIGPIPE from the threads that are started while it lives. One that writes to a peer who is gone is to see an
+// error: on a thread that Go doesn't know the signal would end the process.
+class Unpiped {
+ public:
+  Unpiped() {
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before_);
+  }
+  ~Unpiped() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  Unpiped(const Unpiped&) = delete;
+  Unpiped& operator=(const Unpiped&) = delete;
+
+ private:
+  sigset_t before_;
 };
 
 // Signature is what ranks must agree about, and where a rank made the call.

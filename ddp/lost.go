@@ -134,6 +134,9 @@ func (g *Group) missed(reason string) []int {
 func (g *Group) failure(op, site, reason string) *RankError {
 	reason, _, _ = strings.Cut(reason, "\nException raised from ") // C++ adds its stack
 	e := &RankError{Rank: g.rank, World: g.size, Op: op, Site: site, Reason: reason}
+	if g.hub != nil {
+		g.settle()
+	}
 	if strings.Contains(reason, "lost a peer") {
 		g.write(of(keyFailed, g.rank), "1")
 	}
@@ -153,4 +156,15 @@ func (g *Group) failure(op, site, reason string) *RankError {
 		}
 	}
 	return e
+}
+
+// settle waits until a goroutine's group knows that it was aborted, if it was: the hub knows a moment earlier, and refuses
+// calls.
+func (g *Group) settle() {
+	for range 100 {
+		if aborted, _ := g.Aborted(); aborted {
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
 }
