@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/ddp"
@@ -168,4 +169,35 @@ func TestAStoreThatFallsSilent(t *testing.T) {
 	require.LessOrEqual(t, threadsMore, 1)
 	require.NoError(t, keeper.Process.Signal(syscall.SIGCONT))
 	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "who asked the silent store is left")
+}
+
+// TestWritingToAPeerThatIsGoneIsNoSignal: Go ignores SIGPIPE on its own threads only, so that Gloo's and the store's must not get
+// it: the process would end without a word.
+func TestWritingToAPeerThatIsGoneIsNoSignal(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("threads are looked at in /proc")
+	}
+	store, err := ddp.NewTCPStore(t.Context(), "127.0.0.1", 0, ddp.TCPStoreOptions{Server: true})
+	require.NoError(t, err)
+	defer store.Close()
+	seen := map[string]int{}
+	join := func(ctx context.Context, r int) (*ddp.Group, error) { return ddp.NewGloo(ctx, store, r, 1) }
+	requireNone(t, runRanksWith(t, t.Context(), 1, join, func(context.Context, *ddp.Group) error {
+		list, err := os.ReadDir("/proc/self/task")
+		for _, task := range list {
+			dir := "/proc/self/task/" + task.Name()
+			name, _ := os.ReadFile(dir + "/comm")
+			status, _ := os.ReadFile(dir + "/status")
+			_, mask, _ := strings.Cut(string(status), "SigBlk:\t")
+			mask, _, _ = strings.Cut(mask, "\n")
+			blocked, _ := strconv.ParseUint(mask, 16, 64)
+			if strings.HasPrefix(string(name), "pt_") || strings.HasPrefix(string(name), "gloo") {
+				seen[strings.TrimSpace(string(name))]++
+				assert.NotZero(t, blocked&(1<<(syscall.SIGPIPE-1)), "%s", name)
+			}
+		}
+		return err
+	}))
+	t.Log(seen)
+	require.NotEmpty(t, seen)
 }
