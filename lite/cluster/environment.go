@@ -84,7 +84,7 @@ func Detect(plugin Environment, lookup Lookup) Environment {
 	return all[len(all)-1]
 }
 
-// Placement is everything an Environment knows.
+// Placement is everything that an Environment knows: where a process stands in its job. Place gives it, checked.
 type Placement struct {
 	MainAddress    string // the host of rank 0, where the ranks meet
 	MainPort       int    // 0: rank 0 takes a free port and publishes it

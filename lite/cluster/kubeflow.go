@@ -2,7 +2,8 @@ package cluster
 
 import "fmt"
 
-// Kubeflow is a PyTorchJob of Kubernetes' training operator: one process a pod, or several where the job sets
+// Kubeflow is a PyTorchJob of Kubernetes' training operator
+// (lightning.fabric.plugins.environments.KubeflowEnvironment): one process a pod, or several where the job sets
 // LOCAL_WORLD_SIZE and LOCAL_RANK (which torchrun inside the pod does; then TorchElastic is detected first).
 type Kubeflow struct{ v vars }
 

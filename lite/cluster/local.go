@@ -109,8 +109,9 @@ func checkWorld(key string, devices, nodes, world int) error {
 		devices, nodes, devices*nodes, key, world, world)
 }
 
-// Local is a job that no engine started: golite starts the ranks of this node itself, and the user starts the program once
-// on each node, with NODE_RANK, MASTER_ADDR and MASTER_PORT set where there are several.
+// Local is a job that no engine started (lightning.fabric.plugins.environments.LightningEnvironment): golite starts the
+// ranks of this node itself, and the user starts the program once on each node, with NODE_RANK, MASTER_ADDR and
+// MASTER_PORT set where there are several.
 type Local struct{ Base }
 
 // NewLocal returns the environment of a job that golite launches. A nil lookup reads the environment of the process.

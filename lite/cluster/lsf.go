@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// LSF is a job of IBM's LSF, started by jsrun.
+// LSF is a job of IBM's LSF, started by jsrun (lightning.fabric.plugins.environments.LSFEnvironment).
 type LSF struct {
 	v        vars
 	readFile func(string) ([]byte, error)

@@ -8,8 +8,9 @@ import (
 	"strconv"
 )
 
-// MPI is a job started by mpirun or mpiexec: Open MPI (and PRRTE), MPICH, Intel MPI or MVAPICH2. Only the variables they
-// set are read; no MPI library is needed.
+// MPI is a job started by mpirun or mpiexec: Open MPI (and PRRTE), MPICH, Intel MPI or MVAPICH2
+// (lightning.fabric.plugins.environments.MPIEnvironment). Only the variables they set are read; no MPI library is
+// needed.
 type MPI struct{ v vars }
 
 // NewMPI returns MPI's environment. A nil lookup reads the environment of the process.

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// SLURM is a job step started by srun.
+// SLURM is a job step started by srun (lightning.fabric.plugins.environments.SLURMEnvironment).
 type SLURM struct{ v vars }
 
 // NewSLURM returns SLURM's environment. A nil lookup reads the environment of the process.

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TorchElastic is a job started by torchrun (torch.distributed.elastic).
+// TorchElastic is a job started by torchrun (lightning.fabric.plugins.environments.TorchElasticEnvironment;
+// torch.distributed.elastic).
 type TorchElastic struct{ v vars }
 
 // NewTorchElastic returns torchrun's environment. A nil lookup reads the environment of the process.

@@ -46,7 +46,10 @@ type row struct {
 	values map[string]float64
 }
 
-// NewCSV makes a logger that writes into a folder, which is made when the first values come.
+// NewCSV makes a logger that writes into a folder, which is made when the first values come
+// (lightning.fabric.loggers.CSVLogger). An empty name of a folder, a negative FlushEvery, a file's name with a folder
+// in it and a second options struct are errors; a file that is there, without Append, is one when the first rows are
+// written.
 func NewCSV(dir string, opts ...CSVOptions) (*CSV, error) {
 	o, err := options.One(opts)
 	if err != nil {
@@ -77,7 +80,8 @@ func (c *CSV) Name() string { return "csv" }
 // Path returns the name of the file.
 func (c *CSV) Path() string { return filepath.Join(c.dir, c.o.File) }
 
-// LogMetrics records values under their names at a step. Calls for the same step, one after the other, share a row.
+// LogMetrics records values under their names at a step. Calls for the same step, one after the other, share a row. A
+// metric called "step", a logger that is closed and what happens when rows are written are errors.
 func (c *CSV) LogMetrics(metrics map[string]float64, step int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

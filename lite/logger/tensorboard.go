@@ -46,7 +46,9 @@ type TensorBoard struct {
 var writers atomic.Int64
 
 // NewTensorBoard makes a logger that writes an event file of its own into a folder, which is made when the first values
-// come. Several runs in folders of their own below one folder are shown side by side.
+// come (torch.utils.tensorboard.SummaryWriter). Several runs in folders of their own below one folder are shown side by
+// side. An empty name of a folder, a negative number in the options, a Suffix with a folder in it and a second options
+// struct are errors.
 func NewTensorBoard(dir string, opts ...TensorBoardOptions) (*TensorBoard, error) {
 	o, err := options.One(opts)
 	if err != nil {
