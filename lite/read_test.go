@@ -61,7 +61,9 @@ func TestLoadReadsInPlace(t *testing.T) {
 		rest, err := l.Load(path, lite.State{"model": model}, lite.LoadOptions{OnlyState: true})
 		require.NoError(t, err)
 		require.Less(t, procNumber(t, "io", "rchar")-read, 2*size+2<<20, "once to check, once to read")
-		require.Less(t, (procNumber(t, "status", "VmHWM")-resident)<<10, size/2, "there is no second copy")
+		if !raceDetector { // it keeps memory of its own for what is read
+			require.Less(t, (procNumber(t, "status", "VmHWM")-resident)<<10, size/2, "there is no second copy")
+		}
 		require.Empty(t, rest)
 		require.Equal(t, want, model.Module.Weight.ToBytes())
 

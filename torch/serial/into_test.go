@@ -81,7 +81,9 @@ func TestReadingIntoWhatIsThere(t *testing.T) {
 	require.Equal(t, []float32{0, 0}, torch.ToSlice[float32](b))
 	require.IsType(t, &serial.TensorInfo{}, at(t, v.(*serial.Dict), "optimizer").([]any)[0])
 	require.Less(t, read, 2*size+1<<20, "once to check, once to read; the optimizer is twice the model")
-	require.Less(t, grown, size/2, "there is no second copy")
+	if !underRace {
+		require.Less(t, grown, size/2, "there is no second copy")
+	}
 }
 
 func want(sd *torch.StateDict, name string) *torch.Tensor { v, _ := sd.Get(name); return v }
