@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch/serial/errs"
 )
 
@@ -32,7 +33,10 @@ func (s *Saver) Save(path string, v any, opts ...SaveOptions) error {
 	if err := s.wait(); err != nil {
 		return err
 	}
-	o := option(opts)
+	o, err := options.One(opts)
+	if err != nil {
+		return errs.InFile(err, path)
+	}
 	c := newCollector(true)
 	a, err := archive(path, v, c, o)
 	if err != nil {

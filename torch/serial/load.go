@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
@@ -33,23 +34,20 @@ type LoadOptions struct {
 	Workers int
 }
 
-func option[O any](opts []O) (o O) {
-	if len(opts) > 0 {
-		o = opts[0]
-	}
-	return o
-}
-
 // Load reads a file of torch.save (zip or legacy) or a safetensors file and returns its value (torch.load): see the
 // package's description for what Python's types become. A file that is not there gives an error that is
 // fs.ErrNotExist; a bad one *ErrCorrupt, *ErrUnsafe or *ErrUnsupported.
 func Load(path string, opts ...LoadOptions) (any, error) {
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, errs.InFile(err, path)
+	}
 	f, err := openAny(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return load(f, path, option(opts))
+	return load(f, path, o)
 }
 
 // anyFile is an open file of any format.

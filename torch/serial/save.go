@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/golite/golite/internal/atomicfile"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/ptfile"
@@ -34,7 +35,10 @@ type SaveOptions struct {
 // The file is replaced atomically and durably: a temporary file beside it, fsync, rename, fsync of the folder, which is made if
 // need be. When Save fails the old file is as it was, and nothing is left behind.
 func Save(path string, v any, opts ...SaveOptions) error {
-	o := option(opts)
+	o, err := options.One(opts)
+	if err != nil {
+		return errs.InFile(err, path)
+	}
 	c := newCollector(false)
 	defer c.release()
 	a, err := archive(path, v, c, o)
@@ -92,11 +96,14 @@ func (o SaveOptions) write(path string, a writable) error {
 // write is atomic as Save's. Tensors that share memory are written once each; sparse, and complex ones but complex64, are an
 // *ErrUnsupported. golite's checksums go into the metadata.
 func SaveSafetensors(path string, sd *torch.StateDict, metadata map[string]string, opts ...SaveOptions) error {
-	o := option(opts)
+	o, err := options.One(opts)
+	if err != nil {
+		return errs.InFile(err, path)
+	}
 	c := newCollector(false)
 	defer c.release()
 	var a *safetensors.Archive
-	err := guard(func() error {
+	err = guard(func() error {
 		var list []safetensors.Named
 		for name, t := range sd.All() {
 			d, err := c.tensor(t)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/golite/golite/internal/atomicfile"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
@@ -32,10 +33,14 @@ func NewSaveID() string { return shard.NewSaveID() }
 // every rank that has one. Everything else is the same on all ranks, and rank 0 alone writes it, but for what PartOptions lets
 // the ranks share. Non-contiguous tensors are written contiguous, and tensors that share memory each for themselves.
 func SavePart(dir string, rank int, id string, v any, opts ...PartOptions) (index []byte, err error) {
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, errs.InFile(err, dir)
+	}
 	c := newCollector(false)
 	defer c.release()
 	err = guard(func() error {
-		f := flattener{c: c, rank: rank, o: option(opts)}
+		f := flattener{c: c, rank: rank, o: o}
 		if err := f.walk(nil, v); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/shard"
@@ -25,7 +26,10 @@ type ShardOptions struct {
 
 // LoadSharded reads a sharded checkpoint of CommitParts or of torch.distributed.checkpoint into nested dicts and lists.
 func LoadSharded(dir string, opts ...ShardOptions) (*Dict, error) {
-	o := option(opts)
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, errs.InFile(err, dir)
+	}
 	d, err := shard.Open(dir)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
@@ -13,7 +14,10 @@ import (
 // tensors. In a file of Lightning's it is found without a key. The names' order is kept. Values that are no tensors are an
 // error that names them.
 func LoadStateDict(path string, opts ...LoadOptions) (*torch.StateDict, error) {
-	o := option(opts)
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, errs.InFile(err, path)
+	}
 	f, err := openAny(path)
 	if err != nil {
 		return nil, err
