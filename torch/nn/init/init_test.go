@@ -81,7 +81,7 @@ var functions = map[string]func(*torch.Tensor, *recorded){
 
 func TestFunctions(t *testing.T) {
 	n := 0
-	for _, c := range fixture.Open(t, "../testdata/init.json.gz").Cases {
+	for _, c := range fixture.Open(t, "testdata/init.json.gz").Cases {
 		if !strings.HasPrefix(c.Name, "function/") {
 			continue
 		}
@@ -110,7 +110,7 @@ func TestFunctions(t *testing.T) {
 
 func TestGains(t *testing.T) {
 	n := 0
-	for _, c := range fixture.Open(t, "../testdata/init.json.gz").Cases {
+	for _, c := range fixture.Open(t, "testdata/init.json.gz").Cases {
 		if !strings.HasPrefix(c.Name, "gain/") {
 			continue
 		}
