@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/internal/text"
 )
 
@@ -223,12 +224,8 @@ func (s *Store) failed(what, key string, err *cgotorch.Error) error {
 
 // optional returns the one element of a trailing parameter that may be left out.
 func optional[T any](name string, given []T) (o T, err error) {
-	switch len(given) {
-	case 0:
-	case 1:
-		o = given[0]
-	default:
-		err = fmt.Errorf("%s: want at most one options value, got %d", name, len(given))
+	if o, err = options.One(given); err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return o, err
 }

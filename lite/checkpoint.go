@@ -3,6 +3,7 @@ package lite
 import (
 	"fmt"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/serial"
@@ -79,12 +80,9 @@ type LoadOptions struct {
 // call it; the first one writes, atomically: the old file or the new one, whatever happens. The others wait for as long as
 // that takes, whatever Config.Timeout is, and all return its error.
 func (l *Lite) Save(path string, v any, opts ...SaveOptions) error {
-	var o SaveOptions
-	if len(opts) > 1 {
-		return fmt.Errorf("lite: Save: want at most one SaveOptions, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
+	o, err := options.One(opts)
+	if err != nil {
+		return fmt.Errorf("lite: Save: %w", err)
 	}
 	content, err := l.content(v, o)
 	var write func()
@@ -214,11 +212,8 @@ func (l *Lite) LoadRaw(path string, into any, opts ...LoadOptions) error {
 // read reads a file whose content is a dictionary with names as keys. With the default CheckpointIO the tensors of into's
 // modules are read in place.
 func (l *Lite) read(path string, into State, opts []LoadOptions) (o LoadOptions, content map[string]any, err error) {
-	if len(opts) > 1 {
-		return o, nil, fmt.Errorf("lite: Load: want at most one LoadOptions, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
+	if o, err = options.One(opts); err != nil {
+		return o, nil, fmt.Errorf("lite: Load: %w", err)
 	}
 	load := l.io.Load
 	if f, own := l.io.(*fileIO); own {

@@ -1,6 +1,7 @@
 package lite
 
 import (
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -17,11 +18,8 @@ type InitOptions struct {
 //
 //	net := lite.InitModule(l, NewGPT)
 func InitModule[M nn.Module](l *Lite, build func() M, opts ...InitOptions) (module M) {
-	if len(opts) > 1 {
-		torch.Fail("lite.InitModule", "want at most one InitOptions, got %d", len(opts))
-	}
 	device := l.device
-	if len(opts) == 1 && opts[0].Empty {
+	if options.Must("lite.InitModule", opts, torch.Fail).Empty {
 		device = torch.Meta
 	}
 	torch.WithDevice(device, func() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
@@ -34,12 +35,9 @@ type LoaderOptions struct {
 // One rank alone reads in the loader's own order whatever the strategy is, where Fabric's "ddp" takes a
 // DistributedSampler's on one device as well: a program has the same batches under every strategy of one device.
 func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) (*data.Loader[B], error) {
-	if len(opts) > 1 {
-		return nil, fmt.Errorf("lite: SetupDataLoader: want at most one LoaderOptions, got %d", len(opts))
-	}
-	var o LoaderOptions
-	if len(opts) == 1 {
-		o = opts[0]
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, fmt.Errorf("lite: SetupDataLoader: %w", err)
 	}
 	if ld == nil {
 		return nil, errors.New("lite: SetupDataLoader: the loader is nil")

@@ -3,6 +3,7 @@ package lite
 import (
 	"math/rand/v2"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
 )
@@ -24,11 +25,8 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	if seed > 1<<32-1 {
 		torch.Fail("lite.SeedEverything", "the seed %d is more than 4294967295, and libtorch would cut it off silently", seed)
 	}
-	if len(opts) > 1 {
-		torch.Fail("lite.SeedEverything", "want at most one SeedOptions, got %d", len(opts))
-	}
-	l.seed = seed
-	l.noWorkers = len(opts) == 1 && opts[0].NoWorkers
+	o := options.Must("lite.SeedEverything", opts, torch.Fail)
+	l.seed, l.noWorkers = seed, o.NoWorkers
 	torch.ManualSeed(seed)
 	if l.device.Type == torch.CUDAType && l.peers != nil && l.peers.g.InProcess() {
 		torch.DefaultGenerator(l.device).ManualSeed(seed) // the other devices are other ranks'

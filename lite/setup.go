@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
@@ -46,10 +47,11 @@ func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optim
 
 // SetupModule is Setup for a module without optimizers, which SetupOptimizers may prepare on their own.
 func SetupModule[M nn.Module, F any](l *Lite, module M, forward F, opts ...ModuleOptions) (*Model[M, F], error) {
-	if len(opts) > 1 {
-		return nil, fmt.Errorf("lite: SetupModule: want at most one ModuleOptions, got %d", len(opts))
+	o, err := options.One(opts)
+	if err != nil {
+		return nil, fmt.Errorf("lite: SetupModule: %w", err)
 	}
-	m, err := newModel(l, module, forward, len(opts) == 1 && opts[0].NoMove)
+	m, err := newModel(l, module, forward, o.NoMove)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch/serial"
 )
 
@@ -16,12 +17,9 @@ import (
 // parts are removed again, and all ranks return its error. Load reads the folder, on any number of ranks; the command
 // ckpt consolidate makes one file of it. Async is not for it.
 func (l *Lite) SaveSharded(dir string, v State, opts ...SaveOptions) error {
-	var o SaveOptions
-	if len(opts) > 1 {
-		return fmt.Errorf("lite: SaveSharded: want at most one SaveOptions, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		o = opts[0]
+	o, err := options.One(opts)
+	if err != nil {
+		return fmt.Errorf("lite: SaveSharded: %w", err)
 	}
 	if o.Async {
 		return fmt.Errorf("lite: SaveSharded %s: it can't write in the background: leave SaveOptions.Async", dir)

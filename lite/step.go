@@ -3,6 +3,7 @@ package lite
 import (
 	"math"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
@@ -43,13 +44,7 @@ type ClipOptions struct {
 // (torch.nn.utils.clip_grad_norm_), after undoing the scaler's factor, and returns the norm that they had, as a tensor:
 // nothing waits for it.
 func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...ClipOptions) *torch.Tensor {
-	var c ClipOptions
-	if len(opts) > 1 {
-		torch.Fail("lite.ClipGradNorm", "want at most one ClipOptions, got %d", len(opts))
-	}
-	if len(opts) == 1 {
-		c = opts[0]
-	}
+	c := options.Must("lite.ClipGradNorm", opts, torch.Fail)
 	if c.NormType == 0 {
 		c.NormType = 2
 	}

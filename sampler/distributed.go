@@ -3,6 +3,7 @@ package sampler
 import (
 	"iter"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 )
 
@@ -24,13 +25,9 @@ type Distributed struct {
 
 // NewDistributed makes the sampler of one rank among replicas, over a data set of n samples.
 func NewDistributed(n, replicas, rank int, opts ...DistributedOptions) *Distributed {
-	checked(len(opts) <= 1, "sampler.NewDistributed", "want at most one DistributedOptions, got %d", len(opts))
 	checked(n >= 0, "sampler.NewDistributed", "want a data set of 0 samples or more, got %d", n)
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewDistributed", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
-	var o DistributedOptions
-	if len(opts) == 1 {
-		o = opts[0]
-	}
+	o := options.Must("sampler.NewDistributed", opts, torch.Fail)
 	checked(!o.Exact || !o.DropLast, "sampler.NewDistributed", "Exact and DropLast exclude each other")
 	return &Distributed{n: n, replicas: replicas, rank: rank, o: o}
 }

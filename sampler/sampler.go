@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 )
 
@@ -60,11 +61,7 @@ type Random struct {
 
 // NewRandom makes a sampler over a data set of n samples.
 func NewRandom(n int, opts ...RandomOptions) *Random {
-	checked(len(opts) <= 1, "sampler.NewRandom", "want at most one RandomOptions, got %d", len(opts))
-	var o RandomOptions
-	if len(opts) == 1 {
-		o = opts[0]
-	}
+	o := options.Must("sampler.NewRandom", opts, torch.Fail)
 	checked(n >= 0 && o.Samples >= 0, "sampler.NewRandom", "want counts of 0 or more, got %d samples of %d", o.Samples, n)
 	return &Random{n, o}
 }

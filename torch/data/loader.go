@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
 )
@@ -95,12 +96,9 @@ func NewIterableLoaderFunc[S, B any](ds Iterable[S], batchSize int, collate func
 // newLoader checks the options, which are only reported later.
 func newLoader[B any](src source[B], batchSize int, opts []Options) *Loader[B] {
 	l := &Loader[B]{src: src, batchSize: batchSize, at: new(passes)}
-	if len(opts) > 1 {
-		l.err = fmt.Errorf("data: want at most one Options, got %d", len(opts))
+	if l.o, l.err = options.One(opts); l.err != nil {
+		l.err = fmt.Errorf("data: %w", l.err)
 		return l
-	}
-	if len(opts) == 1 {
-		l.o = opts[0]
 	}
 	if l.err = l.check(); l.err != nil || l.IsIterable() {
 		return l
