@@ -2,7 +2,7 @@ package sampler
 
 import "iter"
 
-// BatchSampler gives the indices of one batch after another.
+// BatchSampler gives the indices of one batch after another (what torch.utils.data.DataLoader takes as batch_sampler).
 type BatchSampler interface {
 	// Len returns how many batches a pass has.
 	Len() int
@@ -17,7 +17,8 @@ type Batch struct {
 	dropLast bool
 }
 
-// NewBatch makes batches of size indices; with dropLast a last one with fewer is left out.
+// NewBatch makes batches of size indices; with dropLast a last one with fewer is left out. It panics with a *torch.Error if size
+// is less than 1.
 func NewBatch(s Sampler, size int, dropLast bool) *Batch {
 	checked(size > 0, "sampler.NewBatch", "want a batch size of 1 or more, got %d", size)
 	return &Batch{s, size, dropLast}
@@ -43,7 +44,7 @@ func (b *Batch) Len() int {
 	return (b.s.Len() + b.size - 1) / b.size
 }
 
-// SetEpoch passes the number of the pass on to the sampler.
+// SetEpoch passes the number of the pass on to the sampler, if that is an EpochSetter.
 func (b *Batch) SetEpoch(epoch int) {
 	if s, ok := b.s.(EpochSetter); ok {
 		s.SetEpoch(epoch)

@@ -7,7 +7,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// DistributedOptions are NewDistributed's optional arguments.
+// DistributedOptions are NewDistributed's optional arguments (those of torch.utils.data.DistributedSampler; it shuffles by
+// default, as that does).
 type DistributedOptions struct {
 	NoShuffle bool   // the indices in order
 	Seed      uint64 // the same on all ranks; pass e uses Seed + e
@@ -23,7 +24,8 @@ type Distributed struct {
 	epoch             int
 }
 
-// NewDistributed makes the sampler of one rank among replicas, over a data set of n samples.
+// NewDistributed makes the sampler of one rank among replicas, over a data set of n samples. It panics with a *torch.Error if
+// there is no such rank, n is negative, or Exact and DropLast are set together.
 func NewDistributed(n, replicas, rank int, opts ...DistributedOptions) *Distributed {
 	checked(n >= 0, "sampler.NewDistributed", "want a data set of 0 samples or more, got %d", n)
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewDistributed", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
@@ -82,7 +84,8 @@ type Shard struct {
 }
 
 // NewShard makes the part of one rank. Ranks get the same number of indices, the first ones given again where they
-// don't divide evenly; with exact they may differ by one, and none is given twice.
+// don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if there is no
+// such rank.
 func NewShard(s Sampler, replicas, rank int, exact bool) *Shard {
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShard", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
 	return &Shard{s: s, replicas: replicas, rank: rank, exact: exact}
@@ -117,7 +120,8 @@ type ShardBatches struct {
 }
 
 // NewShardBatches makes the part of one rank. Ranks get the same number of batches, the first ones given again where
-// they don't divide evenly; with exact they may differ by one, and none is given twice.
+// they don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if there
+// is no such rank.
 func NewShardBatches(b BatchSampler, replicas, rank int, exact bool) *ShardBatches {
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShardBatches", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
 	return &ShardBatches{b, replicas, rank, exact}

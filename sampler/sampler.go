@@ -8,7 +8,7 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Sampler gives the indices of one pass over a data set after another.
+// Sampler gives the indices of one pass over a data set after another (torch.utils.data.Sampler).
 type Sampler interface {
 	// Len returns how many indices a pass has.
 	Len() int
@@ -16,7 +16,8 @@ type Sampler interface {
 	Indices() iter.Seq[int]
 }
 
-// EpochSetter is a sampler whose order depends on the number of the pass. A data loader calls SetEpoch before each.
+// EpochSetter is a sampler whose order depends on the number of the pass, as DistributedSampler.set_epoch does. A data loader
+// calls SetEpoch before each, with 0 for the first: a loop need not.
 type EpochSetter interface{ SetEpoch(epoch int) }
 
 // checked panics with a *torch.Error where a sampler was given nonsense.
@@ -29,8 +30,11 @@ func checked(ok bool, operation, format string, args ...any) {
 // Sequential gives 0, 1, 2 … (torch.utils.data.SequentialSampler).
 type Sequential struct{ n int }
 
-// NewSequential makes a sampler of n indices in order.
-func NewSequential(n int) *Sequential { return &Sequential{n} }
+// NewSequential makes a sampler of n indices in order. It panics with a *torch.Error if n is negative.
+func NewSequential(n int) *Sequential {
+	checked(n >= 0, "sampler.NewSequential", "want a count of 0 or more, got %d", n)
+	return &Sequential{n}
+}
 
 // Len returns the number of indices.
 func (s *Sequential) Len() int { return s.n }
@@ -46,7 +50,7 @@ func (s *Sequential) Indices() iter.Seq[int] {
 	}
 }
 
-// RandomOptions are NewRandom's optional arguments.
+// RandomOptions are NewRandom's optional arguments (those of torch.utils.data.RandomSampler).
 type RandomOptions struct {
 	Replacement bool             // an index may come more than once
 	Samples     int              // indices a pass; 0: as many as the data set has
@@ -59,7 +63,7 @@ type Random struct {
 	o RandomOptions
 }
 
-// NewRandom makes a sampler over a data set of n samples.
+// NewRandom makes a sampler over a data set of n samples. It panics with a *torch.Error if a count is negative.
 func NewRandom(n int, opts ...RandomOptions) *Random {
 	o := options.Must("sampler.NewRandom", opts, torch.Fail)
 	checked(n >= 0 && o.Samples >= 0, "sampler.NewRandom", "want counts of 0 or more, got %d samples of %d", o.Samples, n)
@@ -134,7 +138,7 @@ type SubsetRandom struct {
 	g       *torch.Generator
 }
 
-// NewSubsetRandom makes a sampler of the given indices. g may be nil: the default generator.
+// NewSubsetRandom makes a sampler of the given indices, which it keeps. g may be nil: the default generator.
 func NewSubsetRandom(indices []int, g *torch.Generator) *SubsetRandom {
 	return &SubsetRandom{indices, g}
 }
@@ -165,7 +169,8 @@ type WeightedRandom struct {
 }
 
 // NewWeightedRandom makes a sampler that draws so many indices a pass, index i with weight weights[i]; without
-// replacement no index comes twice. g may be nil: the default generator.
+// replacement no index comes twice. g may be nil: the default generator. It panics with a *torch.Error where samples is less
+// than 1, or more than the weights without replacement; a pass does where a weight is negative or none is more than 0.
 func NewWeightedRandom(weights []float64, samples int, replacement bool, g *torch.Generator) *WeightedRandom {
 	checked(samples > 0, "sampler.NewWeightedRandom", "want 1 sample or more, got %d", samples)
 	checked(replacement || samples <= len(weights), "sampler.NewWeightedRandom",

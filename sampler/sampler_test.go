@@ -155,6 +155,7 @@ func TestSamplersRefuseNonsense(t *testing.T) {
 		"too many drawn":     func() { sampler.NewWeightedRandom([]float64{1, 2}, 3, false, nil) },
 		"exact and drop":     func() { sampler.NewDistributed(10, 2, 0, sampler.DistributedOptions{Exact: true, DropLast: true}) },
 		"negative data sets": func() { sampler.NewRandom(-1) },
+		"negative in order":  func() { sampler.NewSequential(-1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := torch.Try(f)

@@ -10,24 +10,28 @@ import (
 )
 
 // Dataset is a data set whose samples are read by index, from 0 to Len()-1 (torch.utils.data.Dataset). Get may be
-// called from several workers at once.
+// called from several workers at once, and should heed its context. Len is read when a loader is made: samples that are added
+// later aren't read, and those taken away are asked for.
 type Dataset[S any] interface {
 	Len() int
 	Get(ctx context.Context, i int) (S, error)
 }
 
 // Batcher is a Dataset that can read a whole batch at once, faster than sample by sample and a collate after it. The
-// loader uses it when no collate function was given. Batch may return errors.ErrUnsupported.
+// loader uses it when no collate function was given (as a Dataset's __getitems__). Where Batch returns errors.ErrUnsupported the
+// samples are read one by one.
 type Batcher[S any] interface {
 	Batch(ctx context.Context, indices []int) (S, error)
 }
 
-// Iterable is a data set that gives its samples in its own order (torch.utils.data.IterableDataset), such as a stream.
+// Iterable is a data set that gives its samples in its own order (torch.utils.data.IterableDataset), such as a stream. It ends
+// with the first error that it gives. Each pass calls Samples anew.
 type Iterable[S any] interface {
 	Samples(ctx context.Context) iter.Seq2[S, error]
 }
 
-// Sharder is an Iterable that can give one rank its own part.
+// Sharder is an Iterable that can give one rank its own part: those from 0 to replicas-1 together are the whole. It stands for
+// what an IterableDataset's __iter__ does with the rank's number.
 type Sharder[S any] interface {
 	// Shard returns the part of a rank, from 0, among so many replicas.
 	Shard(rank, replicas int) Iterable[S]
@@ -42,7 +46,8 @@ type Subset[S any] struct {
 	indices []int
 }
 
-// NewSubset makes the data set of the samples ds[indices[0]], ds[indices[1]] …
+// NewSubset makes the data set of the samples ds[indices[0]], ds[indices[1]] …, in that order. The indices are kept; one outside
+// of ds is ds's error when it is read.
 func NewSubset[S any](ds Dataset[S], indices []int) *Subset[S] { return &Subset[S]{ds, indices} }
 
 // Len returns the number of samples.
@@ -51,7 +56,7 @@ func (d *Subset[S]) Len() int { return len(d.indices) }
 // Indices returns the places of the samples in the whole.
 func (d *Subset[S]) Indices() []int { return d.indices }
 
-// Get returns sample i of the subset.
+// Get returns sample i of the subset. An index outside of it is an error.
 func (d *Subset[S]) Get(ctx context.Context, i int) (S, error) {
 	if i < 0 || i >= len(d.indices) {
 		var none S
@@ -80,7 +85,7 @@ type ConcatDataset[S any] struct {
 	ends  []int
 }
 
-// NewConcatDataset joins data sets.
+// NewConcatDataset joins data sets, whose lengths it reads now.
 func NewConcatDataset[S any](parts ...Dataset[S]) *ConcatDataset[S] {
 	d := &ConcatDataset[S]{parts: parts}
 	end := 0
@@ -99,7 +104,7 @@ func (d *ConcatDataset[S]) Len() int {
 	return d.ends[len(d.ends)-1]
 }
 
-// Get returns sample i, counted through all parts.
+// Get returns sample i, counted through all parts. An index outside of them is an error.
 func (d *ConcatDataset[S]) Get(ctx context.Context, i int) (S, error) {
 	start := 0
 	for k, end := range d.ends {
@@ -112,7 +117,8 @@ func (d *ConcatDataset[S]) Get(ctx context.Context, i int) (S, error) {
 	return none, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.Len())
 }
 
-// Map applies a function to every sample of a data set: a transform. It is called by the workers.
+// Map applies a function to every sample of a data set when it is read, by the workers if there are some: the transform argument
+// of torchvision's data sets. An error of f is the sample's.
 func Map[S, T any](ds Dataset[S], f func(ctx context.Context, s S) (T, error)) Dataset[T] {
 	return &mapped[S, T]{ds, f}
 }

@@ -78,17 +78,19 @@ func NewLoader[S any](ds Dataset[S], batchSize int, opts ...Options) *Loader[S] 
 	return newLoader(src, batchSize, opts)
 }
 
-// NewLoaderFunc makes a loader whose batches are what collate makes of the samples.
+// NewLoaderFunc makes a loader whose batches are what collate makes of the samples (DataLoader's collate_fn). The workers call it.
+// Bad options are reported as by NewLoader.
 func NewLoaderFunc[S, B any](ds Dataset[S], batchSize int, collate func([]S) (B, error), opts ...Options) *Loader[B] {
 	return newLoader(&indexed[S, B]{ds: ds, collate: collate}, batchSize, opts)
 }
 
-// NewIterableLoader makes a loader over a data set that gives its samples in its own order. One worker at most reads ahead.
+// NewIterableLoader makes a loader over a data set that gives its samples in its own order (a DataLoader of an IterableDataset).
+// One worker at most reads ahead. Bad options are reported as by NewLoader.
 func NewIterableLoader[S any](ds Iterable[S], batchSize int, opts ...Options) *Loader[S] {
 	return NewIterableLoaderFunc(ds, batchSize, Collate[S], opts...)
 }
 
-// NewIterableLoaderFunc is NewIterableLoader with a collate function.
+// NewIterableLoaderFunc is NewIterableLoader with a collate function, as NewLoaderFunc is to NewLoader.
 func NewIterableLoaderFunc[S, B any](ds Iterable[S], batchSize int, collate func([]S) (B, error), opts ...Options) *Loader[B] {
 	return newLoader(&streamed[S, B]{ds, collate}, batchSize, opts)
 }

@@ -12,7 +12,8 @@ type Pair[A, B any] struct {
 	Second B // the second loader's
 }
 
-// Zip walks two loaders at once, until the shorter one ends. Its state is theirs: it can be saved, and resumed in mid-pass.
+// Zip walks two loaders at once, until the shorter one ends (Python's zip of two DataLoaders). Its state is theirs: it can be
+// saved, and resumed in mid-pass. The two must not be the same loader.
 func Zip[A, B any](a *Loader[A], b *Loader[B]) *Loader[Pair[A, B]] {
 	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, batchSize: 1, at: new(passes)}
 	if l.err = a.err; l.err == nil {
