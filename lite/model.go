@@ -8,7 +8,6 @@ import (
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
-	"github.com/golite/golite/torch/optim"
 )
 
 // Model is a module that was set up, with its forward: Forward has the type of the method that Setup was given, and
@@ -67,11 +66,10 @@ func (m *Model[M, F]) LoadStateDict(sd *torch.StateDict, opts ...nn.LoadOptions)
 
 // handle is what lite knows of a model, whatever its types.
 type handle struct {
-	l          *Lite
-	module     nn.Module
-	optimizers []optim.Optimizer
-	replica    *ddp.DistributedDataParallel // nil: nothing to keep equal
-	trained    atomic.Bool                  // a forward pass to train by went through run
+	l       *Lite
+	module  nn.Module
+	replica *ddp.DistributedDataParallel // nil: nothing to keep equal
+	trained atomic.Bool                  // a forward pass to train by went through run
 }
 
 func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }

@@ -39,7 +39,7 @@ func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optim
 	if err != nil {
 		return nil, err
 	}
-	if err := l.setupOptimizers(m.h, opts); err != nil {
+	if err := l.setupOptimizers(opts); err != nil {
 		return nil, err
 	}
 	return m, l.afterSetup(module)
@@ -99,7 +99,7 @@ func (l *Lite) SetupOptimizers(opts ...optim.Optimizer) error {
 	if len(opts) == 0 {
 		return errors.New("lite: SetupOptimizers was given no optimizer")
 	}
-	return l.setupOptimizers(nil, opts)
+	return l.setupOptimizers(opts)
 }
 
 func checkModule(module nn.Module) error {
@@ -155,7 +155,7 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 	return nil
 }
 
-func (l *Lite) setupOptimizers(h *handle, opts []optim.Optimizer) error {
+func (l *Lite) setupOptimizers(opts []optim.Optimizer) error {
 	for i, o := range opts {
 		if o == nil || reflect.ValueOf(o).Kind() == reflect.Pointer && reflect.ValueOf(o).IsNil() {
 			return fmt.Errorf("lite: Setup: optimizer %d is nil", i)
@@ -169,9 +169,6 @@ func (l *Lite) setupOptimizers(h *handle, opts []optim.Optimizer) error {
 		}
 		l.atEnd(func() { optim.Release(o) })
 		optim.MoveState(o)
-		if h != nil {
-			h.optimizers = append(h.optimizers, o)
-		}
 	}
 	return nil
 }
