@@ -13,12 +13,13 @@ type Options struct {
 	Generator *torch.Generator // default: the device's default one
 }
 
-// Uniform_ draws from [a, b) (torch.nn.init.uniform_; PyTorch's default is from 0 to 1).
+// Uniform_ draws from [a, b) (torch.nn.init.uniform_; PyTorch's default is from 0 to 1). It panics if a is above b.
 func Uniform_(t *torch.Tensor, a, b float64, opts ...Options) *torch.Tensor {
 	return fill(t, func() { aten.Uniform_(t, a, b, generator("nninit.Uniform_", opts)) })
 }
 
-// Normal_ draws from the normal distribution (torch.nn.init.normal_; PyTorch's default is mean 0 and deviation 1).
+// Normal_ draws from the normal distribution (torch.nn.init.normal_; PyTorch's default is mean 0 and deviation 1). It
+// panics if std is negative.
 func Normal_(t *torch.Tensor, mean, std float64, opts ...Options) *torch.Tensor {
 	return fill(t, func() { aten.Normal_(t, mean, std, generator("nninit.Normal_", opts)) })
 }
@@ -34,7 +35,7 @@ func Ones_(t *torch.Tensor) *torch.Tensor { return Constant_(t, 1) }
 // Zeros_ writes zeros (torch.nn.init.zeros_).
 func Zeros_(t *torch.Tensor) *torch.Tensor { return fill(t, func() { aten.Zero_(t) }) }
 
-// Eye_ makes a matrix the identity (torch.nn.init.eye_).
+// Eye_ makes a matrix the identity (torch.nn.init.eye_). It panics unless t has 2 dimensions.
 func Eye_(t *torch.Tensor) *torch.Tensor {
 	shape := t.Shape()
 	if len(shape) != 2 {
@@ -44,12 +45,13 @@ func Eye_(t *torch.Tensor) *torch.Tensor {
 }
 
 // Dirac_ makes the weight of a convolution pass its input through: [out, in, K...] of 3, 4 or 5 dimensions, in groups
-// groups of channels, by default 1 (torch.nn.init.dirac_).
+// groups of channels, by default 1 (torch.nn.init.dirac_). It panics with other dimensions, or if the groups divide out
+// with a remainder.
 func Dirac_(t *torch.Tensor, groups ...int) *torch.Tensor {
 	const operation = "nninit.Dirac_"
 	g := 1
 	if len(groups) > 0 {
-		g = groups[0]
+		g = one(operation, groups)
 	}
 	shape := t.Shape()
 	if len(shape) < 3 || len(shape) > 5 {
@@ -79,14 +81,16 @@ type XavierOptions struct {
 	Generator *torch.Generator // default: the device's default generator
 }
 
-// XavierUniform_ draws uniformly so that the variance stays, as Glorot has it (torch.nn.init.xavier_uniform_).
+// XavierUniform_ draws uniformly so that the variance stays, as Glorot has it (torch.nn.init.xavier_uniform_). It
+// panics if t has fewer than 2 dimensions.
 func XavierUniform_(t *torch.Tensor, opts ...XavierOptions) *torch.Tensor {
 	o := one("nninit.XavierUniform_", opts)
 	a := math.Sqrt(3) * o.std(t)
 	return Uniform_(t, -a, a, Options{o.Generator})
 }
 
-// XavierNormal_ draws normally so that the variance stays, as Glorot has it (torch.nn.init.xavier_normal_).
+// XavierNormal_ draws normally so that the variance stays, as Glorot has it (torch.nn.init.xavier_normal_). It panics
+// if t has fewer than 2 dimensions.
 func XavierNormal_(t *torch.Tensor, opts ...XavierOptions) *torch.Tensor {
 	o := one("nninit.XavierNormal_", opts)
 	return Normal_(t, 0, o.std(t), Options{o.Generator})
@@ -110,7 +114,7 @@ type KaimingOptions struct {
 }
 
 // KaimingUniform_ draws uniformly so that the variance stays after a rectifier, as He has it
-// (torch.nn.init.kaiming_uniform_).
+// (torch.nn.init.kaiming_uniform_). It panics if t has fewer than 2 dimensions.
 func KaimingUniform_(t *torch.Tensor, opts ...KaimingOptions) *torch.Tensor {
 	o := one("nninit.KaimingUniform_", opts)
 	if t.Numel() == 0 {
@@ -121,7 +125,7 @@ func KaimingUniform_(t *torch.Tensor, opts ...KaimingOptions) *torch.Tensor {
 }
 
 // KaimingNormal_ draws normally so that the variance stays after a rectifier, as He has it
-// (torch.nn.init.kaiming_normal_).
+// (torch.nn.init.kaiming_normal_). It panics if t has fewer than 2 dimensions.
 func KaimingNormal_(t *torch.Tensor, opts ...KaimingOptions) *torch.Tensor {
 	o := one("nninit.KaimingNormal_", opts)
 	if t.Numel() == 0 {
@@ -139,7 +143,7 @@ func (o KaimingOptions) std(t *torch.Tensor) float64 {
 }
 
 // Orthogonal_ makes a matrix, the dimensions after the first counted as one, that is orthogonal but for the gain, by
-// default 1 (torch.nn.init.orthogonal_).
+// default 1 (torch.nn.init.orthogonal_). It panics if t has fewer than 2 dimensions.
 func Orthogonal_(t *torch.Tensor, opts ...XavierOptions) *torch.Tensor {
 	const operation = "nninit.Orthogonal_"
 	o := one(operation, opts)
@@ -170,8 +174,8 @@ func Orthogonal_(t *torch.Tensor, opts ...XavierOptions) *torch.Tensor {
 	})
 }
 
-// Sparse_ draws a matrix normally with deviation std, of which the given share of each column is zero (torch.nn.init.sparse_;
-// PyTorch's default for std is 0.01).
+// Sparse_ draws a matrix normally with deviation std, of which the given share of each column, from 0 to 1, is zero
+// (torch.nn.init.sparse_; PyTorch's default for std is 0.01). It panics unless t has 2 dimensions.
 func Sparse_(t *torch.Tensor, sparsity, std float64, opts ...Options) *torch.Tensor {
 	shape := t.Shape()
 	if len(shape) != 2 {
