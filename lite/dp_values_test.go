@@ -270,7 +270,7 @@ type byValue struct {
 type general[T any] struct {
 	nn.Base
 	FC   *nn.Linear
-	note T
+	Note T `torch:"-"`
 }
 
 func (g *general[T]) Forward(x *torch.Tensor) *torch.Tensor { return g.FC.Forward(x) }

@@ -156,14 +156,14 @@ func checkExact[B any](ld *data.Loader[B], o LoaderOptions) error {
 		return nil
 	}
 	if o.KeepSampler {
-		return errors.New("Exact and KeepSampler exclude each other: a sampler that stays as it is divides by itself")
+		return errors.New("options Exact and KeepSampler exclude each other: a sampler that stays as it is divides by itself")
 	}
 	if ld.IsIterable() {
-		return errors.New("Exact is for a data set that is read by index: of an Iterable, Shard decides which samples a rank reads")
+		return errors.New("option Exact is for a data set that is read by index: of an Iterable, Shard decides which samples a rank reads")
 	}
 	if b, ok := ld.BatchSampler().(*sampler.Batch); ok {
 		if _, own := b.Sampler().(*sampler.Distributed); own {
-			return errors.New("Exact is for a sampler that lite makes: the loader has a sampler.Distributed of its own, so set DistributedOptions.Exact there")
+			return errors.New("option Exact is for a sampler that lite makes: the loader has a sampler.Distributed of its own, so set DistributedOptions.Exact there")
 		}
 	}
 	return nil
