@@ -134,7 +134,7 @@ func TestBadInput(t *testing.T) {
 		"fans":       {func() { KaimingUniform_(torch.Ones(3)) }, []string{"at least 2 dimensions", "[3]"}},
 		"eye":        {func() { Eye_(torch.Ones(2, 2, 2)) }, []string{"nninit.Eye_", "[2 2 2]"}},
 		"dirac":      {func() { Dirac_(torch.Ones(3, 2, 2), 2) }, []string{"3 outputs", "2 groups"}},
-		"two groups":   {func() { Dirac_(torch.Ones(3, 2, 2), 1, 1) }, []string{"at most one int, got 2"}},
+		"two groups": {func() { Dirac_(torch.Ones(3, 2, 2), 1, 1) }, []string{"at most one int, got 2"}},
 		"orthogonal": {func() { Orthogonal_(torch.Ones(3)) }, []string{"nninit.Orthogonal_", "[3]"}},
 		"sparse":     {func() { Sparse_(torch.Ones(3), 0.5, 1) }, []string{"nninit.Sparse_", "[3]"}},
 		"two":        {func() { Uniform_(torch.Ones(3), 0, 1, Options{}, Options{}) }, []string{"at most one"}},
