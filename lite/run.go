@@ -64,7 +64,6 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 	}
 	j := &job{
 		plan: plan,
-		log:  plan.config.Logger,
 		body: func(ctx context.Context, l *Lite) error {
 			v, err := f(ctx, l)
 			if l.place.global == 0 {
@@ -76,9 +75,6 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 		decode: func(b []byte) error {
 			return torch.Try(func() { value.set(values.Unpack[T]("lite.RunValue", b)) })
 		},
-	}
-	if j.log == nil {
-		j.log = stderrWarnings()
 	}
 	err = j.run(ctx)
 	return value.get(), err
@@ -105,13 +101,16 @@ func (k *kept[T]) get() T {
 // job is one call of Run.
 type job struct {
 	plan   *plan
-	log    *zap.Logger
+	log    *zap.Logger // from run on
 	body   func(ctx context.Context, l *Lite) error
 	encode func() []byte // rank 0's result
 	decode func([]byte) error
 }
 
 func (j *job) run(ctx context.Context) error {
+	if j.log = j.plan.config.Logger; j.log == nil {
+		j.log = stderrWarnings()
+	}
 	j.announce()
 	switch j.plan.launch {
 	case launchHere:
