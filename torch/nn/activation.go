@@ -14,7 +14,7 @@ type ReLU struct {
 // NewReLU makes the layer (torch.nn.ReLU); results have the input's shape.
 func NewReLU() *ReLU { return &ReLU{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *ReLU) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.ReLU_(x)
@@ -31,7 +31,7 @@ type ReLU6 struct {
 // NewReLU6 makes the layer (torch.nn.ReLU6); results have the input's shape.
 func NewReLU6() *ReLU6 { return &ReLU6{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *ReLU6) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.ReLU6_(x)
@@ -48,7 +48,7 @@ type SELU struct {
 // NewSELU makes the layer (torch.nn.SELU); results have the input's shape.
 func NewSELU() *SELU { return &SELU{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *SELU) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.SELU_(x)
@@ -65,7 +65,7 @@ type SiLU struct {
 // NewSiLU makes the layer (torch.nn.SiLU); results have the input's shape.
 func NewSiLU() *SiLU { return &SiLU{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *SiLU) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.SiLU_(x)
@@ -82,7 +82,7 @@ type Mish struct {
 // NewMish makes the layer (torch.nn.Mish); results have the input's shape.
 func NewMish() *Mish { return &Mish{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Mish) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.Mish_(x)
@@ -99,7 +99,7 @@ type Hardswish struct {
 // NewHardswish makes the layer (torch.nn.Hardswish); results have the input's shape.
 func NewHardswish() *Hardswish { return &Hardswish{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Hardswish) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.Hardswish_(x)
@@ -116,7 +116,7 @@ type Hardsigmoid struct {
 // NewHardsigmoid makes the layer (torch.nn.Hardsigmoid); results have the input's shape.
 func NewHardsigmoid() *Hardsigmoid { return &Hardsigmoid{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Hardsigmoid) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.Hardsigmoid_(x)
@@ -130,7 +130,7 @@ type Sigmoid struct{ Base }
 // NewSigmoid makes the layer (torch.nn.Sigmoid); results have the input's shape.
 func NewSigmoid() *Sigmoid { return &Sigmoid{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (*Sigmoid) Forward(x *torch.Tensor) *torch.Tensor { return F.Sigmoid(x) }
 
 // Tanh is the hyperbolic tangent, element by element (torch.nn.Tanh).
@@ -139,7 +139,7 @@ type Tanh struct{ Base }
 // NewTanh makes the layer (torch.nn.Tanh); results have the input's shape.
 func NewTanh() *Tanh { return &Tanh{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (*Tanh) Forward(x *torch.Tensor) *torch.Tensor { return F.Tanh(x) }
 
 // Tanhshrink is x - tanh(x), element by element (torch.nn.Tanhshrink).
@@ -148,7 +148,7 @@ type Tanhshrink struct{ Base }
 // NewTanhshrink makes the layer (torch.nn.Tanhshrink); results have the input's shape.
 func NewTanhshrink() *Tanhshrink { return &Tanhshrink{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (*Tanhshrink) Forward(x *torch.Tensor) *torch.Tensor { return F.Tanhshrink(x) }
 
 // Softsign is x / (1 + |x|), element by element (torch.nn.Softsign).
@@ -157,7 +157,7 @@ type Softsign struct{ Base }
 // NewSoftsign makes the layer (torch.nn.Softsign); results have the input's shape.
 func NewSoftsign() *Softsign { return &Softsign{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (*Softsign) Forward(x *torch.Tensor) *torch.Tensor { return F.Softsign(x) }
 
 // LogSigmoid is log(sigmoid(x)), element by element (torch.nn.LogSigmoid).
@@ -166,5 +166,5 @@ type LogSigmoid struct{ Base }
 // NewLogSigmoid makes the layer (torch.nn.LogSigmoid); results have the input's shape.
 func NewLogSigmoid() *LogSigmoid { return &LogSigmoid{} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (*LogSigmoid) Forward(x *torch.Tensor) *torch.Tensor { return F.LogSigmoid(x) }

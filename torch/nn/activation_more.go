@@ -17,7 +17,7 @@ type GELU struct {
 // NewGELU makes the layer, exact unless the options ask for tanh's approximation (torch.nn.GELU).
 func NewGELU(opts ...GELUOptions) *GELU { return &GELU{Options: one("nn.NewGELU", opts)} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *GELU) Forward(x *torch.Tensor) *torch.Tensor { return F.GELU(x, a.Options) }
 
 // GLU splits its input in halves a and b and is a·sigmoid(b) (torch.nn.GLU).
@@ -29,7 +29,7 @@ type GLU struct {
 // NewGLU makes the layer; dim, by default the last, is halved (torch.nn.GLU).
 func NewGLU(dim ...int) *GLU { return &GLU{Dim: only("nn.NewGLU", dim, -1)} }
 
-// Forward takes x, whose dimension Dim is even.
+// Forward takes x, whose dimension Dim is even, and returns half of it.
 func (a *GLU) Forward(x *torch.Tensor) *torch.Tensor { return F.GLU(x, a.Dim) }
 
 // HardtanhOptions are NewHardtanh's bounds.
@@ -52,7 +52,7 @@ func NewHardtanh(opts ...HardtanhOptions) *Hardtanh {
 	return &Hardtanh{Options: o}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Hardtanh) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.Hardtanh_(x, a.Options)
@@ -74,7 +74,7 @@ func NewSoftplus(opts ...SoftplusOptions) *Softplus {
 	return &Softplus{Options: one("nn.NewSoftplus", opts)}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Softplus) Forward(x *torch.Tensor) *torch.Tensor { return F.Softplus(x, a.Options) }
 
 // Threshold is x where it is greater than a threshold, else a value (torch.nn.Threshold).
@@ -89,7 +89,7 @@ func NewThreshold(threshold, value float64) *Threshold {
 	return &Threshold{Threshold: threshold, Value: value}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Threshold) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.Threshold_(x, a.Threshold, a.Value)
@@ -120,7 +120,7 @@ func NewRReLU(opts ...RReLUOptions) *RReLU {
 	return &RReLU{Options: o}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *RReLU) Forward(x *torch.Tensor) *torch.Tensor {
 	o := F.RReLUOptions{Lower: a.Options.Lower, Upper: a.Options.Upper, Training: a.Training()}
 	if a.Inplace {
@@ -165,7 +165,7 @@ type Softmax struct {
 // NewSoftmax makes the layer for a dimension, which counts from the end if negative (torch.nn.Softmax).
 func NewSoftmax(dim int) *Softmax { return &Softmax{Dim: dim} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Softmax) Forward(x *torch.Tensor) *torch.Tensor { return F.Softmax(x, a.Dim) }
 
 // Softmin is Softmax of -x (torch.nn.Softmin).
@@ -177,7 +177,7 @@ type Softmin struct {
 // NewSoftmin makes the layer for a dimension, which counts from the end if negative (torch.nn.Softmin).
 func NewSoftmin(dim int) *Softmin { return &Softmin{Dim: dim} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Softmin) Forward(x *torch.Tensor) *torch.Tensor { return F.Softmin(x, a.Dim) }
 
 // LogSoftmax is log(Softmax(x)) (torch.nn.LogSoftmax).
@@ -189,7 +189,7 @@ type LogSoftmax struct {
 // NewLogSoftmax makes the layer for a dimension, which counts from the end if negative (torch.nn.LogSoftmax).
 func NewLogSoftmax(dim int) *LogSoftmax { return &LogSoftmax{Dim: dim} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *LogSoftmax) Forward(x *torch.Tensor) *torch.Tensor { return F.LogSoftmax(x, a.Dim) }
 
 // Softmax2d is Softmax over the channels of each place (torch.nn.Softmax2d).
@@ -198,7 +198,7 @@ type Softmax2d struct{ Base }
 // NewSoftmax2d makes the layer for images [N, C, H, W] or [C, H, W] (torch.nn.Softmax2d).
 func NewSoftmax2d() *Softmax2d { return &Softmax2d{} }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns the same shape.
 func (*Softmax2d) Forward(x *torch.Tensor) *torch.Tensor {
 	wantDims("nn.Softmax2d", x, 3, 4)
 	return F.Softmax(x, -3)

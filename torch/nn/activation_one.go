@@ -17,7 +17,7 @@ func NewLeakyReLU(negativeSlope ...float64) *LeakyReLU {
 	return &LeakyReLU{NegativeSlope: only("nn.NewLeakyReLU", negativeSlope, 0.01)}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *LeakyReLU) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.LeakyReLU_(x, a.NegativeSlope)
@@ -37,7 +37,7 @@ func NewELU(alpha ...float64) *ELU {
 	return &ELU{Alpha: only("nn.NewELU", alpha, 1)}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *ELU) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.ELU_(x, a.Alpha)
@@ -57,7 +57,7 @@ func NewCELU(alpha ...float64) *CELU {
 	return &CELU{Alpha: only("nn.NewCELU", alpha, 1)}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *CELU) Forward(x *torch.Tensor) *torch.Tensor {
 	if a.Inplace {
 		return F.CELU_(x, a.Alpha)
@@ -76,7 +76,7 @@ func NewHardshrink(lambda ...float64) *Hardshrink {
 	return &Hardshrink{Lambda: only("nn.NewHardshrink", lambda, 0.5)}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Hardshrink) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.Hardshrink(x, a.Lambda)
 }
@@ -92,7 +92,7 @@ func NewSoftshrink(lambda ...float64) *Softshrink {
 	return &Softshrink{Lambda: only("nn.NewSoftshrink", lambda, 0.5)}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (a *Softshrink) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.Softshrink(x, a.Lambda)
 }

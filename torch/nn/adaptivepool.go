@@ -20,7 +20,7 @@ func NewAdaptiveAvgPool1d[S Size](size S) *AdaptiveAvgPool1d {
 	return &AdaptiveAvgPool1d{size: F.Sizes("nn.NewAdaptiveAvgPool1d", "the output's size", 1, size)}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *AdaptiveAvgPool1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.AdaptiveAvgPool1d(x, p.size)
 }
@@ -37,7 +37,7 @@ func NewAdaptiveMaxPool1d[S Size](size S) *AdaptiveMaxPool1d {
 	return &AdaptiveMaxPool1d{size: F.Sizes("nn.NewAdaptiveMaxPool1d", "the output's size", 1, size)}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *AdaptiveMaxPool1d) Forward(x *torch.Tensor) *torch.Tensor {
 	out, _ := F.AdaptiveMaxPool1d(x, p.size)
 	return out
@@ -60,7 +60,7 @@ func NewAdaptiveAvgPool2d[S Size](size S) *AdaptiveAvgPool2d {
 	return &AdaptiveAvgPool2d{size: F.Sizes("nn.NewAdaptiveAvgPool2d", "the output's size", 2, size)}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *AdaptiveAvgPool2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.AdaptiveAvgPool2d(x, p.size)
 }
@@ -77,7 +77,7 @@ func NewAdaptiveMaxPool2d[S Size](size S) *AdaptiveMaxPool2d {
 	return &AdaptiveMaxPool2d{size: F.Sizes("nn.NewAdaptiveMaxPool2d", "the output's size", 2, size)}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *AdaptiveMaxPool2d) Forward(x *torch.Tensor) *torch.Tensor {
 	out, _ := F.AdaptiveMaxPool2d(x, p.size)
 	return out
@@ -100,7 +100,7 @@ func NewAdaptiveAvgPool3d[S Size](size S) *AdaptiveAvgPool3d {
 	return &AdaptiveAvgPool3d{size: F.Sizes("nn.NewAdaptiveAvgPool3d", "the output's size", 3, size)}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *AdaptiveAvgPool3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.AdaptiveAvgPool3d(x, p.size)
 }
@@ -117,7 +117,7 @@ func NewAdaptiveMaxPool3d[S Size](size S) *AdaptiveMaxPool3d {
 	return &AdaptiveMaxPool3d{size: F.Sizes("nn.NewAdaptiveMaxPool3d", "the output's size", 3, size)}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *AdaptiveMaxPool3d) Forward(x *torch.Tensor) *torch.Tensor {
 	out, _ := F.AdaptiveMaxPool3d(x, p.size)
 	return out
@@ -154,7 +154,7 @@ func NewFractionalMaxPool2d[K Size](kernel K, opts FractionalMaxPoolOptions) *Fr
 	return &FractionalMaxPool2d{kernel: window(operation, 2, kernel), options: opts}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *FractionalMaxPool2d) Forward(x *torch.Tensor) *torch.Tensor {
 	out, _ := F.FractionalMaxPool2d(x, p.kernel, p.options)
 	return out
@@ -188,7 +188,7 @@ func NewFractionalMaxPool3d[K Size](kernel K, opts FractionalMaxPoolOptions) *Fr
 	return &FractionalMaxPool3d{kernel: window(operation, 3, kernel), options: opts}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *FractionalMaxPool3d) Forward(x *torch.Tensor) *torch.Tensor {
 	out, _ := F.FractionalMaxPool3d(x, p.kernel, p.options)
 	return out

@@ -18,7 +18,7 @@ func NewAvgPool1d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool1d {
 	return &AvgPool1d{kernel: window("nn.NewAvgPool1d", 1, kernel), options: one("nn.NewAvgPool1d", opts)}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *AvgPool1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.AvgPool1d(x, p.kernel, p.options)
 }
@@ -37,7 +37,7 @@ func NewLPPool1d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool1d {
 	return &LPPool1d{p: p, kernel: window("nn.NewLPPool1d", 1, kernel), options: one("nn.NewLPPool1d", opts)}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *LPPool1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.LPPool1d(x, p.p, p.kernel, p.options)
 }
@@ -78,7 +78,7 @@ func NewAvgPool2d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool2d {
 	return &AvgPool2d{kernel: window("nn.NewAvgPool2d", 2, kernel), options: one("nn.NewAvgPool2d", opts)}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *AvgPool2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.AvgPool2d(x, p.kernel, p.options)
 }
@@ -97,7 +97,7 @@ func NewLPPool2d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool2d {
 	return &LPPool2d{p: p, kernel: window("nn.NewLPPool2d", 2, kernel), options: one("nn.NewLPPool2d", opts)}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *LPPool2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.LPPool2d(x, p.p, p.kernel, p.options)
 }
@@ -138,7 +138,7 @@ func NewAvgPool3d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool3d {
 	return &AvgPool3d{kernel: window("nn.NewAvgPool3d", 3, kernel), options: one("nn.NewAvgPool3d", opts)}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *AvgPool3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.AvgPool3d(x, p.kernel, p.options)
 }
@@ -157,7 +157,7 @@ func NewLPPool3d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool3d {
 	return &LPPool3d{p: p, kernel: window("nn.NewLPPool3d", 3, kernel), options: one("nn.NewLPPool3d", opts)}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *LPPool3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.LPPool3d(x, p.p, p.kernel, p.options)
 }

@@ -141,7 +141,7 @@ func NewBatchNorm1d(features int, opts ...BatchNormOptions) *BatchNorm1d {
 	return b
 }
 
-// Forward takes x [N, C] or [N, C, L].
+// Forward takes x [N, C] or [N, C, L] and returns the same shape.
 func (b *BatchNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return b.normalize("nn.BatchNorm1d", x, 2, 3)
 }
@@ -157,7 +157,7 @@ func NewBatchNorm2d(features int, opts ...BatchNormOptions) *BatchNorm2d {
 	return b
 }
 
-// Forward takes x [N, C, H, W].
+// Forward takes x [N, C, H, W] and returns the same shape.
 func (b *BatchNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return b.normalize("nn.BatchNorm2d", x, 4)
 }
@@ -173,7 +173,7 @@ func NewBatchNorm3d(features int, opts ...BatchNormOptions) *BatchNorm3d {
 	return b
 }
 
-// Forward takes x [N, C, D, H, W].
+// Forward takes x [N, C, D, H, W] and returns the same shape.
 func (b *BatchNorm3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return b.normalize("nn.BatchNorm3d", x, 5)
 }

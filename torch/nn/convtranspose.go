@@ -90,7 +90,7 @@ func NewConvTranspose1d[K Size](in, out int, kernel K, opts ...ConvTransposeOpti
 	return c
 }
 
-// Forward takes x [N, in, L] or [in, L].
+// Forward takes x [N, in, L] or [in, L] and returns [N, out, L'] or [out, L'].
 func (c *ConvTranspose1d) Forward(x *torch.Tensor) *torch.Tensor { return c.ForwardSize(x, nil) }
 
 // ForwardSize makes a result of the given size, of which several have the same convolution (output_size).
@@ -111,7 +111,7 @@ func NewConvTranspose2d[K Size](in, out int, kernel K, opts ...ConvTransposeOpti
 	return c
 }
 
-// Forward takes x [N, in, H, W] or [in, H, W].
+// Forward takes x [N, in, H, W] or [in, H, W] and returns [N, out, H', W'] or [out, H', W'].
 func (c *ConvTranspose2d) Forward(x *torch.Tensor) *torch.Tensor { return c.ForwardSize(x, nil) }
 
 // ForwardSize makes a result of the given size, of which several have the same convolution (output_size).
@@ -132,7 +132,7 @@ func NewConvTranspose3d[K Size](in, out int, kernel K, opts ...ConvTransposeOpti
 	return c
 }
 
-// Forward takes x [N, in, D, H, W] or [in, D, H, W].
+// Forward takes x [N, in, D, H, W] or [in, D, H, W] and returns [N, out, D', H', W'] or [out, D', H', W'].
 func (c *ConvTranspose3d) Forward(x *torch.Tensor) *torch.Tensor { return c.ForwardSize(x, nil) }
 
 // ForwardSize makes a result of the given size, of which several have the same convolution (output_size).

@@ -30,7 +30,7 @@ func NewMaxPool1d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool1d {
 	return &MaxPool1d{kernel: window("nn.NewMaxPool1d", 1, kernel), options: one("nn.NewMaxPool1d", opts)}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *MaxPool1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.MaxPool1d(x, p.kernel, p.options)
 }
@@ -53,7 +53,7 @@ func NewMaxPool2d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool2d {
 	return &MaxPool2d{kernel: window("nn.NewMaxPool2d", 2, kernel), options: one("nn.NewMaxPool2d", opts)}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *MaxPool2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.MaxPool2d(x, p.kernel, p.options)
 }
@@ -76,7 +76,7 @@ func NewMaxPool3d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool3d {
 	return &MaxPool3d{kernel: window("nn.NewMaxPool3d", 3, kernel), options: one("nn.NewMaxPool3d", opts)}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *MaxPool3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.MaxPool3d(x, p.kernel, p.options)
 }
