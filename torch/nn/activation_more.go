@@ -153,7 +153,7 @@ func NewPReLU(opts ...PReLUOptions) *PReLU {
 	})}
 }
 
-// Forward takes x of any shape; dimension 1 holds the channels.
+// Forward takes x of any shape, whose dimension 1 holds the channels, and returns the same shape.
 func (a *PReLU) Forward(x *torch.Tensor) *torch.Tensor { return F.PReLU(x, a.Weight.Tensor) }
 
 // Softmax is exp(x) divided by its sum along a dimension (torch.nn.Softmax).

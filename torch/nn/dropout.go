@@ -32,7 +32,7 @@ type Dropout struct{ drop }
 // 1.
 func NewDropout(p ...float64) *Dropout { return &Dropout{dropOf("nn.NewDropout", p)} }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (d *Dropout) Forward(x *torch.Tensor) *torch.Tensor { return F.Dropout(x, d.p, d.Training()) }
 
 // Dropout1d makes channels zero at random when training (torch.nn.Dropout1d).
@@ -42,7 +42,7 @@ type Dropout1d struct{ drop }
 // 0 to 1.
 func NewDropout1d(p ...float64) *Dropout1d { return &Dropout1d{dropOf("nn.NewDropout1d", p)} }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns the same shape.
 func (d *Dropout1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.Dropout1d(x, d.p, d.Training())
 }
@@ -54,7 +54,7 @@ type Dropout2d struct{ drop }
 // 0 to 1.
 func NewDropout2d(p ...float64) *Dropout2d { return &Dropout2d{dropOf("nn.NewDropout2d", p)} }
 
-// Forward takes x [N, C, H, W]; an x of 3 dimensions is taken as [N, C, L].
+// Forward takes x [N, C, H, W]; an x of 3 dimensions is taken as [N, C, L]. It returns the same shape.
 func (d *Dropout2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.Dropout2d(x, d.p, d.Training())
 }
@@ -66,7 +66,7 @@ type Dropout3d struct{ drop }
 // 0 to 1.
 func NewDropout3d(p ...float64) *Dropout3d { return &Dropout3d{dropOf("nn.NewDropout3d", p)} }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns the same shape.
 func (d *Dropout3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.Dropout3d(x, d.p, d.Training())
 }
@@ -80,7 +80,7 @@ func NewAlphaDropout(p ...float64) *AlphaDropout {
 	return &AlphaDropout{dropOf("nn.NewAlphaDropout", p)}
 }
 
-// Forward takes x of any shape.
+// Forward takes x of any shape and returns the same shape.
 func (d *AlphaDropout) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.AlphaDropout(x, d.p, d.Training())
 }
@@ -94,7 +94,7 @@ func NewFeatureAlphaDropout(p ...float64) *FeatureAlphaDropout {
 	return &FeatureAlphaDropout{dropOf("nn.NewFeatureAlphaDropout", p)}
 }
 
-// Forward takes x [N, C, ...].
+// Forward takes x [N, C, ...] and returns the same shape.
 func (d *FeatureAlphaDropout) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.FeatureAlphaDropout(x, d.p, d.Training())
 }

@@ -64,7 +64,7 @@ func NewInstanceNorm1d(features int, opts ...InstanceNormOptions) *InstanceNorm1
 	return b
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns the same shape.
 func (b *InstanceNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return b.instances("nn.InstanceNorm1d", x, 2)
 }
@@ -81,7 +81,7 @@ func NewInstanceNorm2d(features int, opts ...InstanceNormOptions) *InstanceNorm2
 	return b
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns the same shape.
 func (b *InstanceNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return b.instances("nn.InstanceNorm2d", x, 3)
 }
@@ -98,7 +98,7 @@ func NewInstanceNorm3d(features int, opts ...InstanceNormOptions) *InstanceNorm3
 	return b
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns the same shape.
 func (b *InstanceNorm3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return b.instances("nn.InstanceNorm3d", x, 4)
 }

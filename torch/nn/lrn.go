@@ -24,7 +24,7 @@ func NewLocalResponseNorm(size int, opts ...LocalResponseNormOptions) *LocalResp
 	return &LocalResponseNorm{size: size, options: one("nn.NewLocalResponseNorm", opts)}
 }
 
-// Forward takes x [N, C, ...].
+// Forward takes x [N, C, ...] and returns the same shape.
 func (l *LocalResponseNorm) Forward(x *torch.Tensor) *torch.Tensor {
 	return F.LocalResponseNorm(x, l.size, l.options)
 }
@@ -43,7 +43,7 @@ func NewCrossMapLRN2d(size int, opts ...LocalResponseNormOptions) *CrossMapLRN2d
 	return &CrossMapLRN2d{size: size, alpha: or(o.Alpha, 1e-4), beta: or(o.Beta, 0.75), k: or(o.K, 1)}
 }
 
-// Forward takes x [N, C, H, W].
+// Forward takes x [N, C, H, W] and returns the same shape.
 func (l *CrossMapLRN2d) Forward(x *torch.Tensor) *torch.Tensor {
 	wantDims("nn.CrossMapLRN2d", x, 4)
 	f := &torch.Function{

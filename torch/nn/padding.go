@@ -57,7 +57,7 @@ func NewZeroPad1d[P Padding](padding P) *ZeroPad1d {
 	return &ZeroPad1d{padsOf("nn.NewZeroPad1d", 1, padding, F.PadOptions{})}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns it with L padded.
 func (p *ZeroPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad1d", x) }
 
 // ZeroPad2d pads the last 2 dimensions with zeros (torch.nn.ZeroPad2d).
@@ -69,7 +69,7 @@ func NewZeroPad2d[P Padding](padding P) *ZeroPad2d {
 	return &ZeroPad2d{padsOf("nn.NewZeroPad2d", 2, padding, F.PadOptions{})}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
 func (p *ZeroPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad2d", x) }
 
 // ZeroPad3d pads the last 3 dimensions with zeros (torch.nn.ZeroPad3d).
@@ -81,7 +81,7 @@ func NewZeroPad3d[P Padding](padding P) *ZeroPad3d {
 	return &ZeroPad3d{padsOf("nn.NewZeroPad3d", 3, padding, F.PadOptions{})}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
 func (p *ZeroPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad3d", x) }
 
 // ReflectionPad1d pads the last dimension with the values inside, mirrored, without the edge (torch.nn.ReflectionPad1d).
@@ -93,7 +93,7 @@ func NewReflectionPad1d[P Padding](padding P) *ReflectionPad1d {
 	return &ReflectionPad1d{padsOf("nn.NewReflectionPad1d", 1, padding, F.PadOptions{Mode: F.PadReflect})}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns it with L padded.
 func (p *ReflectionPad1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.pad("nn.ReflectionPad1d", x)
 }
@@ -107,7 +107,7 @@ func NewReflectionPad2d[P Padding](padding P) *ReflectionPad2d {
 	return &ReflectionPad2d{padsOf("nn.NewReflectionPad2d", 2, padding, F.PadOptions{Mode: F.PadReflect})}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
 func (p *ReflectionPad2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.pad("nn.ReflectionPad2d", x)
 }
@@ -121,7 +121,7 @@ func NewReflectionPad3d[P Padding](padding P) *ReflectionPad3d {
 	return &ReflectionPad3d{padsOf("nn.NewReflectionPad3d", 3, padding, F.PadOptions{Mode: F.PadReflect})}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
 func (p *ReflectionPad3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.pad("nn.ReflectionPad3d", x)
 }
@@ -135,7 +135,7 @@ func NewReplicationPad1d[P Padding](padding P) *ReplicationPad1d {
 	return &ReplicationPad1d{padsOf("nn.NewReplicationPad1d", 1, padding, F.PadOptions{Mode: F.PadReplicate})}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns it with L padded.
 func (p *ReplicationPad1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.pad("nn.ReplicationPad1d", x)
 }
@@ -149,7 +149,7 @@ func NewReplicationPad2d[P Padding](padding P) *ReplicationPad2d {
 	return &ReplicationPad2d{padsOf("nn.NewReplicationPad2d", 2, padding, F.PadOptions{Mode: F.PadReplicate})}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
 func (p *ReplicationPad2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.pad("nn.ReplicationPad2d", x)
 }
@@ -163,7 +163,7 @@ func NewReplicationPad3d[P Padding](padding P) *ReplicationPad3d {
 	return &ReplicationPad3d{padsOf("nn.NewReplicationPad3d", 3, padding, F.PadOptions{Mode: F.PadReplicate})}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
 func (p *ReplicationPad3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.pad("nn.ReplicationPad3d", x)
 }
@@ -177,7 +177,7 @@ func NewCircularPad1d[P Padding](padding P) *CircularPad1d {
 	return &CircularPad1d{padsOf("nn.NewCircularPad1d", 1, padding, F.PadOptions{Mode: F.PadCircular})}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns it with L padded.
 func (p *CircularPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad1d", x) }
 
 // CircularPad2d pads the last 2 dimensions with the values from the other side (torch.nn.CircularPad2d).
@@ -189,7 +189,7 @@ func NewCircularPad2d[P Padding](padding P) *CircularPad2d {
 	return &CircularPad2d{padsOf("nn.NewCircularPad2d", 2, padding, F.PadOptions{Mode: F.PadCircular})}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
 func (p *CircularPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad2d", x) }
 
 // CircularPad3d pads the last 3 dimensions with the values from the other side (torch.nn.CircularPad3d).
@@ -201,7 +201,7 @@ func NewCircularPad3d[P Padding](padding P) *CircularPad3d {
 	return &CircularPad3d{padsOf("nn.NewCircularPad3d", 3, padding, F.PadOptions{Mode: F.PadCircular})}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
 func (p *CircularPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad3d", x) }
 
 // ConstantPad1d pads the last dimension with a value (torch.nn.ConstantPad1d).
@@ -213,7 +213,7 @@ func NewConstantPad1d[P Padding](padding P, value float64) *ConstantPad1d {
 	return &ConstantPad1d{padsOf("nn.NewConstantPad1d", 1, padding, F.PadOptions{Value: value})}
 }
 
-// Forward takes x [N, C, L] or [C, L].
+// Forward takes x [N, C, L] or [C, L] and returns it with L padded.
 func (p *ConstantPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad1d", x) }
 
 // ConstantPad2d pads the last 2 dimensions with a value (torch.nn.ConstantPad2d).
@@ -225,7 +225,7 @@ func NewConstantPad2d[P Padding](padding P, value float64) *ConstantPad2d {
 	return &ConstantPad2d{padsOf("nn.NewConstantPad2d", 2, padding, F.PadOptions{Value: value})}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W].
+// Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
 func (p *ConstantPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad2d", x) }
 
 // ConstantPad3d pads the last 3 dimensions with a value (torch.nn.ConstantPad3d).
@@ -237,5 +237,5 @@ func NewConstantPad3d[P Padding](padding P, value float64) *ConstantPad3d {
 	return &ConstantPad3d{padsOf("nn.NewConstantPad3d", 3, padding, F.PadOptions{Value: value})}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W].
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
 func (p *ConstantPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad3d", x) }
