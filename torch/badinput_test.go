@@ -20,7 +20,7 @@ func TestBadInputNamesOperationAndShapes(t *testing.T) {
 		"dtypes of mm":          {func() { x.MM(Options{DType: Int64}.Zeros(3, 2)) }, []string{"aten::mm", "float32[2, 3]", "int64[3, 2]"}},
 		"mean of integers":      {func() { x.Long().Mean() }, []string{"aten::mean", "int64[2, 3]"}},
 		"integer += float":      {func() { x.Long().Add_(x) }, []string{"aten::add_", "int64[2, 3]"}},
-		"no such device":        {func() { x.To(CUDA(99)) }, []string{"aten::to", "float32[2, 3]", "CUDA"}},
+		"no such device":        {func() { x.To(CUDA(99)) }, []string{"aten::to", "float32[2, 3]"}}, // the rest depends on libtorch, the driver and the devices
 		"released":              {func() { x.Add(gone) }, []string{"aten::add", "released", "badinput_test.go"}},
 		"nil operand":           {func() { x.Add(nil) }, []string{"aten::add", "tensor argument 2 is nil"}},
 		"nil receiver":          {func() { (*Tensor)(nil).Add(x) }, []string{"aten::add", "tensor argument 1 is nil"}},
