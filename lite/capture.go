@@ -26,7 +26,7 @@ const (
 // that start its kernels, and a replay is one (torch.cuda.make_graphed_callables, for whole steps). The step is the body of a training loop: it takes a
 // batch, and returns what the loop wants of it, tensors on the device or nothing.
 //
-//	step := lite.Capture(l, func(b mnist.Batch) *torch.Tensor {
+//	step := lite.Capture(l, func(b data.Example) *torch.Tensor {
 //		opt.ZeroGrad()
 //		loss := F.CrossEntropy(model.Forward(b.Input), b.Target)
 //		l.Backward(loss)
