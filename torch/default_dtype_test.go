@@ -34,7 +34,9 @@ func TestDefaultDTypeIsTheGoroutines(t *testing.T) {
 		require.Equal(t, all(Float64), defaults())
 		WithDefaultDType(BFloat16, func() { require.Equal(t, all(BFloat16), defaults()) })
 		require.Equal(t, all(Float64), defaults())
-		Scope(func() { require.Equal(t, Complex128, callScalar(&opMulScalar, From([]int64{1}), ComplexNumber(1i)).DType()) })
+		Scope(func() {
+			require.Equal(t, Complex128, callScalar(&opMulScalar, From([]int64{1}), ComplexNumber(1i)).DType())
+		})
 
 		others := make(chan []DType)
 		go func() { others <- defaults() }()
