@@ -55,8 +55,9 @@ func TestSeriesKilledAtRandomPoints(t *testing.T) {
 	dir := t.TempDir()
 	keep := seriesOf(dir)
 	r := rand.New(rand.NewPCG(9, 10))
-	next, inside := 0, 0
-	for range 40 {
+	next, inside, kills := 0, 0, 0
+	for ; kills < 40 || inside < 6; kills++ { // how many fall within a save is the disk's affair
+		require.Less(t, kills, 400, "kills must fall within saves: %d did", inside)
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), saverEnv+"="+dir, saverEnv+"_FROM="+strconv.Itoa(next))
 		out, err := cmd.StdoutPipe()
@@ -92,12 +93,11 @@ func TestSeriesKilledAtRandomPoints(t *testing.T) {
 		require.Equal(t, float32(step), torch.ToSlice[float32](at(t, v.(*serial.Dict), "w").(*torch.Tensor))[step%100])
 		next = step + 1
 	}
-	require.Greater(t, inside, 5, "kills must fall within saves")
 	removed, err := serial.Prune(keep)
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(removed), 1)
 	require.Len(t, names(t, dir), 2, "leftovers go with Prune")
-	t.Logf("40 kills, %d of them within a save, %d steps", inside, next)
+	t.Logf("%d kills, %d of them within a save, %d steps", kills, inside, next)
 }
 
 // TestPruneRemovesLeftovers: temporaries of the series, and folders that were never committed, once a newer one is complete.
