@@ -110,23 +110,12 @@ func check(images, labels *idx.Array) error {
 	return nil
 }
 
-// part is how many images are made numbers at a time.
-const part = 1000
-
 // dataset makes the tensors. The arithmetic is ToTensor's and Normalize's, in their order, so that the bits are theirs.
 func dataset(images, labels *idx.Array, normalized bool) *data.TensorDataset[data.Example] {
 	var ds *data.TensorDataset[data.Example]
 	torch.Scope(func() {
 		d := images.Dims
-		x := torch.Options{DType: torch.Float32, Device: torch.CPU}.Empty(d[0], 1, d[1], d[2])
-		size := d[1] * d[2]
-		for first := 0; first < d[0]; first += part { // in parts, so that no second copy of all bytes is made
-			last := min(first+part, d[0])
-			torch.Scope(func() {
-				x.Slice(0, first, last).Copy_(torch.From(images.Data[first*size:last*size], last-first, 1, d[1], d[2]))
-			})
-		}
-		x.DivScalar_(255)
+		x := torch.From(images.Data, d[0], 1, d[1], d[2]).To(torch.Float32).DivScalar_(255)
 		if normalized {
 			x.SubScalar_(Mean).DivScalar_(Std)
 		}
