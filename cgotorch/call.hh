@@ -1,4 +1,4 @@
-// call.hh: the one way to run an operator: boxed, by its schema.
+// call.hh: running an operator: boxed, by its schema, or unboxed where its signature is one that unboxed.hh knows.
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/op_registration/op_registration.h>
@@ -8,6 +8,7 @@
 
 #include "guard.h"
 #include "state.h"
+#include "unboxed.hh"
 
 namespace golite {
 
@@ -180,6 +181,7 @@ struct Op {
   // written[i]: result i is an argument that the op writes to; Go returns its own handle for it.
   std::vector<bool> written;
   size_t args;
+  std::unique_ptr<Unboxed> unboxed;
 };
 
 // Borrowed is the thread's stack of arguments, kept from call to call; a call within a call (of an autograd function) has its own.
@@ -195,6 +197,18 @@ struct Borrowed {
     return s;
   }
 };
+
+void boxed(const Op& o, Reader r, Writer& w) {
+  Borrowed borrowed;
+  torch::jit::Stack& stack = borrowed.stack;
+  stack.reserve(std::max<size_t>(o.args, o.written.size()));
+  while (!r.done()) stack.push_back(r.value());
+  o.handle.callBoxed(&stack);
+  for (size_t i = 0; i < stack.size(); i++) {
+    if (i < o.written.size() && o.written[i]) continue;
+    w.value(std::move(stack[i]));
+  }
+}
 
 std::mutex ops_lock;
 std::deque<Op> ops;  // a deque: entries stay where they are
@@ -215,7 +229,7 @@ int64_t gl_find(const char* name, const char* overload) {
     std::lock_guard<std::mutex> l(ops_lock);
     uint32_t id = ops_count.load();
     if (id >= sizeof op_at / sizeof op_at[0]) return -2;
-    Op op{*h, {}, h->schema().arguments().size()};
+    Op op{*h, {}, h->schema().arguments().size(), unboxed(*h)};
     for (const auto& r : h->schema().returns()) op.written.push_back(r.alias_info() && r.alias_info()->isWrite());
     ops.push_back(std::move(op));
     op_at[id] = &ops.back();
@@ -251,17 +265,9 @@ int64_t gl_call(uint32_t op, const uint64_t* in, uint32_t n, uint64_t* out, uint
     thread_state.enter();
     if (op >= ops_count.load(std::memory_order_acquire)) throw std::runtime_error("cgotorch: no such operator id");
     const Op& o = *op_at[op];
-    Borrowed borrowed;
-    torch::jit::Stack& stack = borrowed.stack;
-    stack.reserve(std::max<size_t>(o.args, o.written.size()));
     Reader r{in, in + n};
-    while (!r.done()) stack.push_back(r.value());
-    o.handle.callBoxed(&stack);
     w.word(thread_state.scope);
-    for (size_t i = 0; i < stack.size(); i++) {
-      if (i < o.written.size() && o.written[i]) continue;
-      w.value(std::move(stack[i]));
-    }
+    if (!o.unboxed || !o.unboxed->run(r, w)) boxed(o, r, w);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -17,7 +18,9 @@ namespace golite {
 using Handle = uint64_t;  // generation << 32 | slot index; 0 is no tensor
 
 // Slot holds one reference to a tensor. `word` is the only thing that threads race for:
-// generation << 32 | kLive | number of threads copying the reference at this moment.
+// generation << 32 | kLive or kEnding | number of pins.
+// A pin keeps the slot's reference where it is. A handle that is released meanwhile is stale at once for
+// everybody else, and the last pin to go frees the tensor.
 struct Slot {
   std::atomic<uint64_t> word;
   at::TensorImpl* impl;
@@ -25,6 +28,7 @@ struct Slot {
 };
 
 constexpr uint64_t kLive = 1ull << 31;
+constexpr uint64_t kEnding = 1ull << 30;
 constexpr uint32_t kChunkBits = 15;
 constexpr uint32_t kChunkSize = 1u << kChunkBits;
 constexpr uint32_t kChunks = 1u << 16;
@@ -45,20 +49,35 @@ class Table {
     s.impl = t.unsafeReleaseTensorImpl();
     uint64_t gen = s.word.load(std::memory_order_relaxed) >> 32;
     s.word.store(gen << 32 | kLive, std::memory_order_release);
-    live_.fetch_add(1, std::memory_order_relaxed);
     return gen << 32 | i;
   }
 
-  // get returns a new reference to the handle's tensor, or throws StaleHandle.
-  at::Tensor get(Handle h) {
+  // pin holds the handle's tensor in its slot until unpin, or throws StaleHandle.
+  Slot* pin(Handle h) {
     Slot* s = find(h);
     if (!s) throw StaleHandle(h);
     uint64_t w = s->word.load(std::memory_order_acquire);
     do {
       if (w >> 32 != h >> 32 || !(w & kLive)) throw StaleHandle(h);
     } while (!s->word.compare_exchange_weak(w, w + 1, std::memory_order_acquire));
+    return s;
+  }
+
+  // unpin ends a pin; i is the slot's index, the handle's lower half.
+  void unpin(Slot* s, uint32_t i) {
+    uint64_t w = s->word.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if (static_cast<uint32_t>(w) != kEnding) return;
+    at::TensorImpl* impl = s->impl;
+    s->word.store(next_generation(w), std::memory_order_release);
+    push(i, i);
+    c10::intrusive_ptr<at::TensorImpl>::reclaim(impl);
+  }
+
+  // get returns a new reference to the handle's tensor, or throws StaleHandle.
+  at::Tensor get(Handle h) {
+    Slot* s = pin(h);
     at::Tensor t(c10::intrusive_ptr<at::TensorImpl>::reclaim_copy(s->impl));
-    s->word.fetch_sub(1, std::memory_order_release);
+    unpin(s, static_cast<uint32_t>(h));
     return t;
   }
 
@@ -75,21 +94,32 @@ class Table {
     uint32_t first = 0, last = 0;
     size_t dropped = 0;
     for (size_t k = 0; k < n; k++) {
-      at::TensorImpl* impl = take(h[k]);
+      Slot* s = find(h[k]);
+      if (!s) continue;
+      at::TensorImpl* impl = nullptr;
+      if (!end(*s, h[k], impl)) continue;
+      dropped++;
       if (!impl) continue;
       uint32_t i = static_cast<uint32_t>(h[k]);
-      at(i).next.store(first, std::memory_order_relaxed);
+      s->next.store(first, std::memory_order_relaxed);
       first = i;
       if (!last) last = i;
-      dropped++;
       c10::intrusive_ptr<at::TensorImpl>::reclaim(impl);
     }
-    if (dropped) push(first, last);
-    live_.fetch_sub(dropped, std::memory_order_relaxed);
+    if (first) push(first, last);
     return dropped;
   }
 
-  int64_t live() const { return live_.load(std::memory_order_relaxed); }
+  // live counts the handles in use. It looks at all slots there are: a count kept at each call would cost each call.
+  int64_t live() {
+    int64_t n = 0;
+    uint32_t top = top_.load(std::memory_order_acquire);
+    for (uint32_t i = 0; i < top; i += kChunkSize) {
+      Slot* chunk = chunks_[i >> kChunkBits].load(std::memory_order_acquire);
+      for (uint32_t k = 0; chunk && k < std::min(kChunkSize, top - i); k++) n += (chunk[k].word.load(std::memory_order_relaxed) & kLive) != 0;
+    }
+    return n;
+  }
 
  private:
   Slot& at(uint32_t i) {
@@ -102,18 +132,19 @@ class Table {
     return &at(i);
   }
 
-  // take ends the slot's generation and hands over its reference; null if it had ended already.
-  at::TensorImpl* take(Handle h) {
-    Slot* s = find(h);
-    if (!s) return nullptr;
+  static uint64_t next_generation(uint64_t word) { return (((word >> 32) + 1) & 0xffffffffu) << 32; }
+
+  // end ends the handle, and tells whether it was there to be ended. impl becomes the slot's reference, or stays null where it
+  // is pinned.
+  bool end(Slot& s, Handle h, at::TensorImpl*& impl) {
+    uint64_t w = s.word.load(std::memory_order_acquire);
     for (;;) {
-      uint64_t w = s->word.load(std::memory_order_acquire);
-      if (w >> 32 != h >> 32 || !(w & kLive)) return nullptr;
-      uint64_t idle = (w >> 32) << 32 | kLive;
-      // Another thread is copying the reference: that takes nanoseconds.
-      if (w != idle) continue;
-      uint64_t gen = ((w >> 32) + 1) & 0xffffffffu;
-      if (s->word.compare_exchange_weak(idle, gen << 32, std::memory_order_acq_rel)) return s->impl;
+      if (w >> 32 != h >> 32 || !(w & kLive)) return false;
+      bool pinned = (w & (kEnding - 1)) != 0;
+      if (s.word.compare_exchange_weak(w, pinned ? w - kLive + kEnding : next_generation(w), std::memory_order_acq_rel)) {
+        if (!pinned) impl = s.impl;
+        return true;
+      }
     }
   }
 
@@ -156,7 +187,6 @@ class Table {
   std::atomic<uint32_t> reserved_{1};  // slot 0 is never used: handle 0 is no tensor
   std::atomic<uint32_t> top_{1};       // slots below it may be looked at
   std::atomic<uint64_t> free_{0};
-  std::atomic<int64_t> live_{0};
 };
 
 // table is the process's one table; defined in call.hh.

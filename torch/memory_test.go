@@ -74,6 +74,28 @@ func TestReleasingWhileInUseIsAPanicOrWorks(t *testing.T) {
 	}
 }
 
+// A tensor that is released in the middle of an operation on it serves that to its end, and is freed then.
+func TestReleasingWhileInUseFreesAtItsEnd(t *testing.T) {
+	live, bytes := LiveTensors(), Memory(false).Live
+	for range 20 {
+		x := Ones(400, 400).Keep()
+		running := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			close(running)
+			if err := Try(func() { Scope(func() { require.EqualValues(t, 400, x.MatMul(x).Index(0, 0).Item()) }) }); err != nil {
+				require.ErrorContains(t, err, "released")
+			}
+		})
+		<-running
+		x.Release()
+		require.True(t, x.Released())
+		wg.Wait()
+	}
+	require.Equal(t, live, LiveTensors())
+	require.Equal(t, bytes, Memory(false).Live)
+}
+
 func TestModesNeverLeakBetweenGoroutines(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 64 {
