@@ -188,10 +188,13 @@ func (s *scope) owns(t *Tensor) bool {
 }
 
 // Root runs f as a rank's or a worker's own function: locked to its thread, which makes the bodies of
-// loader loops scopes. What f makes outside of any scope belongs to the collector.
+// loader loops scopes. What f makes outside of any scope belongs to the collector. Where as many run at once as Go has processors
+// (GOMAXPROCS), Go is given one more, for good: it keeps Go's monitor asleep while all of them are in kernels.
 func Root(f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	enterRoot()
+	defer leaveRoot()
 	s := openScope(true)
 	defer s.close()
 	f()

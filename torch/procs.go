@@ -1,0 +1,33 @@
+package torch
+
+import (
+	"os"
+	"runtime"
+	"sync"
+)
+
+// Go's monitor takes the P of a goroutine that has been in C for 20 microseconds, unless another P is idle, and as long as it finds one to
+// take it wakes 50,000 times a second to look. Where ranks and workers are as many as processors, every kernel is such a goroutine, and
+// the monitor runs on a core that one of them needs: two ranks on two cores lost a fifth of a small step to it. With one P more than
+// there are of them, one is always idle.
+var roots struct {
+	sync.Mutex
+	n int
+}
+
+// enterRoot counts a Root in, and raises GOMAXPROCS where it must. A GOMAXPROCS in the environment is the user's own choice and stands.
+func enterRoot() {
+	roots.Lock()
+	defer roots.Unlock()
+	roots.n++
+	if roots.n >= runtime.GOMAXPROCS(0) && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(roots.n + 1)
+	}
+}
+
+// leaveRoot counts it out. GOMAXPROCS stays: what was needed once will be again.
+func leaveRoot() {
+	roots.Lock()
+	defer roots.Unlock()
+	roots.n--
+}
