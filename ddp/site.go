@@ -12,41 +12,57 @@ import (
 // sites remembers the text of call sites by their return addresses: looking one up anew takes a hundred times longer.
 var sites sync.Map
 
-// addresses reach from a collective through what golite wraps around it, such as an operation with a gradient, to the program.
-type addresses [32]uintptr
+// near reaches from a collective to the program in most cases, far through all that golite may wrap around it, such as an
+// operation with a gradient: unwinding costs by the frame.
+type (
+	near [10]uintptr
+	far  [32]uintptr
+)
 
 // callSite names the place in the program from which golite was called: "dir/file.go:12".
 func callSite() string {
-	var a addresses
-	runtime.Callers(3, a[:])
-	if s, ok := sites.Load(a); ok {
+	var n near
+	runtime.Callers(3, n[:])
+	if s, ok := sites.Load(n); ok && s != "" {
+		return s.(string)
+	} else if !ok {
+		place, outside := describeSite(n[:])
+		if outside {
+			sites.Store(n, place)
+			return place
+		}
+		sites.Store(n, "") // further out
+	}
+	var f far
+	runtime.Callers(3, f[:])
+	if s, ok := sites.Load(f); ok {
 		return s.(string)
 	}
-	s := describeSite(a[:])
-	sites.Store(a, s)
-	return s
+	place, _ := describeSite(f[:])
+	sites.Store(f, place)
+	return place
 }
 
-func describeSite(a []uintptr) string {
+// describeSite gives the innermost place outside of golite, or else the innermost of all.
+func describeSite(a []uintptr) (place string, outside bool) {
 	n := len(a)
 	for n > 0 && a[n-1] == 0 {
 		n--
 	}
 	frames := runtime.CallersFrames(a[:n])
-	first := ""
 	for {
 		f, more := frames.Next()
 		if f.File != "" {
-			place := fmt.Sprintf("%s:%d", shortened(f.File), f.Line)
+			here := fmt.Sprintf("%s:%d", shortened(f.File), f.Line)
 			if !callers.Inside(f.Function, f.File) {
-				return place
+				return here, true
 			}
-			if first == "" {
-				first = place
+			if place == "" {
+				place = here
 			}
 		}
 		if !more {
-			return first
+			return place, false
 		}
 	}
 }

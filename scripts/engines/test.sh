@@ -147,8 +147,16 @@ peer_tests() {
 	if has torchrun; then export GOLITE_NEED_PYTHON=1; fi
 	if has hosts; then export GOLITE_NEED_HOSTS=1; fi
 	# shellcheck disable=SC2086 # a list of names
-	go test -count=1 -v -run "^($names)\$" $packages >"$work/peers.out" 2>&1 || { grep -vE '^(=== |    --- PASS)' "$work/peers.out" | tail -n 60 >&2; die "the tests failed"; }
+	go test -count=1 -v -run "^($names)\$" $packages >"$work/peers.out" 2>&1 || { failed_of "$work/peers.out" >&2; die "the tests failed"; }
 	grep -E '^--- (PASS|SKIP)' "$work/peers.out"
+}
+
+# failed_of FILE prints what go test -v said of the tests that failed, and of packages that ended without a test's verdict.
+failed_of() {
+	awk '/^=== RUN +[^\/]*$/ || /^(PASS|ok )/ { if (failed) printf "%s", held; held = ""; failed = 0 }
+		{ held = held $0 "\n" }
+		/^(--- FAIL|panic:)/ { failed = 1 }
+		/^FAIL/ { printf "%s", held; held = ""; failed = 0 }' "$1"
 }
 
 faults() {

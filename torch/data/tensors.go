@@ -11,8 +11,9 @@ import (
 // TensorDataset is tensors whose first dimension counts the samples (torch.utils.data.TensorDataset), in the fields of an S:
 // a sample and a batch are an S as well. A batch is one gather per tensor.
 type TensorDataset[S any] struct {
-	all S
-	n   int
+	n      int
+	sample func(i int) S
+	batch  func(indices []int) S
 }
 
 // NewTensorDataset makes a data set of inputs and targets. Both are kept, and must have the same first size; it panics with a
@@ -35,38 +36,61 @@ func NewTensorDatasetOf[S any](tensors S) *TensorDataset[S] {
 	return newTensorDataset("data.NewTensorDatasetOf", tensors)
 }
 
+// NewTensorDatasetFunc makes a data set of n samples whose tensors are made when they are read, for data that is smaller where it
+// lies, such as images as bytes: sample makes those of one sample, batch those of several at once, one after the other along a new
+// first dimension. They are called with indices from 0 to n-1, by several workers at a time. PyTorch's counterpart is a Dataset
+// with __getitem__ and __getitems__.
+func NewTensorDatasetFunc[S any](n int, sample func(i int) S, batch func(indices []int) S) *TensorDataset[S] {
+	return &TensorDataset[S]{n, sample, batch}
+}
+
 func newTensorDataset[S any](operation string, tensors S) *TensorDataset[S] {
-	d := &TensorDataset[S]{n: -1}
-	first := ""
-	d.all = mapTensors(tensors, func(path string, t *torch.Tensor) *torch.Tensor {
+	n, first := -1, ""
+	all := mapTensors(tensors, func(path string, t *torch.Tensor) *torch.Tensor {
 		switch {
 		case t.Dim() == 0:
 			torch.Fail(operation, "%s is a scalar: want a first dimension that counts the samples", path)
-		case d.n < 0:
-			d.n, first = t.Size(0), fmt.Sprintf("%s of shape %v", path, t.Shape())
-		case t.Size(0) != d.n:
+		case n < 0:
+			n, first = t.Size(0), fmt.Sprintf("%s of shape %v", path, t.Shape())
+		case t.Size(0) != n:
 			torch.Fail(operation, "%s and %s of shape %v have no common first size", first, path, t.Shape())
 		}
 		return t.Keep()
 	}, func(path string, kind reflect.Type) {
 		torch.Fail(operation, "%s is a %v: want tensors, slices of tensors, and structs of them", path, kind)
 	})
-	if d.n < 0 {
+	if n < 0 {
 		torch.Fail(operation, "a %T without a tensor", tensors)
 	}
-	return d
+	sample := func(i int) S {
+		return mapTensors(all, func(_ string, t *torch.Tensor) *torch.Tensor { return t.Select(0, i) }, nil)
+	}
+	return NewTensorDatasetFunc(n, sample, func(indices []int) S { return gather(all, indices) })
+}
+
+// gather makes a batch of the tensors of all samples.
+func gather[S any](all S, indices []int) S {
+	at := map[torch.Device]*torch.Tensor{torch.CPU: torch.From(indices)}
+	return mapTensors(all, func(_ string, t *torch.Tensor) *torch.Tensor {
+		on := t.Device()
+		if at[on] == nil {
+			at[on] = at[torch.CPU].To(on)
+		}
+		return t.IndexSelect(0, at[on])
+	}, nil)
 }
 
 // Len returns the number of samples.
 func (d *TensorDataset[S]) Len() int { return d.n }
 
-// Get returns sample i, views of the tensors. An index outside of the data set is an error.
+// Get returns sample i: views of the tensors, or what NewTensorDatasetFunc's function makes. An index outside of the data set is an
+// error.
 func (d *TensorDataset[S]) Get(_ context.Context, i int) (S, error) {
 	if i < 0 || i >= d.n {
 		var none S
 		return none, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.n)
 	}
-	return mapTensors(d.all, func(_ string, t *torch.Tensor) *torch.Tensor { return t.Select(0, i) }, nil), nil
+	return d.sample(i), nil
 }
 
 // Batch returns the samples of a batch, gathered. An index outside of the data set is an error.
@@ -77,18 +101,11 @@ func (d *TensorDataset[S]) Batch(_ context.Context, indices []int) (S, error) {
 			return none, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.n)
 		}
 	}
-	at := map[torch.Device]*torch.Tensor{torch.CPU: torch.From(indices)}
-	return mapTensors(d.all, func(_ string, t *torch.Tensor) *torch.Tensor {
-		on := t.Device()
-		if at[on] == nil {
-			at[on] = at[torch.CPU].To(on)
-		}
-		return t.IndexSelect(0, at[on])
-	}, nil), nil
+	return d.batch(indices), nil
 }
 
-// mapTensors returns a copy of v with f of each tensor in its place; f is told where it is. other is called for what can't
-// hold tensors alone.
+// mapTensors returns a copy of v with f of each tensor in its place. other is called for what can't hold tensors alone; where there
+// is one, both are told the place in v.
 func mapTensors[S any](v S, f func(path string, t *torch.Tensor) *torch.Tensor, other func(path string, kind reflect.Type)) (out S) {
 	m := mapper{f, other}
 	m.walk(reflect.ValueOf(&out).Elem(), reflect.ValueOf(&v).Elem(), "the sample")
@@ -108,14 +125,24 @@ func (m mapper) walk(into, from reflect.Value, path string) {
 		}
 	case t.Kind() == reflect.Struct:
 		for k := range t.NumField() {
-			if f := t.Field(k); f.IsExported() {
-				m.walk(into.Field(k), from.Field(k), path+"."+f.Name)
+			f := from.Field(k)
+			if !f.CanInterface() {
+				continue // not exported
 			}
+			at := "" // samples are many: a place that nobody asks for isn't put together
+			if m.other != nil {
+				at = path + "." + t.Field(k).Name
+			}
+			m.walk(into.Field(k), f, at)
 		}
 	case t.Kind() == reflect.Slice && t.Elem() == tensorType:
 		into.Set(reflect.MakeSlice(t, from.Len(), from.Len()))
 		for k := range from.Len() {
-			m.walk(into.Index(k), from.Index(k), fmt.Sprintf("%s[%d]", path, k))
+			at := ""
+			if m.other != nil {
+				at = fmt.Sprintf("%s[%d]", path, k)
+			}
+			m.walk(into.Index(k), from.Index(k), at)
 		}
 	default:
 		m.other(path, t)
