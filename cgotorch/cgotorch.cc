@@ -5,6 +5,7 @@
 #include "call.hh"
 #include "cuda.hh"
 #include "memory.hh"
+#include "mkl.hh"
 #include "objects.hh"
 #include "profiler.hh"
 #include "state.hh"
