@@ -13,6 +13,7 @@
 
 #include "dist_gloo.hh"
 #include "dist_group.hh"
+#include "dist_hub.hh"
 #include "dist_inprocess.hh"
 #include "dist_reducer.hh"
 #include "dist_store.hh"
