@@ -92,6 +92,28 @@ func TestBatches(t *testing.T) {
 	})
 }
 
+// Workers read the same bytes at a time; a batch is what its samples are, bit by bit.
+func TestBatchesAreTheSamples(t *testing.T) {
+	ctx := context.Background()
+	ds := mnist.Test(mnist.Options{Normalize: true})
+	n := 0
+	for batch, err := range data.NewLoader(data.NewSubset(ds, []int{9999, 17, 0, 17, 4321}), 2, data.Options{Workers: 2}).Batches(ctx) {
+		require.NoError(t, err)
+		for k := range batch.Input.Size(0) {
+			s, err := ds.Get(ctx, []int{9999, 17, 0, 17, 4321}[n])
+			require.NoError(t, err)
+			require.True(t, batch.Input.Select(0, k).Equal(s.Input))
+			require.True(t, batch.Target.Select(0, k).Equal(s.Target))
+			n++
+		}
+	}
+	require.Equal(t, 5, n)
+	for _, i := range []int{-1, 10000} {
+		_, err := ds.Get(ctx, i)
+		require.ErrorContains(t, err, "is outside of a data set of 10000 samples")
+	}
+}
+
 func TestLoad(t *testing.T) {
 	ds, err := mnist.Load("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 	require.NoError(t, err)

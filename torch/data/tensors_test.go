@@ -1,6 +1,8 @@
 package data_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +33,40 @@ func TestTensorDatasetGathers(t *testing.T) {
 	s, err = both.Get(ctx, 13)
 	require.NoError(t, err)
 	require.Equal(t, 3.0, s.Target.Item())
+}
+
+// What a function makes is read by the same rules: by workers, by sample or by batch, and never out of range.
+func TestTensorDatasetOfAFunction(t *testing.T) {
+	square := func(i int) int64 { return int64(i * i) }
+	var singles, batches atomic.Int64
+	ds := data.NewTensorDatasetFunc(5, func(i int) *torch.Tensor {
+		singles.Add(1)
+		return torch.From([]int64{square(i)}, []int{}...)
+	}, func(indices []int) *torch.Tensor {
+		batches.Add(1)
+		all := make([]int64, len(indices))
+		for k, i := range indices {
+			all[k] = square(i)
+		}
+		return torch.From(all)
+	})
+	require.Equal(t, 5, ds.Len())
+	same := data.Map(ds, func(_ context.Context, x *torch.Tensor) (*torch.Tensor, error) { return x, nil })
+	for _, from := range []data.Dataset[*torch.Tensor]{ds, same} {
+		var got []int64
+		for b, err := range data.NewLoader(from, 2, data.Options{Workers: 2}).Batches(ctx) {
+			require.NoError(t, err)
+			got = append(got, torch.ToSlice[int64](b)...)
+		}
+		require.Equal(t, []int64{0, 1, 4, 9, 16}, got)
+	}
+	require.Equal(t, []int64{3, 5}, []int64{batches.Load(), singles.Load()}, "batches of ds itself, samples for the map")
+	for _, i := range []int{-1, 5} {
+		_, err := ds.Get(ctx, i)
+		require.ErrorContains(t, err, "is outside of a data set of 5 samples")
+		_, err = ds.Batch(ctx, []int{0, i})
+		require.ErrorContains(t, err, "is outside of a data set of 5 samples")
+	}
 }
 
 // sequence is a sample of more than two tensors.
