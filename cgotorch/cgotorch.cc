@@ -11,6 +11,7 @@
 #include "state.hh"
 #include "tensor.hh"
 
+#include "dist_shared.hh"
 #include "dist_gloo.hh"
 #include "dist_group.hh"
 #include "dist_hub.hh"

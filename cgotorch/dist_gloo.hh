@@ -17,8 +17,10 @@
 #include <gloo/context.h>
 
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
+#include "dist_memory.h"
 #include "dist_work.h"
 
 namespace golite {
@@ -48,6 +50,7 @@ class OpenGloo : public c10d::ProcessGroupGloo {
 // Lines is the connection to the peers; it outlives the backend where a call still hangs.
 struct Lines {
   c10::intrusive_ptr<OpenGloo> gloo, shadow;  // shadow carries the calls' descriptions in debug mode
+  std::shared_ptr<Memory> memory;             // of ranks that share one host
   std::atomic<bool> cut_{false};
   void cut() {
     if (cut_.exchange(true)) return;
@@ -59,6 +62,7 @@ struct Lines {
       if (shadow) shadow->cut();
     } catch (const std::exception&) {
     }
+    if (memory) memory->leave();
   }
   ~Lines() {
     if (!cut_) return;
@@ -72,7 +76,11 @@ struct Lines {
 class Gloo : public c10d::Backend {
  public:
   Gloo(std::shared_ptr<Lines> lines, std::shared_ptr<Watch> watch, int rank, int size)
-      : Backend(rank, size), lines_(std::move(lines)), watch_(std::move(watch)) {}
+      : Backend(rank, size), lines_(std::move(lines)), watch_(std::move(watch)) {
+    if (!lines_->memory) return;
+    Unpiped threads;
+    attendant_.emplace(lines_->memory, [watch = watch_, lines = std::weak_ptr<Lines>(lines_)](const std::string& why) { lose(*watch, lines, why); });
+  }
 
   const std::string getBackendName() const override { return "gloo"; }
   void abort() override {
@@ -85,6 +93,7 @@ class Gloo : public c10d::Backend {
     return run(GL_BROADCAST, &t[0], t, [&] { return lines_->gloo->broadcast(t, o); }, static_cast<int>(o.rootRank));
   }
   WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
+    if (attendant_ && t.size() == 1 && Memory::takes(t[0], o.reduceOp.op_)) return shared(t[0], o.reduceOp.op_);
     c10d::AllreduceOptions p = o;
     p.reduceOp = summed(o.reduceOp);
     return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce(t, p); }, -1, o.reduceOp.op_);
@@ -186,8 +195,8 @@ class Gloo : public c10d::Backend {
     return run(kind, &out, {out}, [&] { return lines_->gloo->_reduce_scatter_base(out, in, p); }, -1, o.reduceOp.op_);
   }
 
-  template <class F>
-  WorkPtr run(int kind, const at::Tensor* about, Tensors results, F start, int root = -1, int op = 0, std::function<void()> after = {}) {
+  // entered is a call's signature, once the group has let it in.
+  Signature entered(int kind, const at::Tensor* about, int root, int op) {
     Signature s;
     s.kind = kind;
     s.op = op;
@@ -198,12 +207,40 @@ class Gloo : public c10d::Backend {
     }
     watch_->enter(s);
     if (lines_->shadow && kind != GL_SEND && kind != GL_RECV) compare(s);
-    auto w = c10::make_intrusive<TrackedWork>(watch_, s, std::move(results));
+    return s;
+  }
+
+  template <class F>
+  WorkPtr run(int kind, const at::Tensor* about, Tensors results, F start, int root = -1, int op = 0, std::function<void()> after = {}) {
+    auto w = c10::make_intrusive<TrackedWork>(watch_, entered(kind, about, root, op), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
     follow(w, start(), std::move(after));
     started.well();
     return w;
+  }
+
+  // shared sums through the memory that the ranks share.
+  WorkPtr shared(const at::Tensor& t, int op) {
+    auto& memory = lines_->memory;
+    auto w = c10::make_intrusive<SharedWork>(watch_, entered(GL_ALL_REDUCE, &t, -1, op), t, memory, spin_);
+    if (op == c10d::ReduceOp::AVG) w->divide(size_);
+    Started started(watch_, w);
+    w->posted(memory->post(t, op, [&](const std::string& why) {
+      if (!why.empty()) lose(*watch_, lines_, w->signature().text() + ": " + why);
+      watch_->check();
+    }));
+    attendant_->attend(w);
+    started.well();
+    return w;
+  }
+
+  // lose ends the group because a peer is lost: one is the end for all, and those that wait for other ranks are freed as well.
+  static std::string lose(Watch& watch, const std::weak_ptr<Lines>& lines, const std::string& why) {
+    std::string reason = watch.aborted() ? watch.reason() : "rank " + std::to_string(watch.rank) + " lost a peer in " + why;
+    watch.abort(reason);
+    if (auto l = lines.lock()) l->cut();
+    return reason;
   }
 
   // follow lets w end as inner does.
@@ -223,11 +260,8 @@ class Gloo : public c10d::Backend {
         }
         return;
       }
-      // One lost peer is the end for all: those that wait for other ranks are freed as well.
-      std::string why = watch->aborted() ? watch->reason() : "rank " + std::to_string(watch->rank) + " lost a peer in " + w->signature().text() + ": " + error;
-      watch->abort(why);  // first: who is freed looks whether the group was aborted
-      w->fail(why);
-      if (auto lines = connection.lock()) lines->cut();
+      // The group first: who is freed looks whether it was aborted.
+      w->fail(lose(*watch, connection, w->signature().text() + ": " + error));
     };
     c10::intrusive_ptr<c10::ivalue::Future> future;
     try {
@@ -293,6 +327,9 @@ class Gloo : public c10d::Backend {
 
   std::shared_ptr<Lines> lines_;
   std::shared_ptr<Watch> watch_;
+  // Where ranks outnumber cores, one that looks keeps another from working.
+  const int spin_ = static_cast<unsigned>(size_) <= std::thread::hardware_concurrency() ? 2000 : 0;
+  std::optional<Attendant> attendant_;  // last: it ends first
 };
 
 c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& prefix) {
@@ -326,6 +363,10 @@ Cuttable gloo_backend(const GlooSettings& g, std::shared_ptr<Watch> watch) {
   auto lines = std::make_shared<Lines>();
   lines->gloo = connect(g, g.prefix);
   if (g.debug) lines->shadow = connect(g, "calls");
+  if (!g.prefix.empty() && g.size > 1) {  // PyTorch's ranks know nothing of it
+    c10d::PrefixStore store("memory", g.store);
+    lines->memory = Memory::meet(store, g.rank, g.size);
+  }
   return {c10::make_intrusive<Gloo>(lines, std::move(watch), g.rank, g.size), [lines] { lines->cut(); }};
 }
 

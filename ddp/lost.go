@@ -75,9 +75,16 @@ func parseLine(b []byte) (ip string, port int, ok bool) {
 // lostPeer is how a rank tells that a connection has closed: the rank, what it was in, and the other end.
 var lostPeer = regexp.MustCompile(`rank (\d+) lost a peer in .*\[([0-9a-fA-F.:]+)\]:(\d+)`)
 
+// goneFrom is how a rank tells it of one that shared memory with it.
+var goneFrom = regexp.MustCompile(`lost a peer in .*: rank (\d+) has (?:ended|left the group)`)
+
 // suspects are the ranks to which the connection may have led of which a reason tells: the one that listens there. Of a
 // connection that was made from the other side only the machine is known.
 func (g *Group) suspects(reason string) []int {
+	if m := goneFrom.FindStringSubmatch(reason); m != nil {
+		rank, _ := strconv.Atoi(m[1])
+		return []int{rank}
+	}
 	m := lostPeer.FindStringSubmatch(reason)
 	if m == nil {
 		return nil

@@ -19,7 +19,6 @@ const (
 
 // mayBeLong lists the functions, and whole files, that may be longer, each with its reason. A function is written path:name.
 var mayBeLong = map[string]string{
-	"cgotorch/dist_inprocess.hh":   "to be split when something in it changes: an edit compiles all of cgotorch anew",
 	"examples/mnist/main.go:train": "a training loop is to be read at one go",
 }
 
