@@ -1,4 +1,4 @@
-// call.hh: running an operator: boxed, by its schema, or unboxed where its signature is one that unboxed.hh knows.
+// call.hh: running an operator: boxed, by its schema, or the short way, where shortcuts.hh has one.
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/op_registration/op_registration.h>
@@ -8,11 +8,12 @@
 
 #include "guard.h"
 #include "state.h"
-#include "unboxed.hh"
+#include "shortcuts.hh"
 
 namespace golite {
 
 Table table;
+std::atomic<Slot*> Table::chunks_[kChunks];
 std::atomic<bool> cpp_traces{false};
 
 c10::IValue Reader::value() {
@@ -86,7 +87,7 @@ c10::IValue Reader::value() {
     }
     case kGenerator: {
       auto* impl = reinterpret_cast<c10::GeneratorImpl*>(word());
-      return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(impl));
+      return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(settled(impl)));
     }
     case kComplex: {
       double re = real(), im = real();

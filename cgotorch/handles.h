@@ -183,7 +183,7 @@ class Table {
     return i;
   }
 
-  std::atomic<Slot*> chunks_[kChunks] = {};
+  static std::atomic<Slot*> chunks_[kChunks];  // static: half a megabyte of zeros that needn't lie in the binary
   std::atomic<uint32_t> reserved_{1};  // slot 0 is never used: handle 0 is no tensor
   std::atomic<uint32_t> top_{1};       // slots below it may be looked at
   std::atomic<uint64_t> free_{0};

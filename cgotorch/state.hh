@@ -24,6 +24,43 @@ void ThreadState::catch_up() {
 
 namespace {
 
+// Unhurried is a generator of the CPU that is seeded when it is first asked for numbers. A loader's worker seeds its own for each
+// sample, most samples draw nothing, and seeding computes 624 words. Whoever is about to draw goes through settled.
+struct Unhurried final : at::CPUGeneratorImpl {
+  using at::CPUGeneratorImpl::CPUGeneratorImpl;
+
+  void set_current_seed(uint64_t seed) override {
+    wanted_ = seed;
+    waiting_.store(true, std::memory_order_release);
+  }
+  uint64_t current_seed() const override {
+    return waiting_.load(std::memory_order_acquire) ? wanted_ : at::CPUGeneratorImpl::current_seed();
+  }
+  c10::intrusive_ptr<c10::TensorImpl> get_state() const override {
+    const_cast<Unhurried*>(this)->settle();
+    return at::CPUGeneratorImpl::get_state();
+  }
+  void set_state(const c10::TensorImpl& state) override {
+    settle();
+    at::CPUGeneratorImpl::set_state(state);
+  }
+  bool waiting() const { return waiting_.load(std::memory_order_acquire); }
+  // settle is called with the generator's mutex held.
+  void settle() {
+    if (waiting_.exchange(false)) at::CPUGeneratorImpl::set_current_seed(wanted_);
+  }
+
+ private:
+  Unhurried* clone_impl() const override {
+    auto* c = new Unhurried(current_seed());
+    c->set_state(*get_state());
+    return c;
+  }
+
+  uint64_t wanted_ = 0;
+  std::atomic<bool> waiting_{false};
+};
+
 at::Generator generator(uint64_t gen) {
   return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(gen)));
 }
@@ -35,6 +72,15 @@ uint64_t hand_over(at::Generator g) {
 }
 
 }  // namespace
+
+c10::GeneratorImpl* settled(c10::GeneratorImpl* g) {
+  if (auto* u = dynamic_cast<Unhurried*>(g); u && u->waiting()) {
+    std::lock_guard<std::mutex> l(u->mutex_);
+    u->settle();
+  }
+  return g;
+}
+
 }  // namespace golite
 
 // libtorch asks this function for the default generator at every random op. Defined here, it comes
@@ -42,7 +88,9 @@ uint64_t hand_over(at::Generator g) {
 namespace at::detail {
 const Generator& getDefaultCPUGenerator() {
   static Generator process = createCPUGenerator(c10::detail::getNonDeterministicRandom());
-  return golite::thread_state.generator ? *golite::thread_state.generator : process;
+  if (!golite::thread_state.generator) return process;
+  golite::settled(golite::thread_state.generator->unsafeGetGeneratorImpl());
+  return *golite::thread_state.generator;
 }
 }  // namespace at::detail
 
@@ -81,7 +129,7 @@ int64_t gl_gen_new(int32_t device, int32_t index, uint64_t seed, uint64_t* out, 
   return guarded(out, room, [&](Writer& w) {
     c10::DeviceType type = static_cast<c10::DeviceType>(device);
     at::Generator g = type == c10::kCPU
-                          ? at::detail::createCPUGenerator(seed)
+                          ? at::make_generator<Unhurried>(seed)
                           : at::globalContext().getAcceleratorHooksInterface(type).getNewGenerator(static_cast<c10::DeviceIndex>(index));
     if (type != c10::kCPU) {
       std::lock_guard<std::mutex> l(g.mutex());

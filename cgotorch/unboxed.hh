@@ -5,8 +5,6 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <memory>
-#include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "wire.h"
@@ -140,52 +138,5 @@ struct Typed<R(A...)> final : Unboxed {
 
   c10::TypedOperatorHandle<R(A...)> handle;
 };
-
-using In = const at::Tensor&;
-using Out = at::Tensor&;
-using Number = const at::Scalar&;
-
-template <class F>
-std::unique_ptr<Unboxed> typed(const c10::OperatorHandle& h) {
-  return std::make_unique<Typed<F>>(h);
-}
-
-// unboxed gives an operator of libtorch's own its short way; null where it has none.
-inline std::unique_ptr<Unboxed> unboxed(const c10::OperatorHandle& h) {
-  static const std::unordered_map<std::string, std::unique_ptr<Unboxed> (*)(const c10::OperatorHandle&)> known = {
-      {"Tensor -> Tensor", typed<at::Tensor(In)>},
-      {"Tensor Tensor -> Tensor", typed<at::Tensor(In, In)>},
-      {"Tensor Tensor Scalar -> Tensor", typed<at::Tensor(In, In, Number)>},
-      {"Tensor Tensor Tensor -> Tensor", typed<at::Tensor(In, In, In)>},
-      {"Tensor Tensor Tensor Scalar Scalar -> Tensor", typed<at::Tensor(In, In, In, Number, Number)>},
-      {"Tensor Scalar -> Tensor", typed<at::Tensor(In, Number)>},
-      {"Tensor Scalar Scalar -> Tensor", typed<at::Tensor(In, Number, Number)>},
-      {"Tensor int int -> Tensor", typed<at::Tensor(In, int64_t, int64_t)>},
-      {"Tensor! -> Tensor!", typed<Out(Out)>},
-      {"Tensor! Tensor -> Tensor!", typed<Out(Out, In)>},
-      {"Tensor! Tensor Scalar -> Tensor!", typed<Out(Out, In, Number)>},
-      {"Tensor! Tensor Tensor Scalar -> Tensor!", typed<Out(Out, In, In, Number)>},
-      {"Tensor! Scalar -> Tensor!", typed<Out(Out, Number)>},
-      {"Tensor! Scalar Scalar -> Tensor!", typed<Out(Out, Number, Number)>},
-      {"Tensor! Tensor bool -> Tensor!", typed<Out(Out, In, bool)>},
-  };
-  const c10::FunctionSchema& s = h.schema();
-  if (s.name().rfind("aten::", 0) != 0 || s.is_vararg() || s.returns().size() != 1) return nullptr;
-  std::string key;
-  auto add = [&](const c10::Argument& a) {
-    key += a.real_type()->str();
-    if (a.alias_info() && a.alias_info()->isWrite()) key += "!";
-  };
-  for (const auto& a : s.arguments()) add(a), key += " ";
-  key += "-> ";
-  add(s.returns()[0]);
-  auto i = known.find(key);
-  if (i == known.end()) return nullptr;
-  try {
-    return i->second(h);
-  } catch (const c10::Error&) {  // the C++ function differs from what the schema says, as few do
-    return nullptr;
-  }
-}
 
 }  // namespace golite
