@@ -62,13 +62,14 @@ struct SmallBlocks {
       count[c]--;
     }
     void* p = b ? b : c10::alloc_cpu(c * kStep);
-    if ((allocated += static_cast<int64_t>(GL_USABLE(p))) >= kPortion || life != kUsed) settle();
+    if ((allocated += static_cast<int64_t>(c * kStep)) >= kPortion || life != kUsed) settle();
     return p;
   }
 
+  // give takes back a block of c*kStep bytes, and of a part of kStep more that malloc added.
   void give(void* p, size_t size) {
-    if ((freed += static_cast<int64_t>(size)) >= kPortion || life != kUsed) settle();
     size_t c = size / kStep;
+    if ((freed += static_cast<int64_t>(c * kStep)) >= kPortion || life != kUsed) settle();
     if (c == 0 || count[c] >= kKept || life != kUsed) return c10::free_cpu(p);
     auto* b = static_cast<Block*>(p);
     b->next = free[c];
@@ -249,7 +250,8 @@ struct CountingAllocator final : at::Allocator {
   at::DataPtr allocate(size_t n) override {
     void* p = nullptr;
     if (n > SmallBlocks::kMost) {
-      p = n < BigBlocks::kLeast ? c10::alloc_cpu(n) : big_blocks.take(n);
+      // Never so few that release would take it for a small one.
+      p = n < BigBlocks::kLeast ? c10::alloc_cpu(std::max(n, SmallBlocks::kMost + SmallBlocks::kStep)) : big_blocks.take(n);
       tensor_bytes.add(static_cast<int64_t>(GL_USABLE(p)), 0);
     } else if (n > 0) {
       p = small_blocks.take(n);

@@ -86,15 +86,16 @@ struct Writer {
   size_t n = 0;
   std::vector<uint64_t>* spill = nullptr;
 
-  void word(uint64_t w) {
-    if (spill) {
-      spill->push_back(w);
-    } else if (n < room) {
-      buf[n] = w;
+  [[gnu::always_inline]] void word(uint64_t w) {
+    if (n < room) {
+      buf[n++] = w;
     } else {
-      spill = new std::vector<uint64_t>(buf, buf + n);
-      spill->push_back(w);
+      spilled(w);
     }
+  }
+  [[gnu::noinline]] void spilled(uint64_t w) {
+    if (!spill) spill = new std::vector<uint64_t>(buf, buf + n);
+    spill->push_back(w);
     n++;
   }
   void real(double d) {

@@ -134,7 +134,7 @@ func callInts(o *op.Op, t *Tensor, list []int) *Tensor {
 func callScaled(o *op.Op, scale float64, tensors ...*Tensor) *Tensor {
 	var a op.Args
 	put(&a, o, tensors...)
-	Number(scale).write(&a)
+	writeNumber(&a, scale)
 	return result(o, &a)
 }
 
@@ -142,7 +142,7 @@ func callScaled(o *op.Op, scale float64, tensors ...*Tensor) *Tensor {
 func callScaled_(o *op.Op, scale float64, tensors ...*Tensor) *Tensor {
 	var a op.Args
 	put(&a, o, tensors...)
-	Number(scale).write(&a)
+	writeNumber(&a, scale)
 	return inPlace(o, &a, tensors[0])
 }
 

@@ -118,9 +118,17 @@ func (s Scalar) write(a *op.Args) {
 		a.Word(s.a)
 		a.Word(s.b)
 	default:
-		a.Word(s.tag)
-		a.Word(s.a)
+		a.Pair(s.tag, s.a)
 	}
+}
+
+// writeNumber writes Number(v).
+func writeNumber(a *op.Args, v float64) {
+	if i := int64(v); float64(i) == v && i != 0 && -1<<53 < i && i < 1<<53 {
+		a.Int(i)
+		return
+	}
+	Number(v).write(a)
 }
 
 func readScalar(r *op.Results) Scalar {

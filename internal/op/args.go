@@ -63,8 +63,8 @@ func (a *Args) Word(w uint64) {
 	a.spill(w)
 }
 
-// pair is Word twice, for most arguments.
-func (a *Args) pair(tag, w uint64) {
+// Pair writes a tag and the one word of its value.
+func (a *Args) Pair(tag, w uint64) {
 	if n := a.n; n < len(a.buf)-1 {
 		a.buf[n], a.buf[n+1] = tag, w
 		a.n = n + 2
@@ -85,13 +85,13 @@ func (a *Args) spill(w uint64) {
 func (a *Args) None() { a.Word(cgotorch.TagNone) }
 
 // Handle writes a tensor.
-func (a *Args) Handle(h cgotorch.Handle) { a.pair(cgotorch.TagTensor, uint64(h)) }
+func (a *Args) Handle(h cgotorch.Handle) { a.Pair(cgotorch.TagTensor, uint64(h)) }
 
 // Int writes an integer.
-func (a *Args) Int(v int64) { a.pair(cgotorch.TagInt, uint64(v)) }
+func (a *Args) Int(v int64) { a.Pair(cgotorch.TagInt, uint64(v)) }
 
 // Float writes a floating-point number.
-func (a *Args) Float(v float64) { a.pair(cgotorch.TagFloat, math.Float64bits(v)) }
+func (a *Args) Float(v float64) { a.Pair(cgotorch.TagFloat, math.Float64bits(v)) }
 
 // Complex writes a complex number.
 func (a *Args) Complex(v complex128) {
@@ -101,7 +101,7 @@ func (a *Args) Complex(v complex128) {
 }
 
 // Bool writes a truth value.
-func (a *Args) Bool(v bool) { a.pair(cgotorch.TagBool, bit(v)) }
+func (a *Args) Bool(v bool) { a.Pair(cgotorch.TagBool, bit(v)) }
 
 // Ints writes a list of integers.
 func (a *Args) Ints(v []int) {
