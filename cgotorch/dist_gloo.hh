@@ -93,7 +93,7 @@ class Gloo : public c10d::Backend {
     return run(GL_BROADCAST, &t[0], t, [&] { return lines_->gloo->broadcast(t, o); }, static_cast<int>(o.rootRank));
   }
   WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
-    if (attendant_ && t.size() == 1 && Memory::takes(t[0], o.reduceOp.op_)) return shared(t[0], o.reduceOp.op_);
+    if (attendant_ && t.size() == 1 && lines_->memory->takes(t[0], o.reduceOp.op_)) return shared(t[0], o.reduceOp.op_);
     c10d::AllreduceOptions p = o;
     p.reduceOp = summed(o.reduceOp);
     return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce(t, p); }, -1, o.reduceOp.op_);
@@ -226,11 +226,12 @@ class Gloo : public c10d::Backend {
     auto w = c10::make_intrusive<SharedWork>(watch_, entered(GL_ALL_REDUCE, &t, -1, op), t, memory, spin_);
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
-    w->posted(memory->post(t, op, [&](const std::string& why) {
+    attendant_->attend(w);  // before the posts, of which the later ones may wait until it has read the first
+    memory->post(w->first(), t, op, [&](const std::string& why) {
       if (!why.empty()) lose(*watch_, lines_, w->signature().text() + ": " + why);
       watch_->check();
-    }));
-    attendant_->attend(w);
+      attendant_->lend();
+    });
     started.well();
     return w;
   }

@@ -1,6 +1,7 @@
 // dist_memory.h: memory that ranks on one host share, and the sums that they form in it.
 //
-// Each rank has a piece that it writes and all read: a header, and slots for the tensors that it brings. A slot is used again when all have read it.
+// Each rank has a share that it writes and all read: a header, and slots for the tensors that it brings, a large one in several pieces. A slot is
+// used again when all have read it.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -9,7 +10,6 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,56 +34,55 @@ namespace golite {
 
 class Memory {
  public:
-  static constexpr size_t kSlots = 4;       // collectives that may be under way at once
-  static constexpr size_t kMost = 8 << 20;  // bytes of a tensor
+  static constexpr size_t kSlots = 8;        // pieces that may be under way at once
+  static constexpr size_t kPiece = 4 << 20;  // bytes of one
+  static constexpr size_t kMost = 64 << 20;  // bytes that all ranks bring together, and each reads
 
-  // meet makes the piece of one rank and finds those of the others; null where they can't all reach each other's, about which they agree.
+  // meet makes the share of one rank and finds those of the others; null where they can't all reach each other's, about which they agree.
   static std::shared_ptr<Memory> meet(c10d::Store& store, int rank, int size);
   ~Memory();
 
   // takes tells whether a sum goes this way.
-  static bool takes(const at::Tensor& t, int op) {
+  bool takes(const at::Tensor& t, int op) const {
     auto d = t.scalar_type();
     return (op == c10d::ReduceOp::SUM || op == c10d::ReduceOp::AVG) && t.device().is_cpu() && t.layout() == at::kStrided && t.is_contiguous() &&
-           t.nbytes() > 0 && t.nbytes() <= kMost && (d == at::kFloat || d == at::kDouble || d == at::kHalf || d == at::kBFloat16);
+           t.nbytes() > 0 && t.nbytes() * shares_.size() <= kMost && (d == at::kFloat || d == at::kDouble || d == at::kHalf || d == at::kBFloat16);
   }
 
-  // post puts a tensor where the others look for it and returns the collective's number. It may have to wait for its slot; check is called
-  // meanwhile, now and then with why a peer won't be heard of any more, and ends the waiting by throwing.
+  // reserve gives a tensor's pieces their numbers, of which it returns the first: they count the pieces of the group.
+  uint64_t reserve(size_t pieces) { return next_.fetch_add(pieces); }
+  static size_t pieces(const at::Tensor& t) { return (t.nbytes() + kPiece - 1) / kPiece; }
+
+  // post puts a tensor where the others look for it. It may have to wait for a slot; check is called meanwhile, now and then with why a peer
+  // won't be heard of any more, and ends the waiting by throwing.
   template <class F>
-  uint64_t post(const at::Tensor& t, int op, F check) {
-    std::lock_guard<std::mutex> l(m_);
-    uint64_t number = next_++;
-    size_t slot = number % kSlots;
-    // Whoever is behind reads on a thread that does nothing else: this waits for no call of a peer's.
-    for (int looks = 0;; looks++) {
-      int r = first([&](const Header& h) { return h.slots[slot].read.load(std::memory_order_acquire) < number / kSlots; });
-      if (r < 0) break;
-      check(looks % 1000 == 999 ? gone(r) : "");
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
+  void post(uint64_t first, const at::Tensor& t, int op, F check) {
+    const auto* from = static_cast<const char*>(t.const_data_ptr());
+    auto& mine = shares_[static_cast<size_t>(rank_)];
+    for (size_t i = 0; i < pieces(t); i++) {
+      uint64_t number = first + i;
+      await_slot(number, check);
+      auto& s = mine.header().slots[number % kSlots];
+      s.call = {static_cast<int64_t>(t.nbytes()), static_cast<int64_t>(t.scalar_type()), op};
+      std::memcpy(mine.slot(number % kSlots), from + i * kPiece, std::min(kPiece, t.nbytes() - i * kPiece));
+      s.posted.store(number + 1, std::memory_order_release);
+      ring(mine);
     }
-    auto& mine = pieces_[static_cast<size_t>(rank_)];
-    auto& s = mine.header().slots[slot];
-    s.call = {static_cast<int64_t>(t.nbytes()), static_cast<int64_t>(t.scalar_type()), op};
-    std::memcpy(mine.slot(slot), t.const_data_ptr(), t.nbytes());
-    s.posted.store(number + 1, std::memory_order_release);
-    ring(mine);
-    return number;
   }
 
-  // missing is a rank that has not posted, -1 if there is none.
+  // missing is a rank that has not posted a piece, -1 if there is none.
   int missing(uint64_t number) const {
     return first([&](const Header& h) { return h.slots[number % kSlots].posted.load(std::memory_order_acquire) <= number; });
   }
-  // await sleeps until a rank posts, or time is up.
+  // await sleeps until a rank posts a piece, or time is up.
   void await(int rank, uint64_t number, Millis time) const;
   // gone says why a rank will not post, if it won't.
   std::string gone(int rank) const;
   // leave tells the others that this rank won't.
   void leave();
 
-  // sum replaces a tensor by the sum of what all ranks have posted. An element's order of adding is that of Gloo's ring.
-  void sum(uint64_t number, const at::Tensor& t);
+  // sum replaces a tensor's piece i by the sum of what all ranks have posted. An element's order of adding is that of Gloo's ring.
+  void sum(uint64_t first, size_t i, const at::Tensor& t);
 
  private:
   struct Call {
@@ -91,9 +90,9 @@ class Memory {
     bool operator==(const Call&) const = default;
   };
   struct alignas(64) Slot {
-    std::atomic<uint64_t> posted;  // the number of the last collective in it, plus 1
-    std::atomic<uint64_t> read;    // how many collectives in this slot the rank has read from all
-    Call call;
+    std::atomic<uint64_t> posted;  // the number of the last piece in it, plus 1
+    std::atomic<uint64_t> read;    // how many pieces in this slot the rank has read from all
+    Call call;                     // that the piece is of
   };
   struct Header {
     uint64_t nonce;
@@ -101,64 +100,78 @@ class Memory {
     std::atomic<uint32_t> left;
     Slot slots[kSlots];
   };
-  static constexpr size_t kPage = 4096, kBytes = kPage + kSlots * kMost;  // pages that nobody touches are not there
+  static constexpr size_t kPage = 4096, kBytes = kPage + kSlots * kPiece;  // pages that nobody touches are not there
   static_assert(sizeof(Header) <= kPage);
 
-  struct Piece {
+  struct Share {
     char* at = nullptr;
     int fd = -1;
     Header& header() const { return *reinterpret_cast<Header*>(at); }
-    char* slot(size_t i) const { return at + kPage + i * kMost; }
+    char* slot(size_t i) const { return at + kPage + i * kPiece; }
   };
 
-  Memory(int rank, int size) : rank_(rank), pieces_(static_cast<size_t>(size)) {}
-  static bool map(Piece& p);
+  Memory(int rank, int size) : rank_(rank), shares_(static_cast<size_t>(size)) {}
+  static bool map(Share& p);
   static unsigned long long network();
-  static Piece look(const std::string& where);
-  static void ring(const Piece& p);
+  static Share look(const std::string& where);
+  static void ring(const Share& p);
+  void same_call(size_t slot) const;
+  // await_slot waits until all ranks have read what was in a piece's slot. Whoever is behind reads on a thread that does nothing else: this
+  // waits for no call of a peer's.
+  template <class F>
+  void await_slot(uint64_t number, F check) const {
+    size_t slot = number % kSlots;
+    for (int looks = 0;; looks++) {
+      int r = first([&](const Header& h) { return h.slots[slot].read.load(std::memory_order_acquire) < number / kSlots; });
+      if (r < 0) return;
+      check(looks % 1000 == 999 ? gone(r) : "");
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  }
   template <class F>
   int first(F lacks) const {
-    for (size_t r = 0; r < pieces_.size(); r++) {
-      if (lacks(pieces_[r].header())) return static_cast<int>(r);
+    for (size_t r = 0; r < shares_.size(); r++) {
+      if (lacks(shares_[r].header())) return static_cast<int>(r);
     }
     return -1;
   }
 
   const int rank_;
-  std::vector<Piece> pieces_;
-  std::mutex m_;
-  uint64_t next_ = 0;
+  std::vector<Share> shares_;
+  std::atomic<uint64_t> next_{0};
 };
 
-inline void Memory::sum(uint64_t number, const at::Tensor& t) {
-  size_t slot = number % kSlots, n = pieces_.size(), total = t.nbytes();
-  const auto& mine = pieces_[static_cast<size_t>(rank_)];
-  for (size_t r = 0; r < n; r++) {
-    const Call &a = mine.header().slots[slot].call, &b = pieces_[r].header().slots[slot].call;
-    if (a == b) continue;
-    auto text = [](const Call& c) { return std::to_string(c.bytes) + " bytes of " + c10::toString(static_cast<at::ScalarType>(c.dtype)); };
-    throw std::runtime_error("ranks made different calls: rank " + std::to_string(rank_) + " an all_reduce of " + text(a) + ", rank " + std::to_string(r) +
-                             " one of " + text(b) + (a.op == b.op ? "" : ", and the one is a mean, the other a sum"));
-  }
+// same_call throws where ranks have posted pieces of different calls.
+inline void Memory::same_call(size_t slot) const {
+  const Call& a = shares_[static_cast<size_t>(rank_)].header().slots[slot].call;
+  int r = first([&](const Header& h) { return !(h.slots[slot].call == a); });
+  if (r < 0) return;
+  const Call& b = shares_[static_cast<size_t>(r)].header().slots[slot].call;
+  auto text = [](const Call& c) { return std::to_string(c.bytes) + " bytes of " + c10::toString(static_cast<at::ScalarType>(c.dtype)); };
+  throw std::runtime_error("ranks made different calls: rank " + std::to_string(rank_) + " an all_reduce of " + text(a) + ", rank " + std::to_string(r) + " one of " +
+                           text(b) + (a.op == b.op ? "" : ", and the one is a mean, the other a sum"));
+}
+
+inline void Memory::sum(uint64_t first, size_t i, const at::Tensor& t) {
+  size_t slot = (first + i) % kSlots, n = shares_.size(), begin = i * kPiece, end = std::min(begin + kPiece, t.nbytes());
+  same_call(slot);
   auto* to = static_cast<char*>(t.data_ptr());
-  Blocks blocks(total, t.element_size(), n);
-  constexpr size_t kPiece = 16384;  // stays in the cache while the ranks are added
-  for (size_t at = 0; at < total;) {
+  Blocks blocks(t.nbytes(), t.element_size(), n);
+  constexpr size_t kStep = 16384;  // stays in the cache while the ranks are added
+  for (size_t at = begin; at < end;) {
     size_t block = std::min(at / blocks.block, n - 1);
-    size_t end = block == n - 1 ? total : (block + 1) * blocks.block;
-    size_t bytes = std::min(end - at, kPiece);
-    std::memcpy(to + at, pieces_[(block + n - 1) % n].slot(slot) + at, bytes);
-    for (size_t k = 2; k <= n; k++) {
-      combine_bytes(to + at, pieces_[(block + 2 * n - k) % n].slot(slot) + at, bytes / t.element_size(), t.scalar_type(), c10d::ReduceOp::SUM);
-    }
+    size_t bytes = std::min({(block == n - 1 ? end : (block + 1) * blocks.block) - at, end - at, kStep});
+    auto from = [&](size_t k) { return shares_[(block + 2 * n - k) % n].slot(slot) + (at - begin); };
+    std::memcpy(to + at, from(1), bytes);
+    for (size_t k = 2; k <= n; k++) combine_bytes(to + at, from(k), bytes / t.element_size(), t.scalar_type(), c10d::ReduceOp::SUM);
     at += bytes;
   }
-  mine.header().slots[slot].read.fetch_add(1, std::memory_order_release);
+  shares_[static_cast<size_t>(rank_)].header().slots[slot].read.fetch_add(1, std::memory_order_release);
 }
 
 #if defined(__linux__)
 
-inline bool Memory::map(Piece& p) {
+inline bool Memory::map(Share& p) {
   void* at = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, p.fd, 0);
   if (at != MAP_FAILED) p.at = static_cast<char*>(at);
   return p.at != nullptr;
@@ -170,13 +183,13 @@ inline unsigned long long Memory::network() {
   return stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
 }
 
-// look maps another rank's piece, by what it wrote into the store. It is out of reach on another host, and where this process knows that
+// look maps another rank's share, by what it wrote into the store. It is out of reach on another host, and where this process knows that
 // one by another number.
-inline Memory::Piece Memory::look(const std::string& where) {
+inline Memory::Share Memory::look(const std::string& where) {
   long pid = 0;
   int fd = 0;
   unsigned long long nonce = 0, net = 0;
-  Piece p;
+  Share p;
   if (std::sscanf(where.c_str(), "%ld %d %llu %llu", &pid, &fd, &nonce, &net) != 4 || net != network()) return p;
   p.fd = open(("/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd)).c_str(), O_RDWR | O_CLOEXEC);
   struct stat st;
@@ -190,7 +203,7 @@ inline Memory::Piece Memory::look(const std::string& where) {
 
 inline std::shared_ptr<Memory> Memory::meet(c10d::Store& store, int rank, int size) {
   std::shared_ptr<Memory> all(new Memory(rank, size));
-  auto& mine = all->pieces_[static_cast<size_t>(rank)];
+  auto& mine = all->shares_[static_cast<size_t>(rank)];
   auto put = [&](const std::string& key, const std::string& v) { store.set(key + std::to_string(rank), v); };
   auto get = [&](const std::string& key, int r) {
     auto v = store.get(key + std::to_string(r));
@@ -202,14 +215,14 @@ inline std::shared_ptr<Memory> Memory::meet(c10d::Store& store, int rank, int si
   if (reached) {
     std::random_device random;
     mine.header().nonce = static_cast<uint64_t>(random()) << 32 | random();
-    put("piece", std::to_string(getpid()) + " " + std::to_string(mine.fd) + " " + std::to_string(mine.header().nonce) + " " + std::to_string(network()));
+    put("share", std::to_string(getpid()) + " " + std::to_string(mine.fd) + " " + std::to_string(mine.header().nonce) + " " + std::to_string(network()));
   } else {
-    put("piece", "none");
+    put("share", "none");
   }
   for (int r = 0; r < size; r++) {
-    std::string where = get("piece", r);
+    std::string where = get("share", r);
     if (r == rank || !reached) continue;
-    auto& p = all->pieces_[static_cast<size_t>(r)] = look(where);
+    auto& p = all->shares_[static_cast<size_t>(r)] = look(where);
     reached = p.at != nullptr;
   }
   put("reached", reached ? "all" : "not all");
@@ -218,21 +231,21 @@ inline std::shared_ptr<Memory> Memory::meet(c10d::Store& store, int rank, int si
 }
 
 inline Memory::~Memory() {
-  if (pieces_[static_cast<size_t>(rank_)].at) leave();
-  for (auto& p : pieces_) {
+  if (shares_[static_cast<size_t>(rank_)].at) leave();
+  for (auto& p : shares_) {
     if (p.at) munmap(p.at, kBytes);
     if (p.fd >= 0) close(p.fd);
   }
 }
 
-inline void Memory::ring(const Piece& p) {
+inline void Memory::ring(const Share& p) {
   auto& bell = p.header().bell;
   bell.fetch_add(1, std::memory_order_release);
   syscall(SYS_futex, &bell, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
 }
 
 inline void Memory::await(int rank, uint64_t number, Millis time) const {
-  auto& h = pieces_[static_cast<size_t>(rank)].header();
+  auto& h = shares_[static_cast<size_t>(rank)].header();
   uint32_t heard = h.bell.load(std::memory_order_acquire);
   if (h.left.load(std::memory_order_acquire) || h.slots[number % kSlots].posted.load(std::memory_order_acquire) > number) return;
   timespec t{time.count() / 1000, time.count() % 1000 * 1000000};
@@ -241,7 +254,7 @@ inline void Memory::await(int rank, uint64_t number, Millis time) const {
 
 inline std::string Memory::gone(int rank) const {
   if (rank == rank_) return "";
-  const auto& p = pieces_[static_cast<size_t>(rank)];
+  const auto& p = shares_[static_cast<size_t>(rank)];
   if (p.header().left.load(std::memory_order_acquire)) return "rank " + std::to_string(rank) + " has left the group";
   if (flock(p.fd, LOCK_SH | LOCK_NB) != 0) return "";
   flock(p.fd, LOCK_UN);
@@ -249,7 +262,7 @@ inline std::string Memory::gone(int rank) const {
 }
 
 inline void Memory::leave() {
-  auto& mine = pieces_[static_cast<size_t>(rank_)];
+  auto& mine = shares_[static_cast<size_t>(rank_)];
   mine.header().left.store(1, std::memory_order_release);
   ring(mine);
 }
@@ -258,7 +271,7 @@ inline void Memory::leave() {
 
 inline std::shared_ptr<Memory> Memory::meet(c10d::Store&, int, int) { return nullptr; }
 inline Memory::~Memory() {}
-inline void Memory::ring(const Piece&) {}
+inline void Memory::ring(const Share&) {}
 inline void Memory::await(int, uint64_t, Millis) const {}
 inline std::string Memory::gone(int) const { return ""; }
 inline void Memory::leave() {}

@@ -15,33 +15,41 @@ namespace {
 class SharedWork : public TrackedWork {
  public:
   SharedWork(std::shared_ptr<Watch> watch, Signature sig, at::Tensor t, std::shared_ptr<Memory> memory, int spin)
-      : TrackedWork(watch, std::move(sig), {t}), watch_(std::move(watch)), memory_(std::move(memory)), tensor_(std::move(t)), spin_(spin) {}
+      : TrackedWork(watch, std::move(sig), {t}), watch_(std::move(watch)), memory_(std::move(memory)), tensor_(std::move(t)), spin_(spin),
+        pieces_(Memory::pieces(tensor_)), first_(memory_->reserve(pieces_)) {}
 
-  bool helpable() override { return posted_.load(std::memory_order_acquire) && !taken_.load(std::memory_order_relaxed) && memory_->missing(number_) < 0; }
+  uint64_t first() const { return first_; }
+  // next is the number of the first piece that is not summed yet, the last one's once all are.
+  uint64_t next() const { return first_ + std::min(done_.load(std::memory_order_acquire), pieces_ - 1); }
+
+  bool helpable() override { return !busy_.load(std::memory_order_acquire) && memory_->missing(next()) < 0; }
+  // help sums the pieces that all have posted, unless somebody is at it.
   void help() override {
-    if (taken_.exchange(true)) return;
+    if (busy_.exchange(true)) return;
     try {
-      memory_->sum(number_, tensor_);
-      complete();
+      for (size_t i; (i = done_.load(std::memory_order_relaxed)) < pieces_ && memory_->missing(first_ + i) < 0;) {
+        memory_->sum(first_, i, tensor_);
+        done_.store(i + 1, std::memory_order_release);
+      }
     } catch (const std::exception& e) {
       watch_->abort(e.what());  // first: who is freed looks whether the group was aborted
       fail(e.what());
+      return;
     }
+    if (done_.load() == pieces_) return complete();
+    busy_.store(false, std::memory_order_release);
   }
   int spins() override { return spin_; }
-  void posted(uint64_t number) {
-    number_ = number;
-    posted_.store(true, std::memory_order_release);
-  }
-  uint64_t number() const { return number_; }
 
  private:
   std::shared_ptr<Watch> watch_;
   std::shared_ptr<Memory> memory_;
   at::Tensor tensor_;
   const int spin_;
-  uint64_t number_ = 0;
-  std::atomic<bool> posted_{false}, taken_{false};
+  const size_t pieces_;
+  const uint64_t first_;
+  std::atomic<size_t> done_{0};      // pieces
+  std::atomic<bool> busy_{false};    // stays true at the end
 };
 
 // Attendant does the sums for which nobody waits, and sees when a peer is lost.
@@ -65,6 +73,18 @@ class Attendant {
     }
     cv_.notify_all();
   }
+  // lend does what is ready, for a collective that is begun on the attendant's own thread, where a work has ended: nobody else would.
+  void lend() {
+    if (std::this_thread::get_id() != thread_.get_id()) return;
+    std::deque<c10::intrusive_ptr<SharedWork>> works;
+    {
+      std::lock_guard<std::mutex> l(m_);
+      works = under_way_;
+    }
+    for (auto& w : works) {
+      if (!w->isCompleted() && w->helpable()) w->help();
+    }
+  }
 
  private:
   static constexpr Millis kLook{50};  // between two looks whether a peer is alive
@@ -85,15 +105,20 @@ class Attendant {
 
   void see_to(SharedWork& w) {
     while (!w.isCompleted()) {
-      int r = memory_->missing(w.number());
-      if (r < 0) return w.help();
+      uint64_t number = w.next();
+      int r = memory_->missing(number);
+      if (r < 0) {
+        w.help();
+        if (!w.isCompleted() && memory_->missing(w.next()) < 0) std::this_thread::sleep_for(std::chrono::microseconds(20));  // who waits is at it
+        continue;
+      }
       {
         std::lock_guard<std::mutex> l(m_);
         if (over_) return;
       }
-      memory_->await(r, w.number(), kLook);
-      if (memory_->missing(w.number()) != r) continue;
-      if (std::string why = memory_->gone(r); !why.empty() && memory_->missing(w.number()) == r) lost_(w.signature().text() + ": " + why);
+      memory_->await(r, number, kLook);
+      if (memory_->missing(number) != r) continue;
+      if (std::string why = memory_->gone(r); !why.empty() && memory_->missing(number) == r) lost_(w.signature().text() + ": " + why);
     }
   }
 

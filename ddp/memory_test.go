@@ -21,19 +21,21 @@ func sharesMemory(t *testing.T) bool {
 	return bytes.Contains(maps, []byte("memfd:golite-ranks"))
 }
 
-// manySums starts sums of many sizes and types at once, more than have a place in the ranks' memory, some too big for it, and returns their
-// bits.
+// manySums starts sums of many sizes and types at once, more than have a place in the ranks' memory, some in pieces, one too big for it, and returns
+// their bits.
 func manySums(ctx context.Context, g *ddp.Group) (bits [][]byte, err error) {
 	gen := torch.NewGenerator(uint64(7 + g.Rank()))
 	var list []*torch.Tensor
 	var works []*ddp.Work
-	for _, n := range []int{1, 5, 1000, 100_003, 8 << 20 / 4, 8<<20/4 + 1} {
+	for _, n := range []int{1, 5, 1000, 100_003, 4 << 20 / 4, 4<<20/4 + 1, 1_700_001} {
 		for i, d := range []torch.DType{torch.Float32, torch.Float64, torch.Float16, torch.BFloat16} {
 			t := torch.Options{Generator: gen}.Randn(n).To(d)
 			list = append(list, t)
 			works = append(works, g.AllReduceAsync(t, []ddp.Op{ddp.Sum, ddp.Mean}[i%2]))
 		}
 	}
+	big := torch.Options{Generator: gen}.Randn(9 << 20)
+	list, works = append(list, big), append(works, g.AllReduceAsync(big, ddp.Sum))
 	for i, w := range works {
 		if err := w.Wait(ctx); err != nil {
 			return nil, err
