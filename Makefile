@@ -73,7 +73,8 @@ bench: libtorch ## Measure golite beside its peers (installs them): minutes; -on
 test-engines: libtorch ## Run the ranks under torchrun, mpirun and srun for real; installs them (as root).
 	scripts/engines/test.sh
 
-test-cuda: cuda ## Open libcgotorch_cuda.so against libtorch with CUDA (LIBTORCH names one, else it is installed: 7 GB) and run the tests.
+test-cuda: ## Open libcgotorch_cuda.so against libtorch with CUDA (LIBTORCH names one, else it is installed: 7 GB) and run the tests.
+	@LIBTORCH= $(MAKE) --no-print-directory cuda
 	scripts/cuda/test.sh
 
 test-gpu: cuda ## Run what needs a GPU, on a machine that has one: tests, the demo, the benchmark beside PyTorch.
