@@ -50,7 +50,7 @@ class OpenGloo : public c10d::ProcessGroupGloo {
 // Lines is the connection to the peers; it outlives the backend where a call still hangs.
 struct Lines {
   c10::intrusive_ptr<OpenGloo> gloo, shadow;  // shadow carries the calls' descriptions in debug mode
-  std::shared_ptr<Memory> memory;             // of ranks that share one host
+  std::shared_ptr<SharedMemory> memory;       // of ranks that share one host
   std::atomic<bool> cut_{false};
   void cut() {
     if (cut_.exchange(true)) return;
@@ -366,7 +366,7 @@ Cuttable gloo_backend(const GlooSettings& g, std::shared_ptr<Watch> watch) {
   if (g.debug) lines->shadow = connect(g, "calls");
   if (!g.prefix.empty() && g.size > 1) {  // PyTorch's ranks know nothing of it
     c10d::PrefixStore store("memory", g.store);
-    lines->memory = Memory::meet(store, g.rank, g.size);
+    lines->memory = SharedMemory::meet(store, g.rank, g.size);
   }
   return {c10::make_intrusive<Gloo>(lines, std::move(watch), g.rank, g.size), [lines] { lines->cut(); }};
 }

@@ -32,15 +32,15 @@
 
 namespace golite {
 
-class Memory {
+class SharedMemory {
  public:
   static constexpr size_t kSlots = 8;        // pieces that may be under way at once
   static constexpr size_t kPiece = 4 << 20;  // bytes of one
   static constexpr size_t kMost = 64 << 20;  // bytes that all ranks bring together, and each reads
 
   // meet makes the share of one rank and finds those of the others; null where they can't all reach each other's, about which they agree.
-  static std::shared_ptr<Memory> meet(c10d::Store& store, int rank, int size);
-  ~Memory();
+  static std::shared_ptr<SharedMemory> meet(c10d::Store& store, int rank, int size);
+  ~SharedMemory();
 
   // takes tells whether a sum goes this way.
   bool takes(const at::Tensor& t, int op) const {
@@ -110,7 +110,7 @@ class Memory {
     char* slot(size_t i) const { return at + kPage + i * kPiece; }
   };
 
-  Memory(int rank, int size) : rank_(rank), shares_(static_cast<size_t>(size)) {}
+  SharedMemory(int rank, int size) : rank_(rank), shares_(static_cast<size_t>(size)) {}
   static bool map(Share& p);
   static unsigned long long network();
   static Share look(const std::string& where);
@@ -142,7 +142,7 @@ class Memory {
 };
 
 // same_call throws where ranks have posted pieces of different calls.
-inline void Memory::same_call(size_t slot) const {
+inline void SharedMemory::same_call(size_t slot) const {
   const Call& a = shares_[static_cast<size_t>(rank_)].header().slots[slot].call;
   int r = first([&](const Header& h) { return !(h.slots[slot].call == a); });
   if (r < 0) return;
@@ -152,7 +152,7 @@ inline void Memory::same_call(size_t slot) const {
                            text(b) + (a.op == b.op ? "" : ", and the one is a mean, the other a sum"));
 }
 
-inline void Memory::sum(uint64_t first, size_t i, const at::Tensor& t) {
+inline void SharedMemory::sum(uint64_t first, size_t i, const at::Tensor& t) {
   size_t slot = (first + i) % kSlots, n = shares_.size(), begin = i * kPiece, end = std::min(begin + kPiece, t.nbytes());
   same_call(slot);
   auto* to = static_cast<char*>(t.data_ptr());
@@ -171,21 +171,21 @@ inline void Memory::sum(uint64_t first, size_t i, const at::Tensor& t) {
 
 #if defined(__linux__)
 
-inline bool Memory::map(Share& p) {
+inline bool SharedMemory::map(Share& p) {
   void* at = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, p.fd, 0);
   if (at != MAP_FAILED) p.at = static_cast<char*>(at);
   return p.at != nullptr;
 }
 
 // network names this process's host as its network has it: containers with networks of their own are hosts of their own.
-inline unsigned long long Memory::network() {
+inline unsigned long long SharedMemory::network() {
   struct stat st;
   return stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
 }
 
 // look maps another rank's share, by what it wrote into the store. It is out of reach on another host, and where this process knows that
 // one by another number.
-inline Memory::Share Memory::look(const std::string& where) {
+inline SharedMemory::Share SharedMemory::look(const std::string& where) {
   long pid = 0;
   int fd = 0;
   unsigned long long nonce = 0, net = 0;
@@ -201,8 +201,8 @@ inline Memory::Share Memory::look(const std::string& where) {
   return p;
 }
 
-inline std::shared_ptr<Memory> Memory::meet(c10d::Store& store, int rank, int size) {
-  std::shared_ptr<Memory> all(new Memory(rank, size));
+inline std::shared_ptr<SharedMemory> SharedMemory::meet(c10d::Store& store, int rank, int size) {
+  std::shared_ptr<SharedMemory> all(new SharedMemory(rank, size));
   auto& mine = all->shares_[static_cast<size_t>(rank)];
   auto put = [&](const std::string& key, const std::string& v) { store.set(key + std::to_string(rank), v); };
   auto get = [&](const std::string& key, int r) {
@@ -230,7 +230,7 @@ inline std::shared_ptr<Memory> Memory::meet(c10d::Store& store, int rank, int si
   return reached ? all : nullptr;
 }
 
-inline Memory::~Memory() {
+inline SharedMemory::~SharedMemory() {
   if (shares_[static_cast<size_t>(rank_)].at) leave();
   for (auto& p : shares_) {
     if (p.at) munmap(p.at, kBytes);
@@ -238,13 +238,13 @@ inline Memory::~Memory() {
   }
 }
 
-inline void Memory::ring(const Share& p) {
+inline void SharedMemory::ring(const Share& p) {
   auto& bell = p.header().bell;
   bell.fetch_add(1, std::memory_order_release);
   syscall(SYS_futex, &bell, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
 }
 
-inline void Memory::await(int rank, uint64_t number, Millis time) const {
+inline void SharedMemory::await(int rank, uint64_t number, Millis time) const {
   auto& h = shares_[static_cast<size_t>(rank)].header();
   uint32_t heard = h.bell.load(std::memory_order_acquire);
   if (h.left.load(std::memory_order_acquire) || h.slots[number % kSlots].posted.load(std::memory_order_acquire) > number) return;
@@ -252,7 +252,7 @@ inline void Memory::await(int rank, uint64_t number, Millis time) const {
   syscall(SYS_futex, &h.bell, FUTEX_WAIT, heard, &t, nullptr, 0);
 }
 
-inline std::string Memory::gone(int rank) const {
+inline std::string SharedMemory::gone(int rank) const {
   if (rank == rank_) return "";
   const auto& p = shares_[static_cast<size_t>(rank)];
   if (p.header().left.load(std::memory_order_acquire)) return "rank " + std::to_string(rank) + " has left the group";
@@ -261,7 +261,7 @@ inline std::string Memory::gone(int rank) const {
   return "rank " + std::to_string(rank) + " has ended";
 }
 
-inline void Memory::leave() {
+inline void SharedMemory::leave() {
   auto& mine = shares_[static_cast<size_t>(rank_)];
   mine.header().left.store(1, std::memory_order_release);
   ring(mine);
@@ -269,12 +269,12 @@ inline void Memory::leave() {
 
 #else
 
-inline std::shared_ptr<Memory> Memory::meet(c10d::Store&, int, int) { return nullptr; }
-inline Memory::~Memory() {}
-inline void Memory::ring(const Share&) {}
-inline void Memory::await(int, uint64_t, Millis) const {}
-inline std::string Memory::gone(int) const { return ""; }
-inline void Memory::leave() {}
+inline std::shared_ptr<SharedMemory> SharedMemory::meet(c10d::Store&, int, int) { return nullptr; }
+inline SharedMemory::~SharedMemory() {}
+inline void SharedMemory::ring(const Share&) {}
+inline void SharedMemory::await(int, uint64_t, Millis) const {}
+inline std::string SharedMemory::gone(int) const { return ""; }
+inline void SharedMemory::leave() {}
 
 #endif
 

@@ -14,9 +14,9 @@ namespace {
 
 class SharedWork : public TrackedWork {
  public:
-  SharedWork(std::shared_ptr<Watch> watch, Signature sig, at::Tensor t, std::shared_ptr<Memory> memory, int spin)
+  SharedWork(std::shared_ptr<Watch> watch, Signature sig, at::Tensor t, std::shared_ptr<SharedMemory> memory, int spin)
       : TrackedWork(watch, std::move(sig), {t}), watch_(std::move(watch)), memory_(std::move(memory)), tensor_(std::move(t)), spin_(spin),
-        pieces_(Memory::pieces(tensor_)), first_(memory_->reserve(pieces_)) {}
+        pieces_(SharedMemory::pieces(tensor_)), first_(memory_->reserve(pieces_)) {}
 
   uint64_t first() const { return first_; }
   // next is the number of the first piece that is not summed yet, the last one's once all are.
@@ -43,7 +43,7 @@ class SharedWork : public TrackedWork {
 
  private:
   std::shared_ptr<Watch> watch_;
-  std::shared_ptr<Memory> memory_;
+  std::shared_ptr<SharedMemory> memory_;
   at::Tensor tensor_;
   const int spin_;
   const size_t pieces_;
@@ -57,7 +57,7 @@ class Attendant {
  public:
   using Lost = std::function<void(const std::string& why)>;
 
-  Attendant(std::shared_ptr<Memory> memory, Lost lost) : memory_(std::move(memory)), lost_(std::move(lost)), thread_([this] { run(); }) {}
+  Attendant(std::shared_ptr<SharedMemory> memory, Lost lost) : memory_(std::move(memory)), lost_(std::move(lost)), thread_([this] { run(); }) {}
   ~Attendant() {
     {
       std::lock_guard<std::mutex> l(m_);
@@ -122,7 +122,7 @@ class Attendant {
     }
   }
 
-  std::shared_ptr<Memory> memory_;
+  std::shared_ptr<SharedMemory> memory_;
   Lost lost_;
   std::mutex m_;
   std::condition_variable cv_;

@@ -25,8 +25,8 @@ struct ThreadState {
   void catch_up();
 };
 
-// settled gives a generator that is ready to draw.
-c10::GeneratorImpl* settled(c10::GeneratorImpl* g);
+// ready sees to it that a generator is seeded, and returns it.
+c10::GeneratorImpl* ready(c10::GeneratorImpl* g);
 
 // __thread and not thread_local: no initialiser has to run at each first look.
 extern __thread ThreadState thread_state;

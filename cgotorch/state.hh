@@ -25,7 +25,7 @@ void ThreadState::catch_up() {
 namespace {
 
 // Unhurried is a generator of the CPU that is seeded when it is first asked for numbers. A loader's worker seeds its own for each
-// sample, most samples draw nothing, and seeding computes 624 words. Whoever is about to draw goes through settled.
+// sample, most samples draw nothing, and seeding computes 624 words. Whoever is about to draw goes through ready().
 struct Unhurried final : at::CPUGeneratorImpl {
   using at::CPUGeneratorImpl::CPUGeneratorImpl;
 
@@ -73,7 +73,7 @@ uint64_t hand_over(at::Generator g) {
 
 }  // namespace
 
-c10::GeneratorImpl* settled(c10::GeneratorImpl* g) {
+c10::GeneratorImpl* ready(c10::GeneratorImpl* g) {
   if (auto* u = dynamic_cast<Unhurried*>(g); u && u->waiting()) {
     std::lock_guard<std::mutex> l(u->mutex_);
     u->settle();
@@ -89,7 +89,7 @@ namespace at::detail {
 const Generator& getDefaultCPUGenerator() {
   static Generator process = createCPUGenerator(c10::detail::getNonDeterministicRandom());
   if (!golite::thread_state.generator) return process;
-  golite::settled(golite::thread_state.generator->unsafeGetGeneratorImpl());
+  golite::ready(golite::thread_state.generator->unsafeGetGeneratorImpl());
   return *golite::thread_state.generator;
 }
 }  // namespace at::detail

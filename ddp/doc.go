@@ -12,7 +12,8 @@
 //   - Ranks that are goroutines of one process meet in a Hub, and exchange tensors in shared memory. They need no store and no
 //     network.
 //   - Ranks that are processes meet in a Store, and reach each other over Gloo: NewGloo. The store is a TCP store that one of
-//     them keeps (NewTCPStore), or a file (NewFileStore). Processes of PyTorch can be among them: NewGlooWithPyTorch.
+//     them keeps (NewTCPStore), or a file (NewFileStore). On one host they sum in shared memory. Processes of PyTorch can be among
+//     them: NewGlooWithPyTorch.
 //
 // In both, AttachNCCL lets the collectives on CUDA tensors go through NCCL; those on the CPU go as before.
 //

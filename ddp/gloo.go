@@ -12,7 +12,8 @@ import (
 
 // NewGloo makes the group of a rank whose peers are other processes, over Gloo (torch.distributed.init_process_group with
 // backend gloo). It waits until all have come and are connected. The group is aborted when ctx is cancelled. Two groups
-// must not share a store, other than through a Prefix of each its own.
+// must not share a store, other than through a Prefix of each its own. Where all ranks are on one host (Linux, one network, and each may
+// open the others' files in /proc), sums and means of floating-point tensors go through memory that they share, with the same bits.
 func NewGloo(ctx context.Context, s *Store, rank, size int, opts ...Options) (*Group, error) {
 	o, err := optional("ddp.NewGloo", opts)
 	if err != nil {

@@ -39,8 +39,11 @@ func NewTensorDatasetOf[S any](tensors S) *TensorDataset[S] {
 // NewTensorDatasetFunc makes a data set of n samples whose tensors are made when they are read, for data that is smaller where it
 // lies, such as images as bytes: sample makes those of one sample, batch those of several at once, one after the other along a new
 // first dimension. They are called with indices from 0 to n-1, by several workers at a time. PyTorch's counterpart is a Dataset
-// with __getitem__ and __getitems__.
+// with __getitem__ and __getitems__. It panics with a *torch.Error if n is negative or a function is nil.
 func NewTensorDatasetFunc[S any](n int, sample func(i int) S, batch func(indices []int) S) *TensorDataset[S] {
+	if n < 0 || sample == nil || batch == nil {
+		torch.Fail("data.NewTensorDatasetFunc", "%d samples: want 0 or more, and a function for a sample and one for a batch", n)
+	}
 	return &TensorDataset[S]{n, sample, batch}
 }
 

@@ -67,6 +67,12 @@ func TestTensorDatasetOfAFunction(t *testing.T) {
 		_, err = ds.Batch(ctx, []int{0, i})
 		require.ErrorContains(t, err, "is outside of a data set of 5 samples")
 	}
+	one, many := func(int) int { return 0 }, func([]int) int { return 0 }
+	for _, f := range []func(){
+		func() { data.NewTensorDatasetFunc(-1, one, many) }, func() { data.NewTensorDatasetFunc(1, nil, many) }, func() { data.NewTensorDatasetFunc(1, one, nil) },
+	} {
+		require.ErrorContains(t, torch.Try(f), "NewTensorDatasetFunc")
+	}
 }
 
 // sequence is a sample of more than two tensors.
