@@ -80,7 +80,8 @@ func (l *Loader[B]) produce(ctx context.Context, read func() (B, error)) (r resu
 	return r
 }
 
-// await waits for a batch, the timeout, or the end of the context. It is false when from is closed: there is no more.
+// await waits for a batch, the timeout, or the end of the context. It is false when from is closed: there is no more. A worker closes it
+// as well when the context ends, which is not the end of the data.
 func (l *Loader[B]) await(ctx context.Context, n int, from <-chan result[B]) (r result[B], ok bool) {
 	var late <-chan time.Time
 	if l.o.Timeout > 0 {
@@ -90,6 +91,9 @@ func (l *Loader[B]) await(ctx context.Context, n int, from <-chan result[B]) (r 
 	}
 	select {
 	case r, ok = <-from:
+		if err := ctx.Err(); !ok && err != nil {
+			return result[B]{err: err}, true
+		}
 		return r, ok
 	case <-ctx.Done():
 		return result[B]{err: ctx.Err()}, true
