@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"sync"
 )
 
 const (
@@ -134,12 +135,14 @@ func (b *block) split(dst []byte, base int, box []axis, which, n int) error {
 	return nil
 }
 
+var panelBuffers = sync.Pool{New: func() any { b := make([]byte, panelBytes); return &b }}
+
 // panels reads the first near axes of a box, which span bytes, again and again for the others. Many steps of the axis along
 // which the output runs are read before they are spread.
 func (b *block) panels(dst []byte, base int, box []axis, near, span int) error {
 	if b.panel == nil {
-		buf := checkBuffers.Get().(*[]byte)
-		defer func() { checkBuffers.Put(buf); b.panel = nil }()
+		buf := panelBuffers.Get().(*[]byte)
+		defer func() { panelBuffers.Put(buf); b.panel = nil }()
 		b.panel = *buf
 	}
 	far := slices.Clone(box[near:])
