@@ -14,6 +14,7 @@ import (
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/cuda/gputest"
 )
 
 // spec is how an input is drawn.
@@ -107,6 +108,29 @@ func recordedTensor(t *torch.Tensor) fixture.Tensor {
 	return fixture.Tensor{DType: t.DType().String(), Shape: t.Shape(), Data: t.ToBytes()}
 }
 
+// site is where a case is computed: on the CPU, where every bit counts, or on another device, where numbers are near the recorded ones.
+type site struct{ device torch.Device }
+
+var onCPU = site{torch.CPU}
+
+func (p site) equal(t *testing.T, c *fixture.Case, name string, got *torch.Tensor) {
+	t.Helper()
+	if p == onCPU {
+		c.Equal(t, name, recordedTensor(got))
+		return
+	}
+	require.Equal(t, p.device, got.Device(), name)
+	c.Near(t, name, recordedTensor(got), 2e-4)
+}
+
+// put is the tensor in that site, a leaf if it was one.
+func (p site) put(x *torch.Tensor) *torch.Tensor {
+	if p == onCPU {
+		return x
+	}
+	return x.Detach().To(p.device).RequiresGrad_(x.RequiresGrad())
+}
+
 // inputs are the drawn inputs of a case: the tensors in order, and those that want a gradient by name.
 type inputs struct {
 	list   []*torch.Tensor
@@ -151,6 +175,24 @@ func drawInputs(t *testing.T, c *fixture.Case, r *recordedCase) *inputs {
 	return in
 }
 
+// move puts the inputs where the case is computed.
+func (in *inputs) move(p site) {
+	there := map[*torch.Tensor]*torch.Tensor{}
+	for i, x := range in.list {
+		there[x] = p.put(x)
+		in.list[i] = there[x]
+	}
+	for k, v := range in.call {
+		if x, ok := v.(*torch.Tensor); ok {
+			there[x] = p.put(x)
+			in.call[k] = there[x]
+		}
+	}
+	for k, x := range in.leaves {
+		in.leaves[k] = there[x]
+	}
+}
+
 // forward calls a module's Forward by reflection and flattens what it returns.
 func forward(m Module, in *inputs) []*torch.Tensor {
 	if f, ok := forwards[strings.TrimPrefix(fmt.Sprintf("%T", m), "*nn.")]; ok && len(in.call) > 0 {
@@ -173,34 +215,67 @@ func forward(m Module, in *inputs) []*torch.Tensor {
 	return out
 }
 
-// runCase does what a case says and compares everything that was recorded.
-func runCase(t *testing.T, c *fixture.Case) {
-	var r recordedCase
-	c.Decode(t, &r)
+// prepared is a case's module with its inputs, ready to be called.
+type prepared struct {
+	m      Module
+	in     *inputs
+	run    func() []*torch.Tensor
+	before map[string][]byte // the state's bytes
+}
+
+func prepare(t *testing.T, c *fixture.Case, r *recordedCase) *prepared {
 	torch.ManualSeed(c.Seed)
 	m, call := build(t, r.Module, r.Args, r.Kwargs, r.DType)
-	before := map[string][]byte{}
-	compareState(t, c, m, before)
-	in := drawInputs(t, c, &r)
+	p := &prepared{m: m, before: map[string][]byte{}}
+	compareState(t, c, m, p.before)
+	p.in = drawInputs(t, c, r)
 	if !r.Train {
 		Eval(m)
 	}
-	var outs []*torch.Tensor
-	run := func() { outs = call(in) }
-	if r.NoGrad {
-		torch.NoGrad(run)
-	} else {
-		run()
+	p.run = func() []*torch.Tensor {
+		if r.NoGrad {
+			return torch.NoGradOf(func() []*torch.Tensor { return call(p.in) })
+		}
+		return call(p.in)
 	}
+	return p
+}
+
+// draws says whether a case's forward draws random numbers, which every kind of device does in its own way.
+func draws(t *testing.T, c *fixture.Case) bool {
+	var r recordedCase // of its own: building the module takes its arguments
+	c.Decode(t, &r)
+	p := prepare(t, c, &r)
+	before := torch.DefaultGenerator(torch.CPU).State().ToBytes()
+	p.run()
+	return !slices.Equal(before, torch.DefaultGenerator(torch.CPU).State().ToBytes())
+}
+
+// wholeInCuDNN are the modules that cuDNN computes as a whole: without training it keeps nothing for a backward pass, in PyTorch as well.
+var wholeInCuDNN = []string{"RNN", "LSTM", "GRU"}
+
+// runCase does what a case says and compares everything that was recorded.
+func runCase(t *testing.T, c *fixture.Case, at site) {
+	var r recordedCase
+	c.Decode(t, &r)
+	if at != onCPU && draws(t, c) {
+		t.Skip("skipped: it draws random numbers, and a GPU draws others")
+	}
+	p := prepare(t, c, &r)
+	if at != onCPU {
+		To(p.m, at.device)
+		p.in.move(at)
+	}
+	outs := p.run()
 	var total *torch.Tensor
 	for i, out := range outs {
-		c.Equal(t, fmt.Sprintf("output.%d", i), recordedTensor(out))
+		at.equal(t, c, fmt.Sprintf("output.%d", i), out)
 		if !out.RequiresGrad() {
 			require.NotContains(t, r.Weights, i)
 			continue
 		}
 		require.Contains(t, r.Weights, i)
-		weight := torch.Options{DType: out.DType()}.Randn(out.Shape()...)
+		weight := at.put(torch.Options{DType: out.DType()}.Randn(out.Shape()...))
 		term := aten.Sum(aten.MulTensor(out, weight), 0)
 		if total == nil {
 			total = term
@@ -209,10 +284,14 @@ func runCase(t *testing.T, c *fixture.Case) {
 		}
 	}
 	require.Len(t, outs, len(c.Names("output.")))
+	if total != nil && at != onCPU && !r.Train && slices.Contains(wholeInCuDNN, r.Module) {
+		require.ErrorContains(t, torch.Try(func() { total.Backward() }), "cudnn RNN backward can only be called in training mode")
+		return
+	}
 	if total != nil {
 		total.Backward()
 	}
-	compareAfter(t, c, m, in, before)
+	compareAfter(t, c, p, at)
 	c.Equal(t, "next", recordedTensor(torch.Rand(4)))
 }
 
@@ -229,15 +308,15 @@ func compareState(t *testing.T, c *fixture.Case, m Module, before map[string][]b
 	}
 }
 
-func compareAfter(t *testing.T, c *fixture.Case, m Module, in *inputs, before map[string][]byte) {
+func compareAfter(t *testing.T, c *fixture.Case, p *prepared, at site) {
 	grads := map[string]*torch.Tensor{}
-	for k, leaf := range in.leaves {
+	for k, leaf := range p.in.leaves {
 		grads["input."+k] = leaf.Grad()
 	}
 	params := map[string]bool{}
-	for k, p := range NamedParameters(m) {
+	for k, param := range NamedParameters(p.m) {
 		params[k] = true
-		g := p.Grad()
+		g := param.Grad()
 		if g != nil && g.Layout() != torch.Strided {
 			g = aten.ToDense(g, 0, nil)
 		}
@@ -248,31 +327,41 @@ func compareAfter(t *testing.T, c *fixture.Case, m Module, in *inputs, before ma
 			require.False(t, c.Has("grad."+k), "no gradient for %s", k)
 			continue
 		}
-		c.Equal(t, "grad."+k, recordedTensor(g))
+		at.equal(t, c, "grad."+k, g)
 	}
 	for _, k := range c.Names("grad.") {
 		require.Contains(t, grads, k)
 	}
-	for k, v := range StateDict(m).All() {
+	for k, v := range StateDict(p.m).All() {
 		if c.Has("after." + k) {
-			c.Equal(t, "after."+k, recordedTensor(v))
+			at.equal(t, c, "after."+k, v)
 		} else {
 			require.True(t, params[k], "the buffer %s wasn't recorded", k)
-			require.Equal(t, before[k], v.ToBytes(), "Forward must not change %s", k)
+			require.Equal(t, p.before[k], v.ToBytes(), "Forward must not change %s", k)
 		}
 	}
 }
 
-func TestLayers(t *testing.T) { runFile(t, "layers") }
-func TestPlain(t *testing.T)  { runFile(t, "plain") }
-func TestLosses(t *testing.T) { runFile(t, "losses") }
+func TestLayers(t *testing.T) { runFile(t, "layers", onCPU) }
+func TestPlain(t *testing.T)  { runFile(t, "plain", onCPU) }
+func TestLosses(t *testing.T) { runFile(t, "losses", onCPU) }
 
-func runFile(t *testing.T, stem string) {
+func TestLayersOnAGPU(t *testing.T) { runFile(t, "layers", onGPU(t)) }
+func TestPlainOnAGPU(t *testing.T)  { runFile(t, "plain", onGPU(t)) }
+func TestLossesOnAGPU(t *testing.T) { runFile(t, "losses", onGPU(t)) }
+
+// onGPU skips a test where there is none.
+func onGPU(t *testing.T) site {
+	gputest.Exact(t)
+	return site{gputest.Need(t).Device}
+}
+
+func runFile(t *testing.T, stem string, at site) {
 	file := fixture.Open(t, "testdata/"+stem+".json.gz")
 	require.NotEmpty(t, file.Cases)
 	for _, c := range file.Cases {
 		t.Run(c.Name, func(t *testing.T) {
-			torch.Scope(func() { runCase(t, c) })
+			require.NoError(t, torch.Try(func() { torch.Scope(func() { runCase(t, c, at) }) }))
 		})
 	}
 }

@@ -172,7 +172,7 @@ func replicateCase(t *testing.T, c *fixture.Case) int {
 			draws.SetState(state)
 			outs = forward(one, in)
 			for i, out := range outs {
-				c.Equal(t, fmt.Sprintf("output.%d", i), recordedTensor(out))
+				onCPU.equal(t, c, fmt.Sprintf("output.%d", i), out)
 			}
 		}
 	}
@@ -190,6 +190,6 @@ func replicateCase(t *testing.T, c *fixture.Case) int {
 	if len(recorded) > 0 {
 		torch.BackwardAll(recorded, weights, torch.BackwardOptions{})
 	}
-	compareAfter(t, c, m, in, before)
+	compareAfter(t, c, &prepared{m: m, in: in, before: before}, onCPU)
 	return 1
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
+	"github.com/golite/golite/torch/cuda/gputest"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
 )
@@ -117,7 +118,26 @@ func bitsOf(t *torch.Tensor) fixture.Tensor {
 	return fixture.Tensor{DType: t.DType().String(), Shape: t.Shape(), Data: t.Detach().ToBytes()}
 }
 
-func TestOptimizersEqualPyTorch(t *testing.T) {
+// site is where a case is computed: on the CPU, where every bit counts, or on another device, where numbers are near the recorded ones.
+type site struct{ device torch.Device }
+
+func (s site) equal(t *testing.T, c *fixture.Case, name string, got *torch.Tensor) {
+	t.Helper()
+	if s.device == torch.CPU {
+		c.Equal(t, name, bitsOf(got), sqrt)
+		return
+	}
+	c.Near(t, name, bitsOf(got), 1e-4)
+}
+
+func TestOptimizersEqualPyTorch(t *testing.T) { runOptimizers(t, site{torch.CPU}) }
+
+func TestOptimizersOnAGPUAsRecorded(t *testing.T) {
+	gputest.Exact(t)
+	runOptimizers(t, site{gputest.Need(t).Device})
+}
+
+func runOptimizers(t *testing.T, at site) {
 	file := fixture.Open(t, "testdata/optim.json.gz")
 	n := 0
 	for _, c := range file.Cases {
@@ -131,14 +151,14 @@ func TestOptimizersEqualPyTorch(t *testing.T) {
 				continue
 			}
 			n++
-			t.Run(c.Name+"/"+impl, func(t *testing.T) { runRecorded(t, c, r, impl) })
+			t.Run(c.Name+"/"+impl, func(t *testing.T) { runRecorded(t, c, r, impl, at) })
 		}
 	}
 	require.Greater(t, n, 70)
 }
 
-func runRecorded(t *testing.T, c *fixture.Case, r recorded, impl string) {
-	params, o := startRecorded(t, c, r, impl == "fused")
+func runRecorded(t *testing.T, c *fixture.Case, r recorded, impl string, at site) {
+	params, o := startRecorded(t, c, r, impl == "fused", at)
 	for step := range steps {
 		recordedGrads(params, r.NoneGrads, step)
 		o.Step()
@@ -148,21 +168,22 @@ func runRecorded(t *testing.T, c *fixture.Case, r recorded, impl string) {
 		prefix = "fused/"
 	}
 	for i, p := range params {
-		c.Equal(t, fmt.Sprintf("%sparam.%d", prefix, i), bitsOf(p.Tensor), sqrt)
+		at.equal(t, c, fmt.Sprintf("%sparam.%d", prefix, i), p.Tensor)
 	}
-	compareState(t, c, r, prefix, o.StateDict())
+	compareState(t, c, r, prefix, o.StateDict(), at)
 	checkLayout(t, r.Layout, o.StateDict(), impl == "fused")
 }
 
 // startRecorded makes a case's parameters and optimizer.
-func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool) ([]nn.Parameter, optim.Optimizer) {
+func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool, at site) ([]nn.Parameter, optim.Optimizer) {
 	torch.ManualSeed(c.Seed)
 	dtype, err := torch.ParseDType(r.DType)
 	require.NoError(t, err)
 	params := make([]nn.Parameter, len(shapes))
 	for i, s := range shapes {
-		params[i] = nn.NewParameter(torch.Options{DType: dtype}.Randn(s...))
-		c.Equal(t, fmt.Sprintf("start.%d", i), bitsOf(params[i].Tensor))
+		start := torch.Options{DType: dtype}.Randn(s...)
+		c.Equal(t, fmt.Sprintf("start.%d", i), bitsOf(start))
+		params[i] = nn.NewParameter(start.To(at.device))
 	}
 	groups := []optim.Group{{Params: params}}
 	if r.Groups != nil {
@@ -180,7 +201,7 @@ func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool) ([]nn.
 
 func recordedGrads(params []nn.Parameter, none bool, step int) {
 	for i, p := range params {
-		p.SetGrad(torch.Options{DType: p.DType()}.Randn(p.Shape()...))
+		p.SetGrad(torch.Options{DType: p.DType()}.Randn(p.Shape()...).To(p.Device()))
 		if none && i == 1 && step >= 5 && step <= 8 {
 			p.SetGrad(nil)
 		}
@@ -189,7 +210,7 @@ func recordedGrads(params []nn.Parameter, none bool, step int) {
 
 // compareState compares all recorded tensors of the state, which is numbered through the groups, with the recorded ones,
 // which are numbered as the parameters.
-func compareState(t *testing.T, c *fixture.Case, r recorded, prefix string, sd map[string]any) {
+func compareState(t *testing.T, c *fixture.Case, r recorded, prefix string, sd map[string]any, at site) {
 	number := []int{0, 1, 2, 3}
 	if r.Groups != nil {
 		k := 0
@@ -208,7 +229,7 @@ func compareState(t *testing.T, c *fixture.Case, r recorded, prefix string, sd m
 			t.Errorf("state %d has no %s", i, key)
 			continue
 		}
-		c.Equal(t, prefix+"state."+name, bitsOf(got), sqrt)
+		at.equal(t, c, prefix+"state."+name, got)
 	}
 }
 
