@@ -64,7 +64,9 @@ func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {
 		if err := g.Capture(f, cuda.CaptureOptions{Pool: c.pool, Generators: []*torch.Generator{l.rankGen}}); err != nil {
 			return nil, err
 		}
-		c.pool = g.Pool()
+		if c.pool == (cuda.GraphPool{}) {
+			c.pool = g.Pool()
+		}
 		return g, nil
 	}
 	return c.call

@@ -61,7 +61,10 @@ func TestGraphsAreRecordedAnewAfterReset(t *testing.T) {
 		require.Equal(t, 12.0, y.Sum().Item())
 
 		second := cuda.NewGraph(0)
-		require.NoError(t, second.Capture(func() { x.Add(x) }, cuda.CaptureOptions{Pool: g.Pool()}), "a shared pool")
+		pool := g.Pool()
+		require.NoError(t, second.Capture(func() { x.Add(x) }, cuda.CaptureOptions{Pool: pool}), "a shared pool")
+		g.Reset()
+		require.ErrorContains(t, cuda.NewGraph(0).Capture(func() {}, cuda.CaptureOptions{Pool: pool}), "was reset")
 		require.ErrorContains(t, cuda.NewGraph(0).Capture(func() {}, cuda.CaptureOptions{Generators: []*torch.Generator{torch.NewGenerator(1)}}), "a generator is one of cpu")
 		nested := cuda.NewGraph(0).Capture(func() {
 			require.ErrorContains(t, cuda.NewGraph(0).Capture(func() {}), "another graph is being recorded here")

@@ -26,8 +26,11 @@ type Graph struct {
 	done    bool
 }
 
-// GraphPool is the memory of a graph, for graphs that never run at once and need nothing of each other's results to share.
-type GraphPool struct{ first, second uint64 }
+// GraphPool is the memory of a graph, for graphs that never run at once and need nothing of each other's results to share. It keeps that graph.
+type GraphPool struct {
+	first, second uint64
+	of            *Graph
+}
 
 // CaptureOptions are Capture's optional arguments.
 type CaptureOptions struct {
@@ -86,6 +89,9 @@ func (g *Graph) Capture(f func(), opts ...CaptureOptions) error {
 	if g.done {
 		return fmt.Errorf("cuda.Graph.Capture: the graph has been recorded already: Reset it, or make another")
 	}
+	if of := o.Pool.of; of != nil && !of.done {
+		return fmt.Errorf("cuda.Graph.Capture: the graph whose Pool this is was reset: there is nothing to share")
+	}
 	for _, gen := range o.Generators {
 		if d := gen.Device(); d != torch.CUDA(g.device) {
 			return fmt.Errorf("cuda.Graph.Capture: a generator is one of %s: a graph of %s records numbers drawn there", d, torch.CUDA(g.device))
@@ -105,6 +111,7 @@ func (g *Graph) Capture(f func(), opts ...CaptureOptions) error {
 	WithStream(s, func() { err = g.record(f, o) })
 	CurrentStream(g.device).WaitStream(s)
 	runtime.KeepAlive(g)
+	runtime.KeepAlive(o.Pool.of) // the collection above would free its memory
 	return err
 }
 
@@ -155,7 +162,7 @@ func (g *Graph) Replay() { g.call("Graph.Replay", cgotorch.CUDAGraphReplay) }
 // Pool returns the graph's memory, to be shared (CUDAGraph.pool).
 func (g *Graph) Pool() GraphPool {
 	w := g.call("Graph.Pool", cgotorch.CUDAGraphPool)
-	return GraphPool{w[0], w[1]}
+	return GraphPool{w[0], w[1], g}
 }
 
 func (g *Graph) call(name string, function uint32, in ...uint64) []uint64 {
