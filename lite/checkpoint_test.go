@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/golite/golite/internal/python"
 	"github.com/golite/golite/lite"
@@ -198,5 +200,33 @@ func TestPythonAndBack(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, layer.Weight.ToBytes())
 		require.Equal(t, []any{8, "y"}, []any{step, name})
+	})
+}
+
+// What another kind of device has drawn can't be gone on with: all else is loaded, and the log says so.
+func TestRandomStreamsOfAnotherDeviceAreLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pt")
+	core, logs := observer.New(zap.WarnLevel)
+	on(t, lite.Config{Logger: zap.New(core)}, func(l *lite.Lite) {
+		l.SeedEverything(1)
+		opt := optim.NewSGD(nn.Parameters(nn.NewLinear(2, 1)), 0.1)
+		require.NoError(t, l.Save(path, lite.State{"optimizer": opt}))
+		content, err := serial.Load(path)
+		require.NoError(t, err)
+		run, _ := content.(*serial.Dict).Get("golite")
+		streams, _ := run.(*serial.Dict).Get("streams")
+		require.NoError(t, streams.([]any)[0].(*serial.Dict).Set("rank", torch.From(make([]byte, 16)))) // as a GPU's is
+		require.NoError(t, serial.Save(path, content))
+
+		state := func(g *torch.Generator) string { return string(g.State().ToBytes()) }
+		begun := state(torch.DefaultGenerator(torch.CPU))
+		torch.Randn(3)
+		torch.Options{Generator: l.RankGenerator()}.Randn(3)
+		drawn := state(l.RankGenerator())
+		_, err = l.Load(path, lite.State{"optimizer": opt})
+		require.NoError(t, err)
+		require.True(t, begun == state(torch.DefaultGenerator(torch.CPU)), "the CPU's own stream is restored")
+		require.True(t, drawn == state(l.RankGenerator()), "the other is left")
+		require.Len(t, logs.FilterMessageSnippet("another kind of device").All(), 1)
 	})
 }

@@ -135,22 +135,31 @@ func (l *Lite) setStreams(r map[string]any) error {
 		}
 		generators = nil
 	}
-	return torch.Try(func() {
+	foreign := false
+	restore := func(g *torch.Generator, state *torch.Tensor) {
+		switch {
+		case state == nil:
+		case state.Numel() == g.State().Numel():
+			g.SetState(state)
+		default:
+			foreign = true
+		}
+	}
+	err := torch.Try(func() {
 		for i, g := range generators {
-			if t, ok := replicas[i].(*torch.Tensor); ok {
-				g.SetState(t)
-			}
+			t, _ := replicas[i].(*torch.Tensor)
+			restore(g, t)
 		}
-		if t := get("default"); t != nil {
-			torch.DefaultGenerator(torch.CPU).SetState(t)
-		}
-		if t := get("rank"); t != nil && l.rankGen.Device() == l.device {
-			l.rankGen.SetState(t)
-		}
-		if t := get("device"); t != nil && l.device.Type == torch.CUDAType {
-			torch.DefaultGenerator(l.device).SetState(t)
+		restore(torch.DefaultGenerator(torch.CPU), get("default"))
+		restore(l.rankGen, get("rank"))
+		if l.device.Type == torch.CUDAType {
+			restore(torch.DefaultGenerator(l.device), get("device"))
 		}
 	})
+	if foreign {
+		l.log.Warn("the checkpoint is of another kind of device, which draws random numbers in its own way: streams of that kind are not restored")
+	}
+	return err
 }
 
 // goValue turns what package serial reads into Go's own types: dictionaries with names into map[string]any, those with
