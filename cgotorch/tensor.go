@@ -12,7 +12,6 @@ const (
 	FlagLeaf
 	FlagContiguous
 	FlagInference
-	FlagPinned
 	FlagNeg
 	FlagConj
 	FlagView

@@ -19,9 +19,8 @@ int64_t gl_info(gl_handle h, int64_t* out, uint32_t room) {
     auto put = [&](int64_t v) { w.word(static_cast<uint64_t>(v)); };
     bool strided = t.layout() == at::kStrided;
     int64_t flags = (t.requires_grad() ? 1 : 0) | (t.is_leaf() ? 2 : 0) | (strided && t.is_contiguous() ? 4 : 0) |
-                    (t.is_inference() ? 8 : 0) | (t.is_pinned() ? 16 : 0) | (t.is_neg() ? 32 : 0) |
-                    (t.is_conj() ? 64 : 0) | (t.is_view() ? 128 : 0) | (t.is_complex() ? 256 : 0) |
-                    (at::isFloatingType(t.scalar_type()) ? 512 : 0);
+                    (t.is_inference() ? 8 : 0) | (t.is_neg() ? 16 : 0) | (t.is_conj() ? 32 : 0) | (t.is_view() ? 64 : 0) |
+                    (t.is_complex() ? 128 : 0) | (at::isFloatingType(t.scalar_type()) ? 256 : 0);
     put(static_cast<int64_t>(t.scalar_type()));
     put(static_cast<int64_t>(t.device().type()));
     put(t.device().index());

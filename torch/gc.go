@@ -14,8 +14,10 @@ import (
 // collects, and waits until the tensors found dead are freed.
 var pacer struct {
 	sync.Mutex
-	grown   atomic.Int64 // bytes given to the collector since the last look
-	base    int64        // live bytes after the last collection
+	grown   atomic.Int64                 // bytes given to the collector since the last look
+	base    int64                        // live bytes after the last collection
+	tried   struct{ live, growth int64 } // as the last collection found them
+	slack   int64                        // doublings of the share that is waited for: more where collections find little
 	last    time.Time
 	lasting time.Duration // how long a collection takes, as far as known
 }
@@ -23,6 +25,7 @@ var pacer struct {
 const (
 	paceLook  = 4 << 20 // bytes between two looks
 	paceShare = 12      // collect when live bytes have grown by 1/paceShare
+	paceSlack = 3       // or by 2, 4, 8 times that
 )
 
 // paceGC takes note of bytes that were left to the collector.
@@ -32,12 +35,12 @@ func paceGC(n int64) {
 	}
 	defer pacer.Unlock()
 	pacer.grown.Store(0)
-	live := liveBytes()
+	live, onGPUs := liveBytes()
 	if live < pacer.base {
 		pacer.base = live
 	}
 	growth := live - pacer.base
-	if growth < max(paceLook, pacer.base/paceShare) {
+	if growth < max(paceLook, pacer.base/paceShare<<pacer.slack) {
 		return
 	}
 	// Collections may take a fifth of the time, unless memory has grown by a quarter meanwhile, or by half where one takes
@@ -49,14 +52,31 @@ func paceGC(n int64) {
 	if time.Since(pacer.last) < 5*pacer.lasting && growth < room {
 		return
 	}
+	learn(live, growth, onGPUs)
 	collect(50 * time.Millisecond)
-	pacer.base = liveBytes()
+	pacer.base, _ = liveBytes()
+}
+
+// learn judges the last collection by the least that was live since, for what it found is freed a little later. Where it was little, as in a forward
+// pass that keeps all for its backward pass, the next ones wait for more: a GPU waits for kernels that the collector keeps from being started. The
+// CPU's memory is dearer than its time.
+func learn(live, growth, onGPUs int64) {
+	switch freed := pacer.tried.live - pacer.base; {
+	case onGPUs < live/2:
+		pacer.slack = 0
+	case freed < pacer.tried.growth/4:
+		pacer.slack = min(pacer.slack+1, paceSlack)
+	case freed > pacer.tried.growth/2:
+		pacer.slack = max(pacer.slack-1, 0)
+	}
+	pacer.tried.live, pacer.tried.growth = live, growth
 }
 
 // liveBytes are those of tensors in use, on the CPU and on all GPUs.
-func liveBytes() int64 {
+func liveBytes() (all, onGPUs int64) {
 	live, _, _ := cgotorch.Memory(false)
-	return live + cgotorch.CUDAAllocated()
+	onGPUs = cgotorch.CUDAAllocated()
+	return live + onGPUs, onGPUs
 }
 
 // collectNow is for a failed allocation: it collects whatever the pace.

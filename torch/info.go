@@ -137,9 +137,6 @@ func (t *Tensor) IsContiguous() bool { return t.flag(cgotorch.FlagContiguous) }
 // IsInference tells a tensor made in inference mode, which autograd can't use (Tensor.is_inference).
 func (t *Tensor) IsInference() bool { return t.flag(cgotorch.FlagInference) }
 
-// IsPinned tells a tensor in page-locked memory, which is copied to a GPU without waiting (Tensor.is_pinned).
-func (t *Tensor) IsPinned() bool { return t.flag(cgotorch.FlagPinned) }
-
 // IsView tells a tensor that autograd knows as a view of another.
 func (t *Tensor) IsView() bool { return t.flag(cgotorch.FlagView) }
 

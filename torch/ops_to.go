@@ -4,6 +4,7 @@ import "github.com/golite/golite/internal/op"
 
 var (
 	opTo        = op.Op{Name: "aten::to.dtype_layout"}
+	opIsPinned  = op.Op{Name: "aten::is_pinned"}
 	opClone     = op.Op{Name: "aten::clone"}
 	opDetach    = op.Op{Name: "aten::detach"}
 	opDetach_   = op.Op{Name: "aten::detach_"}
@@ -108,6 +109,14 @@ func (t *Tensor) Bool() *Tensor { return t.convert(Bool, Device{}, false, false)
 
 // CPU brings the tensor to the CPU's memory (Tensor.cpu).
 func (t *Tensor) CPU() *Tensor { return t.convert(0, CPU, false, false) }
+
+// IsPinned tells a tensor in page-locked memory, which is copied to a GPU without waiting (Tensor.is_pinned).
+func (t *Tensor) IsPinned() bool {
+	var a op.Args
+	put(&a, &opIsPinned, t)
+	abi.Device(&a, Device{})
+	return truth(&opIsPinned, &a)
+}
 
 // CUDA brings the tensor to a GPU, 0 unless an index is given (Tensor.cuda).
 func (t *Tensor) CUDA(index ...int) *Tensor {
