@@ -4,9 +4,11 @@
     device.py gpt2 torch cpu|cuda
 
 It answers each line that it reads with the microseconds of one step, which the device has done when the clock is read, and those of the
-processor. On cpu the workloads are tiny: it shows that they run, and no more.
+processor, over a block of steps. On cpu the workloads are tiny: it shows that they run, and no more. With BENCH_TRACE=FILE it writes a profile of
+five steps there first.
 """
 
+import os
 import sys
 import time
 
@@ -15,6 +17,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from work import mlp, report
+
+BLOCK = 5e5  # microseconds: long beside what filling and emptying the device's queue takes
 
 
 class Block(nn.Module):
@@ -94,14 +98,36 @@ def measure(step, n, device):
     return (time.perf_counter() - wall) * 1e6, (time.process_time() - cpu) * 1e6
 
 
+def warm(step, device):
+    """Runs steps for a second: kernels are loaded and chosen."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < 1:
+        measure(step, 1, device)
+
+
+def trace(path, step, device):
+    """Writes a profile of five steps, and prints which operations took most."""
+    if not path:
+        return
+    from torch.profiler import profile
+
+    with profile() as p:
+        measure(step, 5, device)
+    p.export_chrome_trace(path)
+    by = "self_device_time_total" if device == "cuda" else "self_cpu_time_total"
+    print(p.key_averages().table(sort_by=by, row_limit=40), file=sys.stderr)
+
+
 def main():
     torch.manual_seed(1)
     name, _, device = sys.argv[1:]
     step = {"mlp": small, "gpt2": large}[name](device)
+    warm(step, device)
+    trace(os.environ.get("BENCH_TRACE"), step, device)
     n = 1
-    while (us := measure(step, n, device)[0]) < 1e5:
+    while (us := measure(step, n, device)[0]) < BLOCK:
         n *= 2
-    n = max(3, int(n * 1e5 / us))
+    n = max(3, int(n * BLOCK / us))
     report(ready=True)
     for line in sys.stdin:
         if line.strip() == "quit":

@@ -44,6 +44,12 @@ func card(ctx context.Context, t tools, device string) (string, error) {
 	return name, err
 }
 
+// onTheWall is a row whose processor time says nothing: reading takes some.
+func onTheWall(r row) row {
+	r.cpu = ""
+	return r
+}
+
 // deviceGroups are steps that a device computes. golite's loader is measured against golite itself with the batches there already.
 func deviceGroups(t tools, device string) []group {
 	ours := func(name, workload, mode string) contestant {
@@ -63,11 +69,11 @@ func deviceGroups(t tools, device string) []group {
 		{name: "device-mlp", contestants: []contestant{ours(captured, "mlp", "captured"), ours(oursLite, "mlp", "lite"), peer(fabric, "mlp", "fabric")}, rows: []row{
 			compare("MLP step as a CUDA graph", captured, fabric, 0.35), compare("MLP step on the device", oursLite, fabric, 0),
 		}},
-		{name: "device-gpt2", contestants: []contestant{ours(oursLite, "gpt2", "lite"), peer(torch, "gpt2", "torch")}, rows: []row{
-			compare("GPT-2-sized step, bf16", oursLite, torch, 1),
+		{name: "device-gpt2", contestants: []contestant{ours(captured, "gpt2", "captured"), ours(oursLite, "gpt2", "lite"), peer(torch, "gpt2", "torch")}, rows: []row{
+			compare("GPT-2-sized step, bf16", oursLite, torch, 1), compare("GPT-2-sized step, bf16, as a CUDA graph", captured, torch, 0),
 		}},
 		{name: "device-loader", contestants: []contestant{ours(read, "loader", read), ours(ready, "loader", ready)}, rows: []row{
-			compare("pass with a loader, against batches that are there", read, ready, 1/0.97),
+			onTheWall(compare("pass with a loader, against batches that are there", read, ready, 1/0.97)),
 		}},
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/golite/golite/lite"
@@ -12,6 +14,7 @@ import (
 	"github.com/golite/golite/torch/nn"
 	F "github.com/golite/golite/torch/nn/functional"
 	"github.com/golite/golite/torch/optim"
+	"github.com/golite/golite/torch/profiler"
 )
 
 // size is how large the workloads for a GPU are. On a CPU they are small: it shows that they run, and no more.
@@ -60,14 +63,52 @@ func onDevice(name, mode, device string) error {
 		if err != nil {
 			return err
 		}
-		return answer(func(n int) (wall, cpu float64) {
-			start, used := time.Now(), processorTime()
-			if err = run(n); err == nil && device != "cpu" {
+		done := func(n int) error {
+			err := run(n)
+			if err == nil && device != "cpu" {
 				cuda.Synchronize(l.Device().Index)
 			}
+			return err
+		}
+		if err := warm(done); err != nil {
+			return err
+		}
+		if err := trace(os.Getenv("BENCH_TRACE"), done); err != nil {
+			return err
+		}
+		return answer(func(n int) (wall, cpu float64) {
+			start, used := time.Now(), processorTime()
+			err = done(n)
 			return float64(time.Since(start).Nanoseconds()) / 1e3, (processorTime() - used) / 1e3
-		}, byClock, &err)
+		}, byClock, deviceBlock, &err)
 	})
+}
+
+// deviceBlock is how many microseconds a block of a device's steps takes: long beside what filling and emptying the device's queue takes.
+const deviceBlock = 5e5
+
+// warm runs steps for a second: kernels are loaded and chosen, and a captured step is recorded.
+func warm(run func(n int) error) error {
+	for start := time.Now(); time.Since(start) < time.Second; {
+		if err := run(1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trace writes a profile of five steps to a file, and prints which operations took most.
+func trace(path string, run func(n int) error) error {
+	if path == "" {
+		return nil
+	}
+	var failed error
+	p, err := profiler.Run(path, func() { failed = run(5) })
+	if err != nil || failed != nil {
+		return errors.Join(err, failed)
+	}
+	fmt.Fprintln(os.Stderr, p.Table(40))
+	return nil
 }
 
 // repeat runs a step many times, each in a scope of its own.

@@ -10,8 +10,9 @@
 // and those of all processors that it took, over a block of steps that takes about a tenth of a second. The mode says how: "torch"
 // (golite's packages without lite), "fused" (the same with libtorch's fused optimizer), "lite". "ranks" measures a step that several
 // ranks do together, "device" one that a GPU computes (mlp and gpt2 as "lite" or "captured" steps, "loader" with its batches "read" or
-// "ready"; on cpu they are tiny), "checkpoint" a save and a load. "card" prints the GPU's name. Workloads that measure a whole process ("start", "epoch", "eval", "long",
-// "sampler", "loader", "load") print one line and end. One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
+// "ready"; on cpu they are tiny; with BENCH_TRACE=FILE it writes libtorch's profile of five steps there first), "checkpoint" a save and a load. "card"
+// prints the GPU's name. Workloads that measure a whole process ("start", "epoch", "eval", "long", "sampler", "loader", "load") print one line and end.
+// One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
 package main
 
 import (
@@ -111,24 +112,28 @@ func serve(name, mode string, l *lite.Lite) error {
 	if err != nil {
 		return err
 	}
-	return answer(w.measure, byProcessor, &err)
+	return answer(w.measure, byProcessor, aTenth, &err)
 }
 
 // byProcessor and byClock choose what a block of steps is to take a tenth of a second of.
 func byProcessor(_, cpu float64) float64 { return cpu }
 func byClock(wall, _ float64) float64    { return wall }
 
-// answer warms up, and gives the driver the time of a step whenever it asks. failed is what a measurement that failed sets.
-func answer(measure func(n int) (wall, cpu float64), by func(wall, cpu float64) float64, failed *error) error {
+// aTenth is how many microseconds a block of steps takes, about.
+const aTenth = 1e5
+
+// answer warms up, and gives the driver the time of a step whenever it asks, over blocks of some microseconds. failed is what a measurement that failed
+// sets.
+func answer(measure func(n int) (wall, cpu float64), by func(wall, cpu float64) float64, block float64, failed *error) error {
 	n := 1
 	us := by(measure(n))
-	for ; us < 1e5 && *failed == nil; us = by(measure(n)) {
+	for ; us < block && *failed == nil; us = by(measure(n)) {
 		n *= 2
 	}
 	if *failed != nil {
 		return *failed
 	}
-	n = max(3, int(float64(n)*1e5/us))
+	n = max(3, int(float64(n)*block/us))
 	report(map[string]any{"ready": true})
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		if trimmed := strings.TrimSpace(in.Text()); trimmed == "quit" {
