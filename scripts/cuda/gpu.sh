@@ -54,7 +54,7 @@ together() {
 all_tests() {
 	say "PyTorch's own run, to compare with"
 	# The CPU draws the inputs: with the kernels that the tests have.
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE MKL_VML_DEBUG_CPU_TYPE=0 OMP_NUM_THREADS=1 \
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE MKL_VML_DEBUG_CPU_TYPE=3 OMP_NUM_THREADS=1 \
 		"$python" scripts/cuda/record_gpu.py >"$log/pytorch.json" || failed=1
 	export GOLITE_GPU_RECORDING="$log/pytorch.json"
 
