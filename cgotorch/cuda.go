@@ -7,6 +7,7 @@ package cgotorch
 #cgo noescape gl_cuda
 #cgo nocallback gl_cuda
 #cgo nocallback gl_cuda_allocated
+#cgo noescape gl_cuda_allocated
 */
 import "C"
 
@@ -67,8 +68,11 @@ func CUDA(function uint32, in ...uint64) ([]uint64, *Error) {
 // CUDAText reads the text at the end of a result.
 func CUDAText(w []uint64) string { return text(w) }
 
-// CUDAAllocated returns the bytes that tensors have in use on all GPUs, 0 without any.
-func CUDAAllocated() int64 { return int64(C.gl_cuda_allocated()) }
+// CUDAAllocated returns the bytes that tensors have in use on all GPUs, and those that libtorch has of the GPUs for them; 0 without any.
+func CUDAAllocated() (allocated, reserved int64) {
+	allocated = int64(C.gl_cuda_allocated((*C.int64_t)(&reserved)))
+	return allocated, reserved
+}
 
 // NCCL returns what SetMaker wants for NCCL's backend, nil without libcgotorch_cuda.so.
 func NCCL() unsafe.Pointer { return C.gl_nccl() }

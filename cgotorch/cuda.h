@@ -12,7 +12,7 @@ extern "C" {
 int64_t gl_torch_path(uint64_t* out, uint32_t room);
 int64_t gl_cuda_open(const char* torch_cuda, const char* path, uint64_t* out, uint32_t room);
 int64_t gl_cuda(uint32_t function, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
-int64_t gl_cuda_allocated(void);
+int64_t gl_cuda_allocated(int64_t* reserved);
 void* gl_nccl(void);
 int32_t gl_switch(int32_t which, int32_t on);
 

@@ -73,7 +73,10 @@ int64_t gl_cuda(uint32_t function, const uint64_t* in, uint32_t n, uint64_t* out
   return cuda_library->call(function, in, n, out, room);
 }
 
-int64_t gl_cuda_allocated(void) { return cuda_library ? cuda_library->allocated() : 0; }
+int64_t gl_cuda_allocated(int64_t* reserved) {
+  *reserved = 0;
+  return cuda_library ? cuda_library->allocated(reserved) : 0;
+}
 
 // gl_nccl gives what gl_group_maker wants of NCCL, null without it.
 void* gl_nccl(void) { return cuda_library ? cuda_library->nccl : nullptr; }

@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* The number of this interface: a library with another one is refused. */
-enum { GL_CUDA_ABI = 2 };
+enum { GL_CUDA_ABI = 3 };
 
 /* Functions of the library, by number; cuda.go has the same. Behind each: its arguments -> its results. A stream is three words: libtorch's
  * id, index and type of its device. Events and graphs are addresses. */
@@ -71,8 +71,8 @@ typedef struct {
   const char* torch; /* the version of libtorch that it was built against */
   /* call runs a function; statuses and errors are those of cgotorch.h. */
   int64_t (*call)(uint32_t function, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
-  /* allocated gives the bytes that tensors have in use on all devices. */
-  int64_t (*allocated)(void);
+  /* allocated gives the bytes that tensors have in use on all devices, and those that libtorch has of the devices for them. */
+  int64_t (*allocated)(int64_t* reserved);
   /* recording tells whether the calling thread's stream is being recorded into a graph. */
   int32_t (*recording)(void);
   /* nccl makes a rank's backend: c10d::Backend* (c10d::Store*, int rank, int size, int64_t timeout_ms). */

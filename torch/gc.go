@@ -14,18 +14,15 @@ import (
 // collects, and waits until the tensors found dead are freed.
 var pacer struct {
 	sync.Mutex
-	grown   atomic.Int64                 // bytes given to the collector since the last look
-	base    int64                        // live bytes after the last collection
-	tried   struct{ live, growth int64 } // as the last collection found them
-	slack   int64                        // doublings of the share that is waited for: more where collections find little
-	last    time.Time
-	lasting time.Duration // how long a collection takes, as far as known
+	grown    atomic.Int64 // bytes given to the collector since the last look
+	cpu, gpu int64        // live bytes on the CPU and on all GPUs after the last collection, or the least since
+	last     time.Time
+	lasting  time.Duration // how long a collection takes, as far as known
 }
 
 const (
 	paceLook  = 4 << 20 // bytes between two looks
 	paceShare = 12      // collect when live bytes have grown by 1/paceShare
-	paceSlack = 3       // or by 2, 4, 8 times that
 )
 
 // paceGC takes note of bytes that were left to the collector.
@@ -35,48 +32,40 @@ func paceGC(n int64) {
 	}
 	defer pacer.Unlock()
 	pacer.grown.Store(0)
-	live, onGPUs := liveBytes()
-	if live < pacer.base {
-		pacer.base = live
-	}
-	growth := live - pacer.base
-	if growth < max(paceLook, pacer.base/paceShare<<pacer.slack) {
+	onCPU, onGPUs, reserved := liveBytes()
+	pacer.cpu, pacer.gpu = min(pacer.cpu, onCPU), min(pacer.gpu, onGPUs)
+	// Collections may take a fifth of the time, unless much has grown meanwhile.
+	soon := time.Since(pacer.last) < 5*pacer.lasting
+	if !worthIt(pacer.cpu, onCPU, soon) && (!worthIt(pacer.gpu, onGPUs, soon) || roomOnGPUs(onGPUs, reserved)) {
 		return
 	}
-	// Collections may take a fifth of the time, unless memory has grown by a quarter meanwhile, or by half where one takes
-	// long because the program's own heap is large.
-	room := max(4*paceLook, pacer.base/4)
-	if pacer.lasting > 5*time.Millisecond {
-		room = max(16*paceLook, pacer.base/2)
-	}
-	if time.Since(pacer.last) < 5*pacer.lasting && growth < room {
-		return
-	}
-	learn(live, growth, onGPUs)
 	collect(50 * time.Millisecond)
-	pacer.base, _ = liveBytes()
+	pacer.cpu, pacer.gpu, _ = liveBytes()
 }
 
-// learn judges the last collection by the least that was live since, for what it found is freed a little later. Where it was little, as in a forward
-// pass that keeps all for its backward pass, the next ones wait for more: a GPU waits for kernels that the collector keeps from being started. The
-// CPU's memory is dearer than its time.
-func learn(live, growth, onGPUs int64) {
-	switch freed := pacer.tried.live - pacer.base; {
-	case onGPUs < live/2:
-		pacer.slack = 0
-	case freed < pacer.tried.growth/4:
-		pacer.slack = min(pacer.slack+1, paceSlack)
-	case freed > pacer.tried.growth/2:
-		pacer.slack = max(pacer.slack-1, 0)
+// worthIt tells whether so much has grown that a collection is called for: a share of what there was, and where there was one lately a
+// quarter, or half where one takes long because the program's own heap is large. The caller holds the pacer.
+func worthIt(base, live int64, soon bool) bool {
+	enough := max(paceLook, base/paceShare)
+	if soon {
+		enough = max(4*paceLook, base/4)
+		if pacer.lasting > 5*time.Millisecond {
+			enough = max(16*paceLook, base/2)
+		}
 	}
-	pacer.tried.live, pacer.tried.growth = live, growth
+	return live-base >= enough
 }
 
-// liveBytes are those of tensors in use, on the CPU and on all GPUs.
-func liveBytes() (all, onGPUs int64) {
-	live, _, _ := cgotorch.Memory(false)
-	onGPUs = cgotorch.CUDAAllocated()
-	return live + onGPUs, onGPUs
+// roomOnGPUs tells that the memory which libtorch has on GPUs holds some more than there is: nothing is to be saved then, and a GPU would
+// wait for the kernels that nobody starts during a collection. The first step of a training loop is collected as it goes, the next ones
+// where they come near what that one took.
+func roomOnGPUs(live, reserved int64) bool { return live < reserved-reserved/paceShare }
+
+// liveBytes are those of tensors in use, and what libtorch has reserved for them on GPUs.
+func liveBytes() (onCPU, onGPUs, reserved int64) {
+	onCPU, _, _ = cgotorch.Memory(false)
+	onGPUs, reserved = cgotorch.CUDAAllocated()
+	return onCPU, onGPUs, reserved
 }
 
 // collectNow is for a failed allocation: it collects whatever the pace.

@@ -134,7 +134,7 @@ bool call_device(uint32_t function, Reader& r, Writer& w) {
   return false;
 }
 
-int64_t allocated_bytes() {
+int64_t allocated_bytes(int64_t* reserved) {
   static std::atomic<bool> used{false};
   try {
     // The allocator has no figures before the first tensor, and asking would make it. Without a device asking is an error.
@@ -144,7 +144,9 @@ int64_t allocated_bytes() {
     }
     int64_t sum = 0;
     for (c10::DeviceIndex i = 0, n = c10::cuda::device_count(); i < n; i++) {
-      sum += allocator::getDeviceStats(i).allocated_bytes[static_cast<size_t>(StatType::AGGREGATE)].current;
+      auto s = allocator::getDeviceStats(i);
+      sum += s.allocated_bytes[static_cast<size_t>(StatType::AGGREGATE)].current;
+      *reserved += s.reserved_bytes[static_cast<size_t>(StatType::AGGREGATE)].current;
     }
     return sum;
   } catch (...) {

@@ -16,7 +16,7 @@ bool call_device(uint32_t function, Reader& r, Writer& w);
 bool call_stream(uint32_t function, Reader& r, Writer& w);
 bool call_graph(uint32_t function, Reader& r, Writer& w);
 
-int64_t allocated_bytes();
+int64_t allocated_bytes(int64_t* reserved);
 int32_t recording();
 void* nccl_maker();
 
