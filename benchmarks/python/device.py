@@ -106,7 +106,7 @@ def warm(step, device):
 
 
 def trace(path, step, device):
-    """Writes a profile of five steps, and prints which operations took most."""
+    """Writes a profile of five steps, and prints which operations took most, and how much of the GPU's memory was in use."""
     if not path:
         return
     from torch.profiler import profile
@@ -116,6 +116,8 @@ def trace(path, step, device):
     p.export_chrome_trace(path)
     by = "self_device_time_total" if device == "cuda" else "self_cpu_time_total"
     print(p.key_averages().table(sort_by=by, row_limit=40), file=sys.stderr)
+    if device == "cuda":
+        print(torch.cuda.max_memory_allocated() >> 20, "MiB at most", file=sys.stderr)
 
 
 def main():

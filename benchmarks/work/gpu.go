@@ -97,7 +97,7 @@ func warm(run func(n int) error) error {
 	return nil
 }
 
-// trace writes a profile of five steps to a file, and prints which operations took most.
+// trace writes a profile of five steps to a file, and prints which operations took most, and how much of a GPU's memory was in use.
 func trace(path string, run func(n int) error) error {
 	if path == "" {
 		return nil
@@ -108,6 +108,9 @@ func trace(path string, run func(n int) error) error {
 		return errors.Join(err, failed)
 	}
 	fmt.Fprintln(os.Stderr, p.Table(40))
+	if cuda.IsAvailable() {
+		fmt.Fprintf(os.Stderr, "%d MiB at most\n", cuda.MaxMemoryAllocated(0)>>20)
+	}
 	return nil
 }
 
