@@ -14,6 +14,8 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "lists.h"
+
 #if defined(__APPLE__)
 #include <malloc/malloc.h>
 #define GL_USABLE(p) malloc_size(p)
@@ -42,39 +44,35 @@ Bytes tensor_bytes;
 // SmallBlocks are a thread's free blocks of up to kMost bytes, by size, and its own count of the bytes of such blocks, which the process's
 // figures learn of in portions.
 struct SmallBlocks {
-  static constexpr size_t kStep = 64, kMost = 1024, kClasses = kMost / kStep + 1;
-  static constexpr uint32_t kKept = 256;  // of each size
+  static constexpr size_t kMost = 16 << 10, kClasses = 41;
+  static constexpr size_t kKept = 1 << 20;  // bytes of each size
   static constexpr int64_t kPortion = 256 << 10;
 
-  struct Block {
-    Block* next;
-  };
-  Block* free[kClasses];
-  uint32_t count[kClasses];
+  FreeLists<kClasses> lists;
   int64_t allocated, freed;
   enum { kNew, kUsed, kOver } life;
 
+  // size is that of a class: steps of 64 bytes up to 1 KiB, of 256 up to 4, of 1 KiB beyond. up is the least class of n bytes and more, down
+  // the one of a block that malloc made, which may have added a little.
+  static constexpr size_t size(size_t c) { return c <= 16 ? c << 6 : c <= 28 ? 1024 + ((c - 16) << 8) : 4096 + ((c - 28) << 10); }
+  static constexpr size_t up(size_t n) {
+    return n <= 1024 ? (n + 63) >> 6 : n <= 4096 ? 16 + ((n - 1024 + 255) >> 8) : 28 + ((n - 4096 + 1023) >> 10);
+  }
+  static constexpr size_t down(size_t n) { return n < 1024 ? n >> 6 : n < 4096 ? 16 + ((n - 1024) >> 8) : 28 + ((n - 4096) >> 10); }
+  // least is the smallest block that release does not take for one of these.
+  static constexpr size_t least() { return size(kClasses - 1) + 1024; }
+
   void* take(size_t n) {
-    size_t c = (n + kStep - 1) / kStep;
-    Block* b = free[c];
-    if (b) {
-      free[c] = b->next;
-      count[c]--;
-    }
-    void* p = b ? b : c10::alloc_cpu(c * kStep);
-    if ((allocated += static_cast<int64_t>(c * kStep)) >= kPortion || life != kUsed) settle();
+    size_t c = up(n);
+    void* p = lists.take(c);
+    if (!p) p = c10::alloc_cpu(size(c));
+    if ((allocated += static_cast<int64_t>(size(c))) >= kPortion || life != kUsed) settle();
     return p;
   }
 
-  // give takes back a block of c*kStep bytes, and of a part of kStep more that malloc added.
-  void give(void* p, size_t size) {
-    size_t c = size / kStep;
-    if ((freed += static_cast<int64_t>(c * kStep)) >= kPortion || life != kUsed) settle();
-    if (c == 0 || count[c] >= kKept || life != kUsed) return c10::free_cpu(p);
-    auto* b = static_cast<Block*>(p);
-    b->next = free[c];
-    free[c] = b;
-    count[c]++;
+  void give(void* p, size_t c) {
+    if ((freed += static_cast<int64_t>(size(c))) >= kPortion || life != kUsed) settle();
+    if (c == 0 || life != kUsed || !lists.give(p, c, static_cast<uint32_t>(std::min<size_t>(kKept / size(c), 256)))) c10::free_cpu(p);
   }
 
   // settle tells the process's figures. The first one on a thread sees to it that its end empties the lists.
@@ -82,13 +80,7 @@ struct SmallBlocks {
   void end() {
     settle();
     life = kOver;
-    for (auto& list : free) {
-      while (list) {
-        Block* next = list->next;
-        c10::free_cpu(list);
-        list = next;
-      }
-    }
+    lists.empty([](void* p) { c10::free_cpu(p); });
   }
 };
 
@@ -250,8 +242,7 @@ struct CountingAllocator final : at::Allocator {
   at::DataPtr allocate(size_t n) override {
     void* p = nullptr;
     if (n > SmallBlocks::kMost) {
-      // Never so few that release would take it for a small one.
-      p = n < BigBlocks::kLeast ? c10::alloc_cpu(std::max(n, SmallBlocks::kMost + SmallBlocks::kStep)) : big_blocks.take(n);
+      p = n < BigBlocks::kLeast ? c10::alloc_cpu(std::max(n, SmallBlocks::least())) : big_blocks.take(n);
       tensor_bytes.add(static_cast<int64_t>(GL_USABLE(p)), 0);
     } else if (n > 0) {
       p = small_blocks.take(n);
@@ -262,7 +253,7 @@ struct CountingAllocator final : at::Allocator {
   static void release(void* p) {
     if (!p) return;
     size_t size = GL_USABLE(p);
-    if (size / SmallBlocks::kStep < SmallBlocks::kClasses) return small_blocks.give(p, size);
+    if (size < SmallBlocks::least()) return small_blocks.give(p, SmallBlocks::down(size));
     tensor_bytes.add(0, static_cast<int64_t>(size));
     if (size < BigBlocks::kLeast) return c10::free_cpu(p);
     big_blocks.give(p, size);

@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "lists.h"
+
 namespace golite {
 namespace {
 
@@ -21,44 +23,27 @@ struct Objects {
   static constexpr size_t kStep = 16, kMost = 384, kClasses = kMost / kStep + 1;
   static constexpr uint32_t kKept = 256;  // of each size
 
-  struct Block {
-    Block* next;
-  };
-  Block* free[kClasses];
-  uint32_t count[kClasses];
+  FreeLists<kClasses> lists;
   enum { kNew, kUsed, kOver } life;
 
   // take returns a block of n bytes, or null where malloc has none.
   void* take(size_t n) {
     size_t c = n ? (n + kStep - 1) / kStep : 1;
     if (c >= kClasses) return std::malloc(n);
-    Block* b = free[c];
-    if (!b) return std::malloc(c * kStep);
-    free[c] = b->next;
-    count[c]--;
-    return b;
+    void* p = lists.take(c);
+    return p ? p : std::malloc(c * kStep);
   }
 
   void give(void* p) {
     size_t c = malloc_usable_size(p) / kStep;
-    if (c >= kClasses || count[c] >= kKept || (life != kUsed && !start())) return std::free(p);
-    auto* b = static_cast<Block*>(p);
-    b->next = free[c];
-    free[c] = b;
-    count[c]++;
+    if (c >= kClasses || (life != kUsed && !start()) || !lists.give(p, c, kKept)) std::free(p);
   }
 
   // start sees to it that the thread's end empties the lists, and tells whether that is still to come.
   bool start();
   void end() {
     life = kOver;
-    for (size_t c = 0; c < kClasses; c++) {
-      while (Block* b = free[c]) {
-        free[c] = b->next;
-        std::free(b);
-      }
-      count[c] = 0;
-    }
+    lists.empty([](void* p) { std::free(p); });
   }
 };
 

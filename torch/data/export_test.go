@@ -11,3 +11,6 @@ func SetStopGrace(d time.Duration) (back func()) {
 	stopGrace = d
 	return func() { stopGrace = before }
 }
+
+// Fitting is how many batches like this one each worker reads ahead.
+func Fitting[B any](batch B) int { return fitting(batch) }

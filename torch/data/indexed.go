@@ -3,7 +3,10 @@ package data
 import (
 	"context"
 	"errors"
+	"reflect"
 	"runtime/debug"
+
+	"github.com/golite/golite/torch"
 )
 
 // indexed reads a data set's samples by index.
@@ -85,14 +88,23 @@ type task[B any] struct {
 	done chan result[B]
 }
 
+// Without a Prefetch each worker reads prefetchLeast batches ahead, and of small ones as many as prefetchBytes hold, up to prefetchMost: threads
+// that hand over every batch at once are woken for each.
+const (
+	prefetchLeast = 2
+	prefetchMost  = 16
+	prefetchBytes = 4 << 20
+)
+
 // runAhead lets workers read ahead, and gives the batches in their order.
 func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	ctx, cancel := context.WithCancel(ctx)
-	ahead := l.o.Workers * max(1, l.o.Prefetch)
-	if l.o.Prefetch == 0 {
-		ahead = 2 * l.o.Workers
+	ahead, most := l.o.Workers*prefetchLeast, l.o.Workers*prefetchMost
+	if l.o.Prefetch > 0 {
+		ahead = l.o.Workers * l.o.Prefetch
+		most = ahead
 	}
-	tasks := make(chan task[B], ahead)
+	tasks := make(chan task[B], most)
 	var waiting []task[B]
 	workers := newCrew(l.o.Workers)
 	defer func() {
@@ -110,25 +122,50 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position,
 	for id := range l.o.Workers {
 		s.startWorker(ctx, l, l.newWorker(p, id), workers, tasks)
 	}
-	take := func() bool {
+	next := func() result[B] {
 		t := waiting[0]
 		waiting = waiting[1:]
 		r, _ := l.await(ctx, t.n, t.done)
-		return yield(r)
+		return r
 	}
+	sized := l.o.Prefetch > 0
 	for n, at := range l.order(p) {
+		full := len(waiting) >= ahead
+		var r result[B]
+		if full {
+			r = next()
+			if !sized && r.err == nil {
+				ahead, sized = l.o.Workers*fitting(r.batch), true
+			}
+		}
+		// The workers have something to do before the loop goes on with what they have read.
 		t := task[B]{n, at, make(chan result[B], 1)}
-		tasks <- t // never blocks: at most ahead are waiting
+		tasks <- t // never blocks: no more are waiting than it holds
 		waiting = append(waiting, t)
-		if len(waiting) == ahead && !take() {
+		if full && !yield(r) {
 			return
 		}
 	}
 	for len(waiting) > 0 {
-		if !take() {
+		if !yield(next()) {
 			return
 		}
 	}
+}
+
+// fitting is how many batches like this one each worker reads ahead. What isn't tensors and numbers alone may be of any size.
+func fitting[B any](batch B) int {
+	bytes, unknown := 0, false
+	mapTensors(batch, func(_ string, t *torch.Tensor) *torch.Tensor {
+		bytes += t.Numel() * t.DType().Size()
+		return t
+	}, func(_ string, kind reflect.Type) {
+		unknown = unknown || kind.Kind() < reflect.Bool || kind.Kind() > reflect.Complex128
+	})
+	if unknown || bytes == 0 {
+		return prefetchLeast
+	}
+	return min(max(prefetchBytes/bytes, prefetchLeast), prefetchMost)
 }
 
 // startWorker starts a worker that reads batch after batch. Each task is answered, whatever becomes of the worker.

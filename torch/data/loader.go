@@ -18,7 +18,7 @@ type Options struct {
 	Shuffle  bool // another random order each pass
 	DropLast bool // leave out a last batch with fewer samples
 	Workers  int  // goroutines that read ahead; 0: the loop reads by itself
-	Prefetch int  // batches that each worker reads ahead; 0: 2
+	Prefetch int  // batches that each worker reads ahead; 0: 2, and of batches below 2 MB as many as fit into 4, up to 16
 
 	Sampler      sampler.Sampler      // the order, in place of Shuffle
 	BatchSampler sampler.BatchSampler // the batches, in place of the batch size, Shuffle, Sampler and DropLast

@@ -141,7 +141,7 @@ func TestWorkersDontChangeWhatASampleDraws(t *testing.T) {
 }
 
 func TestLoopBodyIsAScope(t *testing.T) {
-	l := data.NewLoader(noisy{40}, 2, data.Options{Workers: 2})
+	l := data.NewLoader(noisy{40}, 2, data.Options{Workers: 2, Prefetch: 2})
 	var carried *torch.Tensor
 	before := torch.LiveTensors()
 	most := 0
