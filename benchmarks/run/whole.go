@@ -15,12 +15,14 @@ func wholeGroups(t tools) []group {
 		{name: "start", whole: true, contestants: []contestant{t.ours(oursLite, "start"), t.theirs(fabric, "start")},
 			rows: []row{{"process start to first step", oursLite, fabric, "line", "ms", 0.05, "cpu", ""}}},
 		{name: "epoch", whole: true, contestants: []contestant{
-			t.ours("lite, tensors", "epoch", "tensors"), t.ours("lite, map", "epoch", "map"), t.ours("lite, map, 2 workers", "epoch", "map-2"),
+			t.ours("lite, tensors", "epoch", "tensors"), t.ours("lite, map", "epoch", "map"), t.ours("lite, map, 1 worker", "epoch", "map-1"),
+			t.ours("lite, map, 2 workers", "epoch", "map-2"),
 			t.theirs("Fabric, 0 workers", "epoch", "0", t.mnist), t.theirs("Fabric, 2 workers", "epoch", "2", t.mnist)},
 			rows: []row{
 				{"MNIST epoch, finished tensors", "lite, tensors", "Fabric, 0 workers", "value", "ms", 0.20, "", ""},
 				{"MNIST epoch, finished tensors", "lite, tensors", "Fabric, 2 workers", "value", "ms", 0.20, "", ""},
 				{"MNIST epoch, per-sample transform", "lite, map", "Fabric, 0 workers", "value", "ms", 0.20, "", ""},
+				{"MNIST epoch, per-sample transform, 1 worker", "lite, map, 1 worker", "Fabric, 2 workers", "value", "ms", 0.20, "", ""},
 				{"MNIST epoch, per-sample transform, 2 workers", "lite, map, 2 workers", "Fabric, 2 workers", "value", "ms", 0.20, "", ""},
 			}},
 		{name: "demo", whole: true, contestants: []contestant{

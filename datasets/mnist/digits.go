@@ -47,6 +47,7 @@ type reader struct {
 type room struct {
 	pixels []float32
 	labels []int64
+	seen   byte // what touch read, so that it is read
 }
 
 func (r *reader) sample(i int) data.Example {
@@ -69,10 +70,21 @@ func (r *reader) read(indices, image, label []int) data.Example {
 	to.pixels = slices.Grow(to.pixels[:0], len(indices)*size)[:len(indices)*size]
 	to.labels = to.labels[:0]
 	for k, i := range indices {
+		for _, soon := range indices[k:min(k+2, len(indices))] {
+			to.touch(r.images[soon*size:][:size])
+		}
 		r.pixels(to.pixels[k*size:][:size], r.images[i*size:][:size])
 		to.labels = append(to.labels, int64(r.labels[i]))
 	}
 	return data.Example{Input: torch.From(to.pixels, image...), Target: torch.From(to.labels, label...)}
+}
+
+// touch has an image on its way from memory: all of its lines at once, where reading byte by byte waits for each. Images are read in a random order, and
+// far more of them than a cache holds.
+func (to *room) touch(image []byte) {
+	for i := 0; i < len(image); i += 64 {
+		to.seen ^= image[i]
+	}
 }
 
 // pixels turns an image's bytes into numbers.
