@@ -45,7 +45,7 @@ Bytes tensor_bytes;
 // figures learn of in portions.
 struct SmallBlocks {
   static constexpr size_t kMost = 16 << 10, kClasses = 41;
-  static constexpr size_t kKept = 1 << 20;  // bytes of each size
+  static constexpr size_t kKept = 1 << 20, kBlocks = 256;  // of each size: bytes, and blocks
   static constexpr int64_t kPortion = 256 << 10;
 
   FreeLists<kClasses> lists;
@@ -72,7 +72,7 @@ struct SmallBlocks {
 
   void give(void* p, size_t c) {
     if ((freed += static_cast<int64_t>(size(c))) >= kPortion || life != kUsed) settle();
-    if (c == 0 || life != kUsed || !lists.give(p, c, static_cast<uint32_t>(std::min<size_t>(kKept / size(c), 256)))) c10::free_cpu(p);
+    if (c == 0 || life != kUsed || !lists.give(p, c, static_cast<uint32_t>(std::min(kKept / size(c), kBlocks)))) c10::free_cpu(p);
   }
 
   // settle tells the process's figures. The first one on a thread sees to it that its end empties the lists.

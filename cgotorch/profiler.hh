@@ -13,7 +13,7 @@ using namespace golite;
 
 // Kineto calls its client on the thread alone that registered it, which was the one that loaded libtorch, and complains on the standard error about any
 // other: the first thread to record takes its place.
-static void profiler_first() {
+static void bring_kineto_here() {
 #ifdef __linux__
   static const bool once = [] {
     auto& kineto = libkineto::api();
@@ -35,7 +35,7 @@ int64_t gl_profiler_start(uint32_t flags, uint64_t* out, uint32_t room) {
     impl::ProfilerConfig config(impl::ProfilerState::KINETO, flags & 1, flags & 2, false, flags & 4, false, more);
     std::set<impl::ActivityType> activities{impl::ActivityType::CPU};
     if (flags & 16) activities.insert(impl::ActivityType::CUDA);
-    profiler_first();
+    bring_kineto_here();
     torch::autograd::profiler::prepareProfiler(config, activities);
     torch::autograd::profiler::enableProfiler(config, activities);
   });

@@ -19,6 +19,7 @@ var unordered = []string{"Scatter"}
 // upToSigns are factorisations whose vectors' signs are the library's choice.
 var upToSigns = []string{"QR", "SVD", "Eigh"}
 
+// needGPU is gputest.Need, which imports this package.
 func needGPU(t *testing.T) Device {
 	t.Helper()
 	if count, err := cgotorch.CUDA(cgotorch.CUDACount); err != nil || count[0] == 0 {

@@ -4,11 +4,11 @@ import "github.com/golite/golite/internal/op"
 
 var (
 	opTo        = op.Op{Name: "aten::to.dtype_layout"}
-	opIsPinned  = op.Op{Name: "aten::is_pinned"}
 	opClone     = op.Op{Name: "aten::clone"}
 	opDetach    = op.Op{Name: "aten::detach"}
 	opDetach_   = op.Op{Name: "aten::detach_"}
 	opCopy_     = op.Op{Name: "aten::copy_"}
+	opIsPinned  = op.Op{Name: "aten::is_pinned"}
 	opPinMemory = op.Op{Name: "aten::pin_memory"}
 	opAlias     = op.Op{Name: "aten::alias"}
 )
@@ -110,14 +110,6 @@ func (t *Tensor) Bool() *Tensor { return t.convert(Bool, Device{}, false, false)
 // CPU brings the tensor to the CPU's memory (Tensor.cpu).
 func (t *Tensor) CPU() *Tensor { return t.convert(0, CPU, false, false) }
 
-// IsPinned tells a tensor in page-locked memory, which is copied to a GPU without waiting (Tensor.is_pinned).
-func (t *Tensor) IsPinned() bool {
-	var a op.Args
-	put(&a, &opIsPinned, t)
-	abi.Device(&a, Device{})
-	return truth(&opIsPinned, &a)
-}
-
 // CUDA brings the tensor to a GPU, 0 unless an index is given (Tensor.cuda).
 func (t *Tensor) CUDA(index ...int) *Tensor {
 	return t.convert(0, CUDA(optional(&opTo, index, 0)), false, false)
@@ -126,6 +118,14 @@ func (t *Tensor) CUDA(index ...int) *Tensor {
 // TypeAs converts to other's type (Tensor.type_as).
 func (t *Tensor) TypeAs(other *Tensor) *Tensor {
 	return t.convert(other.DType(), Device{}, false, false)
+}
+
+// IsPinned tells a tensor in page-locked memory, which is copied to a GPU without waiting (Tensor.is_pinned).
+func (t *Tensor) IsPinned() bool {
+	var a op.Args
+	put(&a, &opIsPinned, t)
+	abi.Device(&a, Device{})
+	return truth(&opIsPinned, &a)
 }
 
 // PinMemory returns the tensor in page-locked memory (Tensor.pin_memory). It needs a GPU.

@@ -7,7 +7,7 @@
 //	work checkpoint|load DIR
 //
 // It warms up, prints {"ready":true}, and answers each line that it reads with {"value":…,"cpu":…}: the microseconds of one step,
-// and those of all processors that it took, over a block of steps that takes about a tenth of a second. The mode says how: "torch"
+// and those of all processors that it took, over a block of steps that takes about a tenth of a second (on a device half a second). The mode says how: "torch"
 // (golite's packages without lite), "fused" (the same with libtorch's fused optimizer), "lite". "ranks" measures a step that several
 // ranks do together, "device" one that a GPU computes (mlp and gpt2 as "lite" or "captured" steps, "loader" with its batches "read" or
 // "ready"; on cpu they are tiny; with BENCH_TRACE=FILE it writes libtorch's profile of five steps there first), "checkpoint" a save and a load. "card"
@@ -115,7 +115,7 @@ func serve(name, mode string, l *lite.Lite) error {
 	return answer(w.measure, byProcessor, aTenth, &err)
 }
 
-// byProcessor and byClock choose what a block of steps is to take a tenth of a second of.
+// byProcessor and byClock choose which time it is that a block of steps is to take.
 func byProcessor(_, cpu float64) float64 { return cpu }
 func byClock(wall, _ float64) float64    { return wall }
 

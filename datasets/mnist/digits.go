@@ -69,11 +69,15 @@ func (r *reader) read(indices, image, label []int) data.Example {
 	size := r.height * r.width
 	to.pixels = slices.Grow(to.pixels[:0], len(indices)*size)[:len(indices)*size]
 	to.labels = to.labels[:0]
+	bytes := func(i int) []byte { return r.images[i*size:][:size] }
 	for k, i := range indices {
-		for _, soon := range indices[k:min(k+2, len(indices))] {
-			to.touch(r.images[soon*size:][:size])
+		if k == 0 {
+			to.touch(bytes(i))
 		}
-		r.pixels(to.pixels[k*size:][:size], r.images[i*size:][:size])
+		if k+1 < len(indices) {
+			to.touch(bytes(indices[k+1]))
+		}
+		r.pixels(to.pixels[k*size:][:size], bytes(i))
 		to.labels = append(to.labels, int64(r.labels[i]))
 	}
 	return data.Example{Input: torch.From(to.pixels, image...), Target: torch.From(to.labels, label...)}

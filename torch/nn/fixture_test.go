@@ -108,19 +108,17 @@ func recordedTensor(t *torch.Tensor) fixture.Tensor {
 	return fixture.Tensor{DType: t.DType().String(), Shape: t.Shape(), Data: t.ToBytes()}
 }
 
-// site is where a case is computed: on the CPU, where every bit counts, or on another device, where numbers are near the recorded ones.
-type site struct{ device torch.Device }
+// site is where a case is computed.
+type site struct{ gputest.Site }
 
-var onCPU = site{torch.CPU}
+var onCPU = site{gputest.OnCPU}
 
 func (p site) equal(t *testing.T, c *fixture.Case, name string, got *torch.Tensor) {
 	t.Helper()
-	if p == onCPU {
-		c.Equal(t, name, recordedTensor(got))
-		return
+	if p != onCPU {
+		require.Equal(t, p.Device, got.Device(), name)
 	}
-	require.Equal(t, p.device, got.Device(), name)
-	c.Near(t, name, recordedTensor(got), 2e-4)
+	p.Equal(t, c, name, got, 2e-4)
 }
 
 // put is the tensor in that site, a leaf if it was one.
@@ -128,7 +126,7 @@ func (p site) put(x *torch.Tensor) *torch.Tensor {
 	if p == onCPU {
 		return x
 	}
-	return x.Detach().To(p.device).RequiresGrad_(x.RequiresGrad())
+	return x.Detach().To(p.Device).RequiresGrad_(x.RequiresGrad())
 }
 
 // inputs are the drawn inputs of a case: the tensors in order, and those that want a gradient by name.
@@ -263,7 +261,7 @@ func runCase(t *testing.T, c *fixture.Case, at site) {
 	}
 	p := prepare(t, c, &r)
 	if at != onCPU {
-		To(p.m, at.device)
+		To(p.m, at.Device)
 		p.in.move(at)
 	}
 	outs := p.run()
@@ -350,11 +348,7 @@ func TestLayersOnAGPU(t *testing.T) { runFile(t, "layers", onGPU(t)) }
 func TestPlainOnAGPU(t *testing.T)  { runFile(t, "plain", onGPU(t)) }
 func TestLossesOnAGPU(t *testing.T) { runFile(t, "losses", onGPU(t)) }
 
-// onGPU skips a test where there is none.
-func onGPU(t *testing.T) site {
-	gputest.Exact(t)
-	return site{gputest.Need(t).Device}
-}
+func onGPU(t *testing.T) site { return site{gputest.OnGPU(t)} }
 
 func runFile(t *testing.T, stem string, at site) {
 	file := fixture.Open(t, "testdata/"+stem+".json.gz")

@@ -24,7 +24,7 @@ func (p site) rand(shape ...int) *torch.Tensor  { return p.put(torch.Rand(shape.
 // moved is the module in that site.
 func moved[M Module](p site, m M) M {
 	if p != onCPU {
-		To(m, p.device)
+		To(m, p.Device)
 	}
 	return m
 }

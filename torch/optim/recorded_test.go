@@ -118,26 +118,10 @@ func bitsOf(t *torch.Tensor) fixture.Tensor {
 	return fixture.Tensor{DType: t.DType().String(), Shape: t.Shape(), Data: t.Detach().ToBytes()}
 }
 
-// site is where a case is computed: on the CPU, where every bit counts, or on another device, where numbers are near the recorded ones.
-type site struct{ device torch.Device }
+func TestOptimizersEqualPyTorch(t *testing.T)     { runOptimizers(t, gputest.OnCPU) }
+func TestOptimizersOnAGPUAsRecorded(t *testing.T) { runOptimizers(t, gputest.OnGPU(t)) }
 
-func (s site) equal(t *testing.T, c *fixture.Case, name string, got *torch.Tensor) {
-	t.Helper()
-	if s.device == torch.CPU {
-		c.Equal(t, name, bitsOf(got), sqrt)
-		return
-	}
-	c.Near(t, name, bitsOf(got), 1e-4)
-}
-
-func TestOptimizersEqualPyTorch(t *testing.T) { runOptimizers(t, site{torch.CPU}) }
-
-func TestOptimizersOnAGPUAsRecorded(t *testing.T) {
-	gputest.Exact(t)
-	runOptimizers(t, site{gputest.Need(t).Device})
-}
-
-func runOptimizers(t *testing.T, at site) {
+func runOptimizers(t *testing.T, at gputest.Site) {
 	file := fixture.Open(t, "testdata/optim.json.gz")
 	n := 0
 	for _, c := range file.Cases {
@@ -157,7 +141,7 @@ func runOptimizers(t *testing.T, at site) {
 	require.Greater(t, n, 70)
 }
 
-func runRecorded(t *testing.T, c *fixture.Case, r recorded, impl string, at site) {
+func runRecorded(t *testing.T, c *fixture.Case, r recorded, impl string, at gputest.Site) {
 	params, o := startRecorded(t, c, r, impl == "fused", at)
 	for step := range steps {
 		recordedGrads(params, r.NoneGrads, step)
@@ -168,14 +152,14 @@ func runRecorded(t *testing.T, c *fixture.Case, r recorded, impl string, at site
 		prefix = "fused/"
 	}
 	for i, p := range params {
-		at.equal(t, c, fmt.Sprintf("%sparam.%d", prefix, i), p.Tensor)
+		at.Equal(t, c, fmt.Sprintf("%sparam.%d", prefix, i), p.Tensor, 1e-4, sqrt)
 	}
 	compareState(t, c, r, prefix, o.StateDict(), at)
 	checkLayout(t, r.Layout, o.StateDict(), impl == "fused")
 }
 
 // startRecorded makes a case's parameters and optimizer.
-func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool, at site) ([]nn.Parameter, optim.Optimizer) {
+func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool, at gputest.Site) ([]nn.Parameter, optim.Optimizer) {
 	torch.ManualSeed(c.Seed)
 	dtype, err := torch.ParseDType(r.DType)
 	require.NoError(t, err)
@@ -183,7 +167,7 @@ func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool, at sit
 	for i, s := range shapes {
 		start := torch.Options{DType: dtype}.Randn(s...)
 		c.Equal(t, fmt.Sprintf("start.%d", i), bitsOf(start))
-		params[i] = nn.NewParameter(start.To(at.device))
+		params[i] = nn.NewParameter(start.To(at.Device))
 	}
 	groups := []optim.Group{{Params: params}}
 	if r.Groups != nil {
@@ -210,7 +194,7 @@ func recordedGrads(params []nn.Parameter, none bool, step int) {
 
 // compareState compares all recorded tensors of the state, which is numbered through the groups, with the recorded ones,
 // which are numbered as the parameters.
-func compareState(t *testing.T, c *fixture.Case, r recorded, prefix string, sd map[string]any, at site) {
+func compareState(t *testing.T, c *fixture.Case, r recorded, prefix string, sd map[string]any, at gputest.Site) {
 	number := []int{0, 1, 2, 3}
 	if r.Groups != nil {
 		k := 0
@@ -229,7 +213,7 @@ func compareState(t *testing.T, c *fixture.Case, r recorded, prefix string, sd m
 			t.Errorf("state %d has no %s", i, key)
 			continue
 		}
-		at.equal(t, c, prefix+"state."+name, got)
+		at.Equal(t, c, prefix+"state."+name, got, 1e-4, sqrt)
 	}
 }
 

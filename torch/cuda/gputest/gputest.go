@@ -4,6 +4,7 @@ package gputest
 import (
 	"testing"
 
+	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
 )
@@ -34,6 +35,31 @@ func EachDevice(t *testing.T, f func(t *testing.T, on torch.Options)) {
 		on := Need(t)
 		torch.Scope(func() { f(t, on) })
 	})
+}
+
+// Site is where a recorded case is computed: on the CPU, where every bit counts, or on a GPU, whose numbers are near the recorded ones.
+type Site struct{ Device torch.Device }
+
+// OnCPU is where cases were recorded.
+var OnCPU = Site{torch.CPU}
+
+// OnGPU skips a test that has none, and keeps TF32 out of it.
+func OnGPU(t testing.TB) Site {
+	t.Helper()
+	on := Need(t)
+	Exact(t)
+	return Site{on.Device}
+}
+
+// Equal compares a tensor with the recorded one: within near on a GPU, on the CPU bit for bit, within tol on another vendor's processor.
+func (s Site) Equal(t testing.TB, c *fixture.Case, name string, got *torch.Tensor, near float64, tol ...fixture.Tolerance) {
+	t.Helper()
+	raw := fixture.Tensor{DType: got.DType().String(), Shape: got.Shape(), Data: got.Detach().ToBytes()}
+	if s == OnCPU {
+		c.Equal(t, name, raw, tol...)
+	} else {
+		c.Near(t, name, raw, near)
+	}
 }
 
 // Exact keeps TF32 out of float32's arithmetic while a test runs, so that a GPU's results are near the CPU's.
