@@ -102,10 +102,12 @@ void SmallBlocks::settle() {
   allocated = freed = 0;
 }
 
-// BigBlocks are the process's free blocks of kLeast bytes and more.
+// BigBlocks are the process's free blocks of kLeast bytes and more: those that are no thread's SmallBlocks. None of them is left to malloc's
+// own lists: an aligned block needs a free one of its size, the alignment and a header, so that the hole which it leaves between two blocks in use
+// is too small for its like, and each epoch that moves small blocks about would cost a heap some holes for good.
 class BigBlocks {
  public:
-  static constexpr size_t kLeast = 128 << 10;
+  static constexpr size_t kLeast = 16 << 10;
 
   // take returns a block of n bytes or somewhat more, a kept one if there is one of this size.
   void* take(size_t n) {
@@ -158,7 +160,7 @@ class BigBlocks {
     Block *next, *prev, *newer, *older;
     size_t c;
   };
-  static constexpr int kBits = 17, kParts = 8;  // sizes: eighths of a power of two, from 2^17
+  static constexpr int kBits = 14, kParts = 8;  // sizes: eighths of a power of two, from 2^14
   static constexpr int kWindow = 1024;
 
   static size_t size(size_t c) { return (kParts + c % kParts) << (c / kParts + kBits - 3); }
@@ -238,11 +240,14 @@ class BigBlocks {
 // big_blocks is never destroyed: tensors outlive static variables.
 BigBlocks& big_blocks = *new BigBlocks;
 
+// kMapped is the size from which malloc gives a block a mapping of its own, which goes back to the kernel when it is freed.
+constexpr int kMapped = 128 << 10;
+
 struct CountingAllocator final : at::Allocator {
   at::DataPtr allocate(size_t n) override {
     void* p = nullptr;
     if (n > SmallBlocks::kMost) {
-      p = n < BigBlocks::kLeast ? c10::alloc_cpu(std::max(n, SmallBlocks::least())) : big_blocks.take(n);
+      p = big_blocks.take(std::max(n, SmallBlocks::least()));
       tensor_bytes.add(static_cast<int64_t>(GL_USABLE(p)), 0);
     } else if (n > 0) {
       p = small_blocks.take(n);
@@ -255,7 +260,6 @@ struct CountingAllocator final : at::Allocator {
     size_t size = GL_USABLE(p);
     if (size < SmallBlocks::least()) return small_blocks.give(p, SmallBlocks::down(size));
     tensor_bytes.add(0, static_cast<int64_t>(size));
-    if (size < BigBlocks::kLeast) return c10::free_cpu(p);
     big_blocks.give(p, size);
   }
 
@@ -271,7 +275,7 @@ struct Install {
 #ifdef __GLIBC__
     // Left to itself, glibc moves big blocks from mappings of their own into its heap, which keeps their pages when they are freed. A user's own
     // setting stands.
-    if (!std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, BigBlocks::kLeast);
+    if (!std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, kMapped);
 #endif
   }
 } install;

@@ -2,7 +2,9 @@ package soak
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime/debug"
@@ -27,25 +29,36 @@ func TestMain(m *testing.M) {
 		evaluate(name)
 		return
 	}
+	if ranks := os.Getenv(saves); ranks != "" {
+		save(ranks)
+		return
+	}
 	fixture.Main(m)
 }
 
 // rss is the process's resident memory in kB.
 func rss(t *testing.T) int {
 	t.Helper()
+	n, err := resident()
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("no /proc/self/status here to read the resident memory from")
+	}
+	require.NoError(t, err)
+	return n
+}
+
+// resident reads the process's resident memory, in kB.
+func resident() (int, error) {
 	raw, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		t.Skip("no /proc/self/status here to read the resident memory from")
+		return 0, err
 	}
 	for line := range strings.Lines(string(raw)) {
 		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, err := strconv.Atoi(strings.Fields(rest)[0])
-			require.NoError(t, err)
-			return n
+			return strconv.Atoi(strings.Fields(rest)[0])
 		}
 	}
-	t.Fatal("no VmRSS in /proc/self/status")
-	return 0
+	return 0, errors.New("no VmRSS in /proc/self/status")
 }
 
 // 100,000 steps without one manual free: the resident memory after step 20,000 grows by less than 2 %.
