@@ -2,6 +2,7 @@ package lite
 
 import (
 	"math"
+	"slices"
 
 	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
@@ -38,11 +39,17 @@ type ClipOptions struct {
 	NormType float64
 	// ErrorIfNonFinite panics where the norm is infinite or NaN. It waits for the device.
 	ErrorIfNonFinite bool
+	// ModuleOrder adds the parameters' norms up in the order of the model's parameters, as
+	// torch.nn.utils.clip_grad_norm_(model.parameters(), max) does. Those of the optimizer that the model has not come last.
+	ModuleOrder bool
 }
 
 // ClipGradNorm scales the gradients of the optimizer's parameters so that their common norm is at most max
 // (torch.nn.utils.clip_grad_norm_), after undoing the scaler's factor, and returns the norm that they had, as a tensor:
 // nothing waits for it.
+//
+// The parameters' norms are added up in the order of the optimizer's groups, as by Fabric.clip_gradients. Where those are not in the order
+// of the model, weights that decay before those that don't, say, the last bits differ from clip_grad_norm_'s: ClipOptions.ModuleOrder.
 func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...ClipOptions) *torch.Tensor {
 	c := options.Must("lite.ClipGradNorm", opts, torch.Fail)
 	if c.NormType == 0 {
@@ -51,9 +58,13 @@ func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...Cl
 	if math.IsNaN(max) || max < 0 {
 		torch.Fail("lite.ClipGradNorm", "the largest norm is %v: want 0 or more", max)
 	}
-	handleOf(m, "ClipGradNorm")
+	h := handleOf(m, "ClipGradNorm")
 	l.unscale(o)
-	return nn.ClipGradNorm_(parametersOf(o), max, nn.ClipGradOptions{NormType: &c.NormType, ErrorIfNonfinite: c.ErrorIfNonFinite})
+	params := parametersOf(o)
+	if c.ModuleOrder {
+		params = inOrderOf(nn.Parameters(h.module), params)
+	}
+	return nn.ClipGradNorm_(params, max, nn.ClipGradOptions{NormType: &c.NormType, ErrorIfNonfinite: c.ErrorIfNonFinite})
 }
 
 // ClipGradValue cuts each gradient of the optimizer's parameters off at ±value (torch.nn.utils.clip_grad_value_), after
@@ -71,6 +82,24 @@ func (l *Lite) unscale(o optim.Optimizer) {
 	if s := l.precision.Scaler(); s != nil {
 		s.Unscale(o)
 	}
+}
+
+// inOrderOf returns list with those first that are in order, in that order.
+func inOrderOf(order, list []nn.Parameter) []nn.Parameter {
+	place := make(map[*torch.Tensor]int, len(order))
+	for i, p := range order {
+		place[p.Tensor] = i
+	}
+	slices.SortStableFunc(list, func(a, b nn.Parameter) int {
+		at := func(p nn.Parameter) int {
+			if i, ok := place[p.Tensor]; ok {
+				return i
+			}
+			return len(order)
+		}
+		return at(a) - at(b)
+	})
+	return list
 }
 
 func parametersOf(o optim.Optimizer) []nn.Parameter {

@@ -232,6 +232,64 @@ func TestModelsThatWereNotSetUp(t *testing.T) {
 	})
 }
 
+// The sum of the norms is clip_grad_norm_'s bit for bit in the order of the model, and Fabric's in that of the optimizer's groups.
+func TestClipGradNormInTheOrderOfTheModule(t *testing.T) {
+	for _, precision := range []string{"32-true", "16-mixed"} {
+		on(t, lite.Config{Precision: precision}, func(l *lite.Lite) {
+			l.SeedEverything(3)
+			net := &deep{}
+			for range 12 {
+				net.Layers = append(net.Layers, nn.NewLinear(5, 5))
+			}
+			decay, none := optim.Group{}, optim.Group{WeightDecay: new(float64)}
+			for _, layer := range net.Layers {
+				decay.Params, none.Params = append(decay.Params, layer.Weight), append(none.Params, layer.Bias)
+			}
+			free := nn.NewParameter(torch.Ones(1))
+			none.Params = append(none.Params, free)
+			opt := optim.NewAdamWGroups([]optim.Group{decay, none}, 1e-3)
+			model, err := lite.Setup(l, net, net.Forward, opt)
+			require.NoError(t, err)
+			differ := 0
+			for n := range 20 {
+				x := torch.Options{Generator: torch.NewGenerator(uint64(n))}.Randn(4, 5)
+				norm := func(clip func() *torch.Tensor) (norm float64, grad []byte) {
+					opt.ZeroGrad()
+					l.Backward(model.Forward(x).Mul(free.Tensor).Pow(2).Mean().MulScalar(0.1))
+					norm = clip().Item()
+					return norm, net.Layers[0].Weight.Grad().ToBytes()
+				}
+				groups, _ := norm(func() *torch.Tensor { return l.ClipGradNorm(model, opt, 0.01) })
+				got, clipped := norm(func() *torch.Tensor { return l.ClipGradNorm(model, opt, 0.01, lite.ClipOptions{ModuleOrder: true}) })
+				want, wantClipped := norm(func() *torch.Tensor {
+					l.ClipGradNorm(model, opt, math.Inf(1)) // the scaler's factor
+					return nn.ClipGradNorm_(append(nn.Parameters(net), free), 0.01)
+				})
+				require.Equal(t, want, got)
+				require.Equal(t, wantClipped, clipped)
+				require.InEpsilon(t, want, groups, 1e-5)
+				if groups != want {
+					differ++
+				}
+			}
+			require.Positive(t, differ, "the order has no effect, and nothing was tested")
+		})
+	}
+}
+
+// deep is a chain of layers.
+type deep struct {
+	nn.Base
+	Layers []*nn.Linear
+}
+
+func (m *deep) Forward(x *torch.Tensor) *torch.Tensor {
+	for _, layer := range m.Layers {
+		x = layer.Forward(x).Tanh()
+	}
+	return x
+}
+
 // A norm that is not finite is given back, or refused.
 func TestClipGradNormErrorIfNonFinite(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
