@@ -103,6 +103,29 @@ c10::intrusive_ptr<c10d::Work> start(c10d::Backend& b, Call& c, int rank) {
   }
 }
 
+// count_writes raises the versions of the tensors that a collective writes on this rank, so that autograd notices, whatever the backend, where
+// a backward pass needs what was in them. Rank root's tensor of a broadcast stays as it is.
+void count_writes(const Call& c, int rank) {
+  auto count = [](const std::vector<at::Tensor>& written) {
+    for (auto& t : written) {
+      if (!t.is_inference()) t.unsafeGetTensorImpl()->bump_version();
+    }
+  };
+  switch (c.kind) {
+    case GL_ALL_REDUCE:
+    case GL_RECV:
+      return count(c.in);
+    case GL_BROADCAST:
+      if (c.root != rank) count(c.in);
+      return;
+    case GL_REDUCE:
+      if (c.root == rank) count(c.in);
+      return;
+    default:
+      count(c.out);
+  }
+}
+
 void list(Writer& w, const std::vector<Watch::Entry>& entries) {
   auto nanos = [](Clock::duration d) { return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(d).count()); };
   w.word(entries.size());
@@ -263,6 +286,7 @@ int64_t gl_collective(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
     int device = static_cast<int>(about.empty() ? at::kCPU : about[0].device().type());
     try {
       auto work = start(g->backend(device), c, g->rank);
+      count_writes(c, g->rank);
       if (async) {
         w.word(0);
         w.word(works.put(work));

@@ -33,8 +33,13 @@ func (g *Group) BroadcastAsync(t *torch.Tensor, src int) *Work { return g.broadc
 
 func (g *Group) broadcast(t *torch.Tensor, src int) *operation {
 	g.checkRoot("Broadcast", src)
-	o := g.begin("Broadcast", cgotorch.Broadcast).change(t)
+	o := g.begin("Broadcast", cgotorch.Broadcast)
 	o.call.Root = src
+	if g.rank != src {
+		return o.change(t)
+	}
+	o.give(t) // it stays as it is
+	o.checkWritable(t)
 	return o
 }
 
@@ -90,8 +95,9 @@ func (g *Group) places(t *torch.Tensor) []*torch.Tensor {
 	return list
 }
 
-// AllGatherInto writes the tensors of all ranks into out, one after the other along its first dimension, and returns it
-// (torch.distributed.all_gather_into_tensor). out has size times as many elements as t.
+// AllGatherInto writes the tensors of all ranks into out, one after the other, and returns it
+// (torch.distributed.all_gather_into_tensor). out has size times as many elements as t: the tensors joined along dimension 0
+// ([size*n, ...]) or stacked ([size, n, ...]).
 func (g *Group) AllGatherInto(out, t *torch.Tensor) *torch.Tensor {
 	g.allGatherInto(out, t).run()
 	return out
@@ -103,7 +109,10 @@ func (g *Group) AllGatherIntoAsync(out, t *torch.Tensor) *Work {
 }
 
 func (g *Group) allGatherInto(out, t *torch.Tensor) *operation {
-	return g.begin("AllGatherInto", cgotorch.AllGatherInto).give(t).fill(out)
+	g.checkParts("AllGatherInto", "out", "the tensor", out, t)
+	o := g.begin("AllGatherInto", cgotorch.AllGatherInto).give(t).fill(out)
+	o.out[0], o.in[0] = g.joined(o.out[0], o.in[0])
+	return o
 }
 
 // ReduceScatter combines the lists of all ranks item by item, and gives rank i the i-th item in out
@@ -120,13 +129,15 @@ func (g *Group) ReduceScatterAsync(out *torch.Tensor, list []*torch.Tensor, op O
 
 func (g *Group) reduceScatter(out *torch.Tensor, list []*torch.Tensor, op Op) *operation {
 	g.checkCount("ReduceScatter", "tensors", len(list))
+	likeOut("ReduceScatter", out, list)
 	o := g.begin("ReduceScatter", cgotorch.ReduceScatter).give(list...).fill(out)
 	o.call.Op = int(op)
 	return o
 }
 
 // ReduceScatterTensor combines tensors over all ranks and gives rank i the i-th of size equal parts of the result in out
-// (torch.distributed.reduce_scatter_tensor).
+// (torch.distributed.reduce_scatter_tensor). t has size times as many elements as out: the parts joined along dimension 0
+// ([size*n, ...]) or stacked ([size, n, ...]).
 func (g *Group) ReduceScatterTensor(out, t *torch.Tensor, op Op) *torch.Tensor {
 	g.reduceScatterTensor(out, t, op).run()
 	return out
@@ -138,7 +149,9 @@ func (g *Group) ReduceScatterTensorAsync(out, t *torch.Tensor, op Op) *Work {
 }
 
 func (g *Group) reduceScatterTensor(out, t *torch.Tensor, op Op) *operation {
+	g.checkParts("ReduceScatterTensor", "the tensor", "out", t, out)
 	o := g.begin("ReduceScatterTensor", cgotorch.ReduceScatterTensor).give(t).fill(out)
+	o.in[0], o.out[0] = g.joined(o.in[0], o.out[0])
 	o.call.Op = int(op)
 	return o
 }
@@ -182,6 +195,7 @@ func (g *Group) scatter(out *torch.Tensor, list []*torch.Tensor, src int) *opera
 	o := g.begin("Scatter", cgotorch.Scatter).fill(out)
 	if g.rank == src {
 		g.checkCount("Scatter", "tensors", len(list))
+		likeOut("Scatter", out, list)
 		o.give(list...)
 	}
 	o.call.Root = src
@@ -198,6 +212,7 @@ func (g *Group) AllToAllAsync(out, in []*torch.Tensor) *Work { return g.allToAll
 func (g *Group) allToAll(out, in []*torch.Tensor) *operation {
 	g.checkCount("AllToAll", "tensors to send", len(in))
 	g.checkCount("AllToAll", "tensors to fill", len(out))
+	alike("AllToAll", append(out[:len(out):len(out)], in...)...)
 	return g.begin("AllToAll", cgotorch.AllToAll).give(in...).fill(out...)
 }
 
@@ -215,6 +230,7 @@ func (g *Group) AllToAllSingleAsync(out, in *torch.Tensor, inLengths, outLengths
 }
 
 func (g *Group) allToAllSingle(out, in *torch.Tensor, inLengths, outLengths []int) *operation {
+	g.checkSplits("AllToAllSingle", out, in, outLengths, inLengths)
 	o := g.begin("AllToAllSingle", cgotorch.AllToAllSingle).give(in).fill(out)
 	o.call.InLengths, o.call.OutLengths = inLengths, outLengths
 	return o

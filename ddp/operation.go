@@ -50,8 +50,8 @@ func (o *operation) dense(t *torch.Tensor, written bool) *torch.Tensor {
 	if t == nil {
 		torch.Fail("ddp."+o.name, "a tensor is nil")
 	}
-	if written && t.RequiresGrad() && t.IsLeaf() && torch.GradEnabled() {
-		torch.Fail("ddp."+o.name, "it would write into a tensor that requires a gradient; pass its Detach(), or call it in torch.NoGrad")
+	if written {
+		o.checkWritable(t)
 	}
 	if t.IsContiguous() {
 		return t
@@ -62,6 +62,13 @@ func (o *operation) dense(t *torch.Tensor, written bool) *torch.Tensor {
 		o.after = append(o.after, func() { torch.NoGrad(func() { t.Detach().Copy_(c) }) })
 	}
 	return c
+}
+
+// checkWritable refuses what autograd refuses to write.
+func (o *operation) checkWritable(t *torch.Tensor) {
+	if t.RequiresGrad() && t.IsLeaf() && torch.GradEnabled() {
+		torch.Fail("ddp."+o.name, "it would write into a tensor that requires a gradient; pass its Detach(), or call it in torch.NoGrad")
+	}
 }
 
 func handles(list []*torch.Tensor) []cgotorch.Handle {
