@@ -81,11 +81,23 @@ struct GoHook : c10d::CommHookInterface {
 };
 
 // Sink passes a model's outputs on. Where only some of them are used, the others' gradients arrive as undefined, so
-// that the Reducer hears of every parameter; and it starts what a static graph puts off to the end.
+// that the Reducer hears of every parameter; and it starts what a static graph puts off to the end. With a site it also prepares the Reducer, for a
+// backward pass that may come or not: until one begins, the Reducer takes no other's gradients for those that it waits for.
 struct Sink : torch::autograd::Node {
-  explicit Sink(std::weak_ptr<GoReducer> r) : reducer(std::move(r)) {}
+  explicit Sink(std::weak_ptr<GoReducer> r, std::string site) : reducer(std::move(r)), site(std::move(site)) {}
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     auto r = reducer.lock();
+    if (r && !site.empty()) {
+      r->group->watch->set_site(site);
+      std::vector<at::Tensor> roots;  // only the nodes that they lead to are looked at
+      for (auto& e : next_edges()) {
+        if (!r->find_unused || !e.is_valid()) continue;
+        at::Tensor root = at::empty({0});
+        torch::autograd::impl::set_gradient_edge(root, e);
+        roots.push_back(root);
+      }
+      r->reducer->prepare_for_backward(roots);
+    }
     if (r && r->static_graph && !r->delayed.exchange(true)) {
       torch::autograd::Engine::get_default_engine().queue_callback([r] { r->reducer->delay_all_reduce(); });
     }
@@ -93,6 +105,7 @@ struct Sink : torch::autograd::Node {
   }
   std::string name() const override { return "DistributedDataParallelSink"; }
   std::weak_ptr<GoReducer> reducer;
+  std::string site;
 };
 
 enum { kFindUnused = 1, kBucketView = 2, kStaticGraph = 4, kOwnCap = 8 };
@@ -182,12 +195,13 @@ int64_t gl_reducer_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint3
   });
 }
 
-// in: reducer, tensors. The result has the form of gl_call's.
+// in: reducer, call site (empty: the Reducer is prepared), tensors. The result has the form of gl_call's.
 int64_t gl_reducer_sink(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     thread_state.enter();
     Reader r{in, in + n};
-    auto node = make_node<Sink>(reducers.get(r.word()));
+    auto reducer = reducers.get(r.word());
+    auto node = make_node<Sink>(reducer, r.text());
     torch::autograd::variable_list outputs = r.tensors(), passed;
     node->set_next_edges(torch::autograd::collect_next_edges(outputs));
     for (auto& t : outputs) {

@@ -68,6 +68,7 @@ type DistributedDataParallel struct {
 	sync      bool // backward reduces: false in NoSync
 	paramSync bool // the last forward's backward reduced: buffers are broadcast before the next
 	learned   bool // a forward pass has led to one that reduces
+	prepared  bool // After has prepared for a backward pass since the last Before
 	rebuilt   int
 	join      *join
 }
@@ -212,6 +213,7 @@ func (d *DistributedDataParallel) Before() {
 	d.g.Guard(func() {
 		torch.Outside(func() {
 			d.notifyJoin()
+			d.prepared = false
 			var err *cgotorch.Error
 			if d.sync {
 				var anew bool
@@ -252,7 +254,8 @@ func (d *DistributedDataParallel) refuseUnused(message string) {
 		strings.Join(names, ", "), cmp.Or(d.opts.Name, "the model"), "ddp_find_unused_parameters")
 }
 
-// After comes behind the forward pass and is given its outputs; what it returns takes their place.
+// After comes behind the forward pass and is given its outputs; what it returns takes their place. A backward pass inside of the
+// forward pass takes an After of its own ahead of it, which is given the loss.
 func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tensor {
 	if !torch.GradEnabled() {
 		return outputs
@@ -262,19 +265,45 @@ func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tenso
 			torch.Fail("ddp.DistributedDataParallel", "StaticGraph learns the graph from the first backward pass, which must reduce: NoSync comes after it")
 		}
 		d.paramSync = false
-		return d.sink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph)
+		return d.sink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "")
 	}
 	d.paramSync, d.learned = true, true
+	if d.prepared {
+		return d.again(outputs)
+	}
+	d.prepared = true
+	return d.sink(outputs, d.prepare(outputs), "")
+}
+
+// prepare has the Reducer wait for the gradients of a backward pass, and reports whether the outputs must go through its node.
+func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool) {
 	var graph []*torch.Tensor
 	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
 		graph = withGraph(outputs)
 	}
-	needs, err := d.r.Backward("the backward of the forward pass at "+callSite(), handles(graph))
+	needed, err := d.r.Backward("the backward of the forward pass at "+callSite(), handles(graph))
 	runtime.KeepAlive(outputs)
 	if err != nil {
 		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, outputs...))
 	}
-	return d.sink(outputs, needs)
+	return needed
+}
+
+// again is After where a backward pass inside of the forward pass has reduced already. Another may come or not: the Reducer is prepared when
+// it begins, as it would take the gradients of whatever backward pass comes next for those that it waits for.
+func (d *DistributedDataParallel) again(outputs []*torch.Tensor) []*torch.Tensor {
+	d.rebuild()
+	return d.sink(outputs, true, "the backward of the forward pass at "+callSite())
+}
+
+// rebuild lays the buckets out anew where that is due: the Reducer can't do it any more once it has prepared for another backward pass.
+func (d *DistributedDataParallel) rebuild() {
+	d.g.Guard(func() {
+		if err := d.r.Join(cgotorch.JoinRebuild, 0); err != nil {
+			d.refuseUnused(err.Message)
+			argumentError("DistributedDataParallel", err)
+		}
+	})
 }
 
 func withGraph(list []*torch.Tensor) (graph []*torch.Tensor) {
@@ -286,14 +315,14 @@ func withGraph(list []*torch.Tensor) (graph []*torch.Tensor) {
 	return graph
 }
 
-// sink leads outputs that have a graph through the Reducer's node.
-func (d *DistributedDataParallel) sink(outputs []*torch.Tensor, needed bool) []*torch.Tensor {
+// sink leads outputs that have a graph through the Reducer's node, which prepares the Reducer where there is a site.
+func (d *DistributedDataParallel) sink(outputs []*torch.Tensor, needed bool, site string) []*torch.Tensor {
 	graph := withGraph(outputs)
 	if !needed || len(graph) == 0 {
 		return outputs
 	}
 	var r op.Results
-	w, err := d.r.Sink(handles(graph), r.Buffer())
+	w, err := d.r.Sink(site, handles(graph), r.Buffer())
 	runtime.KeepAlive(graph)
 	if err != nil {
 		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, graph...))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,6 +79,47 @@ func TestPitfallsMetrics(t *testing.T) {
 		l.AllReduce(loss, ddp.Sum) // in place
 		mean := loss.Item() / float64(total)
 		require.Equal(t, 5.0/4, mean)
+		return nil
+	})
+}
+
+// weighted is a loss with a parameter of its own.
+type weighted struct {
+	nn.Base
+	Weight nn.Parameter
+}
+
+func (w *weighted) Forward(y *torch.Tensor) *torch.Tensor {
+	return y.Mul(w.Weight.Tensor).Pow(2).Mean()
+}
+
+func TestPitfallsParameters(t *testing.T) {
+	onTwo(t, func(_ context.Context, l *lite.Lite) error {
+		net, loss, scale := NewNet(), &weighted{Weight: nn.NewParameter(torch.Ones(1))}, nn.NewParameter(torch.Ones(1))
+		own := []nn.Parameter{scale}
+		l.IgnoreParameters(own...) // before Setup
+		opt := optim.NewSGD(slices.Concat(nn.Parameters(net), nn.Parameters(loss), own), 0.1)
+		model, err := lite.Setup(l, net, net.Forward, opt)
+		if err != nil {
+			return err
+		}
+		criterion, err := lite.SetupModule(l, loss, loss.Forward)
+		if err != nil {
+			return err
+		}
+		for epoch := range 4 {
+			nn.RequiresGrad(net.FC, epoch >= 2) // the head alone at first
+			x := torch.Options{Generator: l.RankGenerator()}.Randn(4, 2)
+			opt.ZeroGrad()
+			l.Backward(criterion.Forward(model.Forward(x)).Mul(scale.Tensor))
+			opt.Step()
+		}
+		for _, p := range append(nn.Parameters(net), loss.Weight) {
+			all := lite.AllGather(l, string(p.ToBytes()))
+			require.Equal(t, all[0], all[1])
+		}
+		all := lite.AllGather(l, scale.Item())
+		require.NotEqual(t, all[0], all[1])
 		return nil
 	})
 }

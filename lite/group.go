@@ -44,9 +44,14 @@ func (l *Lite) Group() *ddp.Group {
 // Loaders that were set up give all ranks the same number of batches by themselves, unless LoaderOptions.Exact is set.
 func (l *Lite) Join(m Handle, f func(), opts ...ddp.JoinOptions) {
 	h := handleOf(m, "Join")
+	if l.peers != nil && torch.GradEnabled() && training(h.module) {
+		h.refresh() // on the ranks without batches as well
+	}
 	if h.replica == nil {
 		f()
 		return
 	}
+	h.averaged.join = true
+	defer func() { h.averaged.join = false }()
 	h.replica.Join(f, opts...)
 }

@@ -40,12 +40,16 @@ type Lite struct {
 	stepped   func(*stepper) // hears of optimizers' steps
 	cast      atomic.Bool    // Autocast ran something to train by
 
-	models  []*handle
-	stop    *stopper
-	steps   *atomic.Int64 // of the optimizer that made the most; nil: nobody looks
-	restore []func()      // undone, last first, when the run ends
-	io      CheckpointIO
-	tidy    sync.Once
+	models   []*handle
+	steppers []*stepper                     // of the optimizers that are set up
+	ignored  map[*torch.Tensor]bool         // parameters that the strategy leaves to the program
+	revision int                            // how often the set of averaged parameters has changed
+	forwards []*ddp.DistributedDataParallel // of the models whose forward passes, to train by, are under way on several ranks
+	stop     *stopper
+	steps    *atomic.Int64 // of the optimizer that made the most; nil: nobody looks
+	restore  []func()      // undone, last first, when the run ends
+	io       CheckpointIO
+	tidy     sync.Once
 }
 
 // place is where a rank stands among the others.

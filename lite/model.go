@@ -70,6 +70,8 @@ type handle struct {
 	module  nn.Module
 	replica *ddp.DistributedDataParallel // nil: nothing to keep equal
 	trained atomic.Bool                  // a forward pass to train by went through run
+
+	averaged averaged
 }
 
 func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
@@ -77,22 +79,34 @@ func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
 // run is a forward pass of h: f calls the module's method, with inputs already converted, and gives the outputs; what
 // run returns takes their place.
 func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
-	r := h.replica
 	// In evaluation, and without gradients, ranks may have different numbers of batches: no collective then.
-	if r != nil && (!torch.GradEnabled() || !training(h.module)) {
-		r = nil
+	together := h.l.peers != nil && torch.GradEnabled() && training(h.module)
+	if together {
+		h.refresh()
+		if a := &h.averaged; a.unsynced != a.local { // a frozen model may serve many goroutines
+			a.unsynced = a.local
+		}
 	}
-	if h.replica == nil || r != nil {
+	if h.replica == nil || together {
 		h.passed()
 	}
-	if r != nil {
-		r.Before()
+	if h.replica == nil || !together {
+		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
+		return out
 	}
-	h.l.precision.Forward(h.l.device.Type, func() { out = f() })
-	if r != nil {
-		out = r.After(out...)
-	}
-	return out
+	return h.runTogether(f)
+}
+
+// runTogether is run on several ranks. A backward pass may be a part of f: l.Backward looks for it among the forward passes under way.
+func (h *handle) runTogether(f func() []*torch.Tensor) (out []*torch.Tensor) {
+	r, depth := h.replica, len(h.l.forwards)
+	r.Before()
+	func() {
+		h.l.forwards = append(h.l.forwards, r)
+		defer func() { h.l.forwards = h.l.forwards[:depth] }()
+		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
+	}()
+	return r.After(out...)
 }
 
 // passed notes a forward pass in which precision and ranks had their part.
@@ -105,8 +119,8 @@ func (h *handle) passed() {
 // plain is the precision that does nothing. A user's own may do anything, under whatever name.
 var plain, _ = amp.New("32-true", torch.CPU)
 
-// direct tells that a forward pass needs nothing around it.
-func (h *handle) direct() bool { return h.replica == nil && h.l.precision == plain }
+// direct reports whether a forward pass needs nothing around it.
+func (h *handle) direct() bool { return h.l.peers == nil && h.l.precision == plain }
 
 // training tells a module's mode.
 func training(m nn.Module) bool { return m.(interface{ Training() bool }).Training() }

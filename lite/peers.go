@@ -1,11 +1,8 @@
 package lite
 
 import (
-	"errors"
-
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/nn"
 )
 
 // peers are the other ranks, as a process group reaches them. A rank alone has none. What a collective can't do for a
@@ -13,16 +10,6 @@ import (
 type peers struct {
 	g    *ddp.Group
 	opts ddp.ParallelOptions
-}
-
-// replicate ties a module to its copies on the other ranks. A module without anything to train has no need to, but only all
-// ranks together can tell: one that has more to train would wait for the others.
-func (p *peers) replicate(l *Lite, module nn.Module) (*ddp.DistributedDataParallel, error) {
-	d, err := ddp.Wrap(l.ctx, p.g, module, p.opts)
-	if errors.Is(err, ddp.ErrNothingToTrain) {
-		return nil, nil
-	}
-	return d, err
 }
 
 func (p *peers) allReduce(t *torch.Tensor, op ddp.Op) { p.g.AllReduce(t, op) }

@@ -24,6 +24,12 @@ func spawn(t *testing.T, s lite.DDPSpawn, ranks int, f func(l *lite.Lite) error)
 	if s.Timeout == 0 {
 		cfg.Timeout = 20 * time.Second
 	}
+	return spawnWith(t, cfg, f)
+}
+
+// spawnWith runs f with a Config.
+func spawnWith(t *testing.T, cfg lite.Config, f func(l *lite.Lite) error) error {
+	t.Helper()
 	return lite.Run(t.Context(), cfg, func(_ context.Context, l *lite.Lite) error { return f(l) })
 }
 

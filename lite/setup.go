@@ -33,7 +33,11 @@ type ModuleOptions struct {
 //
 // From then on model.Forward takes the place of net.Forward, and l.Backward(loss) that of loss.Backward(). Step panics where
 // it sees that they did not: where there are gradients but the precision or the ranks, if there are any to heed, had no part
-// in any forward pass of the model yet, and where the precision has a scaler and no l.Backward came since the last Step.
+// in any forward pass of the model yet, where the precision has a scaler and no l.Backward came since the last Step, and, on
+// several ranks, where a parameter has a gradient that no strategy averages: see IgnoreParameters.
+//
+// Layers may be frozen and unfrozen afterwards (nn.RequiresGrad), on all ranks alike: the next Forward in training follows. On several ranks
+// it builds the strategy's part of the model anew, and a CommHook such as PowerSGD begins again with what it carries from step to step.
 func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optimizer) (*Model[M, F], error) {
 	m, err := newModel(l, module, forward, false)
 	if err != nil {
@@ -144,12 +148,16 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 		return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
 	}
 	if l.peers != nil {
-		if h.replica, err = l.peers.replicate(l, h.module); err != nil {
+		if err := h.replicate(); err != nil {
 			return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
 		}
-		if h.replica != nil {
-			l.atEnd(h.replica.Close)
-		}
+		l.atEnd(func() {
+			if h.replica != nil {
+				h.replica.Close()
+			}
+		})
+		params, _ := h.list()
+		h.look(params)
 	}
 	l.models = append(l.models, h)
 	return nil
@@ -168,6 +176,7 @@ func (l *Lite) setupOptimizers(opts []optim.Optimizer) error {
 			return fmt.Errorf("lite: Setup: optimizer %d (%T) was set up already: an optimizer is passed once", i, o)
 		}
 		l.atEnd(func() { optim.Release(o) })
+		l.steppers = append(l.steppers, s)
 		optim.MoveState(o)
 	}
 	return nil

@@ -11,10 +11,14 @@ import (
 )
 
 // Backward computes gradients, in place of loss.Backward(): it scales the loss where the precision has a scaler, and
-// the ranks' gradients are averaged on the way.
+// the ranks' gradients are averaged on the way, also where a method of the model calls it inside of its forward pass.
 func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 	if s := l.precision.Scaler(); s != nil {
 		loss = s.Scale(loss)
+	}
+	// Inside of forward passes the strategy hasn't prepared for gradients yet.
+	for i := len(l.forwards) - 1; i >= 0; i-- {
+		loss = l.forwards[i].After(loss)[0]
 	}
 	if l.peers != nil {
 		l.peers.g.Guard(func() { loss.Backward(opts...) })
@@ -26,9 +30,15 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 // NoBackwardSync runs f, forward and backward passes of m, and with on keeps their gradients on this rank: for all but
 // the last step of an accumulation, or for gradients that are by-products. Without on, or on one rank, it just runs f.
 func (l *Lite) NoBackwardSync(m Handle, on bool, f func()) {
-	if h := handleOf(m, "NoBackwardSync"); on && h.replica != nil {
-		h.replica.NoSync(f)
-		return
+	h := handleOf(m, "NoBackwardSync")
+	if on && h.l.peers != nil {
+		before := h.averaged.local
+		h.averaged.local = true
+		defer func() { h.averaged.local = before }()
+		if h.replica != nil {
+			h.replica.NoSync(f)
+			return
+		}
 	}
 	f()
 }

@@ -12,6 +12,9 @@ type stepper struct {
 	o       optim.Optimizer
 	n       int64
 	checked bool // its models' forward passes go through lite
+
+	loose             []*torch.Tensor // its parameters that no strategy averages, when it had so many tensors, in this revision
+	tensors, revision int
 }
 
 // Step runs a step, unless the scaler finds an overflow.
@@ -20,6 +23,7 @@ func (s *stepper) Step(step func()) (ran bool) {
 	_, closure := s.o.(*optim.LBFGS)
 	if !closure { // else the forward pass is part of the step
 		s.check()
+		s.checkAveraged()
 	}
 	if !s.l.recording {
 		s.made()
@@ -35,6 +39,7 @@ func (s *stepper) Step(step func()) (ran bool) {
 	}
 	if closure {
 		s.check()
+		s.checkAveraged()
 	}
 	if s.l.stepped != nil {
 		s.l.stepped(s)
