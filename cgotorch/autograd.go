@@ -50,14 +50,6 @@ func RequiresGrad(h Handle, on bool) *Error {
 	return err
 }
 
-// TrainableDiffers reports whether any of the tensors was released, or requires a gradient where want holds 0, or none where it holds 1.
-func TrainableDiffers(h []Handle, want []uint8) bool {
-	if len(h) == 0 {
-		return false
-	}
-	return C.gl_trainable_differs((*C.gl_handle)(unsafe.Pointer(&h[0])), (*C.uint8_t)(&want[0]), C.uint32_t(len(h))) != 0
-}
-
 // RetainGrad keeps the gradient of a tensor that is no leaf.
 func RetainGrad(h Handle) *Error {
 	var out [Room]uint64

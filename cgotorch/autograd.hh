@@ -189,23 +189,6 @@ int64_t gl_requires_grad(gl_handle h, int32_t on, uint64_t* out, uint32_t room) 
   return guarded(out, room, [&](Writer&) { table.get(h).requires_grad_(on != 0); });
 }
 
-// gl_trainable_differs reports whether any of n tensors was released, or requires a gradient where want is 0, or none where it is 1. It is called
-// in each training step, and so it takes no references.
-int32_t gl_trainable_differs(const gl_handle* h, const uint8_t* want, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    Slot* s;
-    try {
-      s = table.pin(h[i]);
-    } catch (const StaleHandle&) {
-      return 1;
-    }
-    bool differs = s->impl->requires_grad() != (want[i] != 0);
-    table.unpin(s, static_cast<uint32_t>(h[i]));
-    if (differs) return 1;
-  }
-  return 0;
-}
-
 int64_t gl_retain_grad(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer&) { table.get(h).retain_grad(); });
 }

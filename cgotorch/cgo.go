@@ -24,8 +24,6 @@ package cgotorch
 #cgo nocallback gl_grads
 #cgo noescape gl_clear_grads
 #cgo nocallback gl_clear_grads
-#cgo noescape gl_trainable_differs
-#cgo nocallback gl_trainable_differs
 #cgo noescape gl_take
 #cgo nocallback gl_take
 #cgo noescape gl_dead_closures

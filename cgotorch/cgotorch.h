@@ -51,7 +51,6 @@ int64_t gl_grads(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_set_grad(gl_handle h, gl_handle grad, uint64_t* out, uint32_t room);
 int64_t gl_clear_grads(const gl_handle* h, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_requires_grad(gl_handle h, int32_t on, uint64_t* out, uint32_t room);
-int32_t gl_trainable_differs(const gl_handle* h, const uint8_t* want, uint32_t n);
 int64_t gl_retain_grad(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_grad_fn(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_hook(gl_handle h, uint64_t closure, int32_t after_accumulate, uint64_t* out, uint32_t room);

@@ -61,6 +61,9 @@ void gl_group_free(uint64_t group);
 int64_t gl_now(void);  // nanoseconds, by the clock of pending and trace
 
 // The Reducer of DistributedDataParallel (dist_reducer.hh).
+int64_t gl_trainable_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
+int32_t gl_trainable_differs(uint64_t trainable);
+void gl_trainable_free(uint64_t trainable);
 int64_t gl_reducer_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_reducer_hook(uint64_t reducer, int32_t kind, uint64_t closure, uint64_t* out, uint32_t room);
 int64_t gl_reducer_forward(uint64_t reducer, uint64_t* out, uint32_t room);

@@ -12,6 +12,23 @@ type BucketHook func(index int, last bool, buffer Handle, gradients, parameters 
 // Reducer is c10d's Reducer.
 type Reducer uint64
 
+// Trainable is a model's parameters, and which of them required gradients when it was made. It keeps them alive.
+type Trainable uint64
+
+// NewTrainable looks at parameters.
+func NewTrainable(params []Handle) (Trainable, *Error) {
+	in, n := Words{}.Handles(params).c()
+	var out [Room]uint64
+	v, err := number(result(int64(C.gl_trainable_new(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return Trainable(v), err
+}
+
+// Differs reports whether other parameters require gradients now, or t was freed.
+func (t Trainable) Differs() bool { return C.gl_trainable_differs(C.uint64_t(t)) != 0 }
+
+// Free lets the parameters go.
+func (t Trainable) Free() { C.gl_trainable_free(C.uint64_t(t)) }
+
 // Flags of NewReducer.
 const (
 	FindUnused = 1 << iota

@@ -30,6 +30,14 @@ struct GoReducer {
 
 Registry<std::shared_ptr<GoReducer>> reducers("reducer");
 
+// Trainable is a model's parameters, and which of them required gradients when it was made.
+struct Trainable {
+  std::vector<at::Tensor> params;
+  std::vector<char> required;
+};
+
+Registry<std::shared_ptr<Trainable>> trainables("list of parameters");
+
 // CompressHook sends gradients in half the bits: divided first, so that the sum doesn't overflow.
 struct CompressHook : c10d::CommHookInterface {
   CompressHook(std::shared_ptr<Group> g, at::ScalarType t) : group(std::move(g)), dtype(t) {}
@@ -116,6 +124,31 @@ enum { kFindUnused = 1, kBucketView = 2, kStaticGraph = 4, kOwnCap = 8 };
 using namespace golite;
 
 extern "C" {
+
+// in: parameters.
+int64_t gl_trainable_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    auto t = std::make_shared<Trainable>();
+    t->params = Reader{in, in + n}.tensors();
+    for (auto& p : t->params) t->required.push_back(p.requires_grad());
+    w.word(trainables.put(t));
+  });
+}
+
+// gl_trainable_differs reports whether other parameters require gradients now. It is called in each forward pass.
+int32_t gl_trainable_differs(uint64_t trainable) {
+  try {
+    auto t = trainables.get(trainable);
+    for (size_t i = 0; i < t->params.size(); i++) {
+      if (t->params[i].requires_grad() != (t->required[i] != 0)) return 1;
+    }
+    return 0;
+  } catch (const std::exception&) {  // it was freed
+    return 1;
+  }
+}
+
+void gl_trainable_free(uint64_t trainable) { trainables.take(trainable); }
 
 // in: group, flags, bytes of a bucket, name of the model, parameters, names of the parameters.
 int64_t gl_reducer_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {

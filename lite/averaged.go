@@ -15,9 +15,9 @@ import (
 // averaged records which parameters of a module the strategy averages the gradients of, and how to notice that they have changed.
 // On one rank it stays empty.
 type averaged struct {
-	params  []*torch.Tensor // of the module, without those that the strategy ignores
-	trained []*torch.Tensor // of them, those that the replica was built for
-	differs func() bool     // reports whether a parameter was frozen or unfrozen since refresh looked
+	trained []*torch.Tensor // the parameters that the replica was built for, in the module's order
+	differs func() bool     // reports whether a parameter, of those that aren't ignored, was frozen or unfrozen since refresh looked
+	free    func()          // of differs
 	layout  int             // Lite.layout when refresh looked
 
 	// past are parameters that were frozen after their gradients were averaged: what is left of those is equal on all ranks.
@@ -73,8 +73,11 @@ func (h *handle) list() (params, want []*torch.Tensor) {
 
 // look notes what refresh compares with.
 func (h *handle) look(params []*torch.Tensor) {
-	h.averaged.params, h.averaged.layout = params, h.l.layout()
-	h.averaged.differs = torch.ABI{}.TrainableDiffers(params)
+	h.averaged.layout = h.l.layout()
+	if h.averaged.free != nil {
+		h.averaged.free()
+	}
+	h.averaged.differs, h.averaged.free = torch.ABI{}.TrainableDiffers(params)
 }
 
 // rebuild replaces the replica by one for the parameters in want.
@@ -213,17 +216,54 @@ func (s *stepper) checkAveraged() {
 	if s.l.peers == nil || s.l.place.world == 1 {
 		return
 	}
-	tensors := s.o.Tensors()
-	if s.tensors != len(tensors) || s.revision != s.l.revision {
-		s.loose, s.tensors, s.revision = s.l.notAveraged(tensors), len(tensors), s.l.revision
+	if t := s.loose.gradient(s.l, s.o.Tensors()); t != nil {
+		s.refuse(t)
 	}
-	if len(s.loose) == 0 {
+}
+
+// loose are those of an optimizer's parameters whose gradients no strategy averages: when it had so many tensors, in that revision of the Lite.
+type loose struct {
+	list              []*torch.Tensor
+	tensors, revision int
+}
+
+// gradient returns one that has a gradient, nil if there is none.
+func (s *loose) gradient(l *Lite, tensors []*torch.Tensor) *torch.Tensor {
+	if s.tensors != len(tensors) || s.revision != l.revision {
+		s.list, s.tensors, s.revision = l.notAveraged(tensors), len(tensors), l.revision
+	}
+	if len(s.list) == 0 {
+		return nil
+	}
+	for i, g := range torch.Grads(s.list) {
+		if g != nil {
+			return s.list[i]
+		}
+	}
+	return nil
+}
+
+// watcher is a rank among several as it is called for the steps of optimizers that were not set up.
+type watcher Lite
+
+// StepOf warns once of gradients that no strategy averages. It may be meant, by an optimizer that a rank has for a loop of its own, and so it is
+// not refused.
+func (w *watcher) StepOf(tensors []*torch.Tensor) {
+	l := (*Lite)(w)
+	if l.warned || len(tensors) == 0 {
 		return
 	}
-	for i, g := range torch.Grads(s.loose) {
-		if g != nil {
-			s.refuse(s.loose[i])
+	s := l.others[tensors[0]]
+	if s == nil {
+		if s = new(loose); l.others == nil || len(l.others) == 64 { // optimizers may come and go
+			l.others = map[*torch.Tensor]*loose{}
 		}
+		l.others[tensors[0]] = s
+	}
+	if t := s.gradient(l, tensors); t != nil {
+		l.warned = true
+		l.log.Warn(fmt.Sprintf("lite: an optimizer that was not set up steps with a gradient, of a parameter %v%v, that no strategy averages over the ranks: "+
+			"its copies on them come apart; give its module and the optimizer to lite.Setup, or call l.IgnoreParameters if each rank is to have its own", t.DType(), t.Shape()))
 	}
 }
 

@@ -176,6 +176,45 @@ func TestStepRefusesGradientsThatNoStrategyAverages(t *testing.T) {
 	})
 }
 
+// TestOptimizersThatWereNotSetUp are warned of, once on each rank, where they have gradients that no strategy averages.
+func TestOptimizersThatWereNotSetUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		ranks, want int
+		ignored     bool
+		of          func(net, other *stack) *stack
+	}{
+		"of a module that was not set up":             {2, 2, false, func(_, other *stack) *stack { return other }},
+		"of a module that was not set up, on one":     {1, 0, false, func(_, other *stack) *stack { return other }},
+		"of a module that was not set up and ignored": {2, 0, true, func(_, other *stack) *stack { return other }},
+		"of a module that was set up":                 {2, 0, false, func(net, _ *stack) *stack { return net }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core, logs := observer.New(zap.WarnLevel)
+			cfg := lite.Config{Strategy: "ddp_spawn", Accelerator: "cpu", Devices: lite.Devices(fmt.Sprint(c.ranks)), Logger: zap.New(core)}
+			require.NoError(t, spawnWith(t, cfg, func(l *lite.Lite) error {
+				net, other := newStack(), newStack()
+				model, err := lite.Setup(l, net, net.Forward)
+				if err != nil {
+					return err
+				}
+				if c.ignored {
+					l.IgnoreParameters(nn.Parameters(other)...)
+				}
+				opt := optim.NewSGD(nn.Parameters(c.of(net, other)), 0.1)
+				for n := range 3 {
+					torch.Scope(func() {
+						opt.ZeroGrad()
+						l.Backward(other.Forward(rowsOf(l, n)).Mul(model.Forward(rowsOf(l, n))).Sum())
+						opt.Step()
+					})
+				}
+				return nil
+			}))
+			require.Equal(t, c.want, logs.FilterMessageSnippet("not set up").Len())
+		})
+	}
+}
+
 // TestStepsThatAreRightOnSeveralRanks are not refused, and leave the ranks equal.
 func TestStepsThatAreRightOnSeveralRanks(t *testing.T) {
 	for name, f := range map[string]func(l *lite.Lite) ([]nn.Parameter, error){

@@ -43,6 +43,8 @@ type Lite struct {
 	models   []*handle
 	steppers []*stepper                     // of the optimizers that are set up
 	ignored  map[*torch.Tensor]bool         // parameters that the strategy leaves to the program
+	others   map[*torch.Tensor]*loose       // of optimizers that were not set up, by their first tensor
+	warned   bool                           // of one of those
 	revision int                            // how often the set of averaged parameters has changed
 	forwards []*ddp.DistributedDataParallel // of the models whose forward passes, to train by, are under way on several ranks
 	stop     *stopper

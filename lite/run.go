@@ -160,7 +160,12 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 					return
 				}
 				defer l.close()
-				err = guard(func() error { return j.body(ctx, l) })
+				body := func() { err = guard(func() error { return j.body(ctx, l) }) }
+				if s.place.world > 1 {
+					torch.WithOwner((*watcher)(l), body)
+				} else {
+					body()
+				}
 				err = errors.Join(err, l.closeIO())
 				err = errors.Join(err, l.closeLoggers(err))
 			})

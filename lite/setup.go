@@ -158,6 +158,7 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 		})
 		params, _ := h.list()
 		h.look(params)
+		l.atEnd(func() { h.averaged.free() })
 	}
 	l.models = append(l.models, h)
 	return nil

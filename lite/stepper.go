@@ -12,9 +12,7 @@ type stepper struct {
 	o       optim.Optimizer
 	n       int64
 	checked bool // its models' forward passes go through lite
-
-	loose             []*torch.Tensor // its parameters that no strategy averages, when it had so many tensors, in this revision
-	tensors, revision int
+	loose   loose
 }
 
 // Step runs a step, unless the scaler finds an overflow.

@@ -2,7 +2,6 @@ package torch
 
 import (
 	"runtime"
-	"slices"
 	"unsafe"
 
 	"github.com/golite/golite/cgotorch"
@@ -28,22 +27,19 @@ func (ABI) Call(o *op.Op, a *op.Args, r *op.Results) {
 	runtime.KeepAlive(a)
 }
 
-// TrainableDiffers returns a function that reports whether any of the tensors has been released, or requires a gradient and did not when
-// TrainableDiffers was called, or the other way round. A call costs a few nanoseconds a tensor.
-func (ABI) TrainableDiffers(list []*Tensor) func() bool {
-	list = slices.Clone(list)
-	handles, want := make([]cgotorch.Handle, len(list)), make([]uint8, len(list))
+// TrainableDiffers returns a function that reports whether any of the tensors requires a gradient and did not when TrainableDiffers was called,
+// or the other way round. A call costs a few nanoseconds a tensor. The tensors stay alive until free is called.
+func (ABI) TrainableDiffers(list []*Tensor) (differs func() bool, free func()) {
+	handles := make([]cgotorch.Handle, len(list))
 	for i, t := range list {
 		handles[i] = t.h()
-		if t.RequiresGrad() {
-			want[i] = 1
-		}
 	}
-	return func() bool {
-		differs := cgotorch.TrainableDiffers(handles, want)
-		runtime.KeepAlive(list)
-		return differs
+	trainable, err := cgotorch.NewTrainable(handles)
+	runtime.KeepAlive(list)
+	if err != nil {
+		panic(opError("requires_grad", err, nil, list...))
 	}
+	return trainable.Differs, trainable.Free
 }
 
 // Tensor writes a tensor argument; nil is refused by libtorch's schema where it isn't optional.

@@ -283,6 +283,9 @@ func (b *Base) Step() { b.intercepted(b.step) }
 func (b *Base) intercepted(step func()) {
 	b.skipped = false
 	if b.around == nil {
+		if w, ok := torch.Owner().(Watcher); ok {
+			w.StepOf(b.tensors)
+		}
 		step()
 		return
 	}
@@ -359,6 +362,11 @@ type Interceptor interface {
 	Stepped()
 	// ZeroGrad comes after the gradients were removed.
 	ZeroGrad()
+}
+
+// Watcher is a torch.Owner that is called ahead of steps of optimizers that nothing was put around, with their parameters.
+type Watcher interface {
+	StepOf(tensors []*torch.Tensor)
 }
 
 // Intercept puts i around an optimizer. It is how lite brings in gradient scaling and strategies; an optimizer has one at
