@@ -34,6 +34,7 @@ var ours = map[string]string{
 
 	"torch/optim.Interceptor": "for lite, which stands around steps",
 	"torch/optim.Intercept":   "for lite, which stands around steps",
+	"torch/optim.Watcher":     "for lite, which stands around steps",
 	"torch/optim.Release":     "for lite, which stands around steps",
 	"torch/optim.MoveState":   "for lite, which moves models",
 	"torch/optim.StepUnless":  "for lite's CUDA graphs",

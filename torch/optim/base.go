@@ -364,8 +364,9 @@ type Interceptor interface {
 	ZeroGrad()
 }
 
-// Watcher is a torch.Owner that is called ahead of steps of optimizers that nothing was put around, with their parameters.
+// Watcher is a torch.Owner that learns of the steps of optimizers that nothing was put around.
 type Watcher interface {
+	// StepOf comes ahead of a step, with all parameters of the optimizer.
 	StepOf(tensors []*torch.Tensor)
 }
 
