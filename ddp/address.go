@@ -11,8 +11,9 @@ import (
 
 // Keys under which processes sign in, and say where they reach the store.
 const (
-	keyHere  = "here"  // by rank
-	keyRoute = "route" // by rank: the store's address, as its machine sees it
+	keyHere      = "here"      // by rank
+	keyRoute     = "route"     // by rank: the store's address, as its machine sees it
+	keyConnected = "connected" // by rank: Gloo has reached all others
 )
 
 // loopback tells whether a host's name can only mean this machine. Other names may lead to a loopback address as well, on
@@ -22,9 +23,9 @@ func loopback(host string) bool {
 }
 
 // route finds the addresses, here and there, between which this machine reaches the store.
-func (s *Store) route() (here, there net.IP, err error) {
+func (s *Store) route(ctx context.Context) (here, there net.IP, err error) {
 	// Connecting a UDP socket sends nothing: it only asks for the way.
-	c, err := net.Dial("udp", net.JoinHostPort(s.host, strconv.Itoa(s.port)))
+	c, err := (&net.Dialer{}).DialContext(ctx, "udp", net.JoinHostPort(s.host, strconv.Itoa(s.port)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("ddp.NewGloo: no way from here to %s: %w; name a network interface in GLOO_SOCKET_IFNAME", s.host, err)
 	}
@@ -33,15 +34,15 @@ func (s *Store) route() (here, there net.IP, err error) {
 }
 
 // tellRoute says where this rank reaches the store, where that may be another address for others.
-func (g *Group) tellRoute() error {
+func (g *Group) tellRoute(ctx context.Context) error {
 	if g.store.host == "" || loopback(g.store.host) {
 		return nil
 	}
-	_, there, err := g.store.route()
+	_, there, err := g.store.route(ctx)
 	if err != nil {
 		return err
 	}
-	return g.store.Set(of(keyRoute, g.rank), []byte(there.String()))
+	return g.store.set(ctx, of(keyRoute, g.rank), []byte(there.String()))
 }
 
 // address chooses where Gloo listens: the interfaces asked for, else the address from which this machine reaches the
@@ -63,7 +64,7 @@ func (g *Group) address(ctx context.Context) (host string, interfaces []string, 
 	if g.store.host == "" || loopback(g.store.host) {
 		return "127.0.0.1", nil, nil // a file, memory, or a store of this machine's: the ranks share it unless an interface is named
 	}
-	here, _, err := g.store.route()
+	here, _, err := g.store.route(ctx)
 	if err == nil && here.IsLoopback() && g.size > 1 {
 		here, err = g.seenFromOutside(ctx, here)
 	}

@@ -25,7 +25,7 @@ type RankError struct {
 	Waiting []string
 	// Stacks are the stacks of goroutines when time was up: this process's, and those of ranks that were in no collective.
 	Stacks []byte
-	// Cause is the context's error if a context ended the group.
+	// Cause is the context's error if a context ended the group, or its making.
 	Cause error
 }
 

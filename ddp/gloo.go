@@ -2,6 +2,7 @@ package ddp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -50,7 +51,10 @@ func NewGlooWithPyTorch(ctx context.Context, s *Store, rank, size int, opts ...O
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, &Group{rank: rank, size: size, opts: o.filled(), store: view, pytorch: true}, false)
+	g := &Group{rank: rank, size: size, opts: o.filled(), store: view, pytorch: true}
+	within, cancel := g.deadline(ctx)
+	defer cancel()
+	return dial(ctx, within, g, false)
 }
 
 // connect brings the ranks together in the store, under a name, and then Gloo. The group has a view of the store that is its
@@ -61,57 +65,93 @@ func connect(ctx context.Context, s *Store, name string, g *Group) (*Group, erro
 		return nil, err
 	}
 	g.store, g.opts = view, g.opts.filled()
-	debug, err := g.meet(ctx)
+	within, cancel := g.deadline(ctx)
+	defer cancel()
+	debug, err := g.meet(within)
 	if err != nil {
 		view.Close()
 		return nil, err
 	}
-	return dial(ctx, g, debug)
+	return dial(ctx, within, g, debug)
+}
+
+// deadline ends ctx when the group's timeout is over: it bounds all that the ranks do to find each other.
+func (g *Group) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, g.opts.Timeout, timeUp(g.opts.Timeout))
 }
 
 // meet waits until every rank has signed in, so that the one that is missing can be named, and takes over rank 0's
 // choice of debug mode.
 func (g *Group) meet(ctx context.Context) (debug bool, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, fmt.Errorf("time is up after %v", g.opts.Timeout))
-	defer cancel()
 	if g.rank == 0 {
-		if err := g.store.Set("debug", strconv.AppendBool(nil, g.opts.Debug)); err != nil {
+		if err := g.store.set(ctx, "debug", strconv.AppendBool(nil, g.opts.Debug)); err != nil {
 			return false, err
 		}
 	}
-	if err := g.tellRoute(); err != nil {
+	if err := g.tellRoute(ctx); err != nil {
 		return false, err
 	}
-	if n, err := g.store.Add(of(keyHere, g.rank), 1); err != nil {
+	if n, err := g.store.add(ctx, of(keyHere, g.rank), 1); err != nil {
 		return false, err
 	} else if n > 1 {
 		return false, fmt.Errorf("ddp.NewGloo: another process is rank %d already; two jobs must not share a store", g.rank)
 	}
 	for r := range g.size {
 		if err := g.store.Wait(ctx, of(keyHere, r)); err != nil {
-			return false, fmt.Errorf("ddp.NewGloo: rank %d of %d waits for the others, %s: %w", g.rank, g.size, g.missing(), err)
+			return false, g.incomplete(ctx, keyHere, "has not come to ddp.NewGloo", err)
 		}
 	}
 	v, err := g.store.Get(ctx, "debug")
 	return string(v) == "true", err
 }
 
-func (g *Group) missing() string {
-	var absent []string
-	for r := range g.size {
-		if ok, err := g.store.Check(of(keyHere, r)); err != nil {
-			return "and the store is gone"
-		} else if !ok {
-			absent = append(absent, strconv.Itoa(r))
-		}
+// incomplete is the error of a group that did not come about. Where time was up, and the store still answers, it is a
+// *RankError that names the ranks without a key.
+func (g *Group) incomplete(ctx context.Context, key, what string, err error) error {
+	err = fmt.Errorf("ddp.NewGloo: rank %d of %d: %w", g.rank, g.size, err)
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
 	}
-	return "missing: rank " + strings.Join(absent, ", ")
+	absent, known := g.without(key)
+	switch {
+	case !known:
+		return fmt.Errorf("%w; %s does not answer: the process that keeps it is stopped, hangs, or can't be reached", err, g.store.name)
+	case len(absent) == 0:
+		return fmt.Errorf("%w; all %d ranks had signed in", err, g.size)
+	}
+	missing := "missing: rank " + joined(absent)
+	return &RankError{Rank: g.rank, World: g.size, Op: "ddp.NewGloo", Reason: fmt.Sprintf("%v; %s, which %s", context.Cause(ctx), missing, what),
+		Lost: absent, Waiting: []string{missing}, Cause: context.Cause(ctx)}
 }
 
-// dial lets Gloo connect. That can't be interrupted: when the context ends first, it is left to finish by itself. A group
-// that doesn't come about gives its view of the store back.
-func dial(ctx context.Context, g *Group, debug bool) (*Group, error) {
-	host, interfaces, err := g.address(ctx)
+// without lists the other ranks that have not set their key. The context may have ended: the store gets a moment to answer.
+func (g *Group) without(key string) (absent []int, known bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, r := range g.others() {
+		there, err := g.store.check(ctx, of(key, r))
+		if err != nil {
+			return nil, false
+		}
+		if !there {
+			absent = append(absent, r)
+		}
+	}
+	return absent, true
+}
+
+func joined(ranks []int) string {
+	words := make([]string, len(ranks))
+	for i, r := range ranks {
+		words[i] = strconv.Itoa(r)
+	}
+	return strings.Join(words, ", ")
+}
+
+// dial lets Gloo connect. That can't be interrupted: when within, the context with the deadline, ends first, it is left to
+// finish by itself. A group that doesn't come about gives its view of the store back. The group lives as long as ctx.
+func dial(ctx, within context.Context, g *Group, debug bool) (*Group, error) {
+	host, interfaces, err := g.address(within)
 	if err != nil {
 		g.store.Close()
 		return nil, err
@@ -132,16 +172,25 @@ func dial(ctx context.Context, g *Group, debug bool) (*Group, error) {
 			return nil, fmt.Errorf("ddp.NewGloo: rank %d of %d can't connect from %s: %s", g.rank, g.size, from(host, interfaces), text.FirstLine(o.err.Message))
 		}
 		g.c = o.c
-		g.lines = g.readLines(debug)
+		if !g.pytorch { // its ranks look for no such key
+			_ = g.store.set(within, of(keyConnected, g.rank), []byte("1")) // serves to name the ranks that are late, and no more
+		}
+		g.lines = g.readLines(within, debug)
 		return newGroup(ctx, g), nil
-	case <-ctx.Done():
+	case <-within.Done():
+		err := fmt.Errorf("connecting from %s: %w", from(host, interfaces), context.Cause(within))
+		if g.pytorch {
+			err = fmt.Errorf("ddp.NewGlooWithPyTorch: rank %d of %d, %w", g.rank, g.size, err)
+		} else {
+			err = g.incomplete(within, keyConnected, "has not connected", err)
+		}
 		go func() {
 			if o := <-done; o.err == nil {
 				o.c.Free()
 			}
 			g.store.Close()
 		}()
-		return nil, fmt.Errorf("ddp.NewGloo: rank %d of %d, connecting from %s: %w", g.rank, g.size, from(host, interfaces), context.Cause(ctx))
+		return nil, err
 	}
 }
 

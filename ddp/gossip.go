@@ -1,6 +1,7 @@
 package ddp
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,11 +30,8 @@ func (g *Group) look(key string) (string, bool) {
 		if there, err := g.store.Check(key); err != nil || !there {
 			return "", err
 		}
-		v, err := g.store.c.Get(key)
-		if err != nil {
-			return "", g.store.failed("get", key, err)
-		}
-		return v, nil
+		v, err := g.store.read(context.Background(), key)
+		return string(v), err
 	})
 }
 

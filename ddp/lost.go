@@ -1,6 +1,7 @@
 package ddp
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -20,7 +21,7 @@ type line struct {
 
 // readLines reads where the ranks listen, from what Gloo has left in the store. What can't be read is left out: it serves to
 // say who was lost, and no more.
-func (g *Group) readLines(debug bool) []line {
+func (g *Group) readLines(ctx context.Context, debug bool) []line {
 	if g.pytorch || g.size == 1 {
 		return nil
 	}
@@ -33,11 +34,11 @@ func (g *Group) readLines(debug bool) []line {
 	for r := range g.size {
 		for _, p := range use {
 			key := fmt.Sprintf("%s/0/%d", p, r)
-			if there, err := g.store.Check(key); err != nil || !there {
+			if there, err := g.store.check(ctx, key); err != nil || !there {
 				continue
 			}
-			if v, err := g.store.c.Get(key); err == nil {
-				if ip, port, ok := parseLine([]byte(v)); ok {
+			if v, err := g.store.read(ctx, key); err == nil {
+				if ip, port, ok := parseLine(v); ok {
 					list = append(list, line{r, ip, port})
 				}
 			}

@@ -19,7 +19,8 @@ import (
 // use by several goroutines.
 type Store struct {
 	c    cgotorch.Store
-	name string // for messages: "the store at 127.0.0.1:29500"
+	conn *connection // nil: a store in memory
+	name string      // for messages: "the store at 127.0.0.1:29500"
 	host string
 	port int
 	kept bool // by this process: a TCP store's server
@@ -31,7 +32,7 @@ type TCPStoreOptions struct {
 	// Server makes this the process that keeps the store. Exactly one rank does, usually rank 0, and it must outlive the
 	// others' use of it.
 	Server bool
-	// Timeout bounds the wait for the server; 0 is 5 minutes.
+	// Timeout bounds the wait for the server, and later for its answer to each request; 0 is 5 minutes.
 	Timeout time.Duration
 	// Workers is the number of ranks. It matters only to a server that is PyTorch's, which waits until so many have come.
 	Workers int
@@ -53,20 +54,31 @@ func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOpt
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, timeUp(o.Timeout))
+	defer cancel()
 	address := net.JoinHostPort(host, strconv.Itoa(port))
 	fd := -1
 	if o.Server {
 		if fd, port, err = listen(ctx, host, port); err != nil {
 			return nil, fmt.Errorf("ddp.NewTCPStore: can't listen on %s: %w; is another job using the port? Port 0 takes a free one", address, err)
 		}
-	} else if err := awaitServer(ctx, address, o.Timeout); err != nil {
+	} else if err := awaitServer(ctx, address); err != nil {
 		return nil, fmt.Errorf("ddp.NewTCPStore: no store answers at %s: %w; the rank that keeps it must be started, and reachable from here", address, err)
 	}
-	c, port, cerr := cgotorch.TCPStore(host, port, o.Server, o.Timeout, fd, o.Workers)
-	if cerr != nil {
-		return nil, fmt.Errorf("ddp.NewTCPStore: %s: %s", address, text.FirstLine(cerr.Message))
+	var actual int
+	c, err := openStore(ctx, func() (c cgotorch.Store, err *cgotorch.Error) {
+		c, actual, err = cgotorch.TCPStore(host, port, o.Server, o.Timeout, fd, o.Workers)
+		return c, err
+	})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("ddp.NewTCPStore: what listens at %s accepts connections and does not answer: %w; the rank that keeps "+
+			"the store is stopped or hangs, or another program has the port", address, context.Cause(ctx))
+	case err != nil:
+		return nil, fmt.Errorf("ddp.NewTCPStore: %s: %w", address, err)
 	}
-	return &Store{c: c, name: "the store at " + net.JoinHostPort(host, strconv.Itoa(port)), host: host, port: port, kept: o.Server}, nil
+	return &Store{c: c, conn: newConnection(o.Timeout), name: "the store at " + net.JoinHostPort(host, strconv.Itoa(actual)),
+		host: host, port: actual, kept: o.Server}, nil
 }
 
 // listen opens the server's socket in Go, which says at once what is wrong with it, and gives its descriptor away.
@@ -88,10 +100,8 @@ func listen(ctx context.Context, host string, port int) (fd, actual int, err err
 	return fd, l.Addr().(*net.TCPAddr).Port, err
 }
 
-// awaitServer returns when somebody listens at the address.
-func awaitServer(ctx context.Context, address string, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// awaitServer returns when a program listens at the address, or when ctx ends.
+func awaitServer(ctx context.Context, address string) error {
 	var last error
 	for delay := 5 * time.Millisecond; ; delay = min(2*delay, 500*time.Millisecond) {
 		c, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
@@ -112,11 +122,16 @@ func awaitServer(ctx context.Context, address string, timeout time.Duration) err
 // NewFileStore opens a store that is a file on a file system which all ranks share (torch.distributed.FileStore). Each run
 // needs a file of its own.
 func NewFileStore(path string, ranks int) (*Store, error) {
-	c, err := cgotorch.FileStore(path, ranks)
-	if err != nil {
-		return nil, fmt.Errorf("ddp.NewFileStore: %s: %s", path, text.FirstLine(err.Message))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), DefaultTimeout, timeUp(DefaultTimeout))
+	defer cancel()
+	c, err := openStore(ctx, func() (cgotorch.Store, *cgotorch.Error) { return cgotorch.FileStore(path, ranks) })
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("ddp.NewFileStore: %s: %w: another process holds the file's lock", path, err)
+	case err != nil:
+		return nil, fmt.Errorf("ddp.NewFileStore: %s: %w", path, err)
 	}
-	return &Store{c: c, name: "the store in " + path}, nil
+	return &Store{c: c, conn: newConnection(DefaultTimeout), name: "the store in " + path}, nil
 }
 
 // NewMemoryStore makes a store for the goroutines of this process (torch.distributed.HashStore).
@@ -133,9 +148,9 @@ func NewMemoryStore() (*Store, error) {
 func (s *Store) Prefix(prefix string) (*Store, error) {
 	c, err := cgotorch.PrefixStore(prefix, s.c)
 	if err != nil {
-		return nil, s.failed("prefix", prefix, err)
+		return nil, s.failed("prefix", prefix, errors.New(text.FirstLine(err.Message)))
 	}
-	return &Store{c: c, name: s.name, host: s.host, port: s.port, kept: s.kept}, nil
+	return &Store{c: c, conn: s.conn, name: s.name, host: s.host, port: s.port, kept: s.kept}, nil
 }
 
 // Port returns the port of a TCP store, 0 for others.
@@ -145,11 +160,11 @@ func (s *Store) Port() int { return s.port }
 func (s *Store) Host() string { return s.host }
 
 // Set sets a key's value.
-func (s *Store) Set(key string, value []byte) error {
-	if err := s.c.Set(key, string(value)); err != nil {
-		return s.failed("set", key, err)
-	}
-	return nil
+func (s *Store) Set(key string, value []byte) error { return s.set(context.Background(), key, value) }
+
+func (s *Store) set(ctx context.Context, key string, value []byte) error {
+	_, err := request(ctx, s.conn, func() (struct{}, *cgotorch.Error) { return struct{}{}, s.c.Set(key, string(value)) })
+	return s.failed("set", key, err)
 }
 
 // Get returns a key's value, and waits until there is one.
@@ -157,69 +172,77 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := s.Wait(ctx, key); err != nil {
 		return nil, err
 	}
-	v, err := s.c.Get(key)
-	if err != nil {
-		return nil, s.failed("get", key, err)
-	}
-	return []byte(v), nil
+	return s.read(ctx, key)
+}
+
+// read returns the value of a key that there is.
+func (s *Store) read(ctx context.Context, key string) ([]byte, error) {
+	v, err := request(ctx, s.conn, func() (string, *cgotorch.Error) { return s.c.Get(key) })
+	return []byte(v), s.failed("get", key, err)
 }
 
 // Wait waits until all keys have values.
 func (s *Store) Wait(ctx context.Context, keys ...string) error {
+	waiting := func(err error) error {
+		return fmt.Errorf("ddp: waiting for %s in %s: %w", strings.Join(keys, ", "), s.name, err)
+	}
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
-		ok, err := s.Check(keys...)
-		if ok || err != nil {
-			return err
+		ok, err := request(ctx, s.conn, func() (bool, *cgotorch.Error) { return s.c.Check(keys...) })
+		if ok {
+			return nil
+		}
+		if err != nil {
+			return waiting(err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("ddp: waiting for %s in %s: %w", strings.Join(keys, ", "), s.name, context.Cause(ctx))
+			return waiting(context.Cause(ctx))
 		case <-time.After(delay):
 		}
 	}
 }
 
-// Check tells whether all keys have values.
-func (s *Store) Check(keys ...string) (bool, error) {
-	ok, err := s.c.Check(keys...)
-	if err != nil {
-		return false, s.failed("check", strings.Join(keys, ", "), err)
-	}
-	return ok, nil
+// Check reports whether all keys have values.
+func (s *Store) Check(keys ...string) (bool, error) { return s.check(context.Background(), keys...) }
+
+func (s *Store) check(ctx context.Context, keys ...string) (bool, error) {
+	ok, err := request(ctx, s.conn, func() (bool, *cgotorch.Error) { return s.c.Check(keys...) })
+	return ok, s.failed("check", strings.Join(keys, ", "), err)
 }
 
 // Add adds to the number under a key, 0 where there is none, and returns the sum.
 func (s *Store) Add(key string, amount int64) (int64, error) {
-	v, err := s.c.Add(key, amount)
-	if err != nil {
-		return 0, s.failed("add", key, err)
-	}
-	return v, nil
+	return s.add(context.Background(), key, amount)
+}
+
+func (s *Store) add(ctx context.Context, key string, amount int64) (int64, error) {
+	v, err := request(ctx, s.conn, func() (int64, *cgotorch.Error) { return s.c.Add(key, amount) })
+	return v, s.failed("add", key, err)
 }
 
 // CompareSet sets a key's value if it is expected (empty: if there is none), and returns the value that it has then.
 func (s *Store) CompareSet(key string, expected, desired []byte) ([]byte, error) {
-	v, err := s.c.CompareSet(key, string(expected), string(desired))
-	if err != nil {
-		return nil, s.failed("compare_set", key, err)
-	}
-	return []byte(v), nil
+	v, err := request(context.Background(), s.conn, func() (string, *cgotorch.Error) {
+		return s.c.CompareSet(key, string(expected), string(desired))
+	})
+	return []byte(v), s.failed("compare_set", key, err)
 }
 
-// Delete removes a key and tells whether it was there. A file store can't.
+// Delete removes a key and reports whether it was there. A file store can't.
 func (s *Store) Delete(key string) (bool, error) {
-	ok, err := s.c.Delete(key)
-	if err != nil {
-		return false, s.failed("delete", key, err)
-	}
-	return ok, nil
+	ok, err := request(context.Background(), s.conn, func() (bool, *cgotorch.Error) { return s.c.Delete(key) })
+	return ok, s.failed("delete", key, err)
 }
 
 // Close gives the store up; a server stops, and frees its port, when all groups and views that use it are closed as well.
 func (s *Store) Close() { s.once.Do(s.c.Free) }
 
-func (s *Store) failed(what, key string, err *cgotorch.Error) error {
-	return fmt.Errorf("ddp: %s %q in %s: %s", what, key, s.name, text.FirstLine(err.Message))
+// failed makes the error of a request, nil where it has none.
+func (s *Store) failed(what, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("ddp: %s %q in %s: %w", what, key, s.name, err)
 }
 
 // optional returns the one element of a trailing parameter that may be left out.
