@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/text"
@@ -105,9 +106,12 @@ func (g *Group) meet(ctx context.Context) (debug bool, err error) {
 	return string(v) == "true", err
 }
 
-// incomplete is the error of a group that did not come about. Where time was up, and the store still answers, it is a
-// *RankError that names the ranks without a key.
+// incomplete is the error of a group that did not come about: a *RankError, unless the caller's context has ended or the
+// store does not answer. Where time was up it names the ranks without a key.
 func (g *Group) incomplete(ctx context.Context, key, what string, err error) error {
+	if ctx.Err() == nil { // the process that keeps the store has ended, or closed it
+		return &RankError{Rank: g.rank, World: g.size, Op: "ddp.NewGloo", Reason: err.Error()}
+	}
 	err = fmt.Errorf("ddp.NewGloo: rank %d of %d: %w", g.rank, g.size, err)
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
@@ -118,6 +122,9 @@ func (g *Group) incomplete(ctx context.Context, key, what string, err error) err
 		return fmt.Errorf("%w; %s does not answer: the process that keeps it is stopped, hangs, or can't be reached", err, g.store.name)
 	case len(absent) == 0:
 		return fmt.Errorf("%w; all %d ranks had signed in", err, g.size)
+	}
+	if g.store.kept {
+		time.Sleep(farewell) // a process that ends now takes the store along, in which the others find who is missing
 	}
 	missing := "missing: rank " + joined(absent)
 	return &RankError{Rank: g.rank, World: g.size, Op: "ddp.NewGloo", Reason: fmt.Sprintf("%v; %s, which %s", context.Cause(ctx), missing, what),
@@ -169,7 +176,8 @@ func dial(ctx, within context.Context, g *Group, debug bool) (*Group, error) {
 	case o := <-done:
 		if o.err != nil {
 			g.store.Close()
-			return nil, fmt.Errorf("ddp.NewGloo: rank %d of %d can't connect from %s: %s", g.rank, g.size, from(host, interfaces), text.FirstLine(o.err.Message))
+			return nil, &RankError{Rank: g.rank, World: g.size, Op: "ddp.NewGloo",
+				Reason: fmt.Sprintf("can't connect from %s: %s", from(host, interfaces), text.FirstLine(o.err.Message))}
 		}
 		g.c = o.c
 		if !g.pytorch { // its ranks look for no such key

@@ -78,25 +78,24 @@ func jobFailure(err error) error {
 func (j *job) runExternal(ctx context.Context) error {
 	child, attached := launch.Attach()
 	if !attached {
-		ctx, stop := watchSignals(ctx)
+		ctx, stop := watchSignals(ctx, j.log)
 		defer stop.close()
 		err := j.processRank(ctx, nil, stop)
 		j.tellEngine(err)
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := &stopper{cancel: cancel, done: make(chan struct{}), agreed: sync.OnceFunc(child.Stopping)}
+	ctx, stop := newStopper(ctx)
+	stop.agreed = sync.OnceFunc(child.Stopping)
 	ended := make(chan struct{})
 	go func() {
 		stopping := child.Stop()
 		for {
 			select {
 			case <-stopping:
-				stop.asked.Store(true)
+				stop.ask()
 				stopping = nil
-				time.AfterFunc(stopGrace, func() { cancel(ErrStopped) })
 			case <-child.Abort():
-				cancel(errors.New(child.Cause()))
+				stop.cancel(errors.New(child.Cause()))
 				return
 			case <-ended:
 				return
@@ -159,12 +158,12 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 	}
 	store, err := j.openStore(ctx, child)
 	if err != nil {
-		return err
+		return j.apart(err)
 	}
 	defer store.Close()
 	g, err := ddp.NewGloo(ctx, store, at.global, at.world, j.groupOptions())
 	if err != nil {
-		return err
+		return j.apart(err)
 	}
 	defer g.Close()
 	others, err := j.newPeers(g, device)
@@ -211,6 +210,34 @@ func leave(g *ddp.Group, err error) error {
 	return err
 }
 
+// lateError is the cause of a wait for rank 0 that took too long. It is a context.DeadlineExceeded.
+type lateError struct{ after time.Duration }
+
+func (e lateError) Error() string { return fmt.Sprintf("time is up after %v", e.after) }
+
+// Is makes it a context.DeadlineExceeded.
+func (lateError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// apart is the error of a rank that has not met the others. Where time was up, or the store was lost, and no other rank is
+// known to be missing, it is rank 0, which keeps the store, unless torchrun's agent does.
+func (j *job) apart(err error) error {
+	p := j.plan.place
+	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && e.AgentStore() || p.GlobalRank == 0 {
+		return err
+	}
+	if re, ok := errors.AsType[*ddp.RankError](err); ok {
+		if len(re.Lost) == 0 && re.Cause == nil {
+			re.Lost = []int{0}
+		}
+		return err
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &ddp.RankError{Rank: p.GlobalRank, World: p.WorldSize, Op: "lite.Run", Reason: err.Error(), Lost: []int{0},
+		Waiting: []string{"missing: rank 0"}, Cause: err}
+}
+
 // openStore opens the store through which the ranks find each other: rank 0 keeps it, unless torchrun's agent does.
 func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, error) {
 	p := j.plan.place
@@ -227,6 +254,8 @@ func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, e
 		return s.Prefix(fmt.Sprintf("/worker/attempt_%d", n))
 	}
 	port := p.MainPort
+	ctx, cancel := context.WithTimeoutCause(ctx, j.plan.timeout, lateError{j.plan.timeout})
+	defer cancel()
 	if p.GlobalRank == 0 {
 		s, err := ddp.NewTCPStore(ctx, p.MainAddress, port, ddp.TCPStoreOptions{Server: true, Timeout: j.plan.timeout})
 		if err == nil && child != nil {

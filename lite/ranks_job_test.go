@@ -31,6 +31,7 @@ const (
 	envRanks    = "LITE_TEST_RANKS"
 	envTimeout  = "LITE_TEST_TIMEOUT" // of collectives
 	envDir      = "LITE_TEST_DIR"     // where it leaves what the test looks at
+	envBefore   = "LITE_TEST_BEFORE"  // what a rank does before it comes to Run: "kind:rank"
 )
 
 // result is what a job's rank 0 returns.
@@ -77,6 +78,7 @@ func runJob() (code int, asked bool) {
 	if change := configs[name]; change != nil {
 		change(&cfg)
 	}
+	beforeRun()
 	start := time.Now()
 	if name == "outside" {
 		shared = newTiny(8)

@@ -114,7 +114,7 @@ func (j *job) run(ctx context.Context) error {
 	j.announce()
 	switch j.plan.launch {
 	case launchHere:
-		ctx, stop := watchSignals(ctx)
+		ctx, stop := watchSignals(ctx, j.log)
 		defer stop.close()
 		return j.rank(ctx, rankSpec{place: place{world: 1, localWorld: 1}, device: j.plan.devices[0], replicas: j.plan.devices, stop: stop})
 	case launchGoroutines:
@@ -160,7 +160,8 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 					return
 				}
 				defer l.close()
-				body := func() { err = guard(func() error { return j.body(ctx, l) }) }
+				s.stop.begin()
+				body := func() { err = s.stop.outcome(guard(func() error { return j.body(ctx, l) })) }
 				if s.place.world > 1 {
 					torch.WithOwner((*watcher)(l), body)
 				} else {

@@ -25,7 +25,7 @@ type rankEnd struct {
 // runGoroutines runs each rank as a goroutine of this process.
 func (j *job) runGoroutines(ctx context.Context) error {
 	n := len(j.plan.devices)
-	ctx, stop := watchSignals(ctx)
+	ctx, stop := watchSignals(ctx, j.log)
 	defer stop.close()
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)

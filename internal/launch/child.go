@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -111,7 +110,7 @@ func Attach() (*Child, bool) {
 	c.attach.Do(func() {
 		c.send(kindHello, encodeJSON(hello{os.Getpid(), c.birth.Place.GlobalRank}))
 		signals := make(chan os.Signal, 1)
-		signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+		Notify(signals, syscall.SIGTERM, os.Interrupt)
 		go func() {
 			for range signals {
 				c.send(kindStop, nil)
@@ -222,7 +221,8 @@ func (c *Child) PublishPort(number int) error {
 	return nil
 }
 
-// AwaitPort returns the port on which rank 0 listens: Place's, or, where that is 0, what rank 0 publishes.
+// AwaitPort returns the port on which rank 0 listens: Place's, or, where that is 0, what rank 0 publishes. It waits until
+// ctx ends, so the caller sets a deadline: rank 0 may never come to publish it.
 func (c *Child) AwaitPort(ctx context.Context) (int, error) {
 	if p := c.birth.Place.MainPort; p != 0 {
 		return p, nil

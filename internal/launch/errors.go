@@ -76,9 +76,12 @@ type failure struct {
 
 func (f failure) secondary() bool { return f.report != nil && f.report.Secondary }
 
+// absentText begins the message about a rank that its peers blame.
+const absentText = "did not come to where its peers waited"
+
 // blame makes of it the failure of the rank that it was waiting for.
 func (f failure) blame(rank int, here bool) failure {
-	b := failure{rank: rank, kind: CauseHang, at: f.at, report: f.report, message: "did not come to where its peers waited: " + f.message}
+	b := failure{rank: rank, kind: CauseHang, at: f.at, report: f.report, message: absentText + ": " + f.message}
 	if !here && !f.report.Late {
 		b.kind, b.message = CauseLost, "was lost on another node: "+f.message
 	}

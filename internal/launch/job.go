@@ -19,10 +19,12 @@ type job struct {
 	phase phase
 
 	failures  []failure
-	cause     *failure  // the first cause, once the job was aborted for it
-	settled   time.Time // when the failures known are all that will be waited for
-	killAt    time.Time // when what has not ended is killed
-	stopAt    time.Time // when the grace of a stop ends
+	cause     *failure      // the first cause, once the job was aborted for it
+	settled   time.Time     // when the failures known are all that will be waited for
+	killAt    time.Time     // when what has not ended is killed
+	stopAt    time.Time     // when the grace of a stop ends
+	grace     time.Duration // that of the stop
+	asked     bool          // a signal to stop has come, whatever the job did then
 	stopping  bool
 	stopCause string // in words
 	overdue   bool   // the grace of a stop ended before all ranks had
@@ -30,6 +32,7 @@ type job struct {
 	port      int
 	result    []byte
 	lastTick  time.Time
+	host      string
 }
 
 type phase int
@@ -41,6 +44,10 @@ const (
 	killing
 )
 
+// unkillable is how long a process may take to end after it was killed. One that waits for a driver, or for a disk that is
+// gone, may never end: the job does without it.
+const unkillable = 10 * time.Second
+
 // rank is one of the job's processes.
 type rank struct {
 	pid      int
@@ -51,6 +58,7 @@ type rank struct {
 	report   *Report
 	exited   bool
 	finished bool // it exited, and did well
+	left     bool // it was killed, and did not end: it counts as exited
 	dump     string
 }
 
@@ -67,11 +75,16 @@ type actionKind int
 const (
 	sendMessage actionKind = iota
 	terminate              // SIGTERM to the process group
+	interrupt              // SIGTERM to the process group, which is continued to take it
 	kill                   // SIGKILL to the process group
 )
 
 func newJob(spec Spec, now time.Time) *job {
-	return &job{spec: spec, ranks: make([]rank, spec.LocalRanks), lastTick: now}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this host"
+	}
+	return &job{spec: spec, ranks: make([]rank, spec.LocalRanks), lastTick: now, host: host}
 }
 
 func (j *job) global(local int) int { return j.spec.NodeRank*j.spec.LocalRanks + local }
@@ -199,7 +212,7 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 	default:
 		f.kind, f.message = CauseExit, fmt.Sprintf("exit code %d", e.code)
 	}
-	if j.phase >= aborting && f.kind == CauseSignal || j.stopping && e.signal == syscall.SIGTERM {
+	if j.phase >= aborting && f.kind == CauseSignal || j.stopping && (e.signal == syscall.SIGTERM || !r.hello) {
 		return nil // the supervisor ended it
 	}
 	r.report = &Report{Message: f.message, Stack: crash}
@@ -228,6 +241,7 @@ func (j *job) fail(f failure) []action {
 
 // onSignal takes a signal to the supervisor: one more, once the job is to stop, ends the grace.
 func (j *job) onSignal(sig os.Signal, now time.Time) []action {
+	j.asked = true
 	if j.phase == running && j.stopping {
 		j.stopAt = now
 	}
@@ -239,8 +253,23 @@ func (j *job) onStop(cause string, now time.Time) []action {
 	if j.phase != running || j.stopping {
 		return nil // where it ends already, the SIGTERM that ranks report may be the supervisor's own
 	}
-	j.stopping, j.stopCause, j.stopAt = true, cause, now.Add(j.spec.StopGrace)
-	return j.each(action{do: sendMessage, kind: kindStop})
+	j.stopping, j.stopCause, j.grace = true, cause, j.spec.StopGrace
+	list := j.each(action{do: sendMessage, kind: kindStop})
+	for i, r := range j.ranks {
+		if !r.hello && !r.exited { // a program that has not come to Run is asked as any other is: the job has not begun
+			list = append(list, action{rank: i, do: interrupt})
+			j.grace = min(j.grace, j.spec.AbortGrace)
+		}
+	}
+	j.stopAt = now.Add(j.grace)
+	j.spec.Logger.Warn(StopNotice(cause, j.grace))
+	return list
+}
+
+// StopNotice says what a request to stop does, and what another one does.
+func StopNotice(cause string, grace time.Duration) string {
+	return fmt.Sprintf("%s: the run stops where it calls Stopping, or else at the next batch of a loader; "+
+		"what still runs after %v is ended, and at once with another signal", cause, grace)
 }
 
 // onCancel takes the end of the context.
@@ -278,8 +307,10 @@ func (j *job) onTick(now time.Time) []action {
 		root := j.root()
 		list = append(list, j.abort(fmt.Sprintf("rank %d: %s", j.global(root.rank), text.FirstLine(root.message)), now)...)
 	case j.phase == aborting && !now.Before(j.killAt):
-		j.phase = killing
+		j.phase, j.killAt = killing, now.Add(unkillable)
 		list = append(list, j.each(action{do: kill})...)
+	case j.phase == killing && !now.Before(j.killAt):
+		j.giveUp()
 	}
 	return list
 }
@@ -290,8 +321,11 @@ func (j *job) findHung(now time.Time) (list []action) {
 	}
 	for i := range j.ranks {
 		r := &j.ranks[i]
+		if !r.hello && conditionOf(r.pid) != stopped { // what a program does before Run may take long
+			r.lastSign = now
+		}
 		silent := now.Sub(r.lastSign)
-		if !r.hello || r.exited || r.ended || silent < j.spec.HangTimeout {
+		if r.exited || r.ended || silent < j.spec.HangTimeout {
 			continue
 		}
 		if slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) {
@@ -301,14 +335,41 @@ func (j *job) findHung(now time.Time) (list []action) {
 		if state == debugged {
 			continue // somebody looks at it
 		}
+		at := "was at " + r.state.String()
+		if !r.hello {
+			at = "had not come to Run"
+		}
 		list = append(list, j.fail(failure{rank: i, kind: CauseHang, at: now, message: fmt.Sprintf(
-			"no sign of life for %s: the process is %s; it was at %s", silent.Round(100*time.Millisecond), state, r.state)})...)
+			"no sign of life for %s: the process is %s; it %s (process %d on %s)", silent.Round(100*time.Millisecond), state, at, r.pid, j.host)})...)
 	}
 	return list
 }
 
+// giveUp ends the job without the processes that do not end.
+func (j *job) giveUp() {
+	for i := range j.ranks {
+		if r := &j.ranks[i]; !r.exited {
+			r.exited, r.left = true, true
+		}
+	}
+}
+
+// standing says where a rank's process is, "" where that is not known.
+func (j *job) standing(r rank) string {
+	switch {
+	case r.pid == 0:
+		return ""
+	case !r.hello:
+		return fmt.Sprintf(" (it has not come to lite.Run; process %d on %s is %s)", r.pid, j.host, conditionOf(r.pid))
+	}
+	return fmt.Sprintf(" (process %d on %s is %s)", r.pid, j.host, conditionOf(r.pid))
+}
+
 func (j *job) root() failure {
 	f := rootCause(j.failures, func(i int) bool { return !j.ranks[i].exited && !j.ranks[i].ended }, j.local, j.suspect)
+	if why, blamed := strings.CutPrefix(f.message, absentText); blamed && f.rank >= 0 && f.rank < len(j.ranks) {
+		f.message = absentText + j.standing(j.ranks[f.rank]) + why
+	}
 	j.cause = &f
 	return f
 }
@@ -344,10 +405,12 @@ func (j *job) verdict() ([]byte, error) {
 	switch {
 	case len(j.failures) > 0 && !(j.stopping && follows && slices.ContainsFunc(j.ranks, stopped)):
 		return nil, j.jobError()
+	case j.cancelled != nil && j.asked: // by the signal, where the program's context ends with it
+		return nil, fmt.Errorf("%w: the job was cancelled: %w", ErrStopped, j.cancelled)
 	case j.cancelled != nil:
 		return nil, fmt.Errorf("the job was cancelled: %w", j.cancelled)
 	case j.overdue:
-		return nil, fmt.Errorf("%w (%s), and killed, as it had not ended within %s", ErrStopped, j.stopCause, j.spec.StopGrace)
+		return nil, fmt.Errorf("%w (%s), and killed, as it had not ended within %s", ErrStopped, j.stopCause, j.grace)
 	case j.stopping && slices.ContainsFunc(j.ranks, func(r rank) bool { return !r.ended || r.report != nil }):
 		return nil, fmt.Errorf("%w (%s)", ErrStopped, j.stopCause)
 	}
@@ -367,6 +430,9 @@ func (j *job) jobError() *JobError {
 	if f.kind == CauseHang {
 		e.Stack = r.dump
 	}
+	if r.left {
+		e.Message += fmt.Sprintf("; it was killed, and process %d does not end", r.pid)
+	}
 	for i, o := range j.ranks {
 		if i == f.rank {
 			continue
@@ -377,6 +443,8 @@ func (j *job) jobError() *JobError {
 			said = "had not come to Run"
 		case o.finished:
 			said = "had finished"
+		case o.left:
+			said += fmt.Sprintf("; it was killed, and process %d does not end", o.pid)
 		case o.report != nil && !o.report.Stopped && o.report.Message != "":
 			said += "; " + text.FirstLine(o.report.Message)
 		}

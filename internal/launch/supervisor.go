@@ -113,6 +113,7 @@ type process struct {
 	outbox chan frame
 	heard  chan struct{} // closed when all it said has been read
 	gone   atomic.Bool
+	work   sync.WaitGroup // the goroutines that serve it
 }
 
 type frame struct {
@@ -134,9 +135,9 @@ type supervisor struct {
 	job       *job
 	procs     []*process
 	events    chan event
-	lock      sync.Mutex // of the outputs
-	work      sync.WaitGroup
-	startDone chan struct{} // closed to let the starting thread go
+	lock      sync.Mutex     // of the outputs
+	work      sync.WaitGroup // the thread that starts
+	startDone chan struct{}  // closed to let the starting thread go
 }
 
 // Supervise starts the ranks of this node and returns when all their processes have ended: with the bytes that global
@@ -154,12 +155,7 @@ func Supervise(ctx context.Context, spec Spec) ([]byte, error) {
 		}
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM)
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
-		if !signal.Ignored(sig) { // nohup, or a shell's background job
-			signal.Notify(signals, sig)
-		}
-	}
+	Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
 	s := &supervisor{job: newJob(spec, time.Now()), events: make(chan event, 64), startDone: make(chan struct{})}
@@ -171,7 +167,8 @@ func Supervise(ctx context.Context, spec Spec) ([]byte, error) {
 	return s.job.verdict()
 }
 
-// finish waits until every goroutine has ended. What they still have to say is of no interest any more.
+// finish waits until every goroutine has ended, but for those of a process that does not end. What they still have to say is
+// of no interest any more.
 func (s *supervisor) finish() {
 	close(s.startDone)
 	ended := make(chan struct{})
@@ -181,6 +178,17 @@ func (s *supervisor) finish() {
 		close(ended)
 	}()
 	s.work.Wait()
+	left := false
+	for i, p := range s.procs {
+		if s.job.ranks[i].left {
+			left = true
+			continue
+		}
+		p.work.Wait()
+	}
+	if left {
+		return
+	}
 	close(s.events)
 	<-ended
 }
@@ -334,9 +342,9 @@ func rankVariables(p Place, beat time.Duration) []string {
 // watch starts the goroutines that serve one rank. All end when its process has.
 func (s *supervisor) watch(i int, p *process) {
 	for _, out := range p.out {
-		s.work.Go(out.run)
+		p.work.Go(out.run)
 	}
-	s.work.Go(func() { // hears
+	p.work.Go(func() { // reads
 		defer close(p.heard)
 		for {
 			k, body, err := readFrame(p.up)
@@ -349,13 +357,13 @@ func (s *supervisor) watch(i int, p *process) {
 			s.events <- event{rank: i, kind: k, body: body}
 		}
 	})
-	s.work.Go(func() { // tells
+	p.work.Go(func() { // writes
 		for f := range p.outbox {
 			writeFrame(p.down, f.kind, f.body) // a rank that is gone is learned of by its exit
 		}
 		p.down.Close()
 	})
-	s.work.Go(func() { s.await(i, p) })
+	p.work.Go(func() { s.await(i, p) })
 }
 
 // await waits for the process, ends what is left of its group, and reports how it ended once all it said has been read.
@@ -407,7 +415,6 @@ func (s *supervisor) loop(ctx context.Context, signals <-chan os.Signal) {
 		case e := <-s.events:
 			list = s.take(e)
 		case sig := <-signals:
-			s.job.spec.Logger.Info("asked to stop", zap.Stringer("signal", sig))
 			list = s.job.onSignal(sig, time.Now())
 		case <-done:
 			done = nil
@@ -445,6 +452,9 @@ func (s *supervisor) carryOut(list []action) {
 			}
 		case terminate:
 			p.signal(syscall.SIGTERM)
+		case interrupt:
+			p.signal(syscall.SIGTERM)
+			p.signal(syscall.SIGCONT)
 		case kill:
 			p.signal(syscall.SIGKILL)
 		}

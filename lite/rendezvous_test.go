@@ -1,0 +1,141 @@
+package lite_test
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// beforeRun does what a rank was told to do before it comes to Run.
+func beforeRun() {
+	kind, rank, _ := strings.Cut(os.Getenv(envBefore), ":")
+	if kind == "" || rank != os.Getenv("RANK") {
+		return
+	}
+	note("rank"+rank, os.Getpid())
+	switch kind {
+	case "stop":
+		if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+			panic(err)
+		}
+	case "sleep":
+		time.Sleep(10 * time.Minute)
+	}
+}
+
+// TestRankThatNeverComesToRun: Config.Timeout holds from the start, whichever rank is missing, and the error names it.
+func TestRankThatNeverComesToRun(t *testing.T) {
+	const freePort = "MASTER_PORT="
+	for _, c := range []struct {
+		before string
+		ranks  int
+		rank   int
+		env    []string
+		says   []string
+	}{
+		{"stop:0", 2, 0, []string{freePort}, []string{"stopped by a signal"}},
+		{"stop:0", 3, 0, nil, []string{"stopped by a signal"}},
+		{"sleep:0", 2, 0, []string{freePort}, []string{"has not come to lite.Run", "sleeping"}},
+		{"sleep:0", 3, 0, nil, []string{"has not come to lite.Run", "sleeping"}},
+		{"stop:1", 2, 1, []string{freePort}, []string{"stopped by a signal"}},
+		{"sleep:2", 3, 2, []string{freePort}, []string{"has not come to lite.Run", "sleeping"}},
+	} {
+		t.Run(c.before+strings.Join(c.env, " "), func(t *testing.T) {
+			env := append([]string{envBefore + "=" + c.before}, c.env...)
+			s := job{do: "fault", arg: "none", strategy: "ddp", ranks: c.ranks, timeout: shortTimeout, env: env}.start(t)
+			o, code := s.wait(t, 15*time.Second)
+			require.Equal(t, 1, code)
+			t.Logf("%.1f s: %s", o.Took.Seconds(), o.Error)
+			require.Equal(t, c.rank, o.Rank, o.Error)
+			for _, text := range c.says {
+				require.Contains(t, o.Error, text)
+			}
+			require.Contains(t, o.Error, strconv.Itoa(s.pid(t, "rank"+strconv.Itoa(c.rank))), "the process")
+		})
+	}
+}
+
+// TestSignalDuringTheRendezvous: a job that has not begun has nothing to save, and ends at once.
+func TestSignalDuringTheRendezvous(t *testing.T) {
+	for _, c := range []struct {
+		before string
+		signal syscall.Signal
+	}{{"sleep:0", syscall.SIGTERM}, {"sleep:1", syscall.SIGINT}, {"stop:0", syscall.SIGTERM}} {
+		t.Run(c.before+"/"+c.signal.String(), func(t *testing.T) {
+			s := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, env: []string{envBefore + "=" + c.before, "MASTER_PORT="}}.start(t)
+			s.awaitFile(t, "rank"+strings.Split(c.before, ":")[1])
+			time.Sleep(300 * time.Millisecond) // for the other rank to wait
+			require.NoError(t, syscall.Kill(s.cmd.Process.Pid, c.signal))
+			start := time.Now()
+			o, code := s.wait(t, 10*time.Second)
+			t.Logf("%.1f s: %s", time.Since(start).Seconds(), o.Error)
+			require.Equal(t, 75, code, o.Error)
+			require.Contains(t, o.Error, "stopped by a signal")
+		})
+	}
+}
+
+// mute listens, accepts, and never answers.
+func mute(t *testing.T) (port string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var open []net.Conn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			open = append(open, c)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+		for _, c := range open {
+			c.Close()
+		}
+	})
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// TestMasterThatNeverAnswers: what listens at the master's address is no store, or one that hangs. A rank that an engine
+// started, and a node's supervisor with its ranks, end in time, and at once when they are asked to.
+func TestMasterThatNeverAnswers(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		env  []string
+		rank int
+	}{
+		{"engine", []string{"RANK=1", "LOCAL_RANK=1", "WORLD_SIZE=2"}, -1},
+		{"second node", []string{"LITE_NUM_NODES=2", "NODE_RANK=1"}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			port := mute(t)
+			env := append([]string{"MASTER_ADDR=127.0.0.1", "MASTER_PORT=" + port}, c.env...)
+			o, code := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, timeout: shortTimeout, env: env}.start(t).wait(t, 12*time.Second)
+			require.Equal(t, 1, code)
+			t.Logf("%.1f s: %s", o.Took.Seconds(), o.Error)
+			require.Contains(t, o.Error, "127.0.0.1:"+port)
+			require.Contains(t, o.Error, "accepts connections and does not answer")
+			require.Contains(t, o.Error, "rank 0")
+
+			s := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, env: env}.start(t)
+			time.Sleep(1500 * time.Millisecond) // into the wait
+			require.NoError(t, syscall.Kill(s.cmd.Process.Pid, syscall.SIGTERM))
+			start := time.Now()
+			o, code = s.wait(t, 10*time.Second)
+			t.Logf("%.1f s: %s", time.Since(start).Seconds(), o.Error)
+			require.Equal(t, 75, code, o.Error)
+			require.Contains(t, o.Error, "stopped by a signal")
+		})
+	}
+}
