@@ -29,7 +29,7 @@ type LoaderOptions struct {
 // another order each pass, as by torch's DistributedSampler; a loader that was not shuffled stays in order; a user's
 // own sampler or batch sampler is sharded; a sampler.Distributed of the user's own is left as it is; an Iterable gives each
 // rank its Shard), its workers draw differently from other ranks' (SeedOptions.NoWorkers), and batches arrive on the rank's
-// device. The loader that is returned takes the place of the one given, and Batches counts the passes by itself. Of a Zip the
+// device. Where the run was asked to stop and has not called Stopping, its passes end with ErrStopped. The loader that is returned takes the place of the one given, and Batches counts the passes by itself. Of a Zip the
 // two loaders are set up, and then zipped.
 //
 // One rank alone reads in the loader's own order whatever the strategy is, where Fabric's "ddp" takes a
@@ -53,6 +53,7 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	if err != nil {
 		return nil, err
 	}
+	out = out.WithGate(l.stop.atBatch)
 	if !l.noWorkers {
 		out = out.WithRank(l.place.global)
 	}

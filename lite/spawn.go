@@ -87,6 +87,8 @@ func (j *job) awaitRanks(ctx context.Context, n int, ends <-chan rankEnd, abort 
 			switch err := rankFailure(e); {
 			case fromPeer(e.err):
 				secondary = errors.Join(secondary, err) // whoever caused it will tell, or hangs
+			case errors.Is(e.err, ErrStopped):
+				first = ErrStopped
 			case late != nil && errors.Is(e.err, context.Canceled):
 				absent = append(absent, e.rank) // it waited for nobody, and heard that the run is over
 			default:

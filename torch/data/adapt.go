@@ -55,6 +55,14 @@ func (l *Loader[B]) WithStage(stage func(ctx context.Context, b *B) (ready func(
 	return c
 }
 
+// WithGate returns the loader with a function that the loop calls before it is given a batch. An error of it ends the pass, and
+// is given as it is; that batch counts as not given.
+func (l *Loader[B]) WithGate(gate func() error) *Loader[B] {
+	c := l.copy()
+	c.gate = gate
+	return c
+}
+
 // WithRank returns the loader with workers that draw differently from those of other ranks: the rank's number is mixed into
 // their seeds, as by Fabric's pl_worker_init_function. The order of samples stays as it is.
 func (l *Loader[B]) WithRank(rank int) *Loader[B] {

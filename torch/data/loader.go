@@ -40,7 +40,8 @@ type Loader[B any] struct {
 	batches   sampler.BatchSampler              // nil where the source has an order of its own
 	finish    []func(context.Context, *B) error // what is done to each batch, by the loop: moving it to a device
 	stage     func(context.Context, *B) (ready func(), err error)
-	ranked    bool // workers draw as this rank's
+	gate      func() error // asked before each batch; its error ends the pass
+	ranked    bool         // workers draw as this rank's
 	rank      int
 
 	at *passes

@@ -26,6 +26,12 @@ func (l *Loader[B]) each(ctx context.Context) iter.Seq[result[B]] {
 		}
 		l.draw(p)
 		l.src.run(ctx, l, p, func(r result[B]) bool {
+			if l.gate != nil && r.err == nil {
+				if err := l.gate(); err != nil {
+					r.discard()
+					r = result[B]{err: err}
+				}
+			}
 			if r.n = p.given; r.err == nil {
 				p.given++
 			}

@@ -207,3 +207,41 @@ func TestADataSetWhoseLengthChanges(t *testing.T) {
 	require.ErrorIs(t, err, errOutside)
 	require.ErrorContains(t, err, "batch 1, sample 3")
 }
+
+// TestGate: its error ends the pass as it is, and the batch that it held back counts as not given, of each of two zipped
+// loaders as well.
+func TestGate(t *testing.T) {
+	for _, workers := range []int{0, 2} {
+		closed, enough := false, errors.New("enough")
+		gated := numberLoader(10, 2, data.Options{Workers: workers}).WithGate(func() error {
+			if closed {
+				return enough
+			}
+			return nil
+		})
+		state := func(l *data.Loader[[]int]) int { return l.StateDict()["batches"].(int) }
+		n := 0
+		for _, err := range gated.Batches(ctx) {
+			if err != nil {
+				require.Equal(t, enough, err, "as it is")
+				break
+			}
+			n++
+			closed = n == 3
+		}
+		require.Equal(t, 3, n)
+		require.Equal(t, 3, state(gated))
+
+		closed, n = false, 0
+		other := numberLoader(10, 2, data.Options{Workers: workers})
+		for _, err := range data.Zip(gated, other).Batches(ctx) {
+			if err != nil {
+				require.Equal(t, enough, err)
+				break
+			}
+			n++
+			closed = n == 2
+		}
+		require.Equal(t, []int{2, 2, 2}, []int{n, state(gated), state(other)})
+	}
+}
