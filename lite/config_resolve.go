@@ -40,6 +40,7 @@ type plan struct {
 	precisionPlugin amp.Precision // nil: by name
 	io              CheckpointIO  // nil: golite's own
 	environment     cluster.Environment
+	variables       string            // with launchExternal: those in the environment that make this process a rank, as "RANK=0, WORLD_SIZE=2"
 	place           cluster.Placement // where launch is launchProcesses, that of the node's first rank
 }
 
@@ -420,8 +421,28 @@ func (r *resolver) findPlace() error {
 	r.place = place
 	if r.external && r.launch == launchProcesses {
 		r.launch = launchExternal
+		r.explainPlace()
 	}
 	return nil
+}
+
+// explainPlace notes the variables that make this process a rank, and warns where it is LOCAL_RANK alone: left over from
+// another program it has the ranks wait for others that no engine starts.
+func (r *resolver) explainPlace() {
+	var set []string
+	for _, key := range []string{"LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_NTASKS",
+		"JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"} {
+		if v, _ := r.m.lookup(key); v != "" {
+			set = append(set, key+"="+v)
+		}
+	}
+	r.variables = strings.Join(set, ", ")
+	_, manual := r.environment.(*cluster.Manual)
+	port, _ := r.m.lookup("MASTER_PORT")
+	if manual && len(set) == 1 && strings.HasPrefix(set[0], "LOCAL_RANK=") && port == "" && r.place.WorldSize > 1 {
+		r.warn(fmt.Sprintf("%s is set: this process is rank %d of %d, and waits for the others, which have to be started by hand; "+
+			"unset LOCAL_RANK for golite to start them", set[0], r.place.GlobalRank, r.place.WorldSize))
+	}
 }
 
 func (r *resolver) warn(text string) { r.warnings = append(r.warnings, text) }

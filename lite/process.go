@@ -80,7 +80,7 @@ func (j *job) runExternal(ctx context.Context) error {
 	if !attached {
 		ctx, stop := watchSignals(ctx, j.log)
 		defer stop.close()
-		err := j.processRank(ctx, nil, stop)
+		err := j.explain(j.processRank(ctx, nil, stop))
 		j.tellEngine(err)
 		return err
 	}
@@ -166,6 +166,7 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 		return j.apart(err)
 	}
 	defer g.Close()
+	j.met.Store(true)
 	others, err := j.newPeers(g, device)
 	if err != nil {
 		return err
@@ -236,6 +237,17 @@ func (j *job) apart(err error) error {
 	}
 	return &ddp.RankError{Rank: p.GlobalRank, World: p.WorldSize, Op: "lite.Run", Reason: err.Error(), Lost: []int{0},
 		Waiting: []string{"missing: rank 0"}, Cause: err}
+}
+
+// explain adds to the error of a rank that has not met the others, and that golite did not start, why it is one.
+func (j *job) explain(err error) error {
+	re, ok := errors.AsType[*ddp.RankError](err)
+	if !ok || j.met.Load() || re.Cause == nil || j.plan.variables == "" {
+		return err
+	}
+	return fmt.Errorf("%w\nThis process is rank %d of %d because of %s (cluster environment: %s). "+
+		"Start the missing ranks as well, or unset what was left over from another program: golite then starts the ranks itself",
+		err, j.plan.place.GlobalRank, j.plan.place.WorldSize, j.plan.variables, j.plan.environment.Name())
 }
 
 // openStore opens the store through which the ranks find each other: rank 0 keeps it, unless torchrun's agent does.

@@ -113,10 +113,9 @@ func TestMasterThatNeverAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		env  []string
-		rank int
 	}{
-		{"engine", []string{"RANK=1", "LOCAL_RANK=1", "WORLD_SIZE=2"}, -1},
-		{"second node", []string{"LITE_NUM_NODES=2", "NODE_RANK=1"}, 0},
+		{"engine", []string{"RANK=1", "LOCAL_RANK=1", "WORLD_SIZE=2"}},
+		{"second node", []string{"LITE_NUM_NODES=2", "NODE_RANK=1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			port := mute(t)
@@ -127,6 +126,7 @@ func TestMasterThatNeverAnswers(t *testing.T) {
 			require.Contains(t, o.Error, "127.0.0.1:"+port)
 			require.Contains(t, o.Error, "accepts connections and does not answer")
 			require.Contains(t, o.Error, "rank 0")
+			require.Equal(t, c.name == "engine", strings.Contains(o.Error, "because of LOCAL_RANK=1, RANK=1, WORLD_SIZE=2, MASTER_ADDR=127.0.0.1"))
 
 			s := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, env: env}.start(t)
 			time.Sleep(1500 * time.Millisecond) // into the wait
@@ -138,4 +138,16 @@ func TestMasterThatNeverAnswers(t *testing.T) {
 			require.Contains(t, o.Error, "stopped by a signal")
 		})
 	}
+}
+
+// TestLeftOverLocalRank: the variable makes a program a rank that waits for others which nothing starts. It is told so at once,
+// and the error names the variable.
+func TestLeftOverLocalRank(t *testing.T) {
+	s := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, timeout: shortTimeout, env: []string{"LOCAL_RANK=0", "MASTER_PORT="}}.start(t)
+	o, code := s.wait(t, 12*time.Second)
+	require.Equal(t, 1, code)
+	require.Contains(t, s.out.String(), "LOCAL_RANK=0 is set: this process is rank 0 of 2")
+	require.Contains(t, o.Error, "missing: rank 1")
+	require.Contains(t, o.Error, "because of LOCAL_RANK=0 (cluster environment: variables set by hand)")
+	require.Contains(t, o.Error, "unset what was left over")
 }

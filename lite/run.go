@@ -102,6 +102,7 @@ func (k *kept[T]) get() T {
 type job struct {
 	plan   *plan
 	log    *zap.Logger // from run on
+	met    atomic.Bool // this process's rank has met the others
 	body   func(ctx context.Context, l *Lite) error
 	encode func() []byte // rank 0's result
 	decode func([]byte) error
