@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/signal"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -165,21 +166,32 @@ func main() {
 		pool: torch.NewPool(torch.PoolOptions{Threads: threads, IntraOp: 1, NoGrad: true}),
 		jobs: make(chan job, 256),
 	}
-	defer s.pool.Close()
 	s.net.Store(net)
+	working, endWork := context.WithCancel(context.Background()) // not ctx: requests in flight are answered after the signal
+	var workers sync.WaitGroup
 	for range threads {
-		go s.serve(ctx)
+		workers.Go(func() { s.serve(working) })
 	}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /predict", s.predict)
 	mux.HandleFunc("POST /reload", s.reload(*path))
 	srv := &http.Server{Addr: *addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() {
-		<-ctx.Done()
-		srv.Shutdown(context.Background())
-	}()
-	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.ListenAndServe() }()
+	select {
+	case err := <-failed:
 		log.Fatal(err)
+	case <-ctx.Done():
+		stop() // another signal ends the process
 	}
+	// In this order: the requests in flight get their answers from the workers, and these have a pool until they end.
+	late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(late); err != nil {
+		log.Print("requests were under way for too long: ", err)
+	}
+	endWork()
+	workers.Wait()
+	s.pool.Close()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -210,18 +211,15 @@ func TestReload(t *testing.T) {
 	predicted(t, url, body, after)
 }
 
-// The program itself: it answers at its address, and ends in peace when told to.
-func TestProgram(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.pt")
-	model := saved(t, path, 1)
-	body, want := request(model, 3)
-	addr := freeAddress(t)
+// started is the program under way at an address.
+func started(t *testing.T, path string) (c *exec.Cmd, addr string, said *bytes.Buffer) {
+	addr = freeAddress(t)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	c := exec.CommandContext(t.Context(), self, "-checkpoint", path, "-addr", addr)
+	c = exec.CommandContext(t.Context(), self, "-checkpoint", path, "-addr", addr)
 	c.Env = append(os.Environ(), asProgram+"=1")
-	var said bytes.Buffer
-	c.Stdout, c.Stderr = &said, &said
+	said = &bytes.Buffer{}
+	c.Stdout, c.Stderr = said, said
 	require.NoError(t, c.Start())
 	require.Eventually(t, func() bool {
 		conn, err := net.Dial("tcp", addr)
@@ -230,15 +228,76 @@ func TestProgram(t *testing.T) {
 		}
 		return err == nil
 	}, time.Minute, 20*time.Millisecond)
+	return c, addr, said
+}
+
+// The program itself: it answers at its address, and ends in peace when told to.
+func TestProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pt")
+	model := saved(t, path, 1)
+	body, want := request(model, 3)
+	c, addr, said := started(t, path)
 	predicted(t, "http://"+addr, body, want)
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, c.Wait(), said.String())
 
+	self, err := os.Executable()
+	require.NoError(t, err)
 	c = exec.CommandContext(t.Context(), self, "-checkpoint", path+".none")
 	c.Env = append(os.Environ(), asProgram+"=1")
 	out, err := c.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), path+".none")
+}
+
+// Requests that are in flight when the program is told to end get their answers. The server has begun with each when it
+// asks for the body, which is sent after the signal.
+func TestRequestsInFlightAreAnswered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pt")
+	model := saved(t, path, 1)
+	c, addr, said := started(t, path)
+	type flight struct {
+		conn net.Conn
+		from *bufio.Reader
+		body string
+		want []float32
+	}
+	var flights []flight
+	for i := range 40 {
+		conn, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+		body, want := request(model, i)
+		_, err = fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", addr, len(body))
+		require.NoError(t, err)
+		f := flight{conn, bufio.NewReader(conn), body, want}
+		r, err := http.ReadResponse(f.from, nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusContinue, r.StatusCode)
+		flights = append(flights, f)
+	}
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { // it has seen the signal when it listens no more
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 10*time.Millisecond)
+	for i, f := range flights {
+		_, err := io.WriteString(f.conn, f.body)
+		require.NoError(t, err, "request %d", i)
+	}
+	for i, f := range flights {
+		r, err := http.ReadResponse(f.from, nil)
+		require.NoError(t, err, "request %d of %d was dropped", i, len(flights))
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		var got []float32
+		require.NoError(t, json.NewDecoder(r.Body).Decode(&got))
+		require.InDeltaSlice(t, f.want, got, 1e-6)
+	}
+	require.NoError(t, c.Wait(), said.String())
 }
 
 // freeAddress is an address that nobody listens on.
