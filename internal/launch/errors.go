@@ -50,14 +50,19 @@ type JobError struct {
 	Others   []RankStatus   // in the order of ranks
 }
 
-// Error names the rank and the cause in the first line; the others and the stack follow.
+// Error names the rank and the cause in the first line; the others and the stack follow. Of a crash it is the stack of the
+// goroutine that crashed: Stack has all that the runtime wrote.
 func (e *JobError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "rank %d: %s", e.Rank, e.Message)
 	for _, o := range e.Others {
 		fmt.Fprintf(&b, "\n  rank %d: %s", o.Rank, o.Text)
 	}
-	if s := strings.TrimSpace(e.Stack); s != "" {
+	s := strings.TrimSpace(e.Stack)
+	if e.Kind == CausePanic {
+		s = shortTrace(s)
+	}
+	if s != "" {
 		fmt.Fprintf(&b, "\n  rank %d said:\n    %s", e.Rank, strings.ReplaceAll(s, "\n", "\n    "))
 	}
 	return b.String()

@@ -204,6 +204,9 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 		return nil
 	case crashed:
 		f.kind, f.message = CausePanic, headline(crash)
+		if last := lastLineBefore(e.stderr, crash); last != "" && strings.HasPrefix(f.message, "SIGABRT: ") {
+			f.message += fmt.Sprintf(" (after the line %q)", last) // such as what an assertion wrote
+		}
 	case e.signal != 0:
 		f.kind, f.message = CauseSignal, fmt.Sprintf("killed by signal %d (%s)", int(e.signal), e.signal)
 	case e.code == 0 && !r.ended:

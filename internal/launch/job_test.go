@@ -315,3 +315,21 @@ func TestLostConnectionIsNoSuspicion(t *testing.T) {
 	s.pass(2 * time.Second)
 	require.Equal(t, 0, s.jobError().Rank, "nobody says that rank 1 was missing")
 }
+
+func TestShortTrace(t *testing.T) {
+	for name, c := range map[string]struct{ trace, want string }{
+		"a panic":       {"panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1", "panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1"},
+		"a stack alone": {"goroutine 7 [running]:\nruntime.gopanic()\n\nruntime", "goroutine 7 [running]:\nruntime.gopanic()\n\n... and 1 lines more, on the standard error of the rank"},
+		"a signal": {"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)\n\tsys.s:5 +0x1 fp=0x1 sp=0x2 pc=0x3\n\n" +
+			"goroutine 1 [syscall]:\nruntime.cgocall(0x1)\n\tcgo.go:1 +0x1 fp=0x1 sp=0x2 pc=0x3\nmain.main()\n\tmain.go:3 +0x1 fp=0x4 sp=0x5 pc=0x6\n\nrax 0x0\nrbx 0x0",
+			"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 1 [syscall]:\nruntime.cgocall(0x1)\n\tcgo.go:1 +0x1\nmain.main()\n\tmain.go:3 +0x1\n\n" +
+				"... and 5 lines more, on the standard error of the rank"},
+		"no goroutine of the program": {"SIGSEGV: segmentation violation\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)", "SIGSEGV: segmentation violation\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)"},
+		"what the library wrote":      {"free(): invalid size", "free(): invalid size"},
+	} {
+		require.Equal(t, c.want, shortTrace(c.trace), name)
+	}
+	require.Equal(t, "b", lastLineBefore("a\nb\n\nSIGABRT: abort\nmore\n", "SIGABRT: abort\nmore"))
+	require.Empty(t, lastLineBefore("SIGABRT: abort", "SIGABRT: abort"))
+	require.Empty(t, lastLineBefore("a\n", "SIGABRT: abort"))
+}

@@ -109,6 +109,13 @@ func TestFaults(t *testing.T) {
 				require.Contains(t, text, "giving up", "the end of the standard error is in the error")
 			case "panic":
 				require.Contains(t, e.Stack, "ranks_test.go", "so is the stack")
+			case "segv":
+				require.Contains(t, e.Message, `SIGABRT: abort (after the line "ranks_test.go: an assertion failed")`)
+				require.Contains(t, text, "launch.commit", "where it was")
+				require.Contains(t, text, "lines more, on the standard error of the rank")
+				require.Less(t, strings.Count(text, "\n"), 40, "%s", text)
+				require.NotContains(t, text, "rflags")
+				require.Greater(t, strings.Count(e.Stack, "\n"), 100, "all that the runtime wrote")
 			case "loop":
 				require.Contains(t, e.Stack, "launch.commit", "and the stacks of the rank that hangs")
 			case "stop":
