@@ -47,6 +47,7 @@ func TestRankThatNeverComesToRun(t *testing.T) {
 		{"sleep:2", 3, 2, []string{freePort}, []string{"has not come to lite.Run", "sleeping"}},
 	} {
 		t.Run(c.before+strings.Join(c.env, " "), func(t *testing.T) {
+			t.Parallel() // they wait
 			env := append([]string{envBefore + "=" + c.before}, c.env...)
 			s := job{do: "fault", arg: "none", strategy: "ddp", ranks: c.ranks, timeout: shortTimeout, env: env}.start(t)
 			o, code := s.wait(t, 15*time.Second)
@@ -57,6 +58,24 @@ func TestRankThatNeverComesToRun(t *testing.T) {
 				require.Contains(t, o.Error, text)
 			}
 			require.Contains(t, o.Error, strconv.Itoa(s.pid(t, "rank"+strconv.Itoa(c.rank))), "the process")
+		})
+	}
+}
+
+// TestRankThatStopsWhileItStarts: wherever rank 0 is when it stops, before Run, in the rendezvous or in the first steps, the
+// job ends in time and names it.
+func TestRankThatStopsWhileItStarts(t *testing.T) {
+	for _, after := range []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond} {
+		t.Run(after.String(), func(t *testing.T) {
+			t.Parallel() // they wait
+			s := job{do: "fault", arg: "forever", strategy: "ddp", ranks: 2, timeout: shortTimeout, env: []string{envBefore + "=note:0", "MASTER_PORT="}}.start(t)
+			s.awaitFile(t, "rank0")
+			time.Sleep(after)
+			require.NoError(t, syscall.Kill(s.pid(t, "rank0"), syscall.SIGSTOP))
+			o, code := s.wait(t, 20*time.Second)
+			require.Equal(t, 1, code)
+			t.Logf("%.1f s: %.300s", o.Took.Seconds(), o.Error)
+			require.Equal(t, 0, o.Rank, o.Error)
 		})
 	}
 }

@@ -49,6 +49,8 @@ func (e *RankError) Unwrap() error { return e.Err }
 // goroutine. With "ddp" each rank is a process, started by re-executing the program: code before Run runs in every
 // process, the ranks end inside Run, and only the first process returns from it. Under torchrun, SLURM, mpirun and the
 // like the process is a rank already, and returns from Run as well.
+//
+// SIGTERM and Ctrl-C are requests to stop, see Stopping: the error is then ErrStopped under every strategy.
 func Run(ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) error) error {
 	_, err := RunValue(ctx, cfg, func(ctx context.Context, l *Lite) (struct{}, error) { return struct{}{}, f(ctx, l) })
 	return err

@@ -52,7 +52,7 @@ func watchSignals(ctx context.Context, log *zap.Logger) (context.Context, *stopp
 			select {
 			case sig := <-signals:
 				if !s.asked.Load() {
-					log.Warn(launch.StopNotice(sig.String(), stopGrace))
+					log.Warn(launch.StopNotice(sig.String(), stopGrace, "its context is cancelled"))
 				}
 				s.ask()
 			case <-s.done:

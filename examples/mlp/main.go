@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"log"
+	"os"
 
 	"github.com/golite/golite/datasets/mnist"
 	"github.com/golite/golite/lite"
@@ -40,7 +41,8 @@ func main() {
 		return train(ctx, l, *epochs, *batchSize, *lr)
 	})
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		os.Exit(lite.ExitCode(err)) // 75 where the run was stopped by a signal
 	}
 }
 

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,4 +60,26 @@ func TestProgram(t *testing.T) {
 		}
 		require.Greater(t, right, 450)
 	})
+}
+
+// Ctrl-C: the program knows nothing of signals. It says once what happens, and ends at the next batch with a code of its own.
+func TestInterrupt(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	c := exec.CommandContext(t.Context(), self, "-epochs", "1000", "-batch-size", "1024")
+	c.Env, c.Dir = append(os.Environ(), asProgram+"=1"), t.TempDir()
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	_, err = bufio.NewReader(out).ReadString('\n') // an epoch
+	require.NoError(t, err)
+	require.NoError(t, c.Process.Signal(os.Interrupt))
+	start := time.Now()
+	require.Error(t, c.Wait())
+	require.Less(t, time.Since(start), 5*time.Second)
+	require.Equal(t, 75, c.ProcessState.ExitCode(), said.String())
+	require.Equal(t, 1, strings.Count(said.String(), "interrupt: the run stops"), said.String())
+	require.Contains(t, said.String(), "lite: the run was stopped by a signal")
 }

@@ -98,3 +98,14 @@ func TestTheSupervisorLeavesAProcessThatDoesNotEnd(t *testing.T) {
 	s.procs[0].work.Wait() // the goroutines that were left end with it
 	close(s.events)
 }
+
+// TestARankThatHangsAfterItsOutcome has told how it ended, and does not exit.
+func TestARankThatHangsAfterItsOutcome(t *testing.T) {
+	s := newStage(t, 2)
+	s.onMessage(0, kindOutcome, nil, s.now)
+	s.onMessage(1, kindOutcome, nil, s.now)
+	s.onExit(1, exit{}, s.now)
+	require.True(t, does(s.pass(62*time.Second, 0), terminate, 0))
+	require.Equal(t, CauseHang, s.jobError().Kind)
+	require.Equal(t, 0, s.jobError().Rank)
+}

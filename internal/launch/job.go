@@ -265,14 +265,14 @@ func (j *job) onStop(cause string, now time.Time) []action {
 		}
 	}
 	j.stopAt = now.Add(j.grace)
-	j.spec.Logger.Warn(StopNotice(cause, j.grace))
+	j.spec.Logger.Warn(StopNotice(cause, j.grace, "the ranks are ended"))
 	return list
 }
 
-// StopNotice says what a request to stop does, and what another one does.
-func StopNotice(cause string, grace time.Duration) string {
-	return fmt.Sprintf("%s: the run stops where it calls Stopping, or else at the next batch of a loader; "+
-		"what still runs after %v is ended, and at once with another signal", cause, grace)
+// StopNotice says what a request to stop does, and what follows when the grace is over or at another signal.
+func StopNotice(cause string, grace time.Duration, next string) string {
+	return fmt.Sprintf("%s: the run stops where it calls Stopping, or else at the next batch of a loader; after %v, or at another signal, %s",
+		cause, grace, next)
 }
 
 // onCancel takes the end of the context.
@@ -328,7 +328,7 @@ func (j *job) findHung(now time.Time) (list []action) {
 			r.lastSign = now
 		}
 		silent := now.Sub(r.lastSign)
-		if r.exited || r.ended || silent < j.spec.HangTimeout {
+		if r.exited || r.report != nil || silent < j.spec.HangTimeout {
 			continue
 		}
 		if slices.ContainsFunc(j.failures, func(f failure) bool { return f.rank == i }) {
