@@ -110,20 +110,24 @@ func TestAKeeperThatIsStopped(t *testing.T) {
 
 // TestARankThatNeverConnects has signed in, and stops before Gloo reaches it: it is named, and the timeout is kept.
 func TestARankThatNeverConnects(t *testing.T) {
-	s := storesOf["memory"](t, 1)[0]
-	view, err := s.Prefix("golite")
-	require.NoError(t, err)
-	defer view.Close()
-	_, err = view.Add("here/1", 1)
-	require.NoError(t, err)
-	start := time.Now()
-	_, err = ddp.NewGloo(t.Context(), s, 0, 2, ddp.Options{Timeout: 300 * time.Millisecond})
-	require.Less(t, time.Since(start), 3*time.Second)
-	re, ok := errors.AsType[*ddp.RankError](err)
-	require.True(t, ok, "%v", err)
-	require.Equal(t, []int{1}, re.Lost)
-	require.ErrorContains(t, err, "time is up after 300ms")
-	require.ErrorContains(t, err, "has not connected")
+	for name, open := range storesOf {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, 2)
+			view, err := s[1].Prefix("golite")
+			require.NoError(t, err)
+			defer view.Close()
+			_, err = view.Add("here/1", 1)
+			require.NoError(t, err)
+			start := time.Now()
+			_, err = ddp.NewGloo(t.Context(), s[0], 0, 2, ddp.Options{Timeout: 300 * time.Millisecond})
+			require.Less(t, time.Since(start), 3*time.Second)
+			re, ok := errors.AsType[*ddp.RankError](err)
+			require.True(t, ok, "%v", err)
+			require.Equal(t, []int{1}, re.Lost)
+			require.ErrorContains(t, err, "time is up after 300ms")
+			require.ErrorContains(t, err, "has not connected")
+		})
+	}
 }
 
 // TestAFileStoreThatIsLocked: another process that holds the file's lock is waited for as long as a request may take.

@@ -135,8 +135,17 @@ func (g *Group) incomplete(ctx context.Context, key, what string, err error) err
 func (g *Group) without(key string) (absent []int, known bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	store := g.store
+	if key == keyConnected && store.host != "" { // Gloo holds the connection while it waits for the others
+		beside, err := store.beside(ctx)
+		if err != nil {
+			return nil, false
+		}
+		defer beside.Close()
+		store = beside
+	}
 	for _, r := range g.others() {
-		there, err := g.store.check(ctx, of(key, r))
+		there, err := store.check(ctx, of(key, r))
 		if err != nil {
 			return nil, false
 		}

@@ -21,6 +21,7 @@ type Store struct {
 	c    cgotorch.Store
 	conn *connection // nil: a store in memory
 	name string      // for messages: "the store at 127.0.0.1:29500"
+	path string      // of a view: what stands before its keys
 	host string
 	port int
 	kept bool // by this process: a TCP store's server
@@ -150,7 +151,7 @@ func (s *Store) Prefix(prefix string) (*Store, error) {
 	if err != nil {
 		return nil, s.failed("prefix", prefix, errors.New(text.FirstLine(err.Message)))
 	}
-	return &Store{c: c, conn: s.conn, name: s.name, host: s.host, port: s.port, kept: s.kept}, nil
+	return &Store{c: c, conn: s.conn, name: s.name, path: s.path + prefix + "/", host: s.host, port: s.port, kept: s.kept}, nil
 }
 
 // Port returns the port of a TCP store, 0 for others.

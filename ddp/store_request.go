@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golite/golite/cgotorch"
@@ -80,6 +81,17 @@ func inWords[T any](v T, err *cgotorch.Error) (T, error) {
 		return v, errors.New(text.FirstLine(err.Message))
 	}
 	return v, nil
+}
+
+// beside returns a view like this one of the same TCP store, over a connection of its own: it does not wait for what is under
+// way on this one. It is closed on its own.
+func (s *Store) beside(ctx context.Context) (*Store, error) {
+	whole, err := NewTCPStore(ctx, s.host, s.port, TCPStoreOptions{Timeout: patience})
+	if err != nil {
+		return nil, err
+	}
+	defer whole.Close()
+	return whole.Prefix(strings.TrimSuffix(s.path, "/"))
 }
 
 // openStore makes a store in libtorch, at most until ctx ends: the client's constructor waits for the server's answer without a

@@ -1,6 +1,7 @@
 package lite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -33,4 +34,31 @@ func TestReport(t *testing.T) {
 		}
 		require.Equal(t, &c.want, report(c.err, 4), name)
 	}
+}
+
+// TestOutcome: the error of a rank that was, or was not, asked to stop.
+func TestOutcome(t *testing.T) {
+	full := errors.New("the disk is full")
+	for name, c := range map[string]struct {
+		asked, cut bool
+		err, want  error
+	}{
+		"it was not asked":                {false, false, context.Canceled, context.Canceled},
+		"its context has ended":           {true, false, fmt.Errorf("step 3: %w", context.Canceled), ErrStopped},
+		"so have its peers":               {true, false, &ddp.RankError{Cause: context.Canceled}, ErrStopped},
+		"a loader's error was ignored":    {true, true, nil, ErrStopped},
+		"it had ended by itself":          {true, false, nil, nil},
+		"another error":                   {true, true, full, full},
+		"the error that it should give":   {true, false, ErrStopped, ErrStopped},
+		"a deadline of the program's own": {true, false, context.DeadlineExceeded, context.DeadlineExceeded},
+	} {
+		_, s := newStopper(t.Context())
+		s.asked.Store(c.asked)
+		s.cut.Store(c.cut)
+		require.ErrorIs(t, s.outcome(c.err), c.want, name)
+		require.Equal(t, c.want == ErrStopped, ExitCode(s.outcome(c.err)) == ExitStopped, name)
+	}
+	var none *stopper
+	require.Equal(t, full, none.outcome(full))
+	require.NoError(t, none.atBatch())
 }
