@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // File is an open temporary file.
@@ -37,8 +39,13 @@ type FS interface {
 var ErrNoSpace = errors.New("not enough room on the disk")
 
 // Write replaces the file at path by size bytes that fill writes, atomically and durably. Folders on the way are made.
-// A symbolic link at path stays, and its target is replaced. An existing file's permissions are kept.
+// A symbolic link at path stays, and its target is replaced. An existing file's permissions are kept. A named pipe,
+// socket or device at path is refused and stays: the bytes are written at their places, by several goroutines, which
+// only a file takes.
 func Write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) error {
+	if path == "" {
+		return errors.New("save: the path is empty; give the name of a file")
+	}
 	if err := write(fsys, path, size, fill); err != nil {
 		return fmt.Errorf("save %s: %w", path, err)
 	}
@@ -54,7 +61,7 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 	if err := makeDirs(fsys, dir); err != nil {
 		return err
 	}
-	own := filepath.Base(target)
+	own := stem(filepath.Base(target))
 	// Leftovers of killed writers of this file; an error doesn't matter: a leftover costs room, no more.
 	_ = Sweep(OS, dir, func(name string) bool { return name == own })
 	free, err := fsys.Free(dir)
@@ -72,6 +79,9 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 	err = fill(f)
 	if err == nil {
 		err = f.Sync()
+	}
+	if err == nil { // once more, as writing took its time: what changes in the microseconds before the rename is missed
+		err = replaceable(target)
 	}
 	if err == nil { // before Close: while the file is open its lock keeps others from taking it for a leftover
 		err = fsys.Rename(temp, target)
@@ -105,6 +115,9 @@ func makeDirs(fsys FS, dir string) error {
 
 // resolve follows a symbolic link and finds the permissions that the new file gets, 0 for those of new files.
 func resolve(path string) (target string, mode fs.FileMode, err error) {
+	if last := filepath.Base(path); os.IsPathSeparator(path[len(path)-1]) || last == "." || last == ".." {
+		return "", 0, errFolder // also where there is none: nothing is made that the name does not say
+	}
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		target, err = followDangling(path)
@@ -113,11 +126,34 @@ func resolve(path string) (target string, mode fs.FileMode, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	if st.IsDir() {
-		return "", 0, fmt.Errorf("it is a folder; give the name of a file")
+	if err := checkType(st.Mode()); err != nil {
+		return "", 0, err
 	}
 	target, err = filepath.EvalSymlinks(path)
 	return target, st.Mode().Perm(), err
+}
+
+var errFolder = errors.New("it is a folder; give the name of a file")
+
+// checkType refuses what a rename must not replace.
+func checkType(mode fs.FileMode) error {
+	switch {
+	case mode.IsRegular():
+		return nil
+	case mode.IsDir():
+		return errFolder
+	}
+	return fmt.Errorf("it is a %s, which stays as it is: a save replaces the file as a whole; "+
+		"give the name of a regular file, or of none", regular.Kind(mode))
+}
+
+// replaceable looks at the type of a name's own file, links not followed.
+func replaceable(target string) error {
+	st, err := os.Lstat(target)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	return checkType(st.Mode())
 }
 
 // followDangling follows symbolic links to the file that they name and that is not there yet.

@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // OS is the operating system's file system.
@@ -90,7 +92,11 @@ func (osFS) Free(dir string) (int64, error) {
 
 // removeUnlocked removes a file that no living process holds, while holding it.
 func removeUnlocked(fsys FS, path string) error {
-	f, err := os.Open(path)
+	f, _, err := regular.OpenNoFollow(path)
+	var other *regular.Error
+	if errors.As(err, &other) { // its type changed after the folder was read
+		return nil
+	}
 	if err != nil {
 		return ignoreMissing(err)
 	}
