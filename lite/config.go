@@ -21,8 +21,8 @@ const DefaultTimeout = ddp.DefaultTimeout
 // A setting may be given in four places; a later one replaces an earlier one:
 //
 //  1. in code, in the fields below;
-//  2. in a YAML file, named by the flag -config or by LITE_CONFIG, with the keys accelerator, strategy, devices, gpus,
-//     tpu_cores, num_nodes, precision, timeout, debug and prefix_output;
+//  2. in a YAML file (a regular file), named by the flag -config or by LITE_CONFIG, with the keys accelerator,
+//     strategy, devices, gpus, tpu_cores, num_nodes, precision, timeout, debug and prefix_output;
 //  3. in the environment: LITE_ACCELERATOR, LITE_STRATEGY, LITE_DEVICES, LITE_GPUS, LITE_TPU_CORES, LITE_NUM_NODES,
 //     LITE_PRECISION, LITE_TIMEOUT, LITE_DEBUG, LITE_PREFIX_OUTPUT;
 //  4. on the command line, where the program called RegisterFlags: -accelerator, -strategy, -devices, -gpus, -tpu-cores,

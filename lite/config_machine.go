@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/golite/golite/internal/regular"
 	"github.com/golite/golite/lite/cluster"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
@@ -25,7 +26,7 @@ type machine interface {
 	hasCommand(name string) bool
 	// lookup reads an environment variable.
 	lookup(key string) (string, bool)
-	// readFile reads the file that -config or LITE_CONFIG names.
+	// readFile reads the file that -config or LITE_CONFIG names: a regular one of a megabyte at most.
 	readFile(path string) ([]byte, error)
 }
 
@@ -57,7 +58,7 @@ func (thisMachine) hasCommand(name string) bool {
 
 func (thisMachine) lookup(key string) (string, bool) { return os.LookupEnv(key) }
 
-func (thisMachine) readFile(path string) ([]byte, error) { return os.ReadFile(path) }
+func (thisMachine) readFile(path string) ([]byte, error) { return regular.ReadFile(path, 1<<20) }
 
 // describe says what a machine has, for messages.
 func describe(m machine) string {

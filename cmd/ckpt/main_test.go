@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/golite/golite/internal/atomicfile"
 	"github.com/golite/golite/torch/serial/pickle"
@@ -145,6 +146,25 @@ func TestConsolidate(t *testing.T) {
 	code, text = ckpt(t, "consolidate", out, out)
 	require.Equal(t, 1, code)
 	require.Contains(t, text, "one file already")
+}
+
+// TestSpecialFiles: no command waits for a pipe's other end, and none puts a file in its place.
+func TestSpecialFiles(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "a.pt")
+	require.NoError(t, unix.Mkfifo(pipe, 0o644))
+	commands := [][]string{{"ls", pipe}, {"verify", pipe}, {"convert", pipe, pipe + ".safetensors"},
+		{"diff", pipe, corpus + "cnn.pt"}}
+	for _, args := range commands {
+		code, out := ckpt(t, args...)
+		require.NotZero(t, code, args)
+		require.Contains(t, out, pipe+": a named pipe as a checkpoint file is not supported", args)
+	}
+	code, out := ckpt(t, "convert", corpus+"plain.safetensors", pipe)
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "save "+pipe+": it is a named pipe, which stays as it is")
+	st, err := os.Lstat(pipe)
+	require.NoError(t, err)
+	require.Equal(t, os.ModeNamedPipe, st.Mode().Type())
 }
 
 func TestUsage(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/golite/golite/internal/regular"
+	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
 	"github.com/golite/golite/torch/serial/ptfile"
 	"github.com/golite/golite/torch/serial/safetensors"
@@ -65,9 +67,9 @@ func openFile(path string) (*file, error) {
 }
 
 func readHead(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, _, err := regular.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, errs.FileType(err)
 	}
 	defer f.Close()
 	head := make([]byte, 9)

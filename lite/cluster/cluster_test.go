@@ -237,6 +237,8 @@ func TestLSF(t *testing.T) {
 	e.readFile = func(string) ([]byte, error) { return nil, errors.New("no such file") }
 	_, err = e.MainAddress()
 	require.ErrorContains(t, err, "LSB_DJOB_RANKFILE: no such file")
+	_, err = NewLSF(Map(env{"LSB_DJOB_RANKFILE": "/dev/zero"})).MainAddress() // it would never end
+	require.EqualError(t, err, "LSB_DJOB_RANKFILE: /dev/zero is a character device; want a regular file")
 
 	two := NewLSF(lookup)
 	two.readFile = func(string) ([]byte, error) { return []byte("batch\na.x\na.x\nb.x\nb.x\n"), nil }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // LSF is a job of IBM's LSF, started by jsrun (lightning.fabric.plugins.environments.LSFEnvironment).
@@ -15,7 +17,10 @@ type LSF struct {
 }
 
 // NewLSF returns LSF's environment. A nil lookup reads the environment of the process.
-func NewLSF(lookup Lookup) *LSF { return &LSF{newVars("jsrun", lookup), os.ReadFile, os.Hostname} }
+func NewLSF(lookup Lookup) *LSF { return &LSF{newVars("jsrun", lookup), readSmallFile, os.Hostname} }
+
+// readSmallFile reads a regular file of a few lines; one for every slot of the largest machine is some megabytes.
+func readSmallFile(path string) ([]byte, error) { return regular.ReadFile(path, 64<<20) }
 
 // Name is "LSF".
 func (e *LSF) Name() string { return "LSF" }

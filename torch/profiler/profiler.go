@@ -3,6 +3,7 @@ package profiler
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/regular"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
 )
@@ -27,9 +29,9 @@ type Options struct {
 // running tells that a Run is under way: libtorch has one profiler.
 var running atomic.Bool
 
-// Run runs f and notes what libtorch does for it. The trace goes to path, in Chrome's format, unless path is empty; a file that is there is replaced when
-// the trace is whole. The goroutine is locked to its thread while f runs. A panic of f passes through, and leaves no trace. One Run at a time is
-// possible in a process.
+// Run runs f and notes what libtorch does for it. The trace goes to path, in Chrome's format, unless path is empty; a
+// regular file that is there is replaced when the trace is whole. The goroutine is locked to its thread while f runs. A
+// panic of f passes through, and leaves no trace. One Run at a time is possible in a process.
 func Run(path string, f func(), opts ...Options) (*Profile, error) {
 	o, err := options.One(opts)
 	if err != nil {
@@ -87,11 +89,28 @@ func partOf(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
+	if err := replaceable(path); err != nil {
+		return "", err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".trace-*.json")
 	if err != nil {
 		return "", fmt.Errorf("profiler.Run: the trace can't be written to %s: %w", path, err)
 	}
 	return f.Name(), f.Close()
+}
+
+// replaceable refuses a named pipe, a socket, a device or a folder in the place of the trace.
+func replaceable(path string) error {
+	st, err := os.Stat(path)
+	if err == nil {
+		err = regular.Check(path, st.Mode())
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("profiler.Run: the trace can't be written: %w", err)
+	}
+	return nil
 }
 
 func publish(part, path string) error {
@@ -100,6 +119,9 @@ func publish(part, path string) error {
 	}
 	if err := os.Chmod(part, 0o644); err != nil {
 		return fmt.Errorf("profiler.Run: %w", err)
+	}
+	if err := replaceable(path); err != nil { // once more: f took its time
+		return err
 	}
 	if err := os.Rename(part, path); err != nil {
 		return fmt.Errorf("profiler.Run: %w", err)

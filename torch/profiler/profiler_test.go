@@ -2,6 +2,7 @@ package profiler_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/profiler"
@@ -121,4 +123,25 @@ func TestATraceThatCanNotBeWritten(t *testing.T) {
 	_, err := profiler.Run(path, func() { ran = true })
 	require.ErrorContains(t, err, path)
 	require.False(t, ran, "it is said before the work is done")
+}
+
+// TestATraceReplacesFilesOnly: a named pipe in the trace's place stays, and one that takes the place meanwhile does.
+func TestATraceReplacesFilesOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "trace.json")
+	ran := false
+	pipe := func() {
+		ran = true
+		require.NoError(t, unix.Mkfifo(path, 0o644))
+	}
+	for range 2 {
+		_, err := profiler.Run(path, pipe)
+		require.EqualError(t, err, "profiler.Run: the trace can't be written: "+path+" is a named pipe; want a regular file")
+		require.True(t, ran, "the first one is met at the end, the second at the beginning")
+		st, err := os.Lstat(path)
+		require.NoError(t, err)
+		require.Equal(t, fs.ModeNamedPipe, st.Mode().Type())
+	}
+	names, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, names, 1)
 }

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/regular"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
@@ -80,7 +80,7 @@ func openAny(path string) (*anyFile, error) {
 }
 
 func isSafetensors(path string) bool {
-	f, err := os.Open(path)
+	f, _, err := regular.Open(path)
 	if err != nil {
 		return false
 	}

@@ -32,8 +32,10 @@ type SaveOptions struct {
 // string or int keys, *Dict and the other types of this package, nested in any way. Tensors that share memory share it in the
 // file. Tensors on a GPU are copied to the CPU first, and keep their device's name in the file.
 //
-// The file is replaced atomically and durably: a temporary file beside it, fsync, rename, fsync of the folder, which is made if
-// need be. When Save fails the old file is as it was, and nothing is left behind.
+// The file is replaced atomically and durably: a temporary file beside it, fsync, rename, fsync of the folder, which is
+// made if need be. When Save fails the old file is as it was, and nothing is left behind. Only a regular file is
+// replaced, or the one that a symbolic link leads to: a named pipe, a socket or a device at path is an error that names
+// it, and stays.
 func Save(path string, v any, opts ...SaveOptions) error {
 	o, err := options.One(opts)
 	if err != nil {

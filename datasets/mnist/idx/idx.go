@@ -12,7 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // What is wrong with a file; an *Error wraps one of them.
@@ -73,7 +74,7 @@ func Read(r io.Reader) (*Array, error) {
 
 // ReadFile reads a file, plain or gzip.
 func ReadFile(path string) (*Array, error) {
-	f, err := os.Open(path)
+	f, _, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

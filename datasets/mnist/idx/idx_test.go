@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/golite/golite/datasets/mnist/idx"
 )
@@ -84,6 +85,9 @@ func TestReadFileNamesTheFile(t *testing.T) {
 	require.ErrorContains(t, err, path+": truncated: the elements of [2 2 3]: 4 bytes of 12")
 	_, err = idx.ReadFile(path + ".no")
 	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, unix.Mkfifo(path+".pipe", 0o600))
+	_, err = idx.ReadFile(path + ".pipe") // it does not wait for the pipe's other end
+	require.EqualError(t, err, path+".pipe is a named pipe; want a regular file")
 }
 
 func FuzzRead(f *testing.F) {

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // ErrCorrupt says that a file is damaged, cut short, or not a checkpoint at all.
@@ -132,6 +134,21 @@ func InFile(err error, file string) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return err
+}
+
+// FileType makes an *ErrUnsupported of a *regular.Error, for a checkpoint file that is a folder, a named pipe, a socket
+// or a device. Other errors are returned as they are.
+func FileType(err error) error {
+	var odd *regular.Error
+	if !errors.As(err, &odd) {
+		return err
+	}
+	e := &ErrUnsupported{File: odd.Path, What: "a " + regular.Kind(odd.Mode) + " as a checkpoint file",
+		Remedy: "a checkpoint is read at many places at once: write its bytes to a regular file first"}
+	if odd.Mode.IsDir() {
+		e.Remedy = "open it as a sharded checkpoint"
+	}
+	return e
 }
 
 // Corrupt builds an *ErrCorrupt for a record at an offset.

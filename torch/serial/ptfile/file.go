@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/golite/golite/internal/regular"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
 )
@@ -46,18 +46,9 @@ type File struct {
 // Open opens a checkpoint and reads its values, not yet the tensors' bytes. Errors are *errs.ErrCorrupt,
 // *errs.ErrUnsafe, *errs.ErrUnsupported or the operating system's.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, st, err := regular.Open(path)
 	if err != nil {
-		return nil, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	if st.IsDir() {
-		f.Close()
-		return nil, &errs.ErrUnsupported{File: path, What: "a folder as a checkpoint file", Remedy: "open it as a sharded checkpoint"}
+		return nil, errs.FileType(err)
 	}
 	out, err := Read(f, st.Size(), path)
 	if err != nil {
@@ -129,18 +120,18 @@ func (f *File) readZip() error {
 		return err
 	}
 	pkl := dir.byName[prefix+"data.pkl"]
-	raw, err := f.record(pkl)
+	values, err := f.pickled(pkl)
 	if err != nil {
 		return err
 	}
 	o := pickle.Options{Globals: Globals, Record: pkl.name, Base: pkl.data,
 		Persistent: func(id any) (any, error) { return f.zipStorage(prefix, id) }}
-	root, next, err := pickle.Decode(bytes.NewReader(raw), 0, int64(len(raw)), o)
+	root, next, err := pickle.Decode(values, 0, pkl.size, o)
 	if err != nil {
 		return err
 	}
-	if next != int64(len(raw)) {
-		return errs.Corrupt(pkl.name, pkl.data+next, "%d bytes after the pickle's end", int64(len(raw))-next)
+	if next != pkl.size {
+		return errs.Corrupt(pkl.name, pkl.data+next, "%d bytes after the pickle's end", pkl.size-next)
 	}
 	f.Root = root
 	return nil
@@ -193,8 +184,28 @@ func (f *File) zipHeader(prefix string) error {
 	return nil
 }
 
+// largest is how long a record may be that is read whole: a sparse file costs its maker nothing, whatever its
+// size.
+const largest = 64 << 20
+
+// pickled checks a pickle's checksum and returns its bytes: from memory, or where they are many from the file, a second
+// time.
+func (f *File) pickled(rec *zipRecord) (io.ReaderAt, error) {
+	if rec.size <= largest {
+		raw, err := f.record(rec)
+		return bytes.NewReader(raw), err
+	}
+	s := NewReaderStorage(f.src, rec.data, rec.size, "uint8", "cpu")
+	s.Describe(f.Path, rec.name)
+	s.SetCRC32(rec.crc)
+	return io.NewSectionReader(f.src, rec.data, rec.size), s.Verify()
+}
+
 // record reads a small record whole and checks its checksum.
 func (f *File) record(rec *zipRecord) ([]byte, error) {
+	if rec.size > largest {
+		return nil, errs.Corrupt(rec.name, rec.data, "%d bytes, want %d at most", rec.size, largest)
+	}
 	raw := make([]byte, rec.size)
 	if n, err := f.src.ReadAt(raw, rec.data); n < len(raw) {
 		return nil, &errs.ErrCorrupt{Record: rec.name, Offset: rec.data + int64(n), Reason: "can't read it", Err: err}

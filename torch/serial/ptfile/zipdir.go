@@ -57,6 +57,9 @@ func checksumReason(want, got uint32) string {
 	return fmt.Sprintf("checksum mismatch: the file says %08x, its bytes give %08x", want, got)
 }
 
+// maxDirectory is the longest zip directory that is read; one of a million tensors takes a tenth.
+const maxDirectory = 1 << 30
+
 // readZipDir reads and checks the directory of an archive of size bytes.
 func readZipDir(r io.ReaderAt, size int64) (*zipDir, error) {
 	start, length, count, err := findDirectory(r, size)
@@ -65,6 +68,10 @@ func readZipDir(r io.ReaderAt, size int64) (*zipDir, error) {
 	}
 	if start < 0 || length < 0 || start > size-length || count < 0 || count > length/sizeCentral {
 		return nil, errs.Corrupt(zipPart, size-sizeEnd, "%d records in %d bytes at %d of a file of %d bytes", count, length, start, size)
+	}
+	if length > maxDirectory {
+		return nil, &errs.ErrUnsafe{Reason: fmt.Sprintf("its zip directory has %d bytes, for %d records; at most %d are read",
+			length, count, maxDirectory)}
 	}
 	raw := make([]byte, length)
 	if _, err := r.ReadAt(raw, start); err != nil && err != io.EOF {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/golite/golite/internal/regular"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/ptfile"
 )
@@ -37,14 +37,9 @@ type File struct {
 
 // Open opens a file and reads its header. Errors are *errs.ErrCorrupt, *errs.ErrUnsupported or the operating system's.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, st, err := regular.Open(path)
 	if err != nil {
-		return nil, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, errs.FileType(err)
 	}
 	out, err := Read(f, st.Size(), path)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/golite/golite/internal/regular"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/ptfile"
 )
@@ -22,11 +23,14 @@ type Dir struct {
 	sizes map[string]int64
 }
 
+// maxMetadata is the most that is read of a folder's metadata; that of the largest models takes a tenth.
+const maxMetadata = 1 << 30
+
 // Open reads a folder's metadata and opens its parts. A folder without metadata is an unfinished save: the error is
 // fs.ErrNotExist.
 func Open(path string) (*Dir, error) {
 	name := filepath.Join(path, metadataName)
-	raw, err := os.ReadFile(name)
+	raw, err := regular.ReadFile(name, maxMetadata)
 	if err != nil {
 		return nil, fmt.Errorf("no complete sharded checkpoint: %w", err)
 	}
@@ -44,16 +48,12 @@ func (d *Dir) openParts() error {
 	for _, e := range d.Entries {
 		for _, c := range e.Chunks {
 			if d.files[c.File] == nil {
-				f, err := os.Open(filepath.Join(d.Path, c.File))
+				f, st, err := regular.Open(filepath.Join(d.Path, c.File))
 				if err != nil {
-					return &errs.ErrCorrupt{File: d.Path, Record: c.File, Offset: -1, Reason: "a part is missing", Err: err}
+					reason := "a part can't be opened"
+					return &errs.ErrCorrupt{File: d.Path, Record: c.File, Offset: -1, Reason: reason, Err: err}
 				}
-				d.files[c.File] = f
-				st, err := f.Stat()
-				if err != nil {
-					return err
-				}
-				d.sizes[c.File] = st.Size()
+				d.files[c.File], d.sizes[c.File] = f, st.Size()
 			}
 			if c.Offset > d.sizes[c.File]-c.Length {
 				return &errs.ErrCorrupt{File: d.Path, Record: c.File, Offset: c.Offset, Reason: fmt.Sprintf("%s: %d bytes are wanted, the part has %d", e.Name, c.Length, d.sizes[c.File])}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/golite/golite/internal/atomicfile"
+	"github.com/golite/golite/internal/regular"
 )
 
 const partSuffix = ".distcp"
@@ -21,6 +22,10 @@ func isPart(name string) bool {
 	}
 	return strings.HasSuffix(name, partSuffix) || name == metadataName
 }
+
+// isFile reports whether an entry is what a save makes, or a link to one elsewhere. Pipes, sockets and devices are
+// never removed.
+func isFile(e fs.DirEntry) bool { return e.Type().IsRegular() || e.Type() == fs.ModeSymlink }
 
 // Remove removes a checkpoint's folder, its metadata first: what a crash leaves is no checkpoint, rather than one without its
 // parts. Other files in the folder stay, and then the folder does.
@@ -37,7 +42,7 @@ func Remove(fsys atomicfile.FS, dir string) error {
 	}
 	others := false
 	for _, f := range files {
-		if !isPart(f.Name()) {
+		if !isPart(f.Name()) || !isFile(f) {
 			others = true
 			continue
 		}
@@ -73,7 +78,7 @@ func isUnfinished(dir string, fits func(name string) bool) (bool, error) {
 		return false, err
 	}
 	for _, f := range files {
-		if f.Name() == metadataName || f.IsDir() || !fits(f.Name()) {
+		if f.Name() == metadataName || !isFile(f) || !fits(f.Name()) {
 			return false, nil
 		}
 	}
@@ -88,7 +93,7 @@ func Discard(fsys atomicfile.FS, dir, id string) error {
 // discard removes the parts whose names match and that the folder's checkpoint does not name.
 func discard(fsys atomicfile.FS, dir string, match func(name string) bool) error {
 	used := map[string]bool{}
-	raw, err := os.ReadFile(filepath.Join(dir, metadataName))
+	raw, err := regular.ReadFile(filepath.Join(dir, metadataName), maxMetadata)
 	if err == nil {
 		var entries []*Entry
 		if entries, err = parseMetadata(raw); err == nil {
@@ -119,7 +124,7 @@ func removeParts(fsys atomicfile.FS, dir string, match func(name string) bool) e
 		return ignoreMissing(err)
 	}
 	for _, f := range files {
-		if strings.HasSuffix(f.Name(), partSuffix) && !atomicfile.IsTemp(f.Name()) && match(f.Name()) {
+		if strings.HasSuffix(f.Name(), partSuffix) && isFile(f) && !atomicfile.IsTemp(f.Name()) && match(f.Name()) {
 			err = errors.Join(err, ignoreMissing(fsys.Remove(filepath.Join(dir, f.Name()))))
 		}
 	}
