@@ -112,7 +112,10 @@ func SetGradMode(on bool) bool { return C.gl_grad_mode(flag(on)) != 0 }
 // EnterInference enters inference mode on the calling thread; LeaveInference undoes the last one.
 func EnterInference() { C.gl_inference(1) }
 
-// LeaveInference undoes the last EnterInference of this thread.
+// EnterNormal enters the normal mode on the calling thread, within inference mode; LeaveInference undoes it.
+func EnterNormal() { C.gl_inference(2) }
+
+// LeaveInference undoes the last EnterInference or EnterNormal of this thread.
 func LeaveInference() { C.gl_inference(0) }
 
 // Inference tells whether the calling thread is in inference mode.

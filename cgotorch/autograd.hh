@@ -300,11 +300,12 @@ int32_t gl_grad_mode(int32_t on) {
   return before;
 }
 
-// gl_inference enters inference mode (1), leaves it (0), or asks (-1). Entering and leaving happen on one thread, in order.
+// gl_inference enters inference mode (1) or the normal mode (2), leaves what was entered last (0), or asks (-1). Entering
+// and leaving happen on one thread, in order.
 int32_t gl_inference(int32_t enter) {
   bool before = c10::InferenceMode::is_enabled();
   if (enter > 0) {
-    inference.push_back(std::make_unique<c10::InferenceMode>(true));
+    inference.push_back(std::make_unique<c10::InferenceMode>(enter == 1));
   } else if (enter == 0 && !inference.empty()) {
     inference.pop_back();
   }

@@ -18,6 +18,10 @@ package cgotorch
 #cgo nocallback gl_info
 #cgo noescape gl_data
 #cgo nocallback gl_data
+#cgo noescape gl_tensor_version
+#cgo nocallback gl_tensor_version
+#cgo noescape gl_storage
+#cgo nocallback gl_storage
 #cgo noescape gl_item
 #cgo nocallback gl_item
 #cgo noescape gl_grads

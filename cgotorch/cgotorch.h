@@ -39,9 +39,10 @@ uint64_t gl_scope_now(void);
 // What a tensor is and holds (tensor.hh).
 int64_t gl_info(gl_handle h, int64_t* out, uint32_t room);
 int64_t gl_data(gl_handle h, uint64_t* out, uint32_t room);
+int64_t gl_tensor_version(gl_handle h, uint64_t* out, uint32_t room);
+int64_t gl_storage(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_item(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_alias(gl_handle h, uint64_t* out, uint32_t room);
-int64_t gl_from_blob(void* data, uint64_t nbytes, int32_t dtype, uint64_t* out, uint32_t room);
 int64_t gl_set_data(gl_handle h, gl_handle data, uint64_t* out, uint32_t room);
 
 // Autograd (autograd.hh).

@@ -58,6 +58,7 @@ class SharedMemory {
   template <class F>
   void post(uint64_t first, const at::Tensor& t, int op, F check) {
     const auto* from = static_cast<const char*>(t.const_data_ptr());
+    TORCH_CHECK(from, "a tensor without memory can't be summed");  // takes has seen that it has bytes
     auto& mine = shares_[static_cast<size_t>(rank_)];
     for (size_t i = 0; i < pieces(t); i++) {
       uint64_t number = first + i;

@@ -113,7 +113,11 @@ inline void StepWork::help() {
   if (s) s->run();
 }
 
-inline char* data(const at::Tensor& t) { return static_cast<char*>(t.data_ptr()); }
+inline char* data(const at::Tensor& t) {
+  auto* p = static_cast<char*>(t.data_ptr());
+  TORCH_CHECK(p || t.nbytes() == 0, "a tensor without memory can't be sent or received");
+  return p;
+}
 
 inline void Step::copy(const at::Tensor& from, const at::Tensor& to) {
   TORCH_CHECK(from.nbytes() == to.nbytes() && from.scalar_type() == to.scalar_type(), kind_name(sig.kind), ": a rank gives ",

@@ -17,6 +17,7 @@ const (
 	FlagView
 	FlagComplex
 	FlagFloating
+	FlagZero // it stands for zeros and has no memory (_is_zerotensor)
 )
 
 // InfoFixed is the number of words of Info's result before the sizes and strides: dtype, device type,
@@ -36,25 +37,36 @@ func Info(h Handle, out []int64) ([]int64, *Error) {
 	return unsafe.Slice((*int64)(unsafe.Pointer(&w[0])), len(w)), nil
 }
 
-// Data returns the address of a tensor's first element, that of its storage, and its version counter.
-// The memory is the tensor's: it must be kept alive, and unreleased, while the address is used.
-func Data(h Handle) (first, storage unsafe.Pointer, version uint64, err *Error) {
+// Data returns the address of a tensor's first element and that of its storage. Where the tensor has elements, both
+// lead to memory, which holds all of them; else it fails: for tensors that stand for zeros, on the meta device, sparse
+// and nested ones. The memory is the tensor's: it must be kept alive, and unreleased, while the address is used.
+func Data(h Handle) (first, storage unsafe.Pointer, err *Error) {
 	var out [Room]uint64
 	w, err := result(int64(C.gl_data(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room)), out[:])
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, nil, err
 	}
-	return pointer(w[0]), pointer(w[1]), w[2], nil
+	return pointer(w[0]), pointer(w[1]), nil
+}
+
+// TensorVersion returns a tensor's version counter; tensors of inference mode have none, and it fails.
+func TensorVersion(h Handle) (version uint64, err *Error) {
+	var out [Room]uint64
+	w, err := result(int64(C.gl_tensor_version(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room)), out[:])
+	if err != nil {
+		return 0, err
+	}
+	return w[0], nil
 }
 
 // Storage returns a number that all tensors of one storage have, and no others while it lives.
 func Storage(h Handle) (id uint64, err *Error) {
 	var out [Room]uint64
-	w, err := result(int64(C.gl_data(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room)), out[:])
+	w, err := result(int64(C.gl_storage(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room)), out[:])
 	if err != nil {
 		return 0, err
 	}
-	return w[3], nil
+	return w[0], nil
 }
 
 // Item returns the one element of a tensor, tagged.
@@ -75,14 +87,6 @@ func Alias(h Handle) (alias Handle, bytes int64, err *Error) {
 		return 0, 0, failure(status, out[:])
 	}
 	return Handle(out[0]), int64(out[1]), nil
-}
-
-// Malloc returns C memory for FromBlob; nil if there is none.
-func Malloc(n int) unsafe.Pointer { return C.malloc(C.size_t(max(n, 1))) }
-
-// FromBlob makes a tensor of one dimension out of memory from Malloc, which it then owns.
-func FromBlob(data unsafe.Pointer, nbytes int, dtype int32, out []uint64) ([]uint64, *Error) {
-	return result(int64(C.gl_from_blob(data, C.uint64_t(nbytes), C.int32_t(dtype), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
 }
 
 // SetData makes a tensor share another's memory, as an assignment to .data does in Python.

@@ -1,7 +1,7 @@
 // tensor.hh: what a tensor is and holds, without running an op.
 
+#include <ATen/EmptyTensor.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/_local_scalar_dense.h>
 
 #include "guard.h"
@@ -20,7 +20,8 @@ int64_t gl_info(gl_handle h, int64_t* out, uint32_t room) {
     bool strided = t.layout() == at::kStrided;
     int64_t flags = (t.requires_grad() ? 1 : 0) | (t.is_leaf() ? 2 : 0) | (strided && t.is_contiguous() ? 4 : 0) |
                     (t.is_inference() ? 8 : 0) | (t.is_neg() ? 16 : 0) | (t.is_conj() ? 32 : 0) | (t.is_view() ? 64 : 0) |
-                    (t.is_complex() ? 128 : 0) | (at::isFloatingType(t.scalar_type()) ? 256 : 0);
+                    (t.is_complex() ? 128 : 0) | (at::isFloatingType(t.scalar_type()) ? 256 : 0) |
+                    (t._is_zerotensor() ? 512 : 0);
     put(static_cast<int64_t>(t.scalar_type()));
     put(static_cast<int64_t>(t.device().type()));
     put(t.device().index());
@@ -37,14 +38,40 @@ int64_t gl_info(gl_handle h, int64_t* out, uint32_t room) {
   });
 }
 
-// gl_data writes the address of the first element, of the storage's memory, the version, and what tells the storage from all others: its
-// memory does not where there is none.
+// check_memory throws where an element of a tensor does not lie in memory.
+static void check_memory(const at::Tensor& t) {
+  TORCH_CHECK(!t.is_nested(), "a nested tensor has no memory of one shape: take its parts, or pad it");
+  TORCH_CHECK(t.has_storage(), "a tensor of layout ", t.layout(), " has no memory of its own: ToDense gives it some");
+  if (t.numel() == 0) return;
+  TORCH_CHECK(!t._is_zerotensor(),
+              "the tensor stands for zeros and has no memory of its own (the gradient of Sgn is such a tensor): Clone gives it some");
+  TORCH_CHECK(!t.is_meta(), "a tensor on the meta device has no memory");
+  auto offset = static_cast<size_t>(t.storage_offset());
+  size_t need = at::detail::computeStorageNbytes(t.sizes(), t.strides(), t.element_size(), offset);
+  size_t has = t.storage().data_ptr().get() ? t.storage().nbytes() : 0;
+  TORCH_CHECK(need <= has, "its elements need ", need, " bytes, its storage has ", has);
+}
+
+// gl_data writes the address of the first element and of the storage's memory. Without elements both may be null.
 int64_t gl_data(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     at::Tensor t = table.get(h);
+    check_memory(t);
     w.word(reinterpret_cast<uint64_t>(t.data_ptr()));
     w.word(reinterpret_cast<uint64_t>(t.storage().data_ptr().get()));
-    w.word(static_cast<uint64_t>(t._version()));
+  });
+}
+
+// gl_tensor_version writes how often the tensor, or what shares its memory, was written to.
+int64_t gl_tensor_version(gl_handle h, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) { w.word(static_cast<uint64_t>(table.get(h)._version())); });
+}
+
+// gl_storage writes what tells the storage from all others that live: its memory does not where there is none.
+int64_t gl_storage(gl_handle h, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) {
+    at::Tensor t = table.get(h);
+    TORCH_CHECK(t.has_storage(), "a tensor of layout ", t.layout(), " has no storage: its parts have");
     w.word(reinterpret_cast<uint64_t>(t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl()));
   });
 }
@@ -62,17 +89,6 @@ int64_t gl_item(gl_handle h, uint64_t* out, uint32_t room) {
 int64_t gl_alias(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     w.tensor(table.get(h));
-  });
-}
-
-// gl_from_blob wraps memory that C owns (malloc'd or mapped by the caller, freed by the tensor with free).
-int64_t gl_from_blob(void* data, uint64_t nbytes, int32_t dtype, uint64_t* out, uint32_t room) {
-  return guarded(out, room, [&](Writer& w) {
-    auto type = static_cast<at::ScalarType>(dtype);
-    auto n = static_cast<int64_t>(nbytes / c10::elementSize(type));
-    at::Tensor t = at::from_blob(data, {n}, [](void* p) { std::free(p); }, at::TensorOptions(type));
-    w.word(thread_state.scope);
-    w.value(std::move(t));
   });
 }
 

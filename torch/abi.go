@@ -187,3 +187,24 @@ func (ABI) GeneratorHandle(g *Generator) cgotorch.Gen {
 }
 
 var abi ABI
+
+// Flags returns the shim's flags of a tensor, such as cgotorch.FlagConj.
+func (ABI) Flags(operation string, t *Tensor) int64 {
+	var f facts
+	f.load(t, operation)
+	return f.at(4)
+}
+
+// NormalMode runs f outside of inference mode, where the calling goroutine is in it (torch.inference_mode(False)): what
+// f makes has a version counter, and can be written and trained later. Autograd records in f, unless NoGrad is within.
+func (ABI) NormalMode(f func()) {
+	if !InferenceEnabled() {
+		f()
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cgotorch.EnterNormal()
+	defer cgotorch.LeaveInference()
+	f()
+}

@@ -63,7 +63,10 @@ func From[E Elem](data []E, shape ...int) *Tensor {
 	}
 	t := Options{DType: elemType[E](), Device: CPU}.Empty(shape...)
 	if n > 0 {
-		first, _, _ := t.data("torch.From")
+		first, _, err := cgotorch.Data(t.h())
+		if err != nil {
+			panic(opError("torch.From", err, nil, t))
+		}
 		copy(unsafe.Slice((*E)(first), n), data)
 		runtime.KeepAlive(t)
 	}
@@ -88,15 +91,19 @@ func ToSlice[E Elem](t *Tensor) []E {
 	var f facts
 	f.load(t, "torch.ToSlice")
 	have := dtypeOf(f.at(0))
-	out := make([]E, f.at(6))
-	if len(out) == 0 {
-		return out
+	n := f.at(6)
+	if n == 0 {
+		return []E{}
 	}
 	if have != want && !widens(have, want) {
 		Fail("torch.ToSlice", "a tensor of %s doesn't fit []%s: convert it first, with To(torch.%s)", have, want, dtypeGoNames[want])
 	}
-	flat := t.plain(&f, want)
-	flat.pinned("torch.ToSlice", func(first unsafe.Pointer) { copy(out, unsafe.Slice((*E)(first), len(out))) })
+	flat := t.plain(&f, want) // first: where memory runs out, libtorch throws, and Go ends the process
+	var out []E
+	flat.pinned("torch.ToSlice", func(first unsafe.Pointer) {
+		out = make([]E, n)
+		copy(out, unsafe.Slice((*E)(first), n))
+	})
 	if flat != t {
 		flat.Release()
 	}
@@ -107,7 +114,7 @@ func ToSlice[E Elem](t *Tensor) []E {
 func (t *Tensor) pinned(operation string, f func(first unsafe.Pointer)) {
 	h := abi.Alias(operation, t)
 	defer release(h)
-	first, _, _, err := cgotorch.Data(h)
+	first, _, err := cgotorch.Data(h)
 	if err != nil {
 		panic(opError(operation, err, nil, t))
 	}
@@ -146,9 +153,14 @@ var (
 	opEmptyOptions = op.Op{Name: "aten::empty.memory_format"}
 )
 
+// odd are the flags of tensors whose memory does not hold their values.
+const odd = cgotorch.FlagNeg | cgotorch.FlagConj | cgotorch.FlagZero
+
 // plain gives t itself if it is a contiguous tensor of that type on the CPU, else a new one that is.
 func (t *Tensor) plain(f *facts, want DType) *Tensor {
-	const odd = cgotorch.FlagNeg | cgotorch.FlagConj
+	if f.at(4)&cgotorch.FlagZero != 0 {
+		return Options{DType: want, Device: CPU}.Zeros(ints(f.sizes())...)
+	}
 	if dtypeOf(f.at(0)) == want && f.at(1) == 0 && f.at(4)&cgotorch.FlagContiguous != 0 && f.at(4)&odd == 0 {
 		return t
 	}
@@ -183,24 +195,16 @@ func unary(o *op.Op, t *Tensor, rest func(*op.Args)) *Tensor {
 	return abi.Result(&r)
 }
 
-// data returns the addresses of the first element and of the storage, and the version.
-func (t *Tensor) data(operation string) (first, storage unsafe.Pointer, version int) {
-	if t == nil {
-		Fail(operation, "the tensor is nil")
-	}
-	first, storage, v, err := cgotorch.Data(t.h())
-	if err != nil {
-		panic(opError(operation, err, nil, t))
-	}
-	return first, storage, int(v)
-}
-
 // bytes calls f with the memory of a contiguous tensor on the CPU.
 func (t *Tensor) bytes(operation string, use func([]byte)) {
 	var f facts
 	f.load(t, operation)
 	if f.at(1) != 0 || f.at(4)&cgotorch.FlagContiguous == 0 {
 		Fail(operation, "want a contiguous tensor on the CPU, got %s", describe(t))
+	}
+	if f.at(4)&odd&^cgotorch.FlagZero != 0 {
+		Fail(operation, "%s is a conjugate or a negative view: its memory holds other numbers; Resolve gives it memory of its own",
+			describe(t))
 	}
 	n := int(f.at(6)) * dtypeOf(f.at(0)).Size()
 	if n == 0 {
@@ -210,8 +214,9 @@ func (t *Tensor) bytes(operation string, use func([]byte)) {
 	t.pinned(operation, func(first unsafe.Pointer) { use(unsafe.Slice((*byte)(first), n)) })
 }
 
-// Bytes gives the tensor's own memory, little-endian and in row-major order: writing it writes the tensor.
-// The tensor must be contiguous and on the CPU. The slice is valid while f runs; f must not keep it.
+// Bytes gives the tensor's own memory, little-endian and in row-major order: writing it writes the tensor. The tensor
+// must be contiguous and on the CPU, and have memory: no view by Conj, and none that only stands for zeros, as the
+// gradient of Sgn does. The slice is valid while f runs; f must not keep it.
 func (t *Tensor) Bytes(f func([]byte)) { t.bytes("bytes", f) }
 
 // ToBytes returns a copy of the elements' bytes, little-endian and in row-major order, whatever the device and strides.

@@ -159,8 +159,14 @@ func (t *Tensor) storage() uint64 {
 
 // Version counts the writes in place to the tensor and to all that share its memory (Tensor._version).
 func (t *Tensor) Version() int {
-	_, _, v := t.data("version")
-	return v
+	if t == nil {
+		Fail("version", "the tensor is nil")
+	}
+	v, err := cgotorch.TensorVersion(t.h())
+	if err != nil {
+		panic(opError("version", err, nil, t))
+	}
+	return int(v)
 }
 
 func ints(v []int64) []int {
