@@ -34,6 +34,7 @@ var (
 	opCompressed  = op.Op{Name: "aten::sparse_compressed_tensor.comp_plain_value_size"}
 	opValidateCSR = op.Op{Name: "aten::_validate_sparse_compressed_tensor_args"}
 	opClone       = op.Op{Name: "aten::clone"}
+	opAsStrided   = op.Op{Name: "aten::as_strided"}
 )
 
 // call runs an operator whose arguments write adds; it panics with *torch.Error.
@@ -49,7 +50,8 @@ func unary(o *op.Op, t *torch.Tensor) *torch.Tensor {
 	return abi.Result(call(o, func(a *op.Args) { abi.Tensor(a, t) }))
 }
 
-// setStorage gives t (empty, of the right dtype) the memory of base.
+// setStorage gives t (empty, of the right dtype) the memory of base, which must be contiguous. offset counts from
+// base's first element.
 func setStorage(t, base *torch.Tensor, offset int, shape, strides []int) *torch.Tensor {
 	call(&opSet, func(a *op.Args) {
 		abi.Tensor(a, t)
@@ -59,6 +61,26 @@ func setStorage(t, base *torch.Tensor, offset int, shape, strides []int) *torch.
 		a.Ints(strides)
 	})
 	return t
+}
+
+// storageBytes gives all bytes of a tensor's storage as a tensor that shares them, whatever part of them the tensor
+// has. bits are its flags: a view with conjugated or negative values has no operators that leave its memory alone.
+func storageBytes(t *torch.Tensor, bits int64) *torch.Tensor {
+	whole := t
+	if bits&cgotorch.FlagConj != 0 {
+		whole = unary(&opConj, whole)
+	}
+	if bits&cgotorch.FlagNeg != 0 {
+		whole = unary(&opNegView, whole)
+	}
+	whole = abi.Result(call(&opAsStrided, func(a *op.Args) {
+		abi.Tensor(a, whole)
+		a.Ints([]int{t.StorageBytes() / t.DType().Size()})
+		a.Ints([]int{1})
+		a.Int(0)
+	}))
+	raw := torch.Options{DType: torch.UInt8, Device: t.Device()}.Empty(0)
+	return setStorage(raw, whole, 0, []int{t.StorageBytes()}, []int{1})
 }
 
 // toDevice copies t to a device, or returns a tensor that is t if it is there.
@@ -75,25 +97,15 @@ func toDevice(t *torch.Tensor, d torch.Device) *torch.Tensor {
 
 // memory returns a CPU tensor's whole storage. The tensor must be kept alive while it is used.
 func memory(t *torch.Tensor) ([]byte, error) {
-	_, p, _, err := cgotorch.Data(abi.Handle(t))
+	_, p, err := cgotorch.Data(abi.Handle(t))
 	if err != nil {
 		return nil, abi.Error("storage", err, t)
 	}
 	n := t.StorageBytes()
-	if n == 0 || p == nil {
+	if n == 0 || p == nil { // no elements
 		return []byte{}, nil
 	}
 	return unsafe.Slice((*byte)(p), n), nil
-}
-
-// flags returns the shim's flags of a tensor.
-func flags(t *torch.Tensor) (int64, error) {
-	var buf [128]int64
-	w, err := cgotorch.Info(abi.Handle(t), buf[:])
-	if err != nil {
-		return 0, abi.Error("info", err, t)
-	}
-	return w[4], nil
 }
 
 // fileDType is a torch.DType in files.

@@ -89,9 +89,8 @@ func rowMajorMemory(t *torch.Tensor, dtype torch.DType, shape []int) ([]byte, er
 	if t.Layout() != torch.Strided || t.Device() != torch.CPU || t.DType() != dtype || !t.IsContiguous() || !slices.Equal(t.Shape(), shape) {
 		return nil, nil
 	}
-	bits, err := flags(t)
-	if err != nil || bits&(cgotorch.FlagConj|cgotorch.FlagNeg) != 0 {
-		return nil, err
+	if abi.Flags("serial.Into", t)&(cgotorch.FlagConj|cgotorch.FlagNeg|cgotorch.FlagZero) != 0 {
+		return nil, nil
 	}
 	mem, err := memory(t)
 	if err != nil || t.Numel() == 0 {

@@ -113,20 +113,34 @@ func (c *collector) describe(t *torch.Tensor) (*ptfile.Tensor, error) {
 	if layout := t.Layout(); layout != torch.Strided {
 		return c.sparse(t, dtype, layout)
 	}
-	bits, err := flags(t)
+	bits := abi.Flags("serial.Save", t)
+	requiresGrad := t.RequiresGrad() && t.IsLeaf()
+	if bits&cgotorch.FlagZero != 0 {
+		return c.zeros(t, dtype, requiresGrad)
+	}
+	s, err := c.storage(t, dtype, bits)
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.storage(t, dtype)
-	if err != nil {
-		return nil, err
-	}
-	return &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Strides: t.Strides(), Offset: t.StorageOffset(), Storage: s, Layout: ptfile.Strided,
-		RequiresGrad: t.RequiresGrad() && t.IsLeaf(), Conj: bits&cgotorch.FlagConj != 0, Neg: bits&cgotorch.FlagNeg != 0}, nil
+	return &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Strides: t.Strides(), Offset: t.StorageOffset(), Storage: s,
+		Layout: ptfile.Strided, RequiresGrad: requiresGrad, Conj: bits&cgotorch.FlagConj != 0, Neg: bits&cgotorch.FlagNeg != 0}, nil
 }
 
-func (c *collector) storage(t *torch.Tensor, dtype ptfile.DType) (*ptfile.Storage, error) {
-	_, p, _, cerr := cgotorch.Data(abi.Handle(t))
+// zeros describes a tensor that stands for zeros and has no memory, such as the gradient of Sgn: its zeros are written.
+func (c *collector) zeros(t *torch.Tensor, dtype ptfile.DType, requiresGrad bool) (*ptfile.Tensor, error) {
+	host := torch.Options{DType: t.DType(), Device: torch.CPU}.Zeros(t.Shape()...).Keep()
+	c.owned = append(c.owned, host)
+	mem, err := memory(host)
+	if err != nil {
+		return nil, err
+	}
+	s := ptfile.NewMemoryStorage(mem, dtype, t.Device().String())
+	return &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Strides: host.Strides(), Storage: s, Layout: ptfile.Strided,
+		RequiresGrad: requiresGrad}, nil
+}
+
+func (c *collector) storage(t *torch.Tensor, dtype ptfile.DType, bits int64) (*ptfile.Storage, error) {
+	_, p, cerr := cgotorch.Data(abi.Handle(t))
 	if cerr != nil {
 		return nil, abi.Error("storage", cerr, t)
 	}
@@ -136,7 +150,7 @@ func (c *collector) storage(t *torch.Tensor, dtype ptfile.DType) (*ptfile.Storag
 	}
 	host := t
 	if t.Device() != torch.CPU || c.snapshot {
-		host = c.copy(t)
+		host = c.copy(t, bits)
 	}
 	mem, err := memory(host)
 	if err != nil {
@@ -150,17 +164,17 @@ func (c *collector) storage(t *torch.Tensor, dtype ptfile.DType) (*ptfile.Storag
 
 // copy copies a tensor's whole storage to new CPU memory. It is made outside of all scopes: an asynchronous save outlives the
 // step that began it.
-func (c *collector) copy(t *torch.Tensor) *torch.Tensor {
-	raw := torch.Options{DType: torch.UInt8, Device: t.Device()}.Empty(0)
-	setStorage(raw, t, 0, []int{t.StorageBytes()}, []int{1})
+func (c *collector) copy(t *torch.Tensor, bits int64) *torch.Tensor {
 	var host *torch.Tensor
-	if t.Device() == torch.CPU {
-		host = abi.Result(call(&opClone, func(a *op.Args) { abi.Tensor(a, raw); a.None() }))
-	} else {
-		host = toDevice(raw, torch.CPU)
-	}
-	raw.Release()
-	host.Keep()
+	torch.Scope(func() { // the views that lead to the bytes hold on to the storage
+		raw := storageBytes(t, bits)
+		if t.Device() == torch.CPU {
+			host = abi.Result(call(&opClone, func(a *op.Args) { abi.Tensor(a, raw); a.None() }))
+		} else {
+			host = toDevice(raw, torch.CPU)
+		}
+		host.Keep()
+	})
 	c.owned = append(c.owned, host)
 	return host
 }

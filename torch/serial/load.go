@@ -112,10 +112,11 @@ func load(f *anyFile, path string, o LoadOptions) (out any, err error) {
 	return out, nil
 }
 
-// guard runs f without gradients, and turns the panics of tensor operations (out of memory, invalid sparse indices) into errors.
+// guard runs f without gradients and outside of inference mode, in which tensors that are read could never be trained,
+// and turns the panics of tensor operations (out of memory, invalid sparse indices) into errors.
 func guard(f func() error) error {
 	var err error
-	panicked := torch.Try(func() { torch.NoGrad(func() { err = f() }) })
+	panicked := torch.Try(func() { abi.NormalMode(func() { torch.NoGrad(func() { err = f() }) }) })
 	return errors.Join(err, panicked)
 }
 

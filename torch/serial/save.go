@@ -28,9 +28,11 @@ type SaveOptions struct {
 	fs atomicfile.FS // for tests
 }
 
-// Save writes a value to a file in the format of torch.save: a *torch.StateDict, tensors, numbers, strings, slices, maps with
-// string or int keys, *Dict and the other types of this package, nested in any way. Tensors that share memory share it in the
-// file. Tensors on a GPU are copied to the CPU first, and keep their device's name in the file.
+// Save writes a value to a file in the format of torch.save: a *torch.StateDict, tensors, numbers, strings, slices,
+// maps with string or int keys, *Dict and the other types of this package, nested in any way. Tensors that share memory
+// share it in the file, and each tensor's whole storage is written (torch.save): a slice takes all of the tensor that
+// it was cut from, unless its Clone is saved. Tensors that stand for zeros and have no memory, as the gradient of Sgn,
+// are written as zeros. Tensors on a GPU are copied to the CPU first, and keep their device's name in the file.
 //
 // The file is replaced atomically and durably: a temporary file beside it, fsync, rename, fsync of the folder, which is
 // made if need be. When Save fails the old file is as it was, and nothing is left behind. Only a regular file is
