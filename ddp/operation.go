@@ -22,7 +22,8 @@ func (g *Group) begin(name string, kind int) *operation {
 	return &operation{g: g, name: name, call: cgotorch.Collective{Kind: kind, Site: callSite()}}
 }
 
-// give adds tensors that are read. Gloo and shared memory want them contiguous: others travel as copies.
+// give adds tensors that are read. Gloo and shared memory want them contiguous, and their values in memory: others
+// travel as copies.
 func (o *operation) give(list ...*torch.Tensor) *operation {
 	for _, t := range list {
 		o.in = append(o.in, o.dense(t, false))
@@ -50,14 +51,31 @@ func (o *operation) dense(t *torch.Tensor, written bool) *torch.Tensor {
 	if t == nil {
 		torch.Fail("ddp."+o.name, "a tensor is nil")
 	}
+	const odd = cgotorch.FlagConj | cgotorch.FlagNeg | cgotorch.FlagZero
+	flags := torch.ABI{}.Flags("ddp."+o.name, t)
 	if written {
 		o.checkWritable(t)
 	}
-	if t.IsContiguous() {
+	if t.Device() == torch.Meta {
+		torch.Fail("ddp."+o.name, "a tensor on the meta device has no values")
+	}
+	if flags&cgotorch.FlagContiguous != 0 && flags&odd == 0 {
 		return t
 	}
+	if layout := t.Layout(); layout != torch.Strided {
+		torch.Fail("ddp."+o.name, "a tensor of layout torch.%s does not travel; give its ToDense", layout)
+	}
+	if written && flags&cgotorch.FlagZero != 0 {
+		torch.Fail("ddp."+o.name, "a tensor that stands for zeros and has no memory, such as the gradient of Sgn, "+
+			"can't be written: give its Clone")
+	}
 	var c *torch.Tensor
-	torch.NoGrad(func() { c = t.Contiguous() })
+	torch.NoGrad(func() {
+		if c = t; flags&cgotorch.FlagZero != 0 {
+			c = t.Clone()
+		}
+		c = c.Resolve().Contiguous()
+	})
 	if written {
 		o.after = append(o.after, func() { torch.NoGrad(func() { t.Detach().Copy_(c) }) })
 	}
