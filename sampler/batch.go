@@ -18,8 +18,9 @@ type Batch struct {
 }
 
 // NewBatch makes batches of size indices; with dropLast a last one with fewer is left out. It panics with a *torch.Error if size
-// is less than 1.
+// is less than 1 or s is nil.
 func NewBatch(s Sampler, size int, dropLast bool) *Batch {
+	checked(s != nil, "sampler.NewBatch", "the sampler is nil")
 	checked(size > 0, "sampler.NewBatch", "want a batch size of 1 or more, got %d", size)
 	return &Batch{s, size, dropLast}
 }
@@ -30,7 +31,7 @@ func (b *Batch) Sampler() Sampler { return b.s }
 // Size returns the number of indices in a full batch.
 func (b *Batch) Size() int { return b.size }
 
-// DropLast tells whether a last batch with fewer indices is left out.
+// DropLast reports whether a last batch with fewer indices is left out.
 func (b *Batch) DropLast() bool { return b.dropLast }
 
 // WithSampler returns the same batching of another sampler.
@@ -38,10 +39,11 @@ func (b *Batch) WithSampler(s Sampler) *Batch { return &Batch{s, b.size, b.dropL
 
 // Len returns the number of batches a pass.
 func (b *Batch) Len() int {
-	if b.dropLast {
-		return b.s.Len() / b.size
+	n := b.s.Len()
+	if b.dropLast || n%b.size == 0 {
+		return n / b.size
 	}
-	return (b.s.Len() + b.size - 1) / b.size
+	return n/b.size + 1
 }
 
 // SetEpoch passes the number of the pass on to the sampler, if that is an EpochSetter.
@@ -54,14 +56,15 @@ func (b *Batch) SetEpoch(epoch int) {
 // Batches starts a pass.
 func (b *Batch) Batches() iter.Seq[[]int] {
 	return func(yield func([]int) bool) {
-		batch := make([]int, 0, b.size)
+		room := min(b.size, max(b.s.Len(), 0), 1<<16) // a batch size may be any number: all samples in one batch
+		batch := make([]int, 0, room)
 		for i := range b.s.Indices() {
 			batch = append(batch, i)
 			if len(batch) == b.size {
 				if !yield(batch) {
 					return
 				}
-				batch = make([]int, 0, b.size)
+				batch = make([]int, 0, room)
 			}
 		}
 		if len(batch) > 0 && !b.dropLast {

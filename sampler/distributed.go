@@ -37,28 +37,35 @@ func NewDistributed(n, replicas, rank int, opts ...DistributedOptions) *Distribu
 // SetEpoch sets the number of the pass, which changes the order.
 func (s *Distributed) SetEpoch(epoch int) { s.epoch = epoch }
 
-// total is the length of the order that the ranks divide among them.
-func (s *Distributed) total() int {
-	switch {
-	case s.o.Exact:
-		return s.n
-	case s.o.DropLast:
-		return s.n / s.replicas * s.replicas
-	default:
-		return (s.n + s.replicas - 1) / s.replicas * s.replicas
+// Replicas returns the number of ranks that share the order (num_replicas).
+func (s *Distributed) Replicas() int { return s.replicas }
+
+// Seed returns the seed of the order, and whether it shuffles.
+func (s *Distributed) Seed() (seed uint64, shuffles bool) { return s.o.Seed, !s.o.NoShuffle }
+
+// Resume returns the rank's part of what is left of one pass: after the first consumed indices of the order that the ranks share,
+// which may be any number of ranks' work. order gives that pass in place of the sampler's own order, for one that was begun with
+// another seed or in a single rank's order; nil: the sampler's own.
+func (s *Distributed) Resume(consumed int, order Sampler) Sampler {
+	if order == nil {
+		order = &Distributed{n: s.n, replicas: 1, o: DistributedOptions{NoShuffle: s.o.NoShuffle, Seed: s.o.Seed}, epoch: s.epoch}
 	}
+	return &Shard{s: order, part: part{s.replicas, s.rank, s.o.Exact, s.o.DropLast, max(consumed, 0)}}
 }
 
 // Len returns the number of indices of this rank.
-func (s *Distributed) Len() int { return (s.total() - s.rank + s.replicas - 1) / s.replicas }
+func (s *Distributed) Len() int {
+	return part{s.replicas, s.rank, s.o.Exact, s.o.DropLast, 0}.len(s.n)
+}
 
 // Indices starts a pass.
 func (s *Distributed) Indices() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		order := s.order()
-		for i := s.rank; i < s.total(); i += s.replicas {
+		for k := range s.Len() {
 			// What is added to divide evenly is the order from its start, as often as it takes.
-			if !yield(order(i % s.n)) {
+			i := (uint64(k)*uint64(s.replicas) + uint64(s.rank)) % uint64(s.n)
+			if !yield(order(int(i))) {
 				return
 			}
 		}
@@ -73,99 +80,4 @@ func (s *Distributed) order() func(i int) int {
 	g := torch.NewGenerator(s.o.Seed + uint64(s.epoch))
 	perm := slice(func() *torch.Tensor { return torch.Options{Generator: g}.RandPerm(s.n) })
 	return func(i int) int { return int(perm[i]) }
-}
-
-// Shard gives a rank every replicas-th index of another sampler, whose order must be the same on all ranks: it shards
-// samplers of the user's own.
-type Shard struct {
-	s              Sampler
-	replicas, rank int
-	exact          bool
-}
-
-// NewShard makes the part of one rank. Ranks get the same number of indices, the first ones given again where they
-// don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if there is no
-// such rank.
-func NewShard(s Sampler, replicas, rank int, exact bool) *Shard {
-	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShard", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
-	return &Shard{s: s, replicas: replicas, rank: rank, exact: exact}
-}
-
-// SetEpoch passes the number of the pass on.
-func (s *Shard) SetEpoch(epoch int) {
-	if e, ok := s.s.(EpochSetter); ok {
-		e.SetEpoch(epoch)
-	}
-}
-
-// Len returns the number of indices of this rank.
-func (s *Shard) Len() int {
-	if s.exact {
-		return (s.s.Len() - s.rank + s.replicas - 1) / s.replicas
-	}
-	return (s.s.Len() + s.replicas - 1) / s.replicas
-}
-
-// Indices starts a pass.
-func (s *Shard) Indices() iter.Seq[int] {
-	return func(yield func(int) bool) { shard(s.s.Indices(), s.replicas, s.rank, s.exact, yield) }
-}
-
-// ShardBatches gives a rank every replicas-th batch of a batch sampler of the user's own, whose batches must be the
-// same on all ranks.
-type ShardBatches struct {
-	b              BatchSampler
-	replicas, rank int
-	exact          bool
-}
-
-// NewShardBatches makes the part of one rank. Ranks get the same number of batches, the first ones given again where
-// they don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if there
-// is no such rank.
-func NewShardBatches(b BatchSampler, replicas, rank int, exact bool) *ShardBatches {
-	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShardBatches", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
-	return &ShardBatches{b, replicas, rank, exact}
-}
-
-// SetEpoch passes the number of the pass on.
-func (s *ShardBatches) SetEpoch(epoch int) {
-	if e, ok := s.b.(EpochSetter); ok {
-		e.SetEpoch(epoch)
-	}
-}
-
-// Len returns the number of batches of this rank.
-func (s *ShardBatches) Len() int {
-	if s.exact {
-		return (s.b.Len() - s.rank + s.replicas - 1) / s.replicas
-	}
-	return (s.b.Len() + s.replicas - 1) / s.replicas
-}
-
-// Batches starts a pass.
-func (s *ShardBatches) Batches() iter.Seq[[]int] {
-	return func(yield func([]int) bool) { shard(s.b.Batches(), s.replicas, s.rank, s.exact, yield) }
-}
-
-// shard passes every replicas-th value on, and gives the first ones again where they don't divide evenly.
-func shard[T any](all iter.Seq[T], replicas, rank int, exact bool, yield func(T) bool) {
-	var first []T
-	at := 0
-	for v := range all {
-		if len(first) < replicas {
-			first = append(first, v)
-		}
-		if at%replicas == rank && !yield(v) {
-			return
-		}
-		at++
-	}
-	if exact || at == 0 {
-		return
-	}
-	for pad := 0; at%replicas != 0; at, pad = at+1, pad+1 {
-		if at%replicas == rank && !yield(first[pad%len(first)]) {
-			return
-		}
-	}
 }

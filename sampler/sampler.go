@@ -168,11 +168,18 @@ type WeightedRandom struct {
 	g           *torch.Generator
 }
 
+// mostWeights is how many weights libtorch's multinomial takes: single-precision floats count no further.
+const mostWeights = 1 << 24
+
 // NewWeightedRandom makes a sampler that draws so many indices a pass, index i with weight weights[i]; without
 // replacement no index comes twice. g may be nil: the default generator. It panics with a *torch.Error where samples is less
-// than 1, or more than the weights without replacement; a pass does where a weight is negative or none is more than 0.
+// than 1, or more than the weights without replacement, and where there are more than 2^24 weights, which multinomial does not
+// take; a pass does where a weight is negative or none is more than 0.
 func NewWeightedRandom(weights []float64, samples int, replacement bool, g *torch.Generator) *WeightedRandom {
 	checked(samples > 0, "sampler.NewWeightedRandom", "want 1 sample or more, got %d", samples)
+	checked(len(weights) <= mostWeights, "sampler.NewWeightedRandom",
+		"%d weights are more than 2^24 = %d, the most that multinomial takes: give samples of one weight a single one, as a class, "+
+			"and draw the sample of the class in a Sampler of your own", len(weights), mostWeights)
 	checked(replacement || samples <= len(weights), "sampler.NewWeightedRandom",
 		"%d samples without replacement are more than the %d weights", samples, len(weights))
 	return &WeightedRandom{torch.From(weights).Keep(), samples, replacement, g}

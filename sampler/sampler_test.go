@@ -1,6 +1,7 @@
 package sampler_test
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,10 @@ func TestSamplersRefuseNonsense(t *testing.T) {
 		"exact and drop":     func() { sampler.NewDistributed(10, 2, 0, sampler.DistributedOptions{Exact: true, DropLast: true}) },
 		"negative data sets": func() { sampler.NewRandom(-1) },
 		"negative in order":  func() { sampler.NewSequential(-1) },
+		"too many weights":   func() { sampler.NewWeightedRandom(make([]float64, 1<<24+1), 1, true, nil) },
+		"nil, in batches":    func() { sampler.NewBatch(nil, 2, false) },
+		"nil, sharded":       func() { sampler.NewShard(nil, 2, 0, false) },
+		"nil batches":        func() { sampler.NewShardBatches(nil, 2, 0, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := torch.Try(f)
@@ -163,4 +168,88 @@ func TestSamplersRefuseNonsense(t *testing.T) {
 			require.True(t, strings.HasPrefix(err.Error(), "sampler.New"), err.Error())
 		})
 	}
+}
+
+// What is left of a pass after any number of indices is divided among any number of ranks, and together they read the order to its
+// end, from its start again where it doesn't divide evenly.
+func TestResumeDividesWhatIsLeft(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 7, 24} {
+		for _, o := range []sampler.DistributedOptions{{Seed: 3}, {NoShuffle: true}, {Seed: 3, DropLast: true}, {Seed: 3, Exact: true}} {
+			whole := func(replicas int) (order []int) {
+				ranks := make([][]int, replicas)
+				for rank := range replicas {
+					s := sampler.NewDistributed(n, replicas, rank, o)
+					s.SetEpoch(2)
+					ranks[rank] = slices.Collect(s.Indices())
+				}
+				return interleaved(ranks)
+			}
+			order := whole(1)
+			for _, replicas := range []int{1, 2, 3, 5} {
+				for _, consumed := range []int{0, 1, 4, 6, 24, 30} {
+					want := slices.Clone(order[min(consumed, n):])
+					switch over := len(want) % replicas; {
+					case o.DropLast:
+						want = want[:len(want)-over]
+					case !o.Exact && over > 0:
+						for i := range replicas - over {
+							want = append(want, order[i%n])
+						}
+					}
+					var own, shards [][]int
+					for rank := range replicas {
+						s := sampler.NewDistributed(n, replicas, rank, o)
+						require.Equal(t, replicas, s.Replicas())
+						rest := s.Resume(consumed, nil)
+						rest.(sampler.EpochSetter).SetEpoch(2)
+						own = append(own, slices.Collect(rest.Indices()))
+						require.Len(t, own[rank], rest.Len())
+						if consumed == 0 {
+							require.Equal(t, slices.Collect(func() *sampler.Distributed { s.SetEpoch(2); return s }().Indices()), own[rank])
+						}
+						first := sampler.NewDistributed(n, 1, 0, sampler.DistributedOptions{Seed: o.Seed, NoShuffle: o.NoShuffle})
+						first.SetEpoch(2)
+						given := sampler.NewDistributed(n, replicas, rank, sampler.DistributedOptions{Seed: 99, DropLast: o.DropLast, Exact: o.Exact}).Resume(consumed, first)
+						require.Equal(t, own[rank], slices.Collect(given.Indices()), "another order")
+						if !o.DropLast {
+							shards = append(shards, slices.Collect(sampler.NewShard(first, replicas, rank, o.Exact).Resume(consumed).Indices()))
+						}
+					}
+					require.Equal(t, want, interleaved(own), "%d samples, %+v, %d ranks after %d", n, o, replicas, consumed)
+					if !o.DropLast {
+						require.Equal(t, want, interleaved(shards))
+					}
+				}
+			}
+		}
+	}
+}
+
+func interleaved(ranks [][]int) []int {
+	out := []int{}
+	for i := range ranks[0] {
+		for _, mine := range ranks {
+			if i < len(mine) {
+				out = append(out, mine[i])
+			}
+		}
+	}
+	return out
+}
+
+// A batch size or a data set without a bound is counted and read as any other.
+func TestSizesWithoutABound(t *testing.T) {
+	for _, size := range []int{1e12, math.MaxInt} {
+		b := sampler.NewBatch(sampler.NewSequential(5), size, false)
+		require.Equal(t, 1, b.Len())
+		require.Equal(t, [][]int{{0, 1, 2, 3, 4}}, slices.Collect(b.Batches()))
+		require.Zero(t, sampler.NewBatch(sampler.NewSequential(5), size, true).Len())
+	}
+	s := sampler.NewDistributed(math.MaxInt, 3, 2, sampler.DistributedOptions{NoShuffle: true})
+	require.Equal(t, math.MaxInt/3+1, s.Len())
+	for i := range s.Indices() {
+		require.Equal(t, 2, i)
+		break
+	}
+	require.Equal(t, math.MaxInt/7, sampler.NewBatch(sampler.NewSequential(math.MaxInt-1), 7, false).Len())
 }
