@@ -169,7 +169,7 @@ func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, e
 		return nil, err
 	}
 	if into != nil {
-		l.rescale(content)
+		l.rescale(content, into)
 		err := into.fill(content, o)
 		if err == nil && !o.KeepStreams && into.resumes() {
 			err = l.setRunState(content[reservedKey])

@@ -47,6 +47,7 @@ type Lite struct {
 	warned   bool                           // of one of those
 	revision int                            // how often the set of averaged parameters has changed
 	forwards []*ddp.DistributedDataParallel // of the models whose forward passes, to train by, are under way on several ranks
+	kept     map[any]bool                   // loaders with KeepSampler; true: with a sampler of the program's own
 	stop     *stopper
 	steps    *atomic.Int64 // of the optimizer that made the most; nil: nobody looks
 	restore  []func()      // undone, last first, when the run ends

@@ -69,6 +69,12 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	}
 	taken.Store(out, l)
 	l.atEnd(func() { taken.Delete(out) })
+	if o.KeepSampler {
+		if l.kept == nil {
+			l.kept = map[any]bool{}
+		}
+		l.kept[out] = ownSampler(out)
+	}
 	return out, nil
 }
 

@@ -78,7 +78,8 @@ func (l *Lite) setRunState(v any) error {
 	ranks, _ := state["streams"].([]any)
 	if len(ranks) != l.place.world {
 		if len(ranks) > 0 && l.IsGlobalZero() {
-			l.log.Warn("the checkpoint is of another number of ranks: its random streams are not restored, the order of samples is kept")
+			l.log.Warn(fmt.Sprintf("the checkpoint is of another number of ranks, %d in place of %d: its random streams are not restored, "+
+				"and loaders divide what is left of their passes anew", len(ranks), l.place.world))
 		}
 		return nil
 	}
@@ -87,37 +88,6 @@ func (l *Lite) setRunState(v any) error {
 		return fmt.Errorf("the random streams of rank %d are damaged", l.place.global)
 	}
 	return l.setStreams(r)
-}
-
-// rescale puts loaders' states of another number of ranks where this number would stand: after as many samples of the
-// pass in all, as far as whole batches allow (a sample may come twice then, none is left out).
-func (l *Lite) rescale(content map[string]any) {
-	run, _ := content[reservedKey].(map[string]any)
-	world, ok := run["world_size"].(int)
-	if !ok || world < 1 || world == l.place.world {
-		return
-	}
-	for _, v := range content {
-		if s, ok := v.(map[string]any); ok {
-			rescaleLoader(s, world, l.place.world)
-		}
-	}
-}
-
-// rescaleLoader changes a loader's state, and those of the loaders that a Zip walks. Other states stay as they are.
-func rescaleLoader(s map[string]any, from, to int) {
-	_, epoch := s["epoch"].(int)
-	_, ended := s["ended"].(bool)
-	batches, ok := s["batches"].(int)
-	if !epoch || !ended || !ok {
-		return
-	}
-	s["batches"] = batches * from / to
-	for _, v := range s {
-		if part, ok := v.(map[string]any); ok {
-			rescaleLoader(part, from, to)
-		}
-	}
 }
 
 func (l *Lite) setStreams(r map[string]any) error {

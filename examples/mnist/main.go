@@ -137,7 +137,7 @@ func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 	enough := func() bool { return o.maxSteps > 0 && step >= o.maxSteps }
 
 	model.Train()
-	for ; epoch < o.epochs && !enough(); epoch++ {
+	for epoch < o.epochs && !enough() {
 		bar := newBar(l, loader.Len(), fmt.Sprintf("epoch %d/%d", epoch+1, o.epochs))
 		for batch, err := range loader.Batches(ctx) {
 			if err != nil {
@@ -168,6 +168,7 @@ func train(ctx context.Context, l *lite.Lite, d digits, o options) (err error) {
 		if enough() {
 			break
 		}
+		epoch++ // before the save: the pass has ended, and what resumes from here begins the next
 		if err := save(); err != nil {
 			return err
 		}

@@ -63,7 +63,7 @@ func train(ctx context.Context, l *lite.Lite, digits data.Dataset[data.Example],
 	}
 
 	model.Train()
-	for ; epoch < 3; epoch++ {
+	for epoch < 3 {
 		for batch, err := range loader.Batches(ctx) { // after a resume: the rest of the epoch
 			if err != nil {
 				return err
@@ -89,6 +89,10 @@ func train(ctx context.Context, l *lite.Lite, digits data.Dataset[data.Example],
 				return lite.ErrStopped
 			}
 		}
+		epoch++ // before the save: the pass has ended, and what resumes from here begins the next
+		if err := l.Save(*path, state); err != nil {
+			return err
+		}
 	}
-	return l.Save(*path, state)
+	return nil
 }

@@ -10,10 +10,13 @@ import (
 // The functions here are how lite fits a loader to its ranks and devices. They return changed copies.
 
 // Samples returns the number of samples of the data set, -1 if it is an Iterable or a Zip.
-func (l *Loader[B]) Samples() int { return l.src.samples() }
+// It is what Len said when the loader was made.
+func (l *Loader[B]) Samples() int { return l.n }
 
-// IsIterable tells a loader over an Iterable.
-func (l *Loader[B]) IsIterable() bool { _, ok := l.src.(sharded[B]); return ok }
+// IsIterable reports whether the loader is one over an Iterable.
+func (l *Loader[B]) IsIterable() bool { return isStream(l.src) }
+
+func isStream[B any](src source[B]) bool { _, ok := src.(sharded[B]); return ok }
 
 // sharded is the source over an Iterable.
 type sharded[B any] interface {
@@ -33,14 +36,18 @@ func (l *Loader[B]) BatchSize() int { return l.batchSize }
 func (l *Loader[B]) BatchSampler() sampler.BatchSampler { return l.batches }
 
 // WithBatchSampler returns the loader with other batches of the same data set.
+// It panics with a *torch.Error if b is nil.
 func (l *Loader[B]) WithBatchSampler(b sampler.BatchSampler) *Loader[B] {
+	given(b != nil, "data.WithBatchSampler", "the batch sampler")
 	c := l.copy()
 	c.batches = b
 	return c
 }
 
 // WithFinish returns the loader with a last step for each batch, done by the loop: such as moving it to a device.
+// It panics with a *torch.Error if f is nil.
 func (l *Loader[B]) WithFinish(f func(ctx context.Context, b *B) error) *Loader[B] {
+	given(f != nil, "data.WithFinish", "the function")
 	c := l.copy()
 	c.finish = append(append([]func(context.Context, *B) error{}, l.finish...), f)
 	return c
@@ -82,6 +89,6 @@ func (l *Loader[B]) Shard(rank, replicas int) (*Loader[B], error) {
 		return nil, err
 	}
 	c := l.copy()
-	c.src = src
+	c.src, c.replicas = src, replicas
 	return c, nil
 }

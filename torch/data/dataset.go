@@ -47,8 +47,18 @@ type Subset[S any] struct {
 }
 
 // NewSubset makes the data set of the samples ds[indices[0]], ds[indices[1]] …, in that order. The indices are kept; one outside
-// of ds is ds's error when it is read.
-func NewSubset[S any](ds Dataset[S], indices []int) *Subset[S] { return &Subset[S]{ds, indices} }
+// of ds is ds's error when it is read. It panics with a *torch.Error if ds is nil.
+func NewSubset[S any](ds Dataset[S], indices []int) *Subset[S] {
+	given(ds != nil, "data.NewSubset", "the data set")
+	return &Subset[S]{ds, indices}
+}
+
+// given panics with a *torch.Error that names what is nil.
+func given(ok bool, operation, what string) {
+	if !ok {
+		torch.Fail(operation, "%s is nil", what)
+	}
+}
 
 // Len returns the number of samples.
 func (d *Subset[S]) Len() int { return len(d.indices) }
@@ -85,12 +95,18 @@ type ConcatDataset[S any] struct {
 	ends  []int
 }
 
-// NewConcatDataset joins data sets, whose lengths it reads now.
+// NewConcatDataset joins data sets, whose lengths it reads now. It panics with a *torch.Error if one is nil or has a negative
+// length.
 func NewConcatDataset[S any](parts ...Dataset[S]) *ConcatDataset[S] {
 	d := &ConcatDataset[S]{parts: parts}
 	end := 0
-	for _, p := range parts {
-		end += p.Len()
+	for k, p := range parts {
+		given(p != nil, "data.NewConcatDataset", fmt.Sprint("data set ", k))
+		n := p.Len()
+		if n < 0 {
+			torch.Fail("data.NewConcatDataset", "the Len of data set %d is %d: want 0 or more", k, n)
+		}
+		end += n
 		d.ends = append(d.ends, end)
 	}
 	return d
@@ -118,8 +134,10 @@ func (d *ConcatDataset[S]) Get(ctx context.Context, i int) (S, error) {
 }
 
 // Map applies a function to every sample of a data set when it is read, by the workers if there are some: the transform argument
-// of torchvision's data sets. An error of f is the sample's.
+// of torchvision's data sets. An error of f is the sample's. It panics with a *torch.Error if ds or f is nil.
 func Map[S, T any](ds Dataset[S], f func(ctx context.Context, s S) (T, error)) Dataset[T] {
+	given(ds != nil, "data.Map", "the data set")
+	given(f != nil, "data.Map", "the function")
 	return &mapped[S, T]{ds, f}
 }
 

@@ -18,6 +18,16 @@ type indexed[S, B any] struct {
 
 func (s *indexed[S, B]) samples() int { return s.ds.Len() }
 
+func (s *indexed[S, B]) missing() string {
+	switch {
+	case s.ds == nil:
+		return "data set"
+	case s.collate == nil:
+		return "collate function"
+	}
+	return ""
+}
+
 func (s *indexed[S, B]) run(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	if l.o.Workers > 0 {
 		s.runAhead(ctx, l, p, yield)
@@ -100,8 +110,8 @@ const (
 func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	ahead, most := l.o.Workers*prefetchLeast, l.o.Workers*prefetchMost
-	if l.o.Prefetch > 0 {
-		ahead = l.o.Workers * l.o.Prefetch
+	if l.o.Prefetch > 0 { // any number: more than a pass has are never ahead
+		ahead = min(product(l.o.Workers, l.o.Prefetch), max(l.batches.Len(), l.o.Workers))
 		most = ahead
 	}
 	tasks := make(chan task[B], most)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
+	"runtime/debug"
 	"time"
 
 	"github.com/golite/golite/internal/options"
@@ -34,6 +36,8 @@ type Options struct {
 // Loader gives a data set's samples in batches of type B, pass after pass (torch.utils.data.DataLoader).
 type Loader[B any] struct {
 	src       source[B]
+	n         int // samples when the loader was made, -1 where that can't be known
+	replicas  int // ranks that read parts of an Iterable; 0: one reads the whole
 	batchSize int
 	o         Options
 	err       error                             // what is wrong with the options
@@ -51,6 +55,8 @@ type Loader[B any] struct {
 type source[B any] interface {
 	// samples is the number of samples, -1 where it can't be known.
 	samples() int
+	// missing names what it was not given, in words; empty: nothing.
+	missing() string
 	// run makes one pass, from its position on, and gives one result after another until yield returns false.
 	run(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool)
 }
@@ -72,7 +78,8 @@ func (r result[B]) discard() {
 }
 
 // NewLoader makes a loader whose batches have the samples' own type: the tensors of the samples are stacked along a new
-// first dimension (see Collate). It never fails: bad options are reported by lite.SetupDataLoader, or by Batches first.
+// first dimension (see Collate). A batch size above the number of samples gives one batch. It never fails: bad options, a data set
+// that is nil and a Len that is negative or panics are reported by Err, lite.SetupDataLoader, or by Batches first.
 func NewLoader[S any](ds Dataset[S], batchSize int, opts ...Options) *Loader[S] {
 	src := &indexed[S, S]{ds: ds, collate: Collate[S]}
 	src.batcher, _ = ds.(Batcher[S])
@@ -98,9 +105,12 @@ func NewIterableLoaderFunc[S, B any](ds Iterable[S], batchSize int, collate func
 
 // newLoader checks the options, which are only reported later.
 func newLoader[B any](src source[B], batchSize int, opts []Options) *Loader[B] {
-	l := &Loader[B]{src: src, batchSize: batchSize, at: new(passes)}
+	l := &Loader[B]{src: src, n: -1, batchSize: batchSize, at: new(passes)}
 	if l.o, l.err = options.One(opts); l.err != nil {
 		l.err = fmt.Errorf("data: %w", l.err)
+		return l
+	}
+	if l.n, l.err = count(src); l.err != nil {
 		return l
 	}
 	if l.err = l.check(); l.err != nil || l.IsIterable() {
@@ -110,18 +120,39 @@ func newLoader[B any](src source[B], batchSize int, opts []Options) *Loader[B] {
 	if l.batches == nil {
 		s := l.o.Sampler
 		if s == nil && l.o.Shuffle {
-			s = sampler.NewRandom(src.samples(), sampler.RandomOptions{Generator: l.o.Generator})
+			s = sampler.NewRandom(l.n, sampler.RandomOptions{Generator: l.o.Generator})
 		} else if s == nil {
-			s = sampler.NewSequential(src.samples())
+			s = sampler.NewSequential(l.n)
 		}
 		l.batches = sampler.NewBatch(s, l.batchSize, l.o.DropLast)
 	}
 	return l
 }
 
+// count asks a source for its number of samples.
+func count[B any](src source[B]) (n int, err error) {
+	if missing := src.missing(); missing != "" {
+		return -1, fmt.Errorf("data: the %s is nil", missing)
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			n, err = -1, fmt.Errorf("data: the data set's Len: %w", &PanicError{v, debug.Stack()})
+		}
+	}()
+	if n = src.samples(); n < 0 && !isStream(src) {
+		return -1, fmt.Errorf("data: the data set's Len is %d: want 0 or more", n)
+	}
+	return n, nil
+}
+
+// mostWorkers bounds Options.Workers: each holds a thread, and Go ends a process of 10,000.
+const mostWorkers = 4096
+
 func (l *Loader[B]) check() error {
-	o, stream, samples := l.o, l.IsIterable(), l.src.samples()
+	o, stream := l.o, l.IsIterable()
 	switch {
+	case isNil(o.Sampler) || isNil(o.BatchSampler):
+		return fmt.Errorf("data: Sampler (%T) or BatchSampler (%T) is a nil pointer", o.Sampler, o.BatchSampler)
 	case o.BatchSampler != nil && (o.Shuffle || o.Sampler != nil || o.DropLast || l.batchSize > 1):
 		return errors.New("data: a BatchSampler decides about the batches alone: leave out Shuffle, Sampler, DropLast, and give 0 or 1 as the batch size")
 	case o.BatchSampler == nil && l.batchSize < 1:
@@ -136,12 +167,20 @@ func (l *Loader[B]) check() error {
 		return fmt.Errorf("data: a Timeout of %v needs Workers: a loop that reads by itself can't be interrupted", o.Timeout)
 	case stream && o.Workers > 1:
 		return fmt.Errorf("data: %d workers would each read the whole Iterable: want 0 or 1", o.Workers)
-	case samples == 0 && o.Shuffle:
+	case o.Workers > mostWorkers:
+		return fmt.Errorf("data: %d workers would hold a thread each: want %d or fewer", o.Workers, mostWorkers)
+	case l.n == 0 && o.Shuffle:
 		return errors.New("data: the data set has no samples to shuffle")
-	case samples == 0:
+	case l.n == 0:
 		return errors.New("data: the data set has no samples")
 	}
 	return nil
+}
+
+// isNil reports whether an interface holds a nil pointer. A nil interface is an option that was left out.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // Err returns what is wrong with the loader's options, nil if nothing is.

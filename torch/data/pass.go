@@ -21,9 +21,6 @@ func (l *Loader[B]) each(ctx context.Context) iter.Seq[result[B]] {
 		}
 		p := l.at.open()
 		defer l.at.close(p)
-		if p.ended {
-			return
-		}
 		l.draw(p)
 		l.src.run(ctx, l, p, func(r result[B]) bool {
 			if l.gate != nil && r.err == nil {
@@ -43,8 +40,11 @@ func (l *Loader[B]) each(ctx context.Context) iter.Seq[result[B]] {
 // order gives the batches of indices of a pass, less those that a resumed pass has had already.
 func (l *Loader[B]) order(p *position) iter.Seq2[int, []int] {
 	return func(yield func(int, []int) bool) {
-		skip, n := p.given, 0
-		if e, ok := l.batches.(sampler.EpochSetter); ok {
+		batches, n := l.batches, p.given
+		if p.resumed {
+			batches = l.rest(p)
+		}
+		if e, ok := batches.(sampler.EpochSetter); ok {
 			e.SetEpoch(p.epoch)
 		}
 		// The generator is the sampler's only while it draws: the loop's body is the user's.
@@ -55,15 +55,13 @@ func (l *Loader[B]) order(p *position) iter.Seq2[int, []int] {
 				p.exchange()
 			}
 		}()
-		for at := range l.batches.Batches() {
-			if n++; n <= skip {
-				continue
-			}
+		for at := range batches.Batches() {
 			p.exchange()
 			drawing = false
-			if !yield(n-1, at) {
+			if !yield(n, at) {
 				return
 			}
+			n++
 			p.exchange()
 			drawing = true
 		}

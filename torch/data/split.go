@@ -9,7 +9,7 @@ import (
 // RandomSplit divides a data set at random into parts (torch.utils.data.random_split with a generator of that seed). Lengths are
 // numbers of samples, whose sum must be the data set's, or fractions, whose sum must be 1: a part then has its fraction of the
 // samples rounded down, and those left go to the parts one by one, from the first on. It panics with a *torch.Error where the
-// lengths don't fit.
+// lengths don't fit or ds is nil.
 //
 //	parts := data.RandomSplit(photos, 42, 0.9, 0.1)
 func RandomSplit[S any, N int | float64](ds Dataset[S], seed uint64, lengths ...N) []*Subset[S] {
@@ -18,6 +18,7 @@ func RandomSplit[S any, N int | float64](ds Dataset[S], seed uint64, lengths ...
 
 // RandomSplitWith is RandomSplit that draws from a generator, nil for the default one (random_split's generator).
 func RandomSplitWith[S any, N int | float64](ds Dataset[S], g *torch.Generator, lengths ...N) []*Subset[S] {
+	given(ds != nil, "data.RandomSplit", "the data set")
 	counts := countsOf(ds.Len(), lengths)
 	var order []int
 	torch.Scope(func() { order = torch.ToSlice[int](torch.Options{Generator: g}.RandPerm(ds.Len())) })

@@ -16,9 +16,15 @@ type position struct {
 	seed  uint64 // of this pass's samples
 	// The generators' states when the pass began: from them its order can be drawn once more.
 	start, own []byte
+	seeded     bool   // the order that the ranks share follows from orderSeed and epoch, not from a generator
+	orderSeed  uint64 // of a sampler.Distributed
 	resumed    bool   // it goes on with a pass that a checkpoint left
 	ended      bool   // no pass is under way
 	other      []byte // of a resumed pass: what the default generator is while the order is drawn, see exchange
+
+	// Of a resumed pass: what of the order that the ranks share had been given when the checkpoint was made, by however many
+	// ranks, and how many of today's batches that is.
+	from, base int
 }
 
 // passes is what a loader knows of its passes. Several may be open at once, such as those of nested loops.
@@ -37,6 +43,9 @@ func (s *passes) open() *position {
 	p := &position{epoch: s.next}
 	if s.store != nil {
 		p, s.store = s.store, nil
+		if p.ended { // a new pass, which draws from where the ended one left the loader's generator
+			p = &position{epoch: p.epoch + 1, own: p.own}
+		}
 	}
 	s.next = p.epoch + 1
 	s.under = append(s.under, p)
@@ -54,21 +63,28 @@ func (s *passes) close(p *position) {
 	}
 }
 
-// saved returns the position that StateDict saves.
-func (s *passes) saved() position {
+// saved returns the position that StateDict saves, and whether it is one that LoadStateDict set and no pass has taken up.
+func (s *passes) saved() (p position, loaded bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.store != nil:
-		return *s.store
+		return *s.store, true
 	case len(s.under) > 0:
-		return *s.under[0]
+		return *s.under[0], false
 	case s.last != nil:
 		p := *s.last
 		p.epoch = s.next - 1 // passes inside of it were counted, too
-		return p
+		return p, false
 	}
-	return position{epoch: s.next}
+	return position{epoch: s.next}, false
+}
+
+// underWay reports whether the next pass goes on with one that a checkpoint left.
+func (s *passes) underWay() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store != nil && !s.store.ended && s.store.resumed
 }
 
 // copy returns a loader like this one, whose passes are its own.
@@ -88,6 +104,7 @@ func (l *Loader[B]) copy() *Loader[B] {
 type part interface {
 	StateDict() map[string]any
 	restore(s map[string]any) (put func(), err error)
+	leave()
 }
 
 // parts are the loaders that a Zip walks, nil for others.
@@ -98,23 +115,45 @@ func (l *Loader[B]) parts() []part {
 	return nil
 }
 
-// draw prepares the drawing of a pass's order: the generators are where the pass began.
-func (l *Loader[B]) draw(p *position) {
-	switch {
-	case l.IsZip(): // it draws nothing itself
+// leave ends the pass that LoadStateDict set, if it had not ended, without reading what is left of it. The loader's generator is
+// then where that pass leaves it.
+func (l *Loader[B]) leave() {
+	if !l.at.underWay() {
 		return
-	case !p.resumed:
-		p.start = generatorState(nil)
-		if g := l.ownGenerator(); g != nil {
-			p.own = generatorState(g)
-		}
-	case len(p.own) > 0:
-		if g := l.ownGenerator(); g != nil {
-			setGeneratorState(g, p.own)
+	}
+	p := l.at.open()
+	defer l.at.close(p)
+	l.draw(p)
+	for _, part := range l.parts() {
+		part.leave()
+	}
+	if l.batches != nil {
+		for range l.order(p) {
+			break
 		}
 	}
-	if p.resumed {
+}
+
+// draw prepares the drawing of a pass's order: the generators are where the pass began.
+func (l *Loader[B]) draw(p *position) {
+	if l.IsZip() { // it draws nothing itself
+		return
+	}
+	if g := l.ownGenerator(); g != nil {
+		if len(p.own) > 0 {
+			setGeneratorState(g, p.own)
+		} else {
+			p.own = generatorState(g)
+		}
+	}
+	switch {
+	case len(p.start) == 0:
+		p.start = generatorState(nil)
+	case p.resumed:
 		p.other = p.start
+	}
+	if !p.resumed {
+		p.orderSeed, p.seeded = l.division().seed()
 	}
 	// PyTorch draws the pass's base seed before it draws the order.
 	p.exchange()
@@ -162,11 +201,24 @@ func setGeneratorState(g *torch.Generator, state []byte) {
 // StateDict returns where the loader is, for a checkpoint: the number of the pass, how many of its batches the loop was
 // given (the one in hand is done; those read ahead don't count), and what its order was drawn from. Of passes that are nested
 // it is the outer one: those inside it begin anew after a resume. Its values are integers, truth values and byte tensors.
+//
+// A pass is under way inside of the loop over Batches. It has ended once that loop was left, in any way: what is saved then says
+// that the next pass begins, and a program that counts its epochs counts this one before it saves.
 func (l *Loader[B]) StateDict() map[string]any {
-	at := l.at.saved()
-	s := map[string]any{"epoch": at.epoch, "batches": at.given, "ended": at.ended}
+	at, loaded := l.at.saved()
+	d := l.division()
+	s := map[string]any{"epoch": at.epoch, "batches": at.given, "ended": at.ended, "replicas": d.replicas}
+	if l.batches != nil {
+		s["consumed"] = d.consumed(&at)
+	}
+	if at.seeded {
+		s["seed"] = int(at.orderSeed)
+	}
 	if len(at.start) > 0 {
 		s["generator"] = torch.From(at.start)
+	}
+	if g := l.ownGenerator(); g != nil && at.ended && !loaded {
+		at.own = generatorState(g) // the next pass goes on from here
 	}
 	if len(at.own) > 0 {
 		s["own_generator"] = torch.From(at.own)
@@ -177,8 +229,11 @@ func (l *Loader[B]) StateDict() map[string]any {
 	return s
 }
 
-// LoadStateDict puts the loader where StateDict found it: the next Batches gives the rest of that pass, nothing if it
-// had ended, and the passes after it go on as they would have.
+// LoadStateDict puts the loader where StateDict found it. Of a pass that was under way the next Batches gives the rest, which is
+// nothing if the last batch was in hand; after one that had ended it begins the next pass. The passes after it go on as they
+// would have. Where another number of ranks (see lite.SetupDataLoader) shares the order, or the batch size is another, what is
+// left of the order is divided anew, and no sample comes twice or is left out; of an Iterable, whose ranks read parts of their own,
+// that isn't so: as many samples are passed over as whole batches allow. States of earlier versions are read as well.
 func (l *Loader[B]) LoadStateDict(s map[string]any) error {
 	put, err := l.restore(s)
 	if err == nil {
@@ -195,7 +250,7 @@ func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 	if !ok1 || !ok2 || !ok3 || epoch < 0 || given < 0 {
 		return nil, fmt.Errorf("data: no loader's state: want the numbers epoch and batches and the truth value ended, got %v", s)
 	}
-	p := &position{epoch: epoch, given: given, ended: ended, resumed: true}
+	p := &position{epoch: epoch, given: given, ended: ended}
 	for key, to := range map[string]*[]byte{"generator": &p.start, "own_generator": &p.own} {
 		if v, there := s[key]; there {
 			t, ok := v.(*torch.Tensor)
@@ -204,6 +259,10 @@ func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 			}
 			*to = t.ToBytes()
 		}
+	}
+	p.resumed = given > 0 || len(p.start) > 0 // else no pass had begun
+	if err := l.division().place(p, s); err != nil {
+		return nil, err
 	}
 	puts := []func(){func() {
 		l.at.mu.Lock()

@@ -14,13 +14,27 @@ type streamed[S, B any] struct {
 
 func (s *streamed[S, B]) samples() int { return -1 }
 
+func (s *streamed[S, B]) missing() string {
+	switch {
+	case s.ds == nil:
+		return "Iterable"
+	case s.collate == nil:
+		return "collate function"
+	}
+	return ""
+}
+
 // shard gives the part of the Iterable that one rank reads.
 func (s *streamed[S, B]) shard(rank, replicas int) (source[B], error) {
 	sharder, ok := s.ds.(Sharder[S])
 	if !ok {
 		return nil, fmt.Errorf("data: %d ranks would all read the whole Iterable %T: give it a method Shard(rank, replicas), or set KeepSampler if it shards itself", replicas, s.ds)
 	}
-	return &streamed[S, B]{sharder.Shard(rank, replicas), s.collate}, nil
+	part := sharder.Shard(rank, replicas)
+	if part == nil {
+		return nil, fmt.Errorf("data: Shard(%d, %d) of the Iterable %T returned nil", rank, replicas, s.ds)
+	}
+	return &streamed[S, B]{part, s.collate}, nil
 }
 
 // run reads the Iterable from its start; a resumed pass throws away what it has had already.
@@ -68,7 +82,12 @@ func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(resu
 		samples = nil
 		return l.produce(ctx, func() (B, error) { return s.collate(b) })
 	}
-	for sample, err := range s.ds.Samples(ctx) {
+	all := s.ds.Samples(ctx)
+	if all == nil {
+		give(result[B]{err: fmt.Errorf("the Samples of the Iterable %T returned nil", s.ds)})
+		return
+	}
+	for sample, err := range all {
 		if err == nil {
 			err = ctx.Err() // an Iterable need not look at it
 		}
@@ -85,10 +104,13 @@ func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(resu
 	}
 }
 
+// streamMost is how many batches of an Iterable, whose number can't be known, are ahead at most: a channel takes memory for all of them.
+const streamMost = 1 << 16
+
 // runAhead lets one worker read ahead.
 func (s *streamed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	ctx, cancel := context.WithCancel(ctx)
-	ready := make(chan result[B], max(2, l.o.Prefetch)) // closed by the worker
+	ready := make(chan result[B], min(max(2, l.o.Prefetch), streamMost)) // closed by the worker
 	workers := newCrew(1)
 	defer func() {
 		cancel()

@@ -13,9 +13,10 @@ type Pair[A, B any] struct {
 }
 
 // Zip walks two loaders at once, until the shorter one ends (Python's zip of two DataLoaders). Its state is theirs: it can be
-// saved, and resumed in mid-pass. The two must not be the same loader.
+// saved, and resumed in mid-pass. The two must not be the same loader. It panics with a *torch.Error if one is nil.
 func Zip[A, B any](a *Loader[A], b *Loader[B]) *Loader[Pair[A, B]] {
-	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, batchSize: 1, at: new(passes)}
+	given(a != nil && b != nil, "data.Zip", "one of the loaders")
+	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, n: -1, batchSize: 1, at: new(passes)}
 	if l.err = a.err; l.err == nil {
 		l.err = b.err
 	}
@@ -33,6 +34,8 @@ type zipped[A, B any] struct {
 
 func (z *zipped[A, B]) samples() int { return -1 }
 
+func (z *zipped[A, B]) missing() string { return "" }
+
 func (z *zipped[A, B]) parts() []part { return []part{z.a, z.b} }
 
 func (z *zipped[A, B]) length() int {
@@ -45,12 +48,18 @@ func (z *zipped[A, B]) length() int {
 
 func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], p *position, yield func(result[Pair[A, B]]) bool) {
 	next, stop := iter.Pull(z.b.each(ctx))
-	defer stop()
+	begun := false
+	defer func() {
+		if stop(); !begun { // the first loader had nothing left, and the second one's pass ends with its
+			z.b.leave()
+		}
+	}()
 	for x := range z.a.each(ctx) {
 		if x.err != nil {
 			yield(result[Pair[A, B]]{err: x.err})
 			return
 		}
+		begun = true
 		y, ok := next()
 		if !ok {
 			x.discard()
