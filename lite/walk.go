@@ -2,6 +2,7 @@ package lite
 
 import (
 	"reflect"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -14,8 +15,8 @@ var (
 	moduleType = reflect.TypeFor[nn.Module]()
 )
 
-// maxDepth bounds the walk, as torch.EachTensor's: slices and maps may hold themselves.
-const maxDepth = 32
+// maxDepth bounds the walk: each level is on the stack, whose end ends the process.
+const maxDepth = 100_000
 
 // mapping gives a value with others in place of the tensors in its exported fields, elements and map values. Structs,
 // slices, maps and what pointers point at are copied where something in them is replaced, and passed on as they are where
@@ -26,17 +27,21 @@ type mapping struct {
 	concerns func(t reflect.Type) bool                                     // tells types that may hold something; nil: holdsTensors
 	shallow  bool                                                          // what pointers point at is left alone
 	pointers map[address]*pointee
+	replaced bool // a tensor or a value was
 }
 
-// address is a pointer's, with its type: that of a struct is that of its first field as well.
+// address is that of a pointer, a slice or a map, with its type: that of a struct is that of its first field as well, and that of a
+// slice the one of a shorter one.
 type address struct {
-	at unsafe.Pointer
-	of reflect.Type
+	at  unsafe.Pointer
+	len int
+	of  reflect.Type
 }
 
-// pointee is what became of a pointer, so that two that were the same stay it, and circles end.
+// pointee is what became of a pointer, a slice or a map, so that two that were the same stay it, and circles end.
 type pointee struct {
-	out     reflect.Value
+	from    reflect.Value
+	out     reflect.Value // made when something in it is replaced, or something walked inside of it points back at it
 	done    bool
 	changed bool
 	used    bool // something that is walked inside of it points at out
@@ -55,7 +60,7 @@ func mapTensors[T any](v T, f func(*torch.Tensor) *torch.Tensor) T {
 
 func mapped[T any](m *mapping, v T) T {
 	out, changed := m.value(reflect.ValueOf(&v).Elem(), 0)
-	if changed {
+	if changed && m.replaced { // else what points back at itself alone was copied
 		reflect.ValueOf(&v).Elem().Set(out)
 	}
 	return v
@@ -63,16 +68,23 @@ func mapped[T any](m *mapping, v T) T {
 
 // mapValue is mapTensors for what is known by reflection.
 func mapValue(v reflect.Value, f func(*torch.Tensor) *torch.Tensor) reflect.Value {
-	out, _ := (&mapping{tensor: f}).value(v, 0)
-	return out
+	m := &mapping{tensor: f}
+	if out, _ := m.value(v, 0); m.replaced {
+		return out
+	}
+	return v
 }
 
 func (m *mapping) value(v reflect.Value, depth int) (out reflect.Value, changed bool) {
-	if !v.IsValid() || depth > maxDepth || !m.mayHold(v.Type()) {
+	if !v.IsValid() || !m.mayHold(v.Type()) {
 		return v, false
+	}
+	if depth > maxDepth {
+		torch.Fail("lite", "a %v is nested deeper than %d levels: put its tensors into a slice", v.Type(), maxDepth)
 	}
 	if m.whole != nil {
 		if out, changed, done := m.whole(v); done {
+			m.replaced = m.replaced || changed
 			return out, changed
 		}
 	}
@@ -88,7 +100,12 @@ func (m *mapping) value(v reflect.Value, depth int) (out reflect.Value, changed 
 	case reflect.Struct:
 		t := v.Type()
 		return m.parts(v, t.NumField(), depth, func(v reflect.Value, i int) (reflect.Value, bool) { return v.Field(i), t.Field(i).IsExported() })
-	case reflect.Slice, reflect.Array:
+	case reflect.Slice:
+		if v.Len() > 0 && mayComeBack(v.Type().Elem()) {
+			return m.list(v, depth)
+		}
+		return m.parts(v, v.Len(), depth, func(v reflect.Value, i int) (reflect.Value, bool) { return v.Index(i), true })
+	case reflect.Array:
 		return m.parts(v, v.Len(), depth, func(v reflect.Value, i int) (reflect.Value, bool) { return v.Index(i), true })
 	case reflect.Map:
 		return m.entries(v, depth)
@@ -110,37 +127,90 @@ func (m *mapping) pointer(v reflect.Value, depth int) (reflect.Value, bool) {
 	if v.Type() == tensorType {
 		t := v.Interface().(*torch.Tensor)
 		to := m.tensor(t)
+		m.replaced = m.replaced || to != t
 		return reflect.ValueOf(to), to != t
 	}
 	if m.shallow || v.Type().Implements(moduleType) {
 		return v, false
 	}
-	p := m.pointers[address{v.UnsafePointer(), v.Type()}]
-	switch {
-	case p == nil:
-	case p.done:
-		return p.out, p.changed
-	default:
-		p.used = true
-		return p.out, true
+	if out, changed, met := m.met(v); met {
+		return out, changed
 	}
-	p = &pointee{out: reflect.New(v.Type().Elem())}
+	p := &pointee{from: v}
 	m.remember(v, p)
 	elem, changed := m.value(v.Elem(), depth+1)
-	p.done, p.changed = true, changed || p.used
-	if !p.changed {
-		p.out = v
-		return v, false
+	if p.changed = changed; changed || p.used {
+		p.copied().Elem().Set(elem)
 	}
-	p.out.Elem().Set(elem)
-	return p.out, true
+	return p.finish()
+}
+
+// met returns what became of a reference that was walked before, or is being walked around this place.
+func (m *mapping) met(v reflect.Value) (out reflect.Value, changed, met bool) {
+	p := m.pointers[addressOf(v)]
+	switch {
+	case p == nil:
+		return v, false, false
+	case p.done:
+		return p.out, p.changed, true
+	default:
+		p.used = true
+		return p.copied(), true, true
+	}
+}
+
+func addressOf(v reflect.Value) address {
+	a := address{at: v.UnsafePointer(), of: v.Type()}
+	if v.Kind() == reflect.Slice {
+		a.len = v.Len()
+	}
+	return a
 }
 
 func (m *mapping) remember(v reflect.Value, p *pointee) {
 	if m.pointers == nil {
 		m.pointers = map[address]*pointee{}
 	}
-	m.pointers[address{v.UnsafePointer(), v.Type()}] = p
+	m.pointers[addressOf(v)] = p
+}
+
+// list walks a slice that may hold itself, and returns one copy of it wherever it stands.
+func (m *mapping) list(v reflect.Value, depth int) (reflect.Value, bool) {
+	if out, changed, met := m.met(v); met {
+		return out, changed
+	}
+	p := &pointee{from: v}
+	m.remember(v, p)
+	for i := range v.Len() {
+		if q, c := m.value(v.Index(i), depth+1); c {
+			p.copied().Index(i).Set(q)
+			p.changed = true
+		}
+	}
+	return p.finish()
+}
+
+// copied returns the copy, and makes it where there is none.
+func (p *pointee) copied() reflect.Value {
+	switch {
+	case p.out.IsValid():
+	case p.from.Kind() == reflect.Pointer:
+		p.out = reflect.New(p.from.Type().Elem())
+	case p.from.Kind() == reflect.Map:
+		p.out = copyOfMap(p.from)
+	default:
+		p.out = shallowCopy(p.from)
+	}
+	return p.out
+}
+
+// finish returns what became of a value: itself where nothing in it was replaced.
+func (p *pointee) finish() (reflect.Value, bool) {
+	p.done, p.changed = true, p.changed || p.used
+	if !p.changed {
+		p.out = p.from
+	}
+	return p.out, p.changed
 }
 
 // keep passes a pointer on as it is.
@@ -182,6 +252,9 @@ func shallowCopy(v reflect.Value) reflect.Value {
 }
 
 func (m *mapping) entries(v reflect.Value, depth int) (reflect.Value, bool) {
+	if !v.IsNil() && mayComeBack(v.Type().Elem()) {
+		return m.graph(v, depth)
+	}
 	out := v
 	changed := false
 	for it := v.MapRange(); it.Next(); {
@@ -190,14 +263,69 @@ func (m *mapping) entries(v reflect.Value, depth int) (reflect.Value, bool) {
 			continue
 		}
 		if !changed {
-			out, changed = reflect.MakeMapWithSize(v.Type(), v.Len()), true
-			for all := v.MapRange(); all.Next(); {
-				out.SetMapIndex(all.Key(), all.Value())
-			}
+			out, changed = copyOfMap(v), true
 		}
 		out.SetMapIndex(it.Key(), q)
 	}
 	return out, changed
+}
+
+// graph walks a map that may hold itself, and returns one copy of it wherever it stands.
+func (m *mapping) graph(v reflect.Value, depth int) (reflect.Value, bool) {
+	if out, changed, met := m.met(v); met {
+		return out, changed
+	}
+	p := &pointee{from: v}
+	m.remember(v, p)
+	for it := v.MapRange(); it.Next(); {
+		if q, c := m.value(it.Value(), depth+1); c {
+			p.copied().SetMapIndex(it.Key(), q)
+			p.changed = true
+		}
+	}
+	return p.finish()
+}
+
+func copyOfMap(v reflect.Value) reflect.Value {
+	out := reflect.MakeMapWithSize(v.Type(), v.Len())
+	for all := v.MapRange(); all.Next(); {
+		out.SetMapIndex(all.Key(), all.Value())
+	}
+	return out
+}
+
+// recursive remembers types that were looked at.
+var recursive sync.Map
+
+// mayComeBack reports whether a value of a type may hold a slice or a map of which it is a part, but for those behind pointers,
+// which are remembered anyway.
+func mayComeBack(t reflect.Type) bool {
+	if v, ok := recursive.Load(t); ok {
+		return v.(bool)
+	}
+	back := comesBack(t, nil)
+	recursive.Store(t, back)
+	return back
+}
+
+func comesBack(t reflect.Type, around []reflect.Type) bool {
+	if slices.Contains(around, t) {
+		return true
+	}
+	around = append(around, t)
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Slice, reflect.Array, reflect.Map:
+		return comesBack(t.Elem(), around)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); f.IsExported() && comesBack(f.Type, around) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // holding remembers types that were looked at.

@@ -159,3 +159,52 @@ func TestToDeviceIsTheRanks(t *testing.T) {
 		require.ErrorContains(t, torch.Try(func() { ToDevice(l, []*torch.Tensor{gone}) }), "meta")
 	})
 }
+
+// Slices and maps that hold themselves, and what lies deep, are walked whole, in a time that goes with their size.
+func TestWalkOfGraphs(t *testing.T) {
+	x, y := torch.Ones(1), torch.Zeros(1)
+	swap := func(*torch.Tensor) *torch.Tensor { return y }
+	nodes := make([]map[string]any, 40) // each refers to all
+	all := make([]any, len(nodes))
+	for i := range nodes {
+		nodes[i] = map[string]any{"x": x, "all": all}
+		all[i] = nodes[i]
+	}
+	got := mapTensors(all, swap)
+	require.Len(t, got, 40)
+	for i, n := range got {
+		m := n.(map[string]any)
+		require.Same(t, y, m["x"])
+		again := m["all"].([]any)
+		require.Equal(t, reflect.ValueOf(got).Pointer(), reflect.ValueOf(again).Pointer(), "one copy")
+		require.Same(t, x, nodes[i]["x"], "the original stays")
+	}
+	kept := mapTensors(all, onCPUOnly)
+	require.Equal(t, reflect.ValueOf(all).Pointer(), reflect.ValueOf(kept).Pointer(), "nothing was replaced")
+	ring := &tree{X: x}
+	ring.Below = ring
+	require.Same(t, ring, mapTensors(ring, onCPUOnly), "nothing was replaced")
+
+	var deep any = x
+	for range 40 {
+		deep = []any{deep}
+	}
+	deep = mapTensors(deep, swap)
+	for range 40 {
+		deep = deep.([]any)[0]
+	}
+	require.Same(t, y, deep, "40 levels down")
+	list := &tree{X: x}
+	for range 20_000 {
+		list = &tree{Below: list}
+	}
+	last := mapTensors(list, swap)
+	for last.Below != nil {
+		last = last.Below
+	}
+	require.Same(t, y, last.X)
+	for range 60_000 {
+		list = &tree{Below: list}
+	}
+	require.ErrorContains(t, torch.Try(func() { mapTensors(list, swap) }), "nested deeper than 100000 levels")
+}

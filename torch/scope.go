@@ -2,7 +2,6 @@ package torch
 
 import (
 	"bytes"
-	"reflect"
 	"runtime"
 	"strconv"
 	"sync"
@@ -256,66 +255,6 @@ func Outside(f func()) {
 	before := cgotorch.SetScope(0)
 	defer cgotorch.SetScope(before)
 	f()
-}
-
-var tensorType = reflect.TypeFor[*Tensor]()
-
-// EachTensor calls f with every tensor in v: v itself, or those in its exported fields, elements and map
-// values, however deep. A tensor reached twice is given twice; nil ones are passed over.
-func EachTensor(v any, f func(*Tensor)) {
-	switch v := v.(type) {
-	case nil:
-	case *Tensor:
-		if v != nil {
-			f(v)
-		}
-	case []*Tensor:
-		for _, t := range v {
-			if t != nil {
-				f(t)
-			}
-		}
-	default:
-		eachTensor(reflect.ValueOf(v), f, 0)
-	}
-}
-
-func eachTensor(v reflect.Value, f func(*Tensor), depth int) {
-	if depth > 32 {
-		return
-	}
-	switch v.Kind() {
-	case reflect.Pointer:
-		if v.IsNil() {
-			return
-		}
-		if v.Type() == tensorType {
-			f(v.Interface().(*Tensor))
-			return
-		}
-		eachTensor(v.Elem(), f, depth+1)
-	case reflect.Interface:
-		if !v.IsNil() {
-			eachTensor(v.Elem(), f, depth+1)
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				eachTensor(v.Field(i), f, depth+1)
-			}
-		}
-	case reflect.Slice, reflect.Array:
-		if k := v.Type().Elem().Kind(); k <= reflect.Complex128 || k == reflect.String {
-			return
-		}
-		for i := range v.Len() {
-			eachTensor(v.Index(i), f, depth+1)
-		}
-	case reflect.Map:
-		for it := v.MapRange(); it.Next(); {
-			eachTensor(it.Value(), f, depth+1)
-		}
-	}
 }
 
 // goroutineID reads the number that a goroutine's stack trace begins with: Go gives it in no other way.
