@@ -93,7 +93,32 @@ var errorType = reflect.TypeFor[error]()
 // gatherer makes one value of the values that replicas returned for it: tensors are joined along dimension 0.
 type gatherer struct {
 	root    torch.Device
-	scalars bool // some had no dimensions
+	scalars bool                        // some had no dimensions
+	made    map[reference]reflect.Value // what references became: they may come round to their beginning
+}
+
+// known returns what became of the replicas' references, and remembers out for those that are met for the first time.
+func (g *gatherer) known(list []reflect.Value, out reflect.Value) (reflect.Value, bool) {
+	key := ""
+	for _, v := range list {
+		at := addressOf(v)
+		key += fmt.Sprintf("%x %d ", at.at, at.len)
+	}
+	of := reference{key, out.Type()}
+	if v, met := g.made[of]; met {
+		return v, true
+	}
+	if g.made == nil {
+		g.made = map[reference]reflect.Value{}
+	}
+	g.made[of] = out
+	return out, false
+}
+
+// reference is the addresses of a reference of each replica, with their type.
+type reference struct {
+	at string
+	of reflect.Type
 }
 
 func (g *gatherer) value(path string, list []reflect.Value) reflect.Value {
@@ -115,6 +140,9 @@ func (g *gatherer) value(path string, list []reflect.Value) reflect.Value {
 			return g.tensor(path, list)
 		}
 		out.Set(reflect.New(t.Elem()))
+		if v, met := g.known(list, out); met {
+			return v
+		}
 		out.Elem().Set(g.value(path, each(list, reflect.Value.Elem)))
 	case reflect.Interface:
 		inner := each(list, reflect.Value.Elem)
@@ -135,6 +163,9 @@ func (g *gatherer) value(path string, list []reflect.Value) reflect.Value {
 		g.alike(path, list)
 		if t.Kind() == reflect.Slice {
 			out.Set(reflect.MakeSlice(t, first.Len(), first.Len()))
+			if v, met := g.known(list, out); met {
+				return v
+			}
 		}
 		for i := range first.Len() {
 			out.Index(i).Set(g.value(fmt.Sprintf("%s[%d]", path, i), each(list, func(v reflect.Value) reflect.Value { return v.Index(i) })))
@@ -142,6 +173,9 @@ func (g *gatherer) value(path string, list []reflect.Value) reflect.Value {
 	case reflect.Map:
 		g.alike(path, list)
 		out.Set(reflect.MakeMapWithSize(t, first.Len()))
+		if v, met := g.known(list, out); met {
+			return v
+		}
 		for it := first.MapRange(); it.Next(); {
 			at := fmt.Sprintf("%s[%v]", path, it.Key())
 			out.SetMapIndex(it.Key(), g.value(at, each(list, func(v reflect.Value) reflect.Value {

@@ -53,8 +53,14 @@ func (s *shapes) Variadic(n int, list ...*torch.Tensor) (sum *torch.Tensor, coun
 	}
 	return sum.MulScalar(float64(n)), len(list)
 }
-func (s *shapes) Loss(x *torch.Tensor) *torch.Tensor      { return x.Mul(s.W.Tensor).Mean() }
-func (s *shapes) Size(x *torch.Tensor) int                { return x.Size(0) }
+func (s *shapes) Loss(x *torch.Tensor) *torch.Tensor { return x.Mul(s.W.Tensor).Mean() }
+func (s *shapes) Size(x *torch.Tensor) int           { return x.Size(0) }
+func (s *shapes) Ring(x *torch.Tensor) *ring {
+	r := &ring{X: x.Mul(s.W.Tensor)}
+	r.Next, r.Named, r.List = r, map[string]*ring{"self": r}, []any{r.X, nil}
+	r.List[1] = r.List
+	return r
+}
 func (s *shapes) Any(x any) any                           { return x }
 func (s *shapes) Nothing(n int) *torch.Tensor             { return torch.Full(float64(n), 2).Mul(s.W.Tensor) }
 func (s *shapes) Self(*torch.Tensor) *shapes              { return s }
@@ -325,5 +331,26 @@ func TestDPCarriesAutocast(t *testing.T) {
 			require.Equal(t, torch.BFloat16, model.Forward(count(6, 2)).DType())
 			amp.NoAutocast(torch.CPUType, func() { require.Equal(t, torch.Float32, model.Forward(count(6, 2)).DType()) })
 		})
+	})
+}
+
+// ring is a result that comes round to its beginning.
+type ring struct {
+	X     *torch.Tensor
+	Next  *ring
+	Named map[string]*ring
+	List  []any
+}
+
+func TestDPResultsThatReferToThemselves(t *testing.T) {
+	onReplicas(t, lite.Config{}, 2, func(l *lite.Lite) {
+		net := newShapes()
+		model, err := lite.Setup(l, net, net.Ring)
+		require.NoError(t, err)
+		r := model.Forward(torch.Ones(4))
+		require.Equal(t, []float32{3, 3, 3, 3}, floats(r.X))
+		require.Same(t, r, r.Next)
+		require.Same(t, r, r.Named["self"])
+		require.Equal(t, []int{4}, r.List[1].([]any)[0].(*torch.Tensor).Shape())
 	})
 }
