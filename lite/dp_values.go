@@ -97,21 +97,33 @@ type gatherer struct {
 	made    map[reference]reflect.Value // what references became: they may come round to their beginning
 }
 
-// known returns what became of the replicas' references, and remembers out for those that are met for the first time.
-func (g *gatherer) known(list []reflect.Value, out reflect.Value) (reflect.Value, bool) {
-	key := ""
+// start makes what a value's parts are written to. Of pointers, slices and maps that were met before it is what became of them.
+func (g *gatherer) start(list []reflect.Value) (out reflect.Value, met bool) {
+	first := list[0]
+	t := first.Type()
+	out = reflect.New(t).Elem()
+	switch t.Kind() {
+	case reflect.Pointer:
+		out.Set(reflect.New(t.Elem()))
+	case reflect.Slice:
+		out.Set(reflect.MakeSlice(t, first.Len(), first.Len()))
+	case reflect.Map:
+		out.Set(reflect.MakeMapWithSize(t, first.Len()))
+	default:
+		return out, false
+	}
+	key := reference{of: t}
 	for _, v := range list {
 		at := addressOf(v)
-		key += fmt.Sprintf("%x %d ", at.at, at.len)
+		key.at += fmt.Sprintf("%x %d ", at.at, at.len)
 	}
-	of := reference{key, out.Type()}
-	if v, met := g.made[of]; met {
+	if v, met := g.made[key]; met {
 		return v, true
 	}
 	if g.made == nil {
 		g.made = map[reference]reflect.Value{}
 	}
-	g.made[of] = out
+	g.made[key] = out
 	return out, false
 }
 
@@ -133,16 +145,15 @@ func (g *gatherer) value(path string, list []reflect.Value) reflect.Value {
 			return first
 		}
 	}
-	out := reflect.New(t).Elem()
+	if t == tensorType {
+		return g.tensor(path, list)
+	}
+	out, met := g.start(list)
+	if met {
+		return out
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		if t == tensorType {
-			return g.tensor(path, list)
-		}
-		out.Set(reflect.New(t.Elem()))
-		if v, met := g.known(list, out); met {
-			return v
-		}
 		out.Elem().Set(g.value(path, each(list, reflect.Value.Elem)))
 	case reflect.Interface:
 		inner := each(list, reflect.Value.Elem)
@@ -161,21 +172,11 @@ func (g *gatherer) value(path string, list []reflect.Value) reflect.Value {
 		}
 	case reflect.Slice, reflect.Array:
 		g.alike(path, list)
-		if t.Kind() == reflect.Slice {
-			out.Set(reflect.MakeSlice(t, first.Len(), first.Len()))
-			if v, met := g.known(list, out); met {
-				return v
-			}
-		}
 		for i := range first.Len() {
 			out.Index(i).Set(g.value(fmt.Sprintf("%s[%d]", path, i), each(list, func(v reflect.Value) reflect.Value { return v.Index(i) })))
 		}
 	case reflect.Map:
 		g.alike(path, list)
-		out.Set(reflect.MakeMapWithSize(t, first.Len()))
-		if v, met := g.known(list, out); met {
-			return v
-		}
 		for it := first.MapRange(); it.Next(); {
 			at := fmt.Sprintf("%s[%v]", path, it.Key())
 			out.SetMapIndex(it.Key(), g.value(at, each(list, func(v reflect.Value) reflect.Value {
