@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -172,4 +174,36 @@ func TestLoggersAreClosed(t *testing.T) {
 	})
 	require.ErrorIs(t, err, full)
 	require.ErrorContains(t, err, "recorder")
+}
+
+// A folder with an earlier run's metrics.csv ends the run before its function begins, on all ranks.
+func TestLoggersAreOpenedFirst(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "metrics.csv")
+	require.NoError(t, os.WriteFile(path, []byte("step,loss\n0,1\n"), 0o644))
+	for _, cfg := range []lite.Config{{}, {Accelerator: "cpu", Devices: "2", Strategy: "ddp_spawn"}} {
+		c, err := logger.NewCSV(dir)
+		require.NoError(t, err)
+		r := &recorder{}
+		cfg.Loggers = []lite.MetricLogger{c, r}
+		err = lite.Run(ctx, cfg, func(ctx context.Context, l *lite.Lite) error {
+			if l.IsGlobalZero() {
+				t.Error("the function began")
+				return nil
+			}
+			l.Barrier() // ends when rank 0 has failed
+			return nil
+		})
+		require.ErrorIs(t, err, os.ErrExist)
+		require.ErrorContains(t, err, path)
+		require.ErrorIs(t, r.ended, os.ErrExist)
+	}
+	c, err := logger.NewCSV(dir, logger.CSVOptions{Append: true})
+	require.NoError(t, err)
+	require.NoError(t, lite.Run(ctx, lite.Config{Loggers: []lite.MetricLogger{c}}, func(_ context.Context, l *lite.Lite) error {
+		return l.Log("loss", 0.5, 1)
+	}))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "step,loss\n0,1\n1,0.5\n", string(text))
 }

@@ -93,7 +93,8 @@ type Config struct {
 }
 
 // MetricLogger is where metrics go: a CSV file, TensorBoard's event files, or one of the user's own. It corresponds to
-// Fabric's Logger. Methods are called on global rank 0 only, one at a time.
+// Fabric's Logger. Methods are called on global rank 0 only, one at a time. A logger that has a method Open() error as well is
+// opened before Run's function begins; an error there ends the run.
 type MetricLogger interface {
 	// Name is what messages call it.
 	Name() string

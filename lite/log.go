@@ -74,6 +74,17 @@ func metric(v any) (float64, error) {
 	return 0, fmt.Errorf("a %T is no number", v)
 }
 
+// openLoggers opens the loggers of rank 0 that can be opened, so that what keeps them from writing is an error before the
+// first step.
+func (l *Lite) openLoggers() error {
+	return l.eachLogger(func(m MetricLogger) error {
+		if o, ok := m.(interface{ Open() error }); ok {
+			return guard(o.Open)
+		}
+		return nil
+	})
+}
+
 // closeLoggers ends the loggers of rank 0, telling them how the run ended.
 func (l *Lite) closeLoggers(runErr error) error {
 	return l.eachLogger(func(m MetricLogger) error { return m.Close(runErr) })

@@ -163,12 +163,14 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 					return
 				}
 				defer l.close()
-				s.stop.begin()
-				body := func() { err = s.stop.outcome(guard(func() error { return j.body(ctx, l) })) }
-				if s.place.world > 1 {
-					torch.WithOwner((*watcher)(l), body)
-				} else {
-					body()
+				if err = l.openLoggers(); err == nil {
+					s.stop.begin()
+					body := func() { err = s.stop.outcome(guard(func() error { return j.body(ctx, l) })) }
+					if s.place.world > 1 {
+						torch.WithOwner((*watcher)(l), body)
+					} else {
+						body()
+					}
 				}
 				err = errors.Join(err, l.closeIO())
 				err = errors.Join(err, l.closeLoggers(err))

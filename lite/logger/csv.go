@@ -1,7 +1,6 @@
 package logger
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,11 +8,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/golite/golite/internal/options"
 )
+
+// flushInterval is how long what is logged stays in memory, where the options don't give another time.
+const flushInterval = 2 * time.Second
 
 // CSVOptions are NewCSV's optional arguments.
 type CSVOptions struct {
@@ -21,8 +24,14 @@ type CSVOptions struct {
 	File string
 	// FlushEvery is the number of rows that are kept before they are written. 0: 100.
 	FlushEvery int
-	// Append goes on with a file that is there, as after a resume; else a file that is there is refused.
+	// FlushInterval is how long a row is kept before it is written, whether or not others follow. 0: 2 s.
+	FlushInterval time.Duration
+	// Append goes on with a file that is there, as after a resume; else a file that is there is refused. A last row that was
+	// cut, as where the machine stopped while it was written, is removed from the file.
 	Append bool
+	// NewVersion makes a new folder version_0, version_1, ... inside of the given one for the files of this logger, as
+	// Lightning's loggers do without a version.
+	NewVersion bool
 }
 
 // CSV writes metrics as a table: a column "step", then one for each metric, in alphabetical order, and a row for each
@@ -35,35 +44,49 @@ type CSV struct {
 	mu      sync.Mutex
 	dir     string
 	o       CSVOptions
+	begun   bool
 	columns []string // without step
-	rows    []row    // not written yet
-	file    *os.File
+	rows    []row    // the row that was written last, which may get more values, and those that are not written yet
+	file    *os.File // nil before the first row is written to a new file
+	end     int64    // the size of the file
+	timer   *time.Timer
+	failed  error // why the timer's flush failed
 	closed  bool
 }
 
 type row struct {
-	step   int64
-	values map[string]float64
+	step    int64
+	values  map[string]float64
+	at      int64 // where it is in the file
+	written bool  // it is in the file
+	stale   bool  // values were added since
 }
 
-// NewCSV makes a logger that writes into a folder, which is made when the first values come
-// (lightning.fabric.loggers.CSVLogger). An empty name of a folder, a negative FlushEvery, a file's name with a folder
-// in it and a second options struct are errors; a file that is there, without Append, is one when the first rows are
-// written.
+// NewCSV makes a logger that writes into a folder, which is made when Run begins, or when the first values come
+// (lightning.fabric.loggers.CSVLogger). An empty name of a folder, negative numbers in the options, a file's name with a
+// folder in it, Append with NewVersion and a second options struct are errors; a file that is there, without Append, is
+// one of Open.
 func NewCSV(dir string, opts ...CSVOptions) (*CSV, error) {
 	o, err := options.One(opts)
 	if err != nil {
 		return nil, fmt.Errorf("logger: NewCSV: %w", err)
 	}
 	c := &CSV{dir: dir, o: o}
-	if dir == "" {
+	switch {
+	case dir == "":
 		return nil, errors.New("logger: NewCSV: the folder's name is empty: name one, such as \"runs/1\"")
-	}
-	if c.o.FlushEvery < 0 {
+	case c.o.FlushEvery < 0:
 		return nil, fmt.Errorf("logger: NewCSV: FlushEvery is %d: want 1 or more, or 0 for 100", c.o.FlushEvery)
+	case c.o.FlushInterval < 0:
+		return nil, fmt.Errorf("logger: NewCSV: FlushInterval is %v: want a positive time, or 0 for %v", c.o.FlushInterval, flushInterval)
+	case c.o.Append && c.o.NewVersion:
+		return nil, errors.New("logger: NewCSV: Append goes on with a file and NewVersion begins one: want one of them")
 	}
 	if c.o.FlushEvery == 0 {
 		c.o.FlushEvery = 100
+	}
+	if c.o.FlushInterval == 0 {
+		c.o.FlushInterval = flushInterval
 	}
 	if c.o.File == "" {
 		c.o.File = "metrics.csv"
@@ -77,34 +100,90 @@ func NewCSV(dir string, opts ...CSVOptions) (*CSV, error) {
 // Name returns "csv".
 func (c *CSV) Name() string { return "csv" }
 
-// Path returns the name of the file.
-func (c *CSV) Path() string { return filepath.Join(c.dir, c.o.File) }
+// Path returns the name of the file. With NewVersion it is empty before Open.
+func (c *CSV) Path() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.o.NewVersion && !c.begun {
+		return ""
+	}
+	return c.path()
+}
+
+func (c *CSV) path() string { return filepath.Join(c.dir, c.o.File) }
+
+// Open makes the folder and looks at the file: one that is there is an error without Append, and so is a folder that can't
+// be written to. lite.Run calls it on rank 0 before its function begins, and the first values do where nothing else has.
+// After Close it does nothing.
+func (c *CSV) Open() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	return c.begin()
+}
 
 // LogMetrics records values under their names at a step. Calls for the same step, one after the other, share a row. A
-// metric called "step", a logger that is closed and what happens when rows are written are errors.
+// metric called "step", a logger that is closed and what happens when the file is opened or rows are written are errors.
+// Rows that can't be written are kept, and written once that is possible.
 func (c *CSV) LogMetrics(metrics map[string]float64, step int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return fmt.Errorf("logger: %s is closed", c.Path())
+		return fmt.Errorf("logger: %s is closed", c.path())
 	}
 	if _, taken := metrics["step"]; taken {
 		return errors.New("logger: a metric can't be called \"step\": that column has the steps")
 	}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	err := c.failed
 	if n := len(c.rows); n > 0 && c.rows[n-1].step == step {
-		maps.Copy(c.rows[n-1].values, metrics)
-		return nil
-	}
-	if len(c.rows) >= c.o.FlushEvery {
-		if err := c.flush(); err != nil {
-			return err
+		last := &c.rows[n-1]
+		maps.Copy(last.values, metrics)
+		last.stale = true
+	} else {
+		if c.pending() >= c.o.FlushEvery {
+			err = c.flush()
 		}
+		values := maps.Clone(metrics)
+		if values == nil {
+			values = map[string]float64{}
+		}
+		c.rows = append(c.rows, row{step: step, values: values})
 	}
-	c.rows = append(c.rows, row{step, maps.Clone(metrics)})
-	if c.rows[len(c.rows)-1].values == nil {
-		c.rows[len(c.rows)-1].values = map[string]float64{}
+	c.arm()
+	return err
+}
+
+// pending is the number of rows that are not in the file.
+func (c *CSV) pending() int {
+	n := len(c.rows)
+	if n > 0 && c.rows[0].written {
+		n--
 	}
-	return nil
+	return n
+}
+
+// arm has the rows written when the interval is over.
+func (c *CSV) arm() {
+	if c.timer == nil {
+		c.timer = time.AfterFunc(c.o.FlushInterval, c.expire)
+	}
+}
+
+func (c *CSV) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = nil
+	if c.closed {
+		return
+	}
+	if c.failed = c.flush(); c.failed != nil {
+		c.arm()
+	}
 }
 
 // LogHyperparams writes hparams.csv, with a row for each name, in alphabetical order. A second call replaces it.
@@ -112,16 +191,16 @@ func (c *CSV) LogHyperparams(params map[string]any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return fmt.Errorf("logger: %s is closed", c.Path())
+		return fmt.Errorf("logger: %s is closed", c.path())
 	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return fmt.Errorf("logger: %w", err)
+	if err := c.begin(); err != nil {
+		return err
 	}
 	records := [][]string{{"name", "value"}}
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		records = append(records, []string{name, fmt.Sprint(params[name])})
 	}
-	return replaceFile(filepath.Join(c.dir, "hparams.csv"), records)
+	return replaceFile(filepath.Join(c.dir, "hparams.csv"), encode(records))
 }
 
 // Flush writes what is buffered.
@@ -140,166 +219,157 @@ func (c *CSV) Close(error) error {
 	}
 	c.closed = true
 	err := c.flush()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	if c.file != nil {
-		err = errors.Join(err, c.file.Close())
+		if cerr := c.file.Close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("logger: %w", cerr))
+		}
 		c.file = nil
 	}
+	return err
+}
+
+// begin makes the folder and opens a file that is to be gone on with, once.
+func (c *CSV) begin() error {
+	if c.begun {
+		return nil
+	}
+	dir, err := c.dir, makeFolder(c.dir)
+	if err == nil && c.o.NewVersion {
+		dir, err = newVersion(c.dir)
+	}
 	if err != nil {
-		return fmt.Errorf("logger: %w", err)
-	}
-	return nil
-}
-
-func (c *CSV) flush() error {
-	if len(c.rows) == 0 {
-		return nil
-	}
-	if err := c.open(); err != nil {
 		return err
 	}
-	if err := c.widen(); err != nil {
-		return err
-	}
-	w := csv.NewWriter(c.file)
-	for _, r := range c.rows {
-		record := []string{strconv.FormatInt(r.step, 10)}
-		for _, name := range c.columns {
-			v, ok := r.values[name]
-			record = append(record, field(v, ok))
-		}
-		if err := w.Write(record); err != nil {
-			return fmt.Errorf("logger: writing %s: %w", c.Path(), err)
-		}
-	}
-	w.Flush()
-	if err := w.Error(); err != nil {
-		return fmt.Errorf("logger: writing %s: %w", c.Path(), err)
-	}
-	c.rows = c.rows[:0]
-	return nil
-}
-
-func field(v float64, ok bool) string {
-	if !ok {
-		return ""
-	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
-}
-
-// open opens the file, with the columns that it has if it is to be gone on with.
-func (c *CSV) open() error {
-	if c.file != nil {
-		return nil
-	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+	path := filepath.Join(dir, c.o.File)
+	switch st, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return fmt.Errorf("logger: %w", err)
-	}
-	flags := os.O_CREATE | os.O_WRONLY | os.O_APPEND
-	if !c.o.Append {
-		flags |= os.O_EXCL
-	}
-	if c.o.Append {
-		records, err := readFile(c.Path())
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("logger: %s is no regular file: give another folder, or another name in CSVOptions.File", path)
+	case !c.o.Append:
+		return refusal(path)
+	default:
+		if c.file, c.columns, c.end, err = openTable(path); err != nil {
 			return err
-		case len(records) > 0 && (len(records[0]) == 0 || records[0][0] != "step"):
-			return fmt.Errorf("logger: %s is no table of metrics: want \"step\" as its first column, found %q", c.Path(), records[0])
-		case len(records) > 0:
-			c.columns = records[0][1:]
 		}
 	}
-	f, err := os.OpenFile(c.Path(), flags, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("logger: %w: give another folder, or CSVOptions.Append to go on with it", err)
-	}
-	if err != nil {
-		return fmt.Errorf("logger: %w", err)
-	}
-	c.file = f
+	c.dir, c.begun = dir, true
 	return nil
 }
 
-// widen sees to it that the file has a column for every metric.
-func (c *CSV) widen() error {
-	have := map[string]bool{}
-	for _, name := range c.columns {
-		have[name] = true
+func refusal(path string) error {
+	return fmt.Errorf("logger: %s: %w: give another folder, CSVOptions{Append: true} to go on with it, "+
+		"or CSVOptions{NewVersion: true} for a new folder inside of this one", path, fs.ErrExist)
+}
+
+// flush writes the rows that are not in the file as they are.
+func (c *CSV) flush() error {
+	from := slices.IndexFunc(c.rows, func(r row) bool { return !r.written || r.stale })
+	if from >= 0 {
+		if err := c.write(from); err != nil {
+			return err
+		}
+		last := c.rows[len(c.rows)-1]
+		last.written, last.stale = true, false
+		c.rows = append(c.rows[:0], last)
 	}
+	c.failed = nil
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	return nil
+}
+
+// write writes the rows from that index on. A row that is in the file already is the last one there, and is overwritten.
+func (c *CSV) write(from int) error {
 	fresh := map[string]bool{}
 	for _, r := range c.rows {
 		for name := range r.values {
-			if !have[name] {
-				fresh[name] = true
-			}
+			fresh[name] = true
 		}
 	}
-	info, err := c.file.Stat()
-	if err != nil {
-		return fmt.Errorf("logger: %w", err)
-	}
-	if len(fresh) == 0 && info.Size() > 0 {
-		return nil
-	}
-	records, err := readFile(c.Path())
-	if err != nil {
-		return err
+	for _, name := range c.columns {
+		delete(fresh, name)
 	}
 	columns := append(slices.Clone(c.columns), slices.Sorted(maps.Keys(fresh))...)
-	header := append([]string{"step"}, columns...)
-	if len(records) == 0 {
-		records = [][]string{header}
+	if c.end > 0 && len(fresh) > 0 {
+		return c.rewrite(columns, from)
 	}
-	records[0] = header
-	for i := 1; i < len(records); i++ {
-		for len(records[i]) < len(header) {
-			records[i] = append(records[i], "")
+	at := c.end
+	if c.rows[from].written {
+		at = c.rows[from].at
+	}
+	var text strings.Builder
+	if c.end == 0 {
+		text.WriteString(encode([][]string{header(columns)}))
+	}
+	lastAt := c.appendRows(&text, columns, from, at)
+	if c.file == nil {
+		f, err := os.OpenFile(c.path(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return refusal(c.path())
 		}
+		if err != nil {
+			return fmt.Errorf("logger: %w", err)
+		}
+		c.file = f
 	}
-	if err := replaceFile(c.Path(), records); err != nil {
-		return err
+	_, err := c.file.WriteAt([]byte(text.String()), at)
+	end := at + int64(text.Len())
+	if err == nil && end < c.end {
+		err = c.file.Truncate(end)
 	}
-	if err := c.file.Close(); err != nil {
-		return fmt.Errorf("logger: %w", err)
+	if err != nil {
+		return fmt.Errorf("logger: writing %s: %w", c.path(), err)
 	}
-	if c.file, err = os.OpenFile(c.Path(), os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
-		return fmt.Errorf("logger: %w", err)
-	}
-	c.columns = columns
+	c.columns, c.end = columns, end
+	c.rows[len(c.rows)-1].at = lastAt
 	return nil
 }
 
-func readFile(path string) ([][]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("logger: %w", err)
+// appendRows adds rows to a text that stands at an offset of the file, and returns the offset of the last one.
+func (c *CSV) appendRows(text *strings.Builder, columns []string, from int, at int64) (last int64) {
+	for _, r := range c.rows[from:] {
+		last = at + int64(text.Len())
+		text.WriteString(encode([][]string{r.record(columns)}))
 	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("logger: %s: %w", path, err)
-	}
-	return records, nil
+	return last
 }
 
-// replaceFile puts a new file in the place of an old one, at once.
-func replaceFile(path string, records [][]string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+// rewrite replaces the file by one with more columns and with the rows from that index on.
+func (c *CSV) rewrite(columns []string, from int) error {
+	records, err := readTable(c.path())
+	if err != nil {
+		return err
+	}
+	if c.rows[from].written {
+		records = records[:len(records)-1]
+	}
+	records[0] = header(columns)
+	for i := 1; i < len(records); i++ {
+		for len(records[i]) < len(records[0]) {
+			records[i] = append(records[i], "")
+		}
+	}
+	var text strings.Builder
+	text.WriteString(encode(records))
+	lastAt := c.appendRows(&text, columns, from, 0)
+	if err := replaceFile(c.path(), text.String()); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(c.path(), os.O_RDWR, 0)
+	if err == nil {
+		err = c.file.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("logger: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	err = errors.Join(f.Chmod(0o644), csv.NewWriter(f).WriteAll(records), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("logger: writing %s: %w", path, err)
-	}
+	c.file, c.columns, c.end = f, columns, int64(text.Len())
+	c.rows[len(c.rows)-1].at = lastAt
 	return nil
 }

@@ -3,7 +3,6 @@ package logger
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"io"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -94,13 +93,11 @@ func masked(data []byte) uint32 {
 	return (c>>15 | c<<17) + 0xa282ead8
 }
 
-// writeRecord frames a record: its length, the length's checksum, itself, its checksum.
-func writeRecord(w io.Writer, data []byte) error {
-	frame := make([]byte, 0, len(data)+16)
-	frame = binary.LittleEndian.AppendUint64(frame, uint64(len(data)))
-	frame = binary.LittleEndian.AppendUint32(frame, masked(frame[:8]))
-	frame = append(frame, data...)
-	frame = binary.LittleEndian.AppendUint32(frame, masked(data))
-	_, err := w.Write(frame)
-	return err
+// appendRecord adds a record in its frame: its length, the length's checksum, itself, its checksum.
+func appendRecord(b, data []byte) []byte {
+	at := len(b)
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(data)))
+	b = binary.LittleEndian.AppendUint32(b, masked(b[at:]))
+	b = append(b, data...)
+	return binary.LittleEndian.AppendUint32(b, masked(data))
 }

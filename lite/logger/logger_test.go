@@ -58,8 +58,7 @@ func TestCSVGoesOnOrRefuses(t *testing.T) {
 	write := func(o logger.CSVOptions, name string, step int64) error {
 		c, err := logger.NewCSV(dir, o)
 		require.NoError(t, err)
-		require.NoError(t, c.LogMetrics(map[string]float64{name: 1}, step))
-		return c.Close(nil)
+		return errors.Join(c.LogMetrics(map[string]float64{name: 1}, step), c.Close(nil))
 	}
 	require.NoError(t, write(logger.CSVOptions{}, "a", 0))
 	require.ErrorContains(t, write(logger.CSVOptions{}, "a", 1), "Append")
@@ -68,7 +67,7 @@ func TestCSVGoesOnOrRefuses(t *testing.T) {
 }
 
 func TestConstructorsRefuse(t *testing.T) {
-	for _, o := range []logger.CSVOptions{{FlushEvery: -1}, {File: "a/b"}} {
+	for _, o := range []logger.CSVOptions{{FlushEvery: -1}, {FlushInterval: -1}, {File: "a/b"}, {Append: true, NewVersion: true}} {
 		_, err := logger.NewCSV("x", o)
 		require.Error(t, err)
 	}
@@ -80,17 +79,20 @@ func TestConstructorsRefuse(t *testing.T) {
 	require.ErrorContains(t, err, "negative")
 }
 
-// A folder that can't be made is an error of the first value, and what can't be written one of Close.
+// A folder that can't be made is an error of Open, and of the first value.
 func TestErrorsAreReturned(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	tb, err := logger.NewTensorBoard(filepath.Join(file, "below"))
 	require.NoError(t, err)
+	require.ErrorContains(t, tb.Open(), "not a directory")
 	require.ErrorContains(t, tb.LogMetrics(map[string]float64{"a": 1}, 0), "not a directory")
 	c, err := logger.NewCSV(filepath.Join(file, "below"))
 	require.NoError(t, err)
-	require.NoError(t, c.LogMetrics(map[string]float64{"a": 1}, 0))
-	require.ErrorContains(t, c.Close(nil), "not a directory")
+	require.ErrorContains(t, c.Open(), "not a directory")
+	require.ErrorContains(t, c.LogMetrics(map[string]float64{"a": 1}, 0), "not a directory")
+	require.ErrorContains(t, c.LogHyperparams(nil), "not a directory")
+	require.NoError(t, c.Close(nil))
 }
 
 func events(t *testing.T) (dir, path string) {

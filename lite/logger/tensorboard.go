@@ -1,7 +1,6 @@
 package logger
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,8 +21,8 @@ type TensorBoardOptions struct {
 	Suffix string
 	// BufferBytes is how much is kept before it is written. 0: 64 KiB.
 	BufferBytes int
-	// FlushEvery is how old what is kept may become before the next value writes it, so that a running TensorBoard
-	// shows it. 0: 30 s.
+	// FlushEvery is how long a value is kept before it is written, whether or not others follow, so that a running
+	// TensorBoard shows it (SummaryWriter's flush_secs). 0: 2 s.
 	FlushEvery time.Duration
 }
 
@@ -33,22 +32,24 @@ type TensorBoardOptions struct {
 //
 // It corresponds to torch.utils.tensorboard.SummaryWriter. It can be used from several goroutines.
 type TensorBoard struct {
-	mu      sync.Mutex
-	dir     string
-	o       TensorBoardOptions
-	path    string
-	file    *os.File
-	w       *bufio.Writer
-	flushed time.Time
-	closed  bool
+	mu     sync.Mutex
+	dir    string
+	o      TensorBoardOptions
+	path   string
+	file   *os.File
+	buf    []byte // what is not written yet
+	end    int64  // where it goes
+	timer  *time.Timer
+	failed error // why the timer's flush failed
+	closed bool
 }
 
 var writers atomic.Int64
 
-// NewTensorBoard makes a logger that writes an event file of its own into a folder, which is made when the first values
-// come (torch.utils.tensorboard.SummaryWriter). Several runs in folders of their own below one folder are shown side by
-// side. An empty name of a folder, a negative number in the options, a Suffix with a folder in it and a second options
-// struct are errors.
+// NewTensorBoard makes a logger that writes an event file of its own into a folder, which is made when Run begins, or
+// when the first values come (torch.utils.tensorboard.SummaryWriter). Several runs in folders of their own below one
+// folder are shown side by side. An empty name of a folder, a negative number in the options, a Suffix with a folder in
+// it and a second options struct are errors.
 func NewTensorBoard(dir string, opts ...TensorBoardOptions) (*TensorBoard, error) {
 	o, err := options.One(opts)
 	if err != nil {
@@ -67,7 +68,7 @@ func NewTensorBoard(dir string, opts ...TensorBoardOptions) (*TensorBoard, error
 		t.o.BufferBytes = 64 << 10
 	}
 	if t.o.FlushEvery == 0 {
-		t.o.FlushEvery = 30 * time.Second
+		t.o.FlushEvery = flushInterval
 	}
 	return t, nil
 }
@@ -82,7 +83,19 @@ func (t *TensorBoard) Path() string {
 	return t.path
 }
 
-// LogMetrics records values under their names at a step, in one event.
+// Open makes the folder; one that can't be made or written to is an error. lite.Run calls it on rank 0 before its function
+// begins. After Close it does nothing.
+func (t *TensorBoard) Open() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.file != nil {
+		return nil
+	}
+	return makeFolder(t.dir)
+}
+
+// LogMetrics records values under their names at a step, in one event. What can't be written is kept, and written once that
+// is possible; until then each call returns the error.
 func (t *TensorBoard) LogMetrics(metrics map[string]float64, step int64) error {
 	if len(metrics) == 0 {
 		return nil
@@ -120,21 +133,39 @@ func (t *TensorBoard) write(event []byte) error {
 	if err := t.open(); err != nil {
 		return err
 	}
-	if err := writeRecord(t.w, event); err != nil {
-		return fmt.Errorf("logger: writing %s: %w", t.path, err)
-	}
-	if time.Since(t.flushed) >= t.o.FlushEvery {
+	t.buf = appendRecord(t.buf, event)
+	if len(t.buf) >= t.o.BufferBytes {
 		return t.flush()
 	}
-	return nil
+	t.arm()
+	return t.failed
+}
+
+// arm has what is kept written when the interval is over.
+func (t *TensorBoard) arm() {
+	if t.timer == nil {
+		t.timer = time.AfterFunc(t.o.FlushEvery, t.expire)
+	}
+}
+
+func (t *TensorBoard) expire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timer = nil
+	if t.closed {
+		return
+	}
+	if t.failed = t.flush(); t.failed != nil {
+		t.arm()
+	}
 }
 
 func (t *TensorBoard) open() error {
 	if t.file != nil {
 		return nil
 	}
-	if err := os.MkdirAll(t.dir, 0o755); err != nil {
-		return fmt.Errorf("logger: %w", err)
+	if err := makeFolder(t.dir); err != nil {
+		return err
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -146,10 +177,8 @@ func (t *TensorBoard) open() error {
 	if err != nil {
 		return fmt.Errorf("logger: %w", err)
 	}
-	t.path, t.file, t.w, t.flushed = path, f, bufio.NewWriterSize(f, t.o.BufferBytes), time.Now()
-	if err := writeRecord(t.w, versionEvent(now())); err != nil {
-		return fmt.Errorf("logger: writing %s: %w", path, err)
-	}
+	t.path, t.file = path, f
+	t.buf = appendRecord(t.buf, versionEvent(now()))
 	return nil
 }
 
@@ -164,9 +193,15 @@ func (t *TensorBoard) flush() error {
 	if t.file == nil {
 		return nil
 	}
-	t.flushed = time.Now()
-	if err := t.w.Flush(); err != nil {
+	if _, err := t.file.WriteAt(t.buf, t.end); err != nil {
 		return fmt.Errorf("logger: writing %s: %w", t.path, err)
+	}
+	t.end += int64(len(t.buf))
+	t.buf = t.buf[:0]
+	t.failed = nil
+	if t.timer != nil {
+		t.timer.Stop()
+		t.timer = nil
 	}
 	return nil
 }
@@ -180,6 +215,9 @@ func (t *TensorBoard) Close(error) error {
 	}
 	t.closed = true
 	err := t.flush()
+	if t.timer != nil {
+		t.timer.Stop()
+	}
 	if t.file != nil {
 		err = errors.Join(err, t.file.Close())
 		t.file = nil
