@@ -146,7 +146,7 @@ func FileType(err error) error {
 	e := &ErrUnsupported{File: odd.Path, What: "a " + regular.Kind(odd.Mode) + " as a checkpoint file",
 		Remedy: "a checkpoint is read at many places at once: write its bytes to a regular file first"}
 	if odd.Mode.IsDir() {
-		e.Remedy = "open it as a sharded checkpoint"
+		e.Remedy = "serial.LoadSharded reads that of a sharded checkpoint"
 	}
 	return e
 }

@@ -2,6 +2,7 @@ package ptfile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -48,6 +49,11 @@ type File struct {
 func Open(path string) (*File, error) {
 	f, st, err := regular.Open(path)
 	if err != nil {
+		if odd, ok := errors.AsType[*regular.Error](err); ok && odd.Mode.IsDir() {
+			if named := ForeignFolder(path); named != nil {
+				return nil, named
+			}
+		}
 		return nil, errs.FileType(err)
 	}
 	out, err := Read(f, st.Size(), path)
@@ -89,7 +95,7 @@ func (f *File) Storages() []*Storage {
 }
 
 func (f *File) read() error {
-	head := make([]byte, min(f.Size, 262))
+	head := make([]byte, min(f.Size, headSize))
 	if _, err := f.src.ReadAt(head, 0); err != nil && err != io.EOF {
 		return err
 	}
@@ -100,8 +106,12 @@ func (f *File) read() error {
 	case bytes.HasPrefix(head, legacyMagic):
 		f.Format = Legacy
 		return f.readLegacy()
-	case len(head) == 262 && string(head[257:262]) == "ustar":
-		return &errs.ErrUnsupported{What: "a tar checkpoint (torch older than 0.1.10)", Remedy: "load it in Python and save it again"}
+	}
+	if err := foreign(head, f.src, f.Size, f.Path); err != nil {
+		return err
+	}
+	if f.Size == 0 {
+		return errs.Corrupt("header", 0, "this is no checkpoint: the file is empty")
 	}
 	return errs.Corrupt("header", 0, "this is no checkpoint: neither a zip archive nor torch's legacy magic number")
 }
@@ -128,7 +138,7 @@ func (f *File) readZip() error {
 		Persistent: func(id any) (any, error) { return f.zipStorage(prefix, id) }}
 	root, next, err := pickle.Decode(values, 0, pkl.size, o)
 	if err != nil {
-		return err
+		return explained(err, values)
 	}
 	if next != pkl.size {
 		return errs.Corrupt(pkl.name, pkl.data+next, "%d bytes after the pickle's end", pkl.size-next)
@@ -148,13 +158,14 @@ func (d *zipDir) prefix() (string, error) {
 			found = base + "/"
 		}
 	}
-	if found == "" {
-		return "", errs.Corrupt("data.pkl", -1, "the zip archive has no data.pkl: it was not written by torch.save")
+	_, script := d.byName[found+"constants.pkl"]
+	if found != "" && !script {
+		return found, nil
 	}
-	if _, ok := d.byName[found+"constants.pkl"]; ok {
-		return "", &errs.ErrUnsupported{What: "a TorchScript archive (torch.jit.save)", Remedy: "save the state dict with torch.save"}
+	if err := foreignZip(d.names()); err != nil {
+		return "", err
 	}
-	return found, nil
+	return "", errs.Corrupt("data.pkl", -1, "the zip archive has no data.pkl: it was not written by torch.save")
 }
 
 // zipHeader reads the small records that say how to read the others.

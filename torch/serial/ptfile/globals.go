@@ -133,7 +133,7 @@ func newPath(args pickle.Tuple) (any, error) {
 	for i, a := range args {
 		s, ok := a.(string)
 		if !ok {
-			return nil, fmt.Errorf("a path is made of a %T", a)
+			return nil, fmt.Errorf("a path is made of %s", pickle.Describe(a))
 		}
 		parts[i] = s
 	}
@@ -162,7 +162,7 @@ func newDevice(args pickle.Tuple) (any, error) {
 	}
 	s, ok := args[0].(string)
 	if !ok {
-		return nil, fmt.Errorf("a %T as its type", args[0])
+		return nil, fmt.Errorf("%s as its type", pickle.Describe(args[0]))
 	}
 	d, err := ParseDevice(s)
 	if err != nil {
@@ -201,7 +201,7 @@ func ints(v any) ([]int, error) {
 	for i, it := range items {
 		n, ok := it.(int)
 		if !ok {
-			return nil, fmt.Errorf("a %T where an integer was expected", it)
+			return nil, fmt.Errorf("%s where an integer was expected", pickle.Describe(it))
 		}
 		out[i] = n
 	}

@@ -48,7 +48,7 @@ func (f *File) readLegacy() error {
 		f.BigEndian = little == false
 	}
 	if f.Root, err = next("value", pickle.Options{Globals: Globals, Persistent: f.legacyStorage}); err != nil {
-		return err
+		return explained(err, f.src)
 	}
 	keys, err := next("storage keys", pickle.Options{})
 	if err != nil {
@@ -60,7 +60,7 @@ func (f *File) readLegacy() error {
 // legacyStorage answers a persistent id: the storage's place in the file is known only after the value.
 func (f *File) legacyStorage(id any) (any, error) {
 	if t, ok := id.(pickle.Tuple); ok && len(t) > 0 && t[0] == "module" {
-		return nil, &errs.ErrUnsupported{What: "a whole pickled module", Remedy: "save its state_dict instead"}
+		return nil, &errs.ErrUnsupported{What: "a whole pickled module (torch.save(model))", Remedy: saveStateDict}
 	}
 	sid, err := parseStorageID(id)
 	if err != nil {
@@ -98,7 +98,7 @@ func (f *File) legacyStorage(id any) (any, error) {
 func (f *File) placeLegacy(keys any, at int64) error {
 	list, ok := keys.([]any)
 	if !ok {
-		return errs.Corrupt("storage keys", at, "they are a %T", keys)
+		return errs.Corrupt("storage keys", at, "they are %s", pickle.Describe(keys))
 	}
 	for _, k := range list {
 		key, _ := k.(string)

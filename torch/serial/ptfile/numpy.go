@@ -95,7 +95,7 @@ func newNumpyDType(args pickle.Tuple) (any, error) {
 func (d *NumpyDType) SetState(state any) error {
 	s, ok := state.(pickle.Tuple)
 	if !ok || len(s) < 5 {
-		return fmt.Errorf("the state of a numpy.dtype is a %T", state)
+		return fmt.Errorf("the state of a numpy.dtype is %s", pickle.Describe(state))
 	}
 	order, ok := s[1].(string)
 	if !ok || len(order) != 1 || !strings.Contains("<>=|", order) {
@@ -121,7 +121,7 @@ func newNumpyArray(args pickle.Tuple) (any, error) {
 func (a *NumpyArray) SetState(state any) error {
 	s, ok := state.(pickle.Tuple)
 	if !ok || len(s) != 5 || a.DType != nil {
-		return fmt.Errorf("the state of a numpy.ndarray is a %T", state)
+		return fmt.Errorf("the state of a numpy.ndarray is %s", pickle.Describe(state))
 	}
 	shape, err := ints(s[1])
 	if err != nil {
@@ -145,7 +145,7 @@ func (a *NumpyArray) fill(dtype *NumpyDType, shape []int, fortran bool, data any
 	case string: // Python 2's bytes that happen to be text
 		raw = []byte(d)
 	default:
-		return &errs.ErrUnsupported{What: fmt.Sprintf("a numpy array whose data is a %T (objects)", data)}
+		return &errs.ErrUnsupported{What: fmt.Sprintf("a numpy array whose data is %s (objects)", pickle.Describe(data))}
 	}
 	want, over := uint64(dtype.ItemSize()), uint64(0)
 	for _, n := range shape {

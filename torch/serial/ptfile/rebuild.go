@@ -26,7 +26,7 @@ func rebuildTensor(args pickle.Tuple) (any, error) {
 	}
 	view, ok := args[0].(storageView)
 	if !ok {
-		return nil, fmt.Errorf("a %T where a storage was expected", args[0])
+		return nil, fmt.Errorf("%s where a storage was expected", pickle.Describe(args[0]))
 	}
 	t := &Tensor{Storage: view.Storage, DType: view.dtype, Layout: Strided}
 	offset, ok := args[1].(int)
@@ -59,7 +59,7 @@ func (t *Tensor) takeRest(rest []any) error {
 	}
 	grad, ok := rest[0].(bool)
 	if !ok {
-		return fmt.Errorf("requires_grad is a %T", rest[0])
+		return fmt.Errorf("requires_grad is %s", pickle.Describe(rest[0]))
 	}
 	t.RequiresGrad = grad
 	rest = rest[2:] // the hooks are always empty, and would be code
@@ -84,7 +84,7 @@ func (t *Tensor) takeRest(rest []any) error {
 func (t *Tensor) takeMetadata(v any) error {
 	d, ok := v.(*pickle.Dict)
 	if !ok {
-		return fmt.Errorf("metadata is a %T", v)
+		return fmt.Errorf("metadata is %s", pickle.Describe(v))
 	}
 	for k, v := range d.All() {
 		b, ok := v.(bool)
@@ -116,7 +116,7 @@ func parameterOf(data, grad any) (*Tensor, error) {
 	t, ok1 := data.(*Tensor)
 	g, ok2 := grad.(bool)
 	if !ok1 || !ok2 {
-		return nil, fmt.Errorf("a parameter is made of a %T and a %T", data, grad)
+		return nil, fmt.Errorf("a parameter is made of %s and %s", pickle.Describe(data), pickle.Describe(grad))
 	}
 	p := *t
 	p.Parameter, p.RequiresGrad = true, g
@@ -161,7 +161,7 @@ func rebuildSparse(args pickle.Tuple) (any, error) {
 	for _, p := range data[:n] {
 		part, ok := p.(*Tensor)
 		if !ok || part.Layout != Strided {
-			return nil, fmt.Errorf("a %T as a part of a sparse tensor", p)
+			return nil, fmt.Errorf("%s as a part of a sparse tensor", pickle.Describe(p))
 		}
 		t.Parts = append(t.Parts, part)
 	}
@@ -173,7 +173,7 @@ func rebuildSparse(args pickle.Tuple) (any, error) {
 	if len(data) == n+2 && data[n+1] != nil {
 		c, ok := data[n+1].(bool)
 		if !ok || layout != "sparse_coo" {
-			return nil, fmt.Errorf("is_coalesced is a %T", data[n+1])
+			return nil, fmt.Errorf("is_coalesced is %s", pickle.Describe(data[n+1]))
 		}
 		t.Coalesced = &c
 	}

@@ -88,7 +88,7 @@ func (t *Tensor) Resolve(f func(any) (any, error)) (err error) {
 func (t *Tensor) SetState(state any) error {
 	d, ok := state.(*pickle.Dict)
 	if !ok {
-		return fmt.Errorf("the state of a tensor is a %T", state)
+		return fmt.Errorf("the state of a tensor is %s", pickle.Describe(state))
 	}
 	t.Attrs = d
 	return nil

@@ -82,6 +82,9 @@ func readZipDir(r io.ReaderAt, size int64) (*zipDir, error) {
 	for range count {
 		rec, n, err := parseCentral(raw, at)
 		if err != nil {
+			if foreign := foreignZip(append(d.names(), centralNames(raw)...)); foreign != nil {
+				return nil, foreign
+			}
 			return nil, err
 		}
 		d.records = append(d.records, rec)
@@ -192,6 +195,30 @@ func parseCentral(p []byte, at int64) (rec zipRecord, n int, err error) {
 		return rec, 0, errs.Corrupt(zipPart, at, "stored record %q has %d bytes packed and %d unpacked", name, sizes[1], sizes[0])
 	}
 	return rec, n, nil
+}
+
+func (d *zipDir) names() []string {
+	names := make([]string, len(d.records))
+	for i, r := range d.records {
+		names[i] = r.name
+	}
+	return names
+}
+
+// centralNames lists the names of a central directory, whether or not the records can be read, up to the first entry that is
+// damaged.
+func centralNames(p []byte) (names []string) {
+	le := binary.LittleEndian
+	for len(p) >= sizeCentral && le.Uint32(p) == sigCentral {
+		name := int(le.Uint16(p[28:]))
+		n := sizeCentral + name + int(le.Uint16(p[30:])) + int(le.Uint16(p[32:]))
+		if len(p) < n {
+			break
+		}
+		names = append(names, string(p[sizeCentral:sizeCentral+name]))
+		p = p[n:]
+	}
+	return names
 }
 
 // zip64Sizes replaces those of the values (unpacked size, packed size, offset) that did not fit in 32 bits.

@@ -32,6 +32,9 @@ func Open(path string) (*Dir, error) {
 	name := filepath.Join(path, metadataName)
 	raw, err := regular.ReadFile(name, maxMetadata)
 	if err != nil {
+		if foreign := ptfile.ForeignFolder(path); foreign != nil {
+			return nil, foreign
+		}
 		return nil, fmt.Errorf("no complete sharded checkpoint: %w", err)
 	}
 	d := &Dir{Path: path, files: map[string]*os.File{}, sizes: map[string]int64{}}

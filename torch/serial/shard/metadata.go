@@ -123,7 +123,7 @@ func parseMetadata(raw []byte) ([]*Entry, error) {
 	}
 	root, ok := v.(*object)
 	if !ok || root.class != "Metadata" {
-		return nil, errs.Corrupt(metadataName, 0, "it holds a %T, not a checkpoint's metadata", v)
+		return nil, errs.Corrupt(metadataName, 0, "it holds %s, not a checkpoint's metadata", pickle.Describe(v))
 	}
 	entries, err := readEntries(root)
 	if err != nil && !errs.Typed(err) {
@@ -208,7 +208,7 @@ func readPlaces(d *pickle.Dict) (map[string]Place, error) {
 		index, ok := k.(*object)
 		info, ok2 := v.(*object)
 		if !ok || !ok2 || info.class != "_StorageInfo" {
-			return nil, fmt.Errorf("storage_data has a %T for a %T", v, k)
+			return nil, fmt.Errorf("storage_data has %s for %s", pickle.Describe(v), pickle.Describe(k))
 		}
 		name, named := index.field("fqn").(string)
 		if !named || len(name) > maxName {
@@ -260,7 +260,7 @@ func (e *Entry) read(o *object, at map[string]Place) error {
 	for _, c := range chunks {
 		box, _ := c.(*object)
 		if box == nil {
-			return fmt.Errorf("a chunk is a %T", c)
+			return fmt.Errorf("a chunk is %s", pickle.Describe(c))
 		}
 		offsets, ok := box.field("offsets").(ptfile.Size)
 		sizes, ok2 := box.field("sizes").(ptfile.Size)
