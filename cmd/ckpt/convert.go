@@ -36,7 +36,7 @@ func (c *context) rewrite(sharded bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if sharded && f.format != "sharded" {
+	if sharded && !f.several {
 		return fmt.Errorf("%s is one file already (%s)", in, f.format)
 	}
 	if _, err := f.check(); err != nil {
@@ -76,7 +76,7 @@ func (f *file) asSafetensors() (*safetensors.Archive, error) {
 		name, ok1 := k.(string)
 		t, ok2 := v.(*ptfile.Tensor)
 		if !ok1 || !ok2 {
-			return nil, fmt.Errorf("%s: %v is a %T, and safetensors files hold named tensors alone; name the part that is a state dict with -key", f.path, k, v)
+			return nil, fmt.Errorf("%s: %s is %s, and safetensors files hold named tensors alone; name the part that is a state dict with -key", f.path, pickle.Describe(k), pickle.Describe(v))
 		}
 		list = append(list, safetensors.Named{Name: name, Tensor: t})
 	}

@@ -1,11 +1,12 @@
-// Command ckpt looks into checkpoints: PyTorch's .pt files of any age, safetensors files, and the folders of sharded checkpoints.
+// Command ckpt looks into checkpoints: PyTorch's .pt files of any age, safetensors files, Hugging Face's models in several files
+// (their model.safetensors.index.json), and the folders of sharded checkpoints.
 //
 //	ckpt ls FILE                 names, dtypes, shapes and sizes
 //	ckpt cat FILE [NAME]         a value, or all of them
 //	ckpt diff A B                what differs: names, shapes, the largest difference of values
 //	ckpt convert IN OUT          between .pt and .safetensors; legacy files to the present format
 //	ckpt verify FILE...          read everything and check every checksum
-//	ckpt consolidate FOLDER OUT  a sharded checkpoint as one file
+//	ckpt consolidate FOLDER OUT  a sharded checkpoint, or a model in several files, as one file
 //
 // Nothing in a file is run, and memory does not grow with the file. It needs no libtorch. It exits with 1 when files differ or
 // are damaged, with 2 when it is used wrongly.

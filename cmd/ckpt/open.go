@@ -19,6 +19,7 @@ import (
 // file is an open checkpoint of any format.
 type file struct {
 	path, format string
+	several      bool // a folder, or an index, and not one file
 	root         any
 	metadata     map[string]string // safetensors
 	check        func() (int64, error)
@@ -92,7 +93,11 @@ func openSafetensors(path string) (*file, error) {
 			return nil, err
 		}
 	}
-	return &file{format: "safetensors", root: root, metadata: s.Metadata, check: s.Verify, Closer: s}, nil
+	format := "safetensors"
+	if s.Files != nil {
+		format = fmt.Sprintf("an index of %d files", len(s.Files))
+	}
+	return &file{format: format, several: s.Files != nil, root: root, metadata: s.Metadata, check: s.Verify, Closer: s}, nil
 }
 
 func openFolder(path string) (*file, error) {
@@ -109,7 +114,7 @@ func openFolder(path string) (*file, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	return &file{format: "sharded", root: root, check: d.Verify, Closer: d}, nil
+	return &file{format: "sharded", several: true, root: root, check: d.Verify, Closer: d}, nil
 }
 
 // leaf is a value that is no container, or an empty one.

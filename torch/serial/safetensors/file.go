@@ -24,8 +24,10 @@ const (
 type File struct {
 	// Path names the file in messages.
 	Path string
-	// Names are the tensors' names, in the order of the header.
+	// Names are the tensors' names, in the order of the header, or of the index.
 	Names []string
+	// Files are the names of the files that an index names; nil for a single file.
+	Files []string
 	// Metadata is the header's text, without golite's checksums.
 	Metadata map[string]string
 	// Checksummed says that golite wrote the file, and that its checksums are checked.
@@ -35,8 +37,13 @@ type File struct {
 	closer  io.Closer
 }
 
-// Open opens a file and reads its header. Errors are *errs.ErrCorrupt, *errs.ErrUnsupported or the operating system's.
+// Open opens a file and reads its header. Of a sharded model, as Hugging Face's save_pretrained writes it, it opens the index
+// (model.safetensors.index.json, or pytorch_model.bin.index.json), and all files that it names, in the same folder, as one.
+// Errors are *errs.ErrCorrupt, *errs.ErrUnsafe, *errs.ErrUnsupported or the operating system's.
 func Open(path string) (*File, error) {
+	if isIndex(path) {
+		return openIndex(path)
+	}
 	f, st, err := regular.Open(path)
 	if err != nil {
 		return nil, errs.FileType(err)
@@ -50,9 +57,10 @@ func Open(path string) (*File, error) {
 	return out, nil
 }
 
-// Looks reports whether a file that begins with head, of at least nine bytes, may be a safetensors file.
+// Looks reports whether a file that begins with head, of at least nine bytes, may be a safetensors file, or the index of
+// several.
 func Looks(head []byte) bool {
-	return len(head) >= 9 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= maxHeader
+	return looksIndex(head) || len(head) >= 9 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= maxHeader
 }
 
 // Read is Open for bytes that are already open; name is for messages.
