@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
 )
@@ -255,7 +256,7 @@ func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 		if v, there := s[key]; there {
 			t, ok := v.(*torch.Tensor)
 			if !ok {
-				return nil, fmt.Errorf("data: a loader's state: %s is a %T, want a tensor of bytes", key, v)
+				return nil, fmt.Errorf("data: a loader's state: %s is a %s, want a tensor of bytes", key, typename.Of(v))
 			}
 			*to = t.ToBytes()
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 )
 
@@ -244,13 +245,13 @@ func (p *phases) value() any {
 func (p *phases) parse(v any) (func(), error) {
 	items, ok := list(v)
 	if !ok || len(items) == 0 {
-		return nil, fmt.Errorf("%v is a %T, want a list of phases", v, v)
+		return nil, fmt.Errorf("%v is a %s, want a list of phases", v, typename.Of(v))
 	}
 	out := make(phases, len(items))
 	for i, item := range items {
 		d, ok := mapping(item)
 		if !ok {
-			return nil, fmt.Errorf("phase %d is a %T, want a dictionary", i, item)
+			return nil, fmt.Errorf("phase %d is a %s, want a dictionary", i, typename.Of(item))
 		}
 		if out[i].end, ok = number(d["end_step"]); !ok {
 			return nil, fmt.Errorf("phase %d has no end_step", i)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/nn"
@@ -339,7 +340,7 @@ func (l *LBFGS) LoadStateDict(d map[string]any) error {
 	if entry, there := states[0]; there {
 		fields, ok := mapping(entry)
 		if !ok {
-			return fmt.Errorf("optim: state of LBFGS: the first parameter's is a %T", entry)
+			return fmt.Errorf("optim: state of LBFGS: the first parameter's is a %s", typename.Of(entry))
 		}
 		if err := l.read(&m, fields); err != nil {
 			return fmt.Errorf("optim: state of LBFGS: %w", err)
@@ -358,7 +359,7 @@ func (l *LBFGS) read(m *memory, fields map[string]any) error {
 	for key, to := range map[string]*int{"func_evals": &m.evals, "n_iter": &m.iters} {
 		f, ok := number(fields[key])
 		if !ok {
-			return fmt.Errorf("%s is a %T, want a number", key, fields[key])
+			return fmt.Errorf("%s is a %s, want a number", key, typename.Of(fields[key]))
 		}
 		*to = int(f)
 	}
@@ -418,7 +419,7 @@ func (l *LBFGS) copied(key string, v any, size int) (out *torch.Tensor, err erro
 			default:
 				f, ok := number(v)
 				if !ok {
-					err = fmt.Errorf("%s is a %T, want a tensor", key, v)
+					err = fmt.Errorf("%s is a %s, want a tensor", key, typename.Of(v))
 					return
 				}
 				out = torch.Options{DType: torch.Float64}.Scalar(f)

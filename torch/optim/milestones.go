@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 )
 
@@ -81,7 +82,7 @@ func (m *milestones) parse(v any) (func(), error) {
 	case interface{ All() iter.Seq2[any, any] }:
 		pairs = d.All()
 	default:
-		return nil, fmt.Errorf("%v is a %T, want a dictionary", v, v)
+		return nil, fmt.Errorf("%v is a %s, want a dictionary", v, typename.Of(v))
 	}
 	for k, n := range pairs {
 		if err := add(k, n); err != nil {
@@ -276,7 +277,7 @@ func (g *group) load(label string, d map[string]any, fields []setting) (err erro
 	for i, c := range g.list {
 		entry, ok := mapping(states[i])
 		if !ok {
-			err = fmt.Errorf("optim: state of %s: scheduler %d is a %T", label, i, states[i])
+			err = fmt.Errorf("optim: state of %s: scheduler %d is a %s", label, i, typename.Of(states[i]))
 		} else {
 			err = c.LoadStateDict(entry)
 		}

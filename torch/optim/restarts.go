@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 )
 
@@ -92,7 +93,7 @@ func (w *whole) value() any {
 func (w *whole) parse(v any) (func(), error) {
 	f, ok := number(v)
 	if !ok {
-		return nil, fmt.Errorf("%v is a %T, want a number", v, v)
+		return nil, fmt.Errorf("%v is a %s, want a number", v, typename.Of(v))
 	}
 	return func() { *w.v = f }, nil
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 )
 
@@ -183,7 +184,7 @@ type loadable interface {
 
 // assignment checks that v fits what a setting points at, and returns what puts it there.
 func assignment(to, v any) (func(), error) {
-	bad := fmt.Errorf("%v is a %T", v, v)
+	bad := fmt.Errorf("%v is a %s", v, typename.Of(v))
 	switch p := to.(type) {
 	case *int:
 		if f, ok := number(v); ok && f == float64(int(f)) {
@@ -216,12 +217,12 @@ func assignment(to, v any) (func(), error) {
 func numbers(to *[]float64, v any) (func(), error) {
 	items, ok := list(v)
 	if !ok {
-		return nil, fmt.Errorf("%v is a %T, want a list of numbers", v, v)
+		return nil, fmt.Errorf("%v is a %s, want a list of numbers", v, typename.Of(v))
 	}
 	out := make([]float64, len(items))
 	for i, x := range items {
 		if out[i], ok = number(x); !ok {
-			return nil, fmt.Errorf("element %d is a %T, want a number", i, x)
+			return nil, fmt.Errorf("element %d is a %s, want a number", i, typename.Of(x))
 		}
 	}
 	return func() { *to = out }, nil

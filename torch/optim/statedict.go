@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 )
 
@@ -91,7 +92,7 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 	}
 	groups, ok := list(d["param_groups"])
 	if !ok {
-		return fail("want param_groups, a list, found a %T", d["param_groups"])
+		return fail("want param_groups, a list, found a %s", typename.Of(d["param_groups"]))
 	}
 	if len(groups) != len(b.groups) {
 		return fail("it has %d groups of parameters, and the optimizer %d", len(groups), len(b.groups))
@@ -101,7 +102,7 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 	for i, g := range groups {
 		entry, ok := mapping(g)
 		if !ok {
-			return fail("group %d is a %T, want a dictionary", i, g)
+			return fail("group %d is a %s, want a dictionary", i, typename.Of(g))
 		}
 		ids, ok := list(entry["params"])
 		if !ok || len(ids) != len(b.groups[i].Params) {
@@ -110,7 +111,7 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 		for _, id := range ids {
 			n, ok := id.(int)
 			if !ok {
-				return fail("group %d: a parameter's number is a %T", i, id)
+				return fail("group %d: a parameter's number is a %s", i, typename.Of(id))
 			}
 			numbers = append(numbers, n)
 		}
@@ -137,7 +138,7 @@ func (b *Base) loadGroup(g *ParamGroup, entry map[string]any) error {
 		if v, ok := entry[key]; ok && v != nil {
 			f, ok := number(v)
 			if !ok {
-				return fmt.Errorf("%s is a %T, want a number", key, v)
+				return fmt.Errorf("%s is a %s, want a number", key, typename.Of(v))
 			}
 			*g.kept(key) = &f
 		}
@@ -157,7 +158,7 @@ func (b *Base) loadGroup(g *ParamGroup, entry map[string]any) error {
 			*p, ok = pair(v)
 		}
 		if !ok {
-			return fmt.Errorf("%s is %v, a %T", s.key, v, v)
+			return fmt.Errorf("%s is %v, a %s", s.key, v, typename.Of(v))
 		}
 	}
 	return nil
@@ -181,7 +182,7 @@ func (b *Base) loadStates(v any, numbers []int, groups []ParamGroup) (map[*torch
 			}
 			slots, ok := mapping(entry)
 			if !ok {
-				return nil, fmt.Errorf("the state of parameter %d is a %T, want a dictionary", i-1, entry)
+				return nil, fmt.Errorf("the state of parameter %d is a %s, want a dictionary", i-1, typename.Of(entry))
 			}
 			if out[p], err = b.loadSlots(slots, &groups[k], p); err != nil {
 				return nil, fmt.Errorf("parameter %d: %w", i-1, err)
@@ -221,7 +222,7 @@ func loadedTensor(name string, v any, g *ParamGroup, p *torch.Tensor) (*torch.Te
 	if !ok {
 		f, ok := number(v)
 		if !ok {
-			return nil, fmt.Errorf("%s is a %T, want a tensor", name, v)
+			return nil, fmt.Errorf("%s is a %s, want a tensor", name, typename.Of(v))
 		}
 		return placed(name, torch.Options{DType: torch.Float32}.Scalar(f), p, g.Fused), nil
 	}
@@ -271,12 +272,12 @@ func numbered(v any) (map[int]any, error) {
 		for k, v := range m.All() {
 			n, ok := k.(int)
 			if !ok {
-				return nil, fmt.Errorf("a key of state is a %T, want a parameter's number", k)
+				return nil, fmt.Errorf("a key of state is a %s, want a parameter's number", typename.Of(k))
 			}
 			out[n] = v
 		}
 	default:
-		return nil, fmt.Errorf("want state, a dictionary, found a %T", v)
+		return nil, fmt.Errorf("want state, a dictionary, found a %s", typename.Of(v))
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/golite/golite/internal/atomicfile"
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
@@ -152,7 +153,7 @@ func (f *flattener) walk(path []any, v any) error {
 		}
 	}
 	if len(path) == 0 {
-		return &errs.ErrUnsupported{What: fmt.Sprintf("a %T as a sharded state", v), Remedy: "use a map with string keys"}
+		return &errs.ErrUnsupported{What: "a " + typename.Of(v) + " as a sharded state", Remedy: "use a map with string keys"}
 	}
 	if f.rank == 0 {
 		f.items = append(f.items, shard.Item{Path: path, Value: v})
@@ -179,7 +180,7 @@ func (f *flattener) dict(path []any, d *pickle.Dict) error {
 			ints = true
 			key = strconv.Itoa(n)
 		default:
-			return &errs.ErrUnsupported{What: fmt.Sprintf("%v: a dict key of type %T in a sharded checkpoint", path, k), Remedy: "use string or int keys"}
+			return &errs.ErrUnsupported{What: fmt.Sprintf("%v: a dict key of type %s in a sharded checkpoint", path, typename.Of(k)), Remedy: "use string or int keys"}
 		}
 		if err := f.walk(append(path[:len(path):len(path)], key), v); err != nil {
 			return err

@@ -16,7 +16,7 @@ func (d *Dict) SetState(state any) error {
 		if state == nil {
 			return nil
 		}
-		return fmt.Errorf("the state of a %s is a %T", d.Kind, state)
+		return fmt.Errorf("the state of a %s is %s", d.Kind, Describe(state))
 	}
 	if s == d {
 		return &errs.ErrUnsafe{Reason: "a dict is its own state"}
@@ -91,7 +91,7 @@ func newMapping(kind DictKind, args Tuple) (any, error) {
 	}
 	pairs, ok := Items(args[0])
 	if !ok {
-		return nil, fmt.Errorf("a mapping is made from a %T", args[0])
+		return nil, fmt.Errorf("a mapping is made from %s", Describe(args[0]))
 	}
 	for _, p := range pairs {
 		kv, ok := Items(p)
@@ -112,7 +112,7 @@ func newDefaultDict(args Tuple) (any, error) {
 	}
 	c, ok := args[0].(*Class)
 	if !ok {
-		return nil, fmt.Errorf("the factory is a %T", args[0])
+		return nil, fmt.Errorf("the factory is %s", Describe(args[0]))
 	}
 	d.Factory = c.Name
 	return d, nil
@@ -151,7 +151,7 @@ func newComplex(args Tuple) (any, error) {
 	re, ok1 := args[0].(float64)
 	im, ok2 := args[1].(float64)
 	if !ok1 || !ok2 {
-		return nil, fmt.Errorf("a complex number of a %T and a %T", args[0], args[1])
+		return nil, fmt.Errorf("a complex number of %s and %s", Describe(args[0]), Describe(args[1]))
 	}
 	return complex(re, im), nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
+
+	"github.com/golite/golite/internal/typename"
 )
 
 // describeLength bounds the text of a scalar in a message.
@@ -44,5 +46,8 @@ func Describe(v any) string {
 	if items, ok := Items(v); ok {
 		return fmt.Sprintf("a list of %d", len(items))
 	}
-	return fmt.Sprintf("a %T", v)
+	if name := typename.Of(v); name != "*serial.TensorInfo" {
+		return "a " + name
+	}
+	return "a tensor"
 }

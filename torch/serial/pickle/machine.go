@@ -72,7 +72,7 @@ func (d *decoder) extend(op byte) error {
 			return nil
 		}
 	}
-	return d.in.corrupt("values are appended to a %T", target)
+	return d.in.corrupt("values are appended to %s", Describe(target))
 }
 
 func (d *decoder) setItems(op byte) error {
@@ -92,7 +92,7 @@ func (d *decoder) setItems(op byte) error {
 	}
 	dict, ok := target.(*Dict)
 	if !ok || len(vs)%2 != 0 {
-		return d.in.corrupt("%d keys and values are set in a %T", len(vs), target)
+		return d.in.corrupt("%d keys and values are set in %s", len(vs), Describe(target))
 	}
 	for i := 0; i < len(vs); i += 2 {
 		weight, err := dict.set(vs[i], vs[i+1])
@@ -172,7 +172,7 @@ func (d *decoder) globalName(op byte) (module, name string, err error) {
 	module, ok1 := vs[0].(string)
 	name, ok2 := vs[1].(string)
 	if !ok1 || !ok2 {
-		return "", "", d.in.corrupt("a global is named by a %T and a %T", vs[0], vs[1])
+		return "", "", d.in.corrupt("a global is named by %s and %s", Describe(vs[0]), Describe(vs[1]))
 	}
 	return module, name, nil
 }
@@ -204,7 +204,7 @@ func (d *decoder) stepCall(op byte) error {
 		}
 		b, ok := target.(Builder)
 		if !ok {
-			return d.in.corrupt("state is set on a %T", target)
+			return d.in.corrupt("state is set on %s", Describe(target))
 		}
 		if err := d.spend(sizeOf(vs[0], copyDepth)); err != nil {
 			return err
@@ -224,7 +224,7 @@ func (d *decoder) call(n int) error {
 	}
 	args, ok := vs[1].(Tuple)
 	if !ok {
-		return d.in.corrupt("a call's arguments are a %T, not a tuple", vs[1])
+		return d.in.corrupt("a call's arguments are %s, not a tuple", Describe(vs[1]))
 	}
 	if n == 3 {
 		if kw, ok := vs[2].(*Dict); !ok || kw.Len() != 0 {
@@ -233,7 +233,7 @@ func (d *decoder) call(n int) error {
 	}
 	class, ok := vs[0].(*Class)
 	if !ok {
-		return d.in.corrupt("a %T is called", vs[0])
+		return d.in.corrupt("%s is called", Describe(vs[0]))
 	}
 	if class.Call == nil {
 		return &errs.ErrUnsafe{Global: class.Name, Reason: "it may be named, not called"}

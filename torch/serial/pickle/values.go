@@ -7,6 +7,8 @@ import (
 	"iter"
 	"math"
 	"math/big"
+
+	"github.com/golite/golite/internal/typename"
 )
 
 // Tuple is Python's tuple.
@@ -100,7 +102,7 @@ func hashKey(key any) (hash any, weight int, err error) {
 		}
 		return hashed(sha256.Sum256(b)), max(len(b)-lightKey, 0), nil
 	default:
-		return nil, 0, fmt.Errorf("unhashable dict key of type %T", key)
+		return nil, 0, fmt.Errorf("unhashable dict key of type %s", typename.Of(key))
 	}
 }
 
@@ -154,7 +156,7 @@ func appendKey(b []byte, key any, depth int) ([]byte, error) {
 		t := k.HashKey()
 		return append(appendLen(append(b, 'h'), len(t)), t...), nil
 	}
-	return nil, fmt.Errorf("unhashable value of type %T in a dict key", key)
+	return nil, fmt.Errorf("unhashable value of type %s in a dict key", typename.Of(key))
 }
 
 // keySize tells how long the encoding of a key's text or number is.
