@@ -2,8 +2,11 @@ package lite
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/serial"
@@ -73,6 +76,10 @@ type LoadOptions struct {
 	// OnlyState reads nothing but what the State has keys for; what Load returns is then empty. With the default CheckpointIO a
 	// model alone is so loaded without its optimizer's bytes.
 	OnlyState bool
+	// Rename gives each key of a module's state dict in the file, without the State's key before it, the name that it has in
+	// the module; "" leaves it out. Lightning's files want strings.TrimPrefix(key, "model."), where the LightningModule has
+	// the model under that name.
+	Rename func(key string) string
 }
 
 // Save writes a checkpoint: a State, with the scaler's state and every rank's random streams under a reserved key, or a
@@ -161,8 +168,8 @@ func (l *Lite) closeIO() error {
 // for; with a nil State it returns the whole content. Tensors that it returns are on the CPU. A key that the file doesn't
 // have is an error unless NonStrict; if one is missing, a plain value is of the wrong kind or a module doesn't fit, nothing is
 // changed. A file that isn't there gives fs.ErrNotExist. Files that torch.save wrote are read as well, and folders that
-// SaveSharded or DCP wrote, of any number of ranks; a *serial.Shard of the State is filled with its part. Where all keys of a
-// module begin with DistributedDataParallel's "module." they lose it.
+// SaveSharded or DCP wrote, of any number of ranks; a *serial.Shard of the State is filled with its part. A module's keys lose
+// what PyTorch's wrappers put before them, see nn.LoadStateDict; LoadOptions.Rename changes others.
 func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, err error) {
 	o, content, err := l.read(path, into, opts)
 	if err != nil {
@@ -199,7 +206,11 @@ func (l *Lite) LoadRaw(path string, into any, opts ...LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	f := filling{o: nn.LoadOptions{NonStrict: o.NonStrict}}
+	if key := modelKey(into, content); key != "" {
+		return fmt.Errorf("lite: LoadRaw %s: the file has more than a module's state (%s): Load reads a part of it: l.Load(path, lite.State{%q: model})",
+			path, someKeys(content), key)
+	}
+	f := filling{o: nn.LoadOptions{NonStrict: o.NonStrict, Rename: o.Rename}}
 	if err = f.plan(into, content, nil); err == nil {
 		err = f.run()
 	}
@@ -207,6 +218,25 @@ func (l *Lite) LoadRaw(path string, into any, opts ...LoadOptions) error {
 		return fmt.Errorf("lite: LoadRaw %s: %w", path, err)
 	}
 	return nil
+}
+
+// modelKey finds, in the content of a file that is no module's state, the key under which one is; it returns nothing where into
+// is no module, or no key's value is a module's state.
+func modelKey(into any, content map[string]any) string {
+	switch into.(type) {
+	case moduleState, nn.Module:
+	default:
+		return ""
+	}
+	if isStateDict(content) {
+		return ""
+	}
+	for _, key := range append([]string{"model", "state_dict"}, slices.Sorted(maps.Keys(content))...) {
+		if sd, err := stateDictOf(content[key]); err == nil && sd.Len() > 0 {
+			return key
+		}
+	}
+	return ""
 }
 
 // read reads a file whose content is a dictionary with names as keys. With the default CheckpointIO the tensors of into's
@@ -225,7 +255,7 @@ func (l *Lite) read(path string, into State, opts []LoadOptions) (o LoadOptions,
 	}
 	content, ok := asContent(goValue(raw))
 	if !ok {
-		return o, nil, fmt.Errorf("lite: Load %s: want a dictionary with names as keys, found a %T: serial.Load reads anything", path, raw)
+		return o, nil, fmt.Errorf("lite: Load %s: want a dictionary with names as keys, found a %s: serial.Load reads anything", path, typename.Of(raw))
 	}
 	return o, content, nil
 }

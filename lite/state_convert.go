@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"reflect"
 
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial"
 )
@@ -48,7 +49,7 @@ func converted(from any, t reflect.Type) (reflect.Value, error) {
 		p.Elem().Set(elem)
 		return p, nil
 	}
-	return v, fmt.Errorf("want a %s, found a %T", t, from)
+	return v, fmt.Errorf("want a %s, found a %s", t, typename.Of(from))
 }
 
 func isNumber(k reflect.Kind) bool {

@@ -6,8 +6,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
+	"github.com/golite/golite/internal/statekeys"
+	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/serial"
@@ -34,7 +35,7 @@ func (s State) plan(content map[string]any, o LoadOptions) (*filling, error) {
 	if err := s.check(content, o); err != nil {
 		return nil, err
 	}
-	f := &filling{o: nn.LoadOptions{NonStrict: o.NonStrict}}
+	f := &filling{o: nn.LoadOptions{NonStrict: o.NonStrict, Rename: o.Rename}}
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(s)) {
 		from, ok := content[key]
@@ -56,10 +57,35 @@ func (s State) check(content map[string]any, o LoadOptions) error {
 			missing = append(missing, key)
 		}
 	}
-	if len(missing) > 0 && !o.NonStrict {
-		return &serial.ErrMismatch{Model: fmt.Sprintf("the State; the file has %q", slices.Sorted(maps.Keys(content))), Missing: missing}
+	if len(missing) == 0 || o.NonStrict {
+		return nil
 	}
-	return nil
+	if len(missing) == len(s) && isStateDict(content) {
+		return &serial.ErrMismatch{Model: fmt.Sprintf("the State: the file is a bare state dict (%s), which LoadRaw reads: l.LoadRaw(path, model)",
+			someKeys(content)), Missing: missing}
+	}
+	return &serial.ErrMismatch{Model: "the State; the file has " + someKeys(content), Missing: missing}
+}
+
+// isStateDict reports whether all of a file's content is tensors, as in what torch.save(model.state_dict(), path) writes.
+func isStateDict(content map[string]any) bool {
+	for _, v := range content {
+		switch v.(type) {
+		case *torch.Tensor, *serial.TensorInfo: // the latter where it was not asked for
+		default:
+			return false
+		}
+	}
+	return len(content) > 0
+}
+
+// someKeys lists keys for a message, a dozen at most.
+func someKeys(content map[string]any) string {
+	keys := slices.Sorted(maps.Keys(content))
+	if n := len(keys); n > 12 {
+		return fmt.Sprintf("%q and %d more", keys[:12], n-12)
+	}
+	return fmt.Sprintf("%q", keys)
 }
 
 func (f *filling) run() error {
@@ -82,7 +108,7 @@ func (f *filling) plan(to, from any, put func(any)) error {
 	case stateful:
 		m, ok := from.(map[string]any)
 		if !ok {
-			return fmt.Errorf("want the state of a %T, found a %T", to, from)
+			return fmt.Errorf("want the state of a %T, found a %s", to, typename.Of(from))
 		}
 		f.others = append(f.others, func() error { return to.LoadStateDict(m) })
 	case *torch.Tensor:
@@ -107,11 +133,16 @@ func (f *filling) module(own *torch.StateDict, from any, load func(*torch.StateD
 	if err != nil {
 		return err
 	}
-	sd = withoutPrefix(sd, own)
-	if !fits(sd, own, f.o.NonStrict) {
-		return load(sd, f.o) // it refuses, changes nothing, and says why
+	if sd, err = statekeys.Rename(sd, f.o.Rename); err != nil {
+		return err
 	}
-	f.modules = append(f.modules, func() error { return load(sd, f.o) })
+	sd = statekeys.Unwrap(sd, own.Keys)
+	o := f.o
+	o.Rename = nil
+	if !fits(sd, own, f.o.NonStrict) {
+		return load(sd, o) // it refuses, changes nothing, and says why
+	}
+	f.modules = append(f.modules, func() error { return load(sd, o) })
 	return nil
 }
 
@@ -132,27 +163,10 @@ func fits(sd, own *torch.StateDict, nonStrict bool) bool {
 	return nonStrict || found == sd.Len()
 }
 
-// ddpPrefix is what torch's DistributedDataParallel puts before the keys of its module.
-const ddpPrefix = "module."
-
-// withoutPrefix drops DDP's prefix where every key of the file has it, unless the module's own keys do, too.
-func withoutPrefix(sd, own *torch.StateDict) *torch.StateDict {
-	prefixed := func(key string) bool { return strings.HasPrefix(key, ddpPrefix) }
-	bare := func(key string) bool { return !prefixed(key) }
-	if sd.Len() == 0 || slices.ContainsFunc(sd.Keys(), bare) || !slices.ContainsFunc(own.Keys(), bare) {
-		return sd
-	}
-	out := &torch.StateDict{}
-	for key, t := range sd.All() {
-		out.Set(strings.TrimPrefix(key, ddpPrefix), t)
-	}
-	return out
-}
-
 func (f *filling) tensor(to *torch.Tensor, from any) error {
 	t, ok := from.(*torch.Tensor)
 	if !ok {
-		return fmt.Errorf("want a tensor, found a %T", from)
+		return fmt.Errorf("want a tensor, found a %s", typename.Of(from))
 	}
 	if !slices.Equal(t.Shape(), to.Shape()) {
 		return fmt.Errorf("want a tensor of shape %v, found one of %v", to.Shape(), t.Shape())
@@ -195,11 +209,11 @@ func stateDictOf(v any) (*torch.StateDict, error) {
 		for _, k := range slices.Sorted(maps.Keys(v)) {
 			t, ok := v[k].(*torch.Tensor)
 			if !ok {
-				return nil, fmt.Errorf("want a module's state, found a %T under %q", v[k], k)
+				return nil, fmt.Errorf("want a module's state, found a %s under %q", typename.Of(v[k]), k)
 			}
 			sd.Set(k, t)
 		}
 		return sd, nil
 	}
-	return nil, fmt.Errorf("want a module's state, a dictionary of tensors, found a %T", v)
+	return nil, fmt.Errorf("want a module's state, a dictionary of tensors, found a %s", typename.Of(v))
 }

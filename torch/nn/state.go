@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/golite/golite/internal/statekeys"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/serial/errs"
@@ -38,6 +39,10 @@ type LoadOptions struct {
 	// NonStrict accepts missing and unexpected keys and loads what fits (strict=False). A shape that differs is an error
 	// all the same.
 	NonStrict bool
+	// Rename gives each key of the state dict the name that it has in the model, as
+	// func(key string) string { return strings.TrimPrefix(key, "encoder.") } does; "" leaves it out. Python programs
+	// rewrite the dict's keys for that. nil: the names are the keys.
+	Rename func(key string) string
 	// Keys, if not nil, receives the missing and unexpected keys, also when they are accepted.
 	Keys *IncompatibleKeys
 }
@@ -53,8 +58,11 @@ type Mismatch = errs.Mismatch
 type StateDictError = errs.ErrMismatch
 
 // LoadStateDict copies a state dict's tensors into a model's parameters and buffers, in place, so that optimizers made
-// before keep theirs; types and devices are converted to the model's (torch.nn.Module.load_state_dict). All that doesn't fit comes
-// back as one *StateDictError, and then nothing was copied. A model that can't be walked is a *torch.Error.
+// before keep theirs; types and devices are converted to the model's (torch.nn.Module.load_state_dict). What PyTorch's wrappers
+// put before the keys is found and dropped: "_orig_mod." of torch.compile, wherever it stands, and "module." of
+// DistributedDataParallel, DataParallel and AveragedModel where all keys have it, with AveragedModel's n_averaged. All that
+// doesn't fit comes back as one *StateDictError, and then nothing was copied. A model that can't be walked is a
+// *torch.Error.
 func LoadStateDict(m Module, sd *torch.StateDict, opts ...LoadOptions) error {
 	var misfit *StateDictError
 	err := torch.Try(func() {
@@ -62,7 +70,11 @@ func LoadStateDict(m Module, sd *torch.StateDict, opts ...LoadOptions) error {
 		if sd == nil {
 			torch.Fail("nn.LoadStateDict", "the state dict is nil")
 		}
-		pairs, e := match(m, sd)
+		sd, err := statekeys.Rename(sd, o.Rename)
+		if err != nil {
+			torch.Fail("nn.LoadStateDict", "%v", err)
+		}
+		pairs, e := match(m, statekeys.Unwrap(sd, func() []string { return StateDict(m).Keys() }))
 		if o.Keys != nil {
 			*o.Keys = IncompatibleKeys{slices.Clone(e.Missing), slices.Clone(e.Unexpected)}
 		}

@@ -9,6 +9,10 @@
 // (*ErrUnsafe). Damaged files give *ErrCorrupt with the record and the offset; every byte of a zip file that could
 // change a value is under a checksum, which is checked while the bytes are read, straight into tensor memory.
 //
+// A model in several files, as Hugging Face's save_pretrained writes it, is read by its index (model.safetensors.index.json) as
+// one. Files of other formats, such as TorchScript, exported programs, numpy's, ONNX or GGUF, are named, with what to do about
+// them (*ErrUnsupported).
+//
 // Writing is atomic and durable: whatever is killed when, the file is the old one or the new one.
 //
 // # Series, background, shards

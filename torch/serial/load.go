@@ -30,12 +30,15 @@ type LoadOptions struct {
 	// Key is where LoadStateDict finds the state dict within the file's value ("state_dict" in Lightning's files, "model" in
 	// golite's own); nested keys are joined by dots. Empty means the value itself.
 	Key string
+	// Rename gives the keys of LoadStateDict's result other names; "" leaves an entry out. Only and Into are given the names
+	// in the file. nn.LoadStateDict drops the prefixes of PyTorch's wrappers ("module.", "_orig_mod.") by itself.
+	Rename func(key string) string
 	// Workers is how many goroutines read; 0 means one for each processor.
 	Workers int
 }
 
-// Load reads a file of torch.save (zip or legacy) or a safetensors file and returns its value (torch.load): see the
-// package's description for what Python's types become. A file that is not there gives an error that is
+// Load reads a file of torch.save (zip or legacy), a safetensors file, or by its index a model in several files, and returns its
+// value (torch.load): see the package's description for what Python's types become. A file that is not there gives an error that is
 // fs.ErrNotExist; a bad one *ErrCorrupt, *ErrUnsafe or *ErrUnsupported.
 func Load(path string, opts ...LoadOptions) (any, error) {
 	o, err := options.One(opts)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/statekeys"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial/errs"
 	"github.com/golite/golite/torch/serial/pickle"
@@ -38,12 +39,16 @@ func LoadStateDict(path string, opts ...LoadOptions) (*torch.StateDict, error) {
 			sd.Set(k.(string), t)
 		}
 	}
+	if sd, err = statekeys.Rename(sd, o.Rename); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	return sd, nil
 }
 
 // findStateDict walks down key and checks that it leads to a dict of names and tensors.
 func findStateDict(root any, key string) (*pickle.Dict, error) {
-	d, ok := root.(*pickle.Dict)
+	v := root
+	d, ok := v.(*pickle.Dict)
 	if ok && key == "" {
 		if _, lightning := d.Get("pytorch-lightning_version"); lightning {
 			key = "state_dict"
@@ -54,25 +59,43 @@ func findStateDict(root any, key string) (*pickle.Dict, error) {
 			if !ok {
 				break
 			}
-			v, found := d.Get(k)
-			if !found {
+			var found bool
+			if v, found = d.Get(k); !found {
 				return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %q: the file", key), Remedy: "it has the keys " + keyList(d)}
 			}
 			d, ok = v.(*pickle.Dict)
 		}
 	}
 	if !ok {
-		return nil, &errs.ErrUnsupported{What: fmt.Sprintf("a value of type %T as a state dict", root), Remedy: "read it with Load"}
+		return nil, &errs.ErrUnsupported{What: pickle.Describe(v) + " as a state dict", Remedy: "read it with Load"}
 	}
+	if odd, ok := stateDictPart(d); !ok {
+		v, _ := d.Get(odd)
+		remedy := "name the part of the file that is the state dict with LoadOptions.Key, or read it with Load"
+		for k, v := range d.All() {
+			if part, ok := v.(*pickle.Dict); ok && part.Len() > 0 {
+				if _, ok := stateDictPart(part); ok {
+					remedy = fmt.Sprintf("read the state dict under %s with LoadOptions.Key", pickle.Describe(k))
+					break
+				}
+			}
+		}
+		return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %s, %s, in a state dict", pickle.Describe(odd), pickle.Describe(v)),
+			Remedy: remedy + "; it has the keys " + keyList(d)}
+	}
+	return d, nil
+}
+
+// stateDictPart reports whether a dict holds names and tensors alone; else it returns the first key that doesn't.
+func stateDictPart(d *pickle.Dict) (odd any, ok bool) {
 	for k, v := range d.All() {
 		_, name := k.(string)
 		_, tensor := v.(*TensorInfo)
 		if !name || !tensor {
-			return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %s, a %T, in a state dict", pickle.Describe(k), v),
-				Remedy: "name the part of the file that is the state dict with LoadOptions.Key, or read it with Load; it has the keys " + keyList(d)}
+			return k, false
 		}
 	}
-	return d, nil
+	return nil, true
 }
 
 func keyList(d *pickle.Dict) string {
@@ -82,7 +105,11 @@ func keyList(d *pickle.Dict) string {
 			keys = append(keys, "...")
 			break
 		}
-		keys = append(keys, fmt.Sprint(k))
+		if s, ok := k.(string); ok && len(s) < 64 {
+			keys = append(keys, s)
+		} else {
+			keys = append(keys, pickle.Describe(k))
+		}
 	}
 	return strings.Join(keys, ", ")
 }
