@@ -40,10 +40,40 @@ def programs(out):
     torch.save({"model": model.state_dict(), "scheduler": slice(1, 2)}, out("class_inside.pt"))
     torch.save(model.state_dict(), out("bare.pt"))
     torch.save(model.state_dict(), out("bare_legacy.pt"), _use_new_zipfile_serialization=False)
+    torch.save(user_class(), out("module_class.pt"))
     with torch.package.PackageExporter(out("package.pt")) as exporter:
         exporter.extern("**")
         exporter.save_pickle("model", "model.pkl", model.state_dict())
     aot_package(out, model, example)
+
+
+def user_class():
+    """A module of a class in the program itself, as most are."""
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 2)
+
+    Net.__module__, Net.__qualname__ = "__main__", "Net"
+    sys.modules["__main__"].Net = Net
+    return Net()
+
+
+def tensors(out):
+    """Tensors that a file of torch.save can hold and golite does not read."""
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.tensor import init_device_mesh, distribute_tensor
+
+    t = torch.arange(6.0).reshape(2, 3)
+    torch.save({"w": torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)}, out("quantized.pt"))
+    torch.save({"w": torch.nested.nested_tensor([t[0], t[1, :2]])}, out("nested.pt"))
+    torch.save({"w": t.to("meta")}, out("meta.pt"))
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    torch.save({"w": distribute_tensor(t, init_device_mesh("cpu", (1,)))}, out("distributed.pt"))
+    dist.destroy_process_group()
 
 
 def aot_package(out, model, example):
@@ -171,7 +201,7 @@ def tensorflow(out):
             f.write(tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module).convert())
 
 
-ALL = {f.__name__: f for f in (programs, wrapped, sharded, plain, onnx, keras, gguf, flax, tensorflow)}
+ALL = {f.__name__: f for f in (programs, tensors, wrapped, sharded, plain, onnx, keras, gguf, flax, tensorflow)}
 
 
 def main(folder, *names):

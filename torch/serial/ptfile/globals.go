@@ -29,28 +29,50 @@ func Globals(module, name string) (any, bool, error) {
 	if v, ok := numpyGlobal(module, name); ok {
 		return v, true, nil
 	}
-	if unsupported(module, name) {
-		return nil, false, &errs.ErrUnsupported{What: module + "." + name}
+	if remedy, known := unsupported(module, name); known {
+		return nil, false, &errs.ErrUnsupported{What: module + "." + name, Remedy: remedy}
 	}
 	return pickle.Builtins(module, name)
 }
 
-// unsupported tells names that PyTorch itself writes and golite has no value for.
-func unsupported(module, name string) bool {
+// What to do in Python about values that golite has no tensors for.
+const (
+	dequantize = "quantized tensors are not read: in Python, save t.dequantize(), or the state dict of the model before it is quantized"
+	gathered   = "a part of a distributed tensor: in Python, save t.full_tensor(), or the state with torch.distributed.checkpoint, " +
+		"which LoadSharded reads"
+	onCPU = "in Python, save t.cpu()"
+)
+
+// unsupported reports whether PyTorch itself writes a name for which golite has no value, and what to do about it.
+func unsupported(module, name string) (remedy string, known bool) {
 	switch module {
 	case "torch._utils":
 		switch name {
-		case "_rebuild_qtensor", "_rebuild_meta_tensor_no_storage", "_rebuild_nested_tensor", "_rebuild_wrapper_subclass",
-			"_rebuild_device_tensor_from_numpy", "_rebuild_xla_tensor", "_load_from_bytes":
-			return true
+		case "_rebuild_qtensor":
+			return dequantize, true
+		case "_rebuild_meta_tensor_no_storage":
+			return "a tensor on the meta device has no values: in Python, load the model's weights before it is saved", true
+		case "_rebuild_nested_tensor":
+			return "nested tensors are not read: in Python, save the list t.unbind()", true
+		case "_rebuild_wrapper_subclass":
+			return "a tensor of a Python class: in Python, save t.full_tensor() of a DTensor, and of others the plain tensors that they are made of", true
+		case "_rebuild_device_tensor_from_numpy", "_rebuild_xla_tensor":
+			return onCPU, true
+		case "_load_from_bytes":
+			return "pickle.dump wrote the tensor: in Python, save with torch.save", true
 		}
 	case "torch":
-		return smallInteger.MatchString(name) || strings.HasPrefix(name, "Q") && strings.HasSuffix(name, "Storage") || strings.HasPrefix(name, "per_tensor_") ||
-			strings.HasPrefix(name, "per_channel_") || strings.HasPrefix(name, "q") || strings.HasPrefix(name, "bits")
+		switch {
+		case smallInteger.MatchString(name), strings.HasPrefix(name, "bits"):
+			return "in Python, save t.view(torch.uint8)", true
+		case strings.HasPrefix(name, "Q") && strings.HasSuffix(name, "Storage"), strings.HasPrefix(name, "per_tensor_"),
+			strings.HasPrefix(name, "per_channel_"), strings.HasPrefix(name, "q"):
+			return dequantize, true
+		}
 	case "torch.distributed.tensor", "torch.distributed._shard.sharded_tensor.api":
-		return true
+		return gathered, true
 	}
-	return false
+	return "", false
 }
 
 // smallInteger are dtypes that torch has names for, and hardly anything else.
