@@ -163,14 +163,12 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 					return
 				}
 				defer l.close()
-				if err = l.openLoggers(); err == nil {
-					s.stop.begin()
-					body := func() { err = s.stop.outcome(guard(func() error { return j.body(ctx, l) })) }
-					if s.place.world > 1 {
-						torch.WithOwner((*watcher)(l), body)
-					} else {
-						body()
-					}
+				s.stop.begin()
+				body := func() { err = s.stop.outcome(guard(func() error { return j.body(ctx, l) })) }
+				if s.place.world > 1 {
+					torch.WithOwner((*watcher)(l), body)
+				} else {
+					body()
 				}
 				err = errors.Join(err, l.closeIO())
 				err = errors.Join(err, l.closeLoggers(err))
@@ -212,6 +210,13 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return l, err
+	}
+	if err = l.openLoggers(); err != nil {
+		err = errors.Join(err, l.closeLoggers(err))
+		l.close()
+	}
 	return l, err
 }
 
