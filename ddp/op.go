@@ -3,6 +3,8 @@ package ddp
 import "fmt"
 
 // Op is how a collective combines what the ranks give (torch.distributed.ReduceOp).
+//
+// The operations are Sum, Mean, Product, Min, Max, BitAnd, BitOr and BitXor.
 type Op uint8
 
 // The ways of combining. Mean divides the sum by the number of ranks; integers are cut towards zero. The last three take

@@ -19,6 +19,7 @@ import (
 //
 // Indices count the devices that are visible: with CUDA_VISIBLE_DEVICES=2,3 device 0 is the machine's third one. The order is
 // CUDA's (CUDA_DEVICE_ORDER). The CPU takes a count of ranks only. A YAML file may also say 2, -1 and [1, 4].
+// AllDevices is "-1", AutoDevices "auto".
 type Devices string
 
 // AllDevices is every device of the accelerator.

@@ -7,6 +7,8 @@ import (
 )
 
 // DeviceType is a kind of device. The zero value means the default, which is the CPU.
+//
+// The kinds are CPUType, CUDAType, XPUType, MPSType and MetaType.
 type DeviceType uint8
 
 // Kinds of devices. Meta tensors have a shape and no memory.

@@ -4,6 +4,10 @@ import "fmt"
 
 // DType is the type of a tensor's elements (torch.dtype). The zero value means the default: the process's
 // default floating type for what makes tensors, the input's type for what converts them.
+//
+// The types are Float16, BFloat16, Float32, Float64; Complex32, Complex64, Complex128; Bool; Int8, Int16, Int32,
+// Int64; UInt8, UInt16, UInt32, UInt64; Float8E5M2, Float8E4M3FN, Float8E5M2FNUZ, Float8E4M3FNUZ, Float8E8M0FNU,
+// Float4E2M1FNx2; QInt8, QUInt8, QInt32.
 type DType uint8
 
 // The element types of libtorch. Float8 types, the small unsigned ones and ComplexHalf are for storage and

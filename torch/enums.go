@@ -2,6 +2,8 @@ package torch
 
 // Layout is how a tensor's elements are stored (torch.layout). The zero value means the default: strided for
 // what makes tensors, the input's for what converts them.
+//
+// The layouts are Strided, SparseCOO, SparseCSR, SparseCSC, SparseBSR, SparseBSC, MKLDNN and Jagged.
 type Layout uint8
 
 // Layouts of libtorch.
@@ -27,6 +29,8 @@ func (l Layout) String() string {
 
 // MemoryFormat is the order of a dense tensor's dimensions in memory (torch.memory_format). The zero value means
 // the operator's default.
+//
+// The formats are ContiguousFormat, PreserveFormat, ChannelsLast and ChannelsLast3d.
 type MemoryFormat uint8
 
 // Memory formats of libtorch.

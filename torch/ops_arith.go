@@ -166,6 +166,8 @@ func (t *Tensor) DivScalar(v float64) *Tensor { return callScalar(&opDivScalar, 
 func (t *Tensor) DivScalar_(v float64) *Tensor { return callScalar_(&opDivScalar_, t, Number(v)) }
 
 // Rounding is how DivMode rounds a quotient to a whole number.
+//
+// RoundTrunc rounds towards zero, RoundFloor down.
 type Rounding string
 
 // Rounding modes of torch.div.

@@ -7,28 +7,31 @@ import (
 )
 
 // Switch is a setting of the whole process about how GPUs compute. It may be set, to no effect, where there is no GPU.
+//
+// The switches are MatMulTF32, CuDNNTF32, CuDNN, CuDNNBenchmark, CuDNNDeterministic, FlashAttention,
+// MemoryEfficientAttention, MathAttention and CuDNNAttention.
 type Switch int
 
 // The switches, with what they are in PyTorch and their defaults.
 const (
 	// MatMulTF32 lets matrix products of float32 round their factors to 10 bits: several times faster from compute capability 8.0 on
 	// (torch.backends.cuda.matmul.allow_tf32; off).
-	MatMulTF32 = Switch(cgotorch.SwitchTF32MatMul)
+	MatMulTF32 Switch = cgotorch.SwitchTF32MatMul
 	// CuDNNTF32 lets convolutions do so (torch.backends.cudnn.allow_tf32; on).
-	CuDNNTF32 = Switch(cgotorch.SwitchTF32CuDNN)
+	CuDNNTF32 Switch = cgotorch.SwitchTF32CuDNN
 	// CuDNN lets operations use cuDNN (torch.backends.cudnn.enabled; on).
-	CuDNN = Switch(cgotorch.SwitchCuDNN)
+	CuDNN Switch = cgotorch.SwitchCuDNN
 	// CuDNNBenchmark lets cuDNN try its ways to compute a convolution and keep the fastest: for inputs of few different shapes
 	// (torch.backends.cudnn.benchmark; off).
-	CuDNNBenchmark = Switch(cgotorch.SwitchCuDNNBenchmark)
+	CuDNNBenchmark Switch = cgotorch.SwitchCuDNNBenchmark
 	// CuDNNDeterministic keeps cuDNN to ways whose result is the same each time (torch.backends.cudnn.deterministic; off).
-	CuDNNDeterministic = Switch(cgotorch.SwitchCuDNNDeterministic)
+	CuDNNDeterministic Switch = cgotorch.SwitchCuDNNDeterministic
 	// FlashAttention, MemoryEfficientAttention, MathAttention and CuDNNAttention are what scaled_dot_product_attention may choose from
 	// (torch.backends.cuda.enable_flash_sdp and so on; all on).
-	FlashAttention           = Switch(cgotorch.SwitchFlashAttention)
-	MemoryEfficientAttention = Switch(cgotorch.SwitchMemoryEfficientAttention)
-	MathAttention            = Switch(cgotorch.SwitchMathAttention)
-	CuDNNAttention           = Switch(cgotorch.SwitchCuDNNAttention)
+	FlashAttention           Switch = cgotorch.SwitchFlashAttention
+	MemoryEfficientAttention Switch = cgotorch.SwitchMemoryEfficientAttention
+	MathAttention            Switch = cgotorch.SwitchMathAttention
+	CuDNNAttention           Switch = cgotorch.SwitchCuDNNAttention
 )
 
 // Set sets the switch for the whole process and returns what it was.
@@ -45,7 +48,7 @@ func DebugDeterministic() (restore func()) {
 	wanted := []struct {
 		which Switch
 		on    bool
-	}{{Switch(cgotorch.SwitchDeterministic), true}, {CuDNNDeterministic, true}, {CuDNNBenchmark, false}, {MatMulTF32, false}, {CuDNNTF32, false}}
+	}{{cgotorch.SwitchDeterministic, true}, {CuDNNDeterministic, true}, {CuDNNBenchmark, false}, {MatMulTF32, false}, {CuDNNTF32, false}}
 	before := make([]bool, len(wanted))
 	for i, w := range wanted {
 		before[i] = w.which.Set(w.on)

@@ -28,32 +28,37 @@ type ConvOptions struct {
 	Device      torch.Device // of the parameters; default: the CPU
 }
 
-// conv is what the convolutions have in common.
+// conv holds the settings that the convolutions have in common. Their tensors are fields of each, where documentation
+// shows them.
 type conv struct {
-	Base
-	Weight  Parameter
-	Bias    Parameter
-	pass    F.ConvOptions // what the function is called with
-	mode    F.PadMode
-	padding []int // for Pad, where mode is not zeros
+	in, out  int
+	kernel   []int
+	pass     F.ConvOptions // what the function is called with
+	mode     F.PadMode
+	same     bool
+	paddings []int // as given
+	padding  []int // for Pad, where mode is not zeros
 }
 
-func (c *conv) init(operation string, in, out int, kernel []int, o ConvOptions) {
+func (c *conv) init(operation string, in, out int, kernel []int, o ConvOptions) (weight, bias Parameter) {
 	n := len(kernel)
 	groups := checkChannels(operation, in, out, o.Groups, kernel)
+	c.in, c.out, c.kernel, c.same = in, out, kernel, o.PaddingSame
 	c.pass = F.ConvOptions{
 		Strides:   F.EachOf(operation, "Stride", n, o.Stride, o.Strides, 1),
 		Dilations: F.EachOf(operation, "Dilation", n, o.Dilation, o.Dilations, 1),
 		Groups:    groups,
 	}
 	paddings := F.EachOf(operation, "Padding", n, o.Padding, o.Paddings, 0)
+	c.paddings = paddings
 	c.setPadding(operation, o, kernel, paddings)
 	f := factory{o.DType, o.Device}
-	c.Weight = f.empty(append([]int{out, in / groups}, kernel...)...)
+	weight = f.empty(append([]int{out, in / groups}, kernel...)...)
 	if !o.NoBias {
-		c.Bias = f.empty(out)
+		bias = f.empty(out)
 	}
-	c.ResetParameters()
+	resetLike(weight, bias)
+	return weight, bias
 }
 
 func (c *conv) setPadding(operation string, o ConvOptions, kernel, paddings []int) {
@@ -102,9 +107,6 @@ func checkChannels(operation string, in, out, groups int, kernel []int) int {
 	return groups
 }
 
-// ResetParameters draws the initial values anew (reset_parameters).
-func (c *conv) ResetParameters() { resetLike(c.Weight, c.Bias) }
-
 // padded adds the padding that the function can't.
 func (c *conv) padded(x *torch.Tensor) *torch.Tensor {
 	if c.mode == F.PadConstant {
@@ -114,14 +116,22 @@ func (c *conv) padded(x *torch.Tensor) *torch.Tensor {
 }
 
 // Conv1d is a convolution over one spatial dimension (torch.nn.Conv1d). Keys: weight [out, in/groups, K], bias [out].
-type Conv1d struct{ conv }
+type Conv1d struct {
+	Base
+	Weight Parameter // [out, in/groups, K]
+	Bias   Parameter // [out]; the zero Parameter with NoBias
+	conv
+}
 
 // NewConv1d makes a convolution from in to out channels (torch.nn.Conv1d). It panics as NewConv2d does.
 func NewConv1d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv1d {
 	c := &Conv1d{}
-	c.init("nn.NewConv1d", in, out, F.Sizes("nn.NewConv1d", "the kernel", 1, kernel), one("nn.NewConv1d", opts))
+	c.Weight, c.Bias = c.init("nn.NewConv1d", in, out, F.Sizes("nn.NewConv1d", "the kernel", 1, kernel), one("nn.NewConv1d", opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (Conv1d.reset_parameters).
+func (c *Conv1d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, L] or [in, L] and returns [N, out, L'] or [out, L'].
 func (c *Conv1d) Forward(x *torch.Tensor) *torch.Tensor {
@@ -129,7 +139,12 @@ func (c *Conv1d) Forward(x *torch.Tensor) *torch.Tensor {
 }
 
 // Conv2d is a convolution over two spatial dimensions (torch.nn.Conv2d). Keys: weight [out, in/groups, KH, KW], bias [out].
-type Conv2d struct{ conv }
+type Conv2d struct {
+	Base
+	Weight Parameter // [out, in/groups, KH, KW]
+	Bias   Parameter // [out]; the zero Parameter with NoBias
+	conv
+}
 
 // NewConv2d makes a convolution from in to out channels (torch.nn.Conv2d). It panics if the groups divide the channels
 // of either side with a remainder, the kernel's size is below 1, or PaddingSame is given with a stride or another
@@ -139,9 +154,12 @@ type Conv2d struct{ conv }
 //	nn.NewConv2d(32, 64, 3, nn.ConvOptions{Stride: 2, Padding: 1, NoBias: true})
 func NewConv2d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv2d {
 	c := &Conv2d{}
-	c.init("nn.NewConv2d", in, out, F.Sizes("nn.NewConv2d", "the kernel", 2, kernel), one("nn.NewConv2d", opts))
+	c.Weight, c.Bias = c.init("nn.NewConv2d", in, out, F.Sizes("nn.NewConv2d", "the kernel", 2, kernel), one("nn.NewConv2d", opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (Conv2d.reset_parameters).
+func (c *Conv2d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, H, W] or [in, H, W] and returns [N, out, H', W'] or [out, H', W'].
 func (c *Conv2d) Forward(x *torch.Tensor) *torch.Tensor {
@@ -150,14 +168,22 @@ func (c *Conv2d) Forward(x *torch.Tensor) *torch.Tensor {
 
 // Conv3d is a convolution over three spatial dimensions (torch.nn.Conv3d). Keys: weight [out, in/groups, KD, KH, KW],
 // bias [out].
-type Conv3d struct{ conv }
+type Conv3d struct {
+	Base
+	Weight Parameter // [out, in/groups, KD, KH, KW]
+	Bias   Parameter // [out]; the zero Parameter with NoBias
+	conv
+}
 
 // NewConv3d makes a convolution from in to out channels (torch.nn.Conv3d). It panics as NewConv2d does.
 func NewConv3d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv3d {
 	c := &Conv3d{}
-	c.init("nn.NewConv3d", in, out, F.Sizes("nn.NewConv3d", "the kernel", 3, kernel), one("nn.NewConv3d", opts))
+	c.Weight, c.Bias = c.init("nn.NewConv3d", in, out, F.Sizes("nn.NewConv3d", "the kernel", 3, kernel), one("nn.NewConv3d", opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (Conv3d.reset_parameters).
+func (c *Conv3d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, D, H, W] or [in, D, H, W] and returns [N, out, D', H', W'] or [out, D', H', W'].
 func (c *Conv3d) Forward(x *torch.Tensor) *torch.Tensor {

@@ -22,19 +22,17 @@ type ConvTransposeOptions struct {
 	Device         torch.Device // of the parameters; default: the CPU
 }
 
-// convTranspose is what the transposed convolutions have in common.
+// convTranspose holds the settings that the transposed convolutions have in common.
 type convTranspose struct {
-	Base
-	Weight Parameter
-	Bias   Parameter
-	kernel []int
-	pass   F.ConvTransposeOptions // what the function is called with
+	in, out int
+	kernel  []int
+	pass    F.ConvTransposeOptions // what the function is called with
 }
 
-func (c *convTranspose) init(operation string, in, out int, kernel []int, o ConvTransposeOptions) {
+func (c *convTranspose) init(operation string, in, out int, kernel []int, o ConvTransposeOptions) (weight, bias Parameter) {
 	n := len(kernel)
 	groups := checkChannels(operation, in, out, o.Groups, kernel)
-	c.kernel = kernel
+	c.in, c.out, c.kernel = in, out, kernel
 	c.pass = F.ConvTransposeOptions{
 		Strides:        F.EachOf(operation, "Stride", n, o.Stride, o.Strides, 1),
 		Paddings:       F.EachOf(operation, "Padding", n, o.Padding, o.Paddings, 0),
@@ -43,15 +41,13 @@ func (c *convTranspose) init(operation string, in, out int, kernel []int, o Conv
 		Groups:         groups,
 	}
 	f := factory{o.DType, o.Device}
-	c.Weight = f.empty(append([]int{in, out / groups}, kernel...)...)
+	weight = f.empty(append([]int{in, out / groups}, kernel...)...)
 	if !o.NoBias {
-		c.Bias = f.empty(out)
+		bias = f.empty(out)
 	}
-	c.ResetParameters()
+	resetLike(weight, bias)
+	return weight, bias
 }
-
-// ResetParameters draws the initial values anew (reset_parameters).
-func (c *convTranspose) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // sized gives the options of a call whose result is to have a size of the user's.
 func (c *convTranspose) sized(operation string, x *torch.Tensor, size []int) F.ConvTransposeOptions {
@@ -79,16 +75,24 @@ func (c *convTranspose) sized(operation string, x *torch.Tensor, size []int) F.C
 
 // ConvTranspose1d is the gradient of a convolution over one spatial dimension with respect to its input
 // (torch.nn.ConvTranspose1d). Keys: weight [in, out/groups, K], bias [out].
-type ConvTranspose1d struct{ convTranspose }
+type ConvTranspose1d struct {
+	Base
+	Weight Parameter // [in, out/groups, K]
+	Bias   Parameter // [out]; the zero Parameter with NoBias
+	convTranspose
+}
 
 // NewConvTranspose1d makes a transposed convolution from in to out channels (torch.nn.ConvTranspose1d). It panics if
 // the groups divide the channels of either side with a remainder, or the kernel's size is below 1.
 func NewConvTranspose1d[K Size](in, out int, kernel K, opts ...ConvTransposeOptions) *ConvTranspose1d {
 	const operation = "nn.NewConvTranspose1d"
 	c := &ConvTranspose1d{}
-	c.init(operation, in, out, F.Sizes(operation, "the kernel", 1, kernel), one(operation, opts))
+	c.Weight, c.Bias = c.init(operation, in, out, F.Sizes(operation, "the kernel", 1, kernel), one(operation, opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (ConvTranspose1d.reset_parameters).
+func (c *ConvTranspose1d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, L] or [in, L] and returns [N, out, L'] or [out, L'].
 func (c *ConvTranspose1d) Forward(x *torch.Tensor) *torch.Tensor { return c.ForwardSize(x, nil) }
@@ -100,16 +104,24 @@ func (c *ConvTranspose1d) ForwardSize(x *torch.Tensor, size []int) *torch.Tensor
 
 // ConvTranspose2d is the gradient of a convolution over two spatial dimensions with respect to its input
 // (torch.nn.ConvTranspose2d). Keys: weight [in, out/groups, KH, KW], bias [out].
-type ConvTranspose2d struct{ convTranspose }
+type ConvTranspose2d struct {
+	Base
+	Weight Parameter // [in, out/groups, KH, KW]
+	Bias   Parameter // [out]; the zero Parameter with NoBias
+	convTranspose
+}
 
 // NewConvTranspose2d makes a transposed convolution from in to out channels (torch.nn.ConvTranspose2d). It panics if
 // the groups divide the channels of either side with a remainder, or the kernel's size is below 1.
 func NewConvTranspose2d[K Size](in, out int, kernel K, opts ...ConvTransposeOptions) *ConvTranspose2d {
 	const operation = "nn.NewConvTranspose2d"
 	c := &ConvTranspose2d{}
-	c.init(operation, in, out, F.Sizes(operation, "the kernel", 2, kernel), one(operation, opts))
+	c.Weight, c.Bias = c.init(operation, in, out, F.Sizes(operation, "the kernel", 2, kernel), one(operation, opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (ConvTranspose2d.reset_parameters).
+func (c *ConvTranspose2d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, H, W] or [in, H, W] and returns [N, out, H', W'] or [out, H', W'].
 func (c *ConvTranspose2d) Forward(x *torch.Tensor) *torch.Tensor { return c.ForwardSize(x, nil) }
@@ -121,16 +133,24 @@ func (c *ConvTranspose2d) ForwardSize(x *torch.Tensor, size []int) *torch.Tensor
 
 // ConvTranspose3d is the gradient of a convolution over three spatial dimensions with respect to its input
 // (torch.nn.ConvTranspose3d). Keys: weight [in, out/groups, KD, KH, KW], bias [out].
-type ConvTranspose3d struct{ convTranspose }
+type ConvTranspose3d struct {
+	Base
+	Weight Parameter // [in, out/groups, KD, KH, KW]
+	Bias   Parameter // [out]; the zero Parameter with NoBias
+	convTranspose
+}
 
 // NewConvTranspose3d makes a transposed convolution from in to out channels (torch.nn.ConvTranspose3d). It panics if
 // the groups divide the channels of either side with a remainder, or the kernel's size is below 1.
 func NewConvTranspose3d[K Size](in, out int, kernel K, opts ...ConvTransposeOptions) *ConvTranspose3d {
 	const operation = "nn.NewConvTranspose3d"
 	c := &ConvTranspose3d{}
-	c.init(operation, in, out, F.Sizes(operation, "the kernel", 3, kernel), one(operation, opts))
+	c.Weight, c.Bias = c.init(operation, in, out, F.Sizes(operation, "the kernel", 3, kernel), one(operation, opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (ConvTranspose3d.reset_parameters).
+func (c *ConvTranspose3d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, D, H, W] or [in, D, H, W] and returns [N, out, D', H', W'] or [out, D', H', W'].
 func (c *ConvTranspose3d) Forward(x *torch.Tensor) *torch.Tensor { return c.ForwardSize(x, nil) }

@@ -16,38 +16,34 @@ type RNNCellOptions struct {
 	Device torch.Device // of the parameters; default: the CPU
 }
 
-// cell is what the cells have in common.
+// cell holds the settings that the cells have in common.
 type cell struct {
-	Base
-	WeightIH Parameter `torch:"weight_ih"`
-	WeightHH Parameter `torch:"weight_hh"`
-	BiasIH   Parameter `torch:"bias_ih"`
-	BiasHH   Parameter `torch:"bias_hh"`
-	name     string
-	hidden   int
-	relu     bool
+	name          string
+	input, hidden int
+	noBias, relu  bool
 }
 
-func (c *cell) init(name string, gates, input, hidden int, o RNNCellOptions) {
+func (c *cell) init(name string, gates, input, hidden int, o RNNCellOptions) (weightIH, weightHH, biasIH, biasHH Parameter) {
 	operation := "nn.New" + name
 	positive(operation, "the number of inputs", input)
 	positive(operation, "the hidden size", hidden)
 	if o.ReLU && name != "RNNCell" {
 		torch.Fail(operation, "ReLU is for RNNCell")
 	}
-	c.name, c.hidden, c.relu = name, hidden, o.ReLU
+	*c = cell{name: name, input: input, hidden: hidden, noBias: o.NoBias, relu: o.ReLU}
 	f := factory{o.DType, o.Device}
-	c.WeightIH, c.WeightHH = f.empty(gates*hidden, input), f.empty(gates*hidden, hidden)
+	weightIH, weightHH = f.empty(gates*hidden, input), f.empty(gates*hidden, hidden)
 	if !o.NoBias {
-		c.BiasIH, c.BiasHH = f.empty(gates*hidden), f.empty(gates*hidden)
+		biasIH, biasHH = f.empty(gates*hidden), f.empty(gates*hidden)
 	}
-	c.ResetParameters()
+	c.draw(weightIH, weightHH, biasIH, biasHH)
+	return weightIH, weightHH, biasIH, biasHH
 }
 
-// ResetParameters draws the initial values anew (reset_parameters).
-func (c *cell) ResetParameters() {
+// draw gives the parameters their initial values.
+func (c *cell) draw(params ...Parameter) {
 	bound := 1 / math.Sqrt(float64(c.hidden))
-	for _, p := range []Parameter{c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH} {
+	for _, p := range params {
 		if p.Tensor != nil {
 			nninit.Uniform_(p.Tensor, -bound, bound)
 		}
@@ -86,14 +82,24 @@ func unbatch(t *torch.Tensor, batched bool) *torch.Tensor {
 }
 
 // RNNCell is one step of an Elman network (torch.nn.RNNCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
-type RNNCell struct{ cell }
+type RNNCell struct {
+	Base
+	WeightIH Parameter `torch:"weight_ih"` // [hidden, input]
+	WeightHH Parameter `torch:"weight_hh"` // [hidden, hidden]
+	BiasIH   Parameter `torch:"bias_ih"`   // [hidden]; the zero Parameter with NoBias
+	BiasHH   Parameter `torch:"bias_hh"`   // [hidden]; the zero Parameter with NoBias
+	cell
+}
 
 // NewRNNCell makes a cell from input to hidden features; parameters are drawn from ±1/√hidden (torch.nn.RNNCell).
 func NewRNNCell(input, hidden int, opts ...RNNCellOptions) *RNNCell {
 	c := &RNNCell{}
-	c.init("RNNCell", 1, input, hidden, one("nn.NewRNNCell", opts))
+	c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH = c.init("RNNCell", 1, input, hidden, one("nn.NewRNNCell", opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (RNNCell.reset_parameters).
+func (c *RNNCell) ResetParameters() { c.draw(c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH) }
 
 // Forward takes x [N, input] or [input] and at most one hidden state [N, hidden] or [hidden], by default zeros, and
 // returns the next one.
@@ -107,15 +113,25 @@ func (c *RNNCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
 }
 
 // GRUCell is one step of a gated recurrent network (torch.nn.GRUCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
-type GRUCell struct{ cell }
+type GRUCell struct {
+	Base
+	WeightIH Parameter `torch:"weight_ih"` // [3·hidden, input]
+	WeightHH Parameter `torch:"weight_hh"` // [3·hidden, hidden]
+	BiasIH   Parameter `torch:"bias_ih"`   // [3·hidden]; the zero Parameter with NoBias
+	BiasHH   Parameter `torch:"bias_hh"`   // [3·hidden]; the zero Parameter with NoBias
+	cell
+}
 
 // NewGRUCell makes a cell from input to hidden features; parameters are drawn from ±1/√hidden (torch.nn.GRUCell). It
 // panics if ReLU is given.
 func NewGRUCell(input, hidden int, opts ...RNNCellOptions) *GRUCell {
 	c := &GRUCell{}
-	c.init("GRUCell", 3, input, hidden, one("nn.NewGRUCell", opts))
+	c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH = c.init("GRUCell", 3, input, hidden, one("nn.NewGRUCell", opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (GRUCell.reset_parameters).
+func (c *GRUCell) ResetParameters() { c.draw(c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH) }
 
 // Forward takes x [N, input] or [input] and at most one hidden state [N, hidden] or [hidden], by default zeros, and
 // returns the next one.
@@ -125,15 +141,25 @@ func (c *GRUCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
 }
 
 // LSTMCell is one step of a long short-term memory (torch.nn.LSTMCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.
-type LSTMCell struct{ cell }
+type LSTMCell struct {
+	Base
+	WeightIH Parameter `torch:"weight_ih"` // [4·hidden, input]
+	WeightHH Parameter `torch:"weight_hh"` // [4·hidden, hidden]
+	BiasIH   Parameter `torch:"bias_ih"`   // [4·hidden]; the zero Parameter with NoBias
+	BiasHH   Parameter `torch:"bias_hh"`   // [4·hidden]; the zero Parameter with NoBias
+	cell
+}
 
 // NewLSTMCell makes a cell from input to hidden features; parameters are drawn from ±1/√hidden (torch.nn.LSTMCell). It
 // panics if ReLU is given.
 func NewLSTMCell(input, hidden int, opts ...RNNCellOptions) *LSTMCell {
 	c := &LSTMCell{}
-	c.init("LSTMCell", 4, input, hidden, one("nn.NewLSTMCell", opts))
+	c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH = c.init("LSTMCell", 4, input, hidden, one("nn.NewLSTMCell", opts))
 	return c
 }
+
+// ResetParameters draws the initial values anew (LSTMCell.reset_parameters).
+func (c *LSTMCell) ResetParameters() { c.draw(c.WeightIH, c.WeightHH, c.BiasIH, c.BiasHH) }
 
 // Forward takes x [N, input] or [input] and either no state or a hidden and a cell state [N, hidden] or [hidden], by
 // default zeros, and returns the next ones.

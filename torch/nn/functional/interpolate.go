@@ -6,6 +6,8 @@ import (
 )
 
 // InterpolateMode is how Interpolate finds new values (torch.nn.functional.interpolate's mode).
+//
+// The modes are Nearest (the default), Linear1d, Bilinear2d, Bicubic, Trilinear, Area and NearestExact.
 type InterpolateMode uint8
 
 // Modes of Interpolate.

@@ -54,6 +54,8 @@ func renorm(weight, indices *torch.Tensor, maxNorm, normType float64) {
 }
 
 // BagMode is how EmbeddingBag reduces a bag of rows to one (torch.nn.functional.embedding_bag's mode).
+//
+// The modes are BagMean (the default), BagSum and BagMax.
 type BagMode uint8
 
 // Modes of EmbeddingBag. The zero value is the mean.

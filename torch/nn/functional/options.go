@@ -12,6 +12,8 @@ type Size interface {
 }
 
 // Reduction says what a loss does with the values of its elements (the reduction of torch.nn.functional's losses).
+//
+// The reductions are Mean (the default), Sum, None and, for KLDiv, BatchMean.
 type Reduction uint8
 
 // Reductions. The zero value is the mean.

@@ -6,6 +6,8 @@ import (
 )
 
 // PadMode is what Pad fills with (torch.nn.functional.pad's mode).
+//
+// The modes are PadConstant (the default), PadReflect, PadReplicate and PadCircular.
 type PadMode uint8
 
 // Modes of Pad.

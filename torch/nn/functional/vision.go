@@ -42,6 +42,8 @@ func Fold[S, K Size](x *torch.Tensor, size S, kernel K, opts ...FoldOptions) *to
 }
 
 // GridSampleMode is how GridSample finds values between pixels (torch.nn.functional.grid_sample's mode).
+//
+// The modes are GridBilinear (the default), GridNearest and GridBicubic.
 type GridSampleMode uint8
 
 // Modes of GridSample.
@@ -52,6 +54,8 @@ const (
 )
 
 // GridPadding is what GridSample finds outside the image (torch.nn.functional.grid_sample's padding_mode).
+//
+// The paddings are GridZeros (the default), GridBorder and GridReflection.
 type GridPadding uint8
 
 // Paddings of GridSample.

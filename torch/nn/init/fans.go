@@ -7,6 +7,8 @@ import (
 )
 
 // Nonlinearity is the function that follows a layer (torch.nn.init.calculate_gain's nonlinearity).
+//
+// The functions are LeakyReLU (the default), Linear (none), Sigmoid, Tanh, ReLU and SELU.
 type Nonlinearity uint8
 
 // Nonlinearities. The zero value is the leaky ReLU, PyTorch's default.

@@ -27,6 +27,8 @@ type Set struct {
 }
 
 // DictKind tells which of Python's mappings a Dict was.
+//
+// The mappings are PlainDict, OrderedDict, DefaultDict, Counter and Namespace.
 type DictKind int
 
 // The mappings that a Dict can be.

@@ -16,6 +16,8 @@ import (
 )
 
 // Format tells how a file is laid out.
+//
+// The formats are Zip and Legacy.
 type Format string
 
 // The formats that Open reads.
