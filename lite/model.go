@@ -29,6 +29,14 @@ type Net[M nn.Module] = Model[M, func(*torch.Tensor) *torch.Tensor]
 // Handle is a *Model of any type.
 type Handle interface{ handle() *handle }
 
+// String writes the module as Python's print(module) does.
+func (m *Model[M, F]) String() string {
+	if m == nil {
+		return "<nil>"
+	}
+	return fmt.Sprint(m.Module)
+}
+
 func (m *Model[M, F]) handle() *handle {
 	if m == nil {
 		return nil

@@ -1,8 +1,10 @@
 package torch
 
 import (
+	"fmt"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // StateDict is an ordered map from names to tensors: what a module's parameters and buffers are saved as and loaded
@@ -52,4 +54,25 @@ func (d *StateDict) All() iter.Seq2[string, *Tensor] {
 			}
 		}
 	}
+}
+
+// String lists the names with their tensors' types and shapes, one a line, as "fc1.weight: float32 [128, 784]".
+func (d *StateDict) String() string {
+	if d == nil {
+		return "<nil>"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "StateDict of %d", len(d.keys))
+	for i, k := range d.keys {
+		if i == 0 {
+			b.WriteByte(':')
+		}
+		t := d.tensors[k]
+		if t == nil {
+			fmt.Fprintf(&b, "\n  %s: <nil>", k)
+			continue
+		}
+		fmt.Fprintf(&b, "\n  %s: %s %s", k, t.DType(), strings.ReplaceAll(fmt.Sprint(t.Shape()), " ", ", "))
+	}
+	return b.String()
 }

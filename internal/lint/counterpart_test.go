@@ -24,6 +24,10 @@ var ours = map[string]string{
 	"torch/nn.NormalizeWith":   "for ddp's batch normalisation over ranks",
 	"torch/nn.OnMeta":          "a question that Python asks of each tensor",
 	"torch/nn.CountParameters": "a sum that Python writes out",
+	"torch/nn.Summary":         "Lightning's ModelSummary, which is no part of PyTorch",
+	"torch/nn.ModelSummary":    "Lightning's ModelSummary, which is no part of PyTorch",
+	"torch/nn.LayerSummary":    "a row of ModelSummary",
+	"torch/nn.ParameterShape":  "a parameter in a row of ModelSummary",
 	"torch/nn.Mismatch":        "part of an error",
 	"torch/nn.StateDictError":  "an error; Python's is a RuntimeError",
 

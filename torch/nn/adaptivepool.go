@@ -17,7 +17,7 @@ type AdaptiveAvgPool1d struct {
 // NewAdaptiveAvgPool1d makes a pooling from [N, C, L] to [N, C, size], whatever the input's size
 // (torch.nn.AdaptiveAvgPool1d).
 func NewAdaptiveAvgPool1d[S Size](size S) *AdaptiveAvgPool1d {
-	return &AdaptiveAvgPool1d{size: F.Sizes("nn.NewAdaptiveAvgPool1d", "the output's size", 1, size)}
+	return &AdaptiveAvgPool1d{size: given("nn.NewAdaptiveAvgPool1d", "the output's size", 1, size)}
 }
 
 // Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
@@ -34,7 +34,7 @@ type AdaptiveMaxPool1d struct {
 // NewAdaptiveMaxPool1d makes a pooling from [N, C, L] to [N, C, size], whatever the input's size
 // (torch.nn.AdaptiveMaxPool1d).
 func NewAdaptiveMaxPool1d[S Size](size S) *AdaptiveMaxPool1d {
-	return &AdaptiveMaxPool1d{size: F.Sizes("nn.NewAdaptiveMaxPool1d", "the output's size", 1, size)}
+	return &AdaptiveMaxPool1d{size: given("nn.NewAdaptiveMaxPool1d", "the output's size", 1, size)}
 }
 
 // Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
@@ -57,7 +57,7 @@ type AdaptiveAvgPool2d struct {
 // NewAdaptiveAvgPool2d makes a pooling from [N, C, H, W] to [N, C, size...], whatever the input's size
 // (torch.nn.AdaptiveAvgPool2d).
 func NewAdaptiveAvgPool2d[S Size](size S) *AdaptiveAvgPool2d {
-	return &AdaptiveAvgPool2d{size: F.Sizes("nn.NewAdaptiveAvgPool2d", "the output's size", 2, size)}
+	return &AdaptiveAvgPool2d{size: given("nn.NewAdaptiveAvgPool2d", "the output's size", 2, size)}
 }
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
@@ -74,7 +74,7 @@ type AdaptiveMaxPool2d struct {
 // NewAdaptiveMaxPool2d makes a pooling from [N, C, H, W] to [N, C, size...], whatever the input's size
 // (torch.nn.AdaptiveMaxPool2d).
 func NewAdaptiveMaxPool2d[S Size](size S) *AdaptiveMaxPool2d {
-	return &AdaptiveMaxPool2d{size: F.Sizes("nn.NewAdaptiveMaxPool2d", "the output's size", 2, size)}
+	return &AdaptiveMaxPool2d{size: given("nn.NewAdaptiveMaxPool2d", "the output's size", 2, size)}
 }
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
@@ -97,7 +97,7 @@ type AdaptiveAvgPool3d struct {
 // NewAdaptiveAvgPool3d makes a pooling from [N, C, D, H, W] to [N, C, size...], whatever the input's size
 // (torch.nn.AdaptiveAvgPool3d).
 func NewAdaptiveAvgPool3d[S Size](size S) *AdaptiveAvgPool3d {
-	return &AdaptiveAvgPool3d{size: F.Sizes("nn.NewAdaptiveAvgPool3d", "the output's size", 3, size)}
+	return &AdaptiveAvgPool3d{size: given("nn.NewAdaptiveAvgPool3d", "the output's size", 3, size)}
 }
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
@@ -114,7 +114,7 @@ type AdaptiveMaxPool3d struct {
 // NewAdaptiveMaxPool3d makes a pooling from [N, C, D, H, W] to [N, C, size...], whatever the input's size
 // (torch.nn.AdaptiveMaxPool3d).
 func NewAdaptiveMaxPool3d[S Size](size S) *AdaptiveMaxPool3d {
-	return &AdaptiveMaxPool3d{size: F.Sizes("nn.NewAdaptiveMaxPool3d", "the output's size", 3, size)}
+	return &AdaptiveMaxPool3d{size: given("nn.NewAdaptiveMaxPool3d", "the output's size", 3, size)}
 }
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].

@@ -28,6 +28,12 @@
 // order differs from run to run: ModuleDict is there. The fields of an embedded struct are the struct's own, as a
 // superclass's are in Python. A plain *torch.Tensor field is not registered, as in Python.
 //
+// # Printing
+//
+// fmt.Println(net), and whatever else prints by package fmt, writes what Python's print(net) does: the tree of modules with
+// their settings, equal neighbours in a list as "(0-5): 6 x Block(". A type's own method String goes before it, and a
+// method ExtraRepr() string gives a module's settings (extra_repr). Summary counts the parameters by layer.
+//
 // # Modes and concurrency
 //
 // A module is made in training mode; Eval and Train switch. In evaluation mode no layer's Forward writes anything in its

@@ -75,3 +75,21 @@ func ExampleLSTM() {
 	// [5 7 3] [2 5 3] [2 5 3]
 	// [5 1 3]
 }
+
+func ExampleBase_Format() {
+	fmt.Println(NewMLP())
+	// Output:
+	// MLP(
+	//   (fc1): Linear(in_features=784, out_features=128, bias=True)
+	//   (fc2): Linear(in_features=128, out_features=10, bias=True)
+	// )
+}
+
+func ExampleSummary() {
+	fmt.Println(nn.Summary(NewMLP()))
+	// Output:
+	// Name  Type    Shape                          Parameters  Trainable
+	// fc1   Linear  weight [128, 784], bias [128]  100,480     yes
+	// fc2   Linear  weight [10, 128], bias [10]    1,290       yes
+	// 101,770 parameters, 101,770 of them trainable, 0.4 MB
+}

@@ -97,10 +97,11 @@ type GroupNormOptions struct {
 // GroupNorm normalises groups of channels in each sample (torch.nn.GroupNorm). Keys: weight, bias [channels].
 type GroupNorm struct {
 	Base
-	Weight Parameter
-	Bias   Parameter
-	groups int
-	eps    float64
+	Weight   Parameter
+	Bias     Parameter
+	groups   int
+	channels int
+	eps      float64
 }
 
 // NewGroupNorm makes a layer that divides channels into groups, with weight 1 and bias 0 (torch.nn.GroupNorm). It
@@ -112,7 +113,7 @@ func NewGroupNorm(groups, channels int, opts ...GroupNormOptions) *GroupNorm {
 	if channels%groups != 0 {
 		torch.Fail(operation, "%d channels can't be divided into %d groups", channels, groups)
 	}
-	g := &GroupNorm{groups: groups, eps: or(o.Eps, 1e-5)}
+	g := &GroupNorm{groups: groups, channels: channels, eps: or(o.Eps, 1e-5)}
 	f := factory{o.DType, o.Device}
 	if !o.NoAffine {
 		g.Weight, g.Bias = f.ones(channels), f.zeros(channels)

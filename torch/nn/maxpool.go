@@ -88,9 +88,21 @@ func (p *MaxPool3d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Ten
 
 // window checks a pooling's window.
 func window[K Size](operation string, n int, kernel K) []int {
-	k := F.Sizes(operation, "the window", n, kernel)
+	k := given(operation, "the window", n, kernel)
 	for _, s := range k {
 		positive(operation, "the window's size", s)
 	}
 	return k
+}
+
+// given checks a size and returns it as it came: one number, or one for each of the n dimensions.
+func given[S Size](operation, what string, n int, size S) []int {
+	each := F.Sizes(operation, what, n, size)
+	switch s := any(size).(type) {
+	case int:
+		return each[:1]
+	case []int:
+		return each[:len(s)]
+	}
+	return each
 }

@@ -87,6 +87,7 @@ func (l *ModuleList[M]) At(i int) M { return l.modules[place("nn.ModuleList", i,
 // All walks the modules with their numbers.
 func (l *ModuleList[M]) All() iter.Seq2[int, M] { return slices.All(l.modules) }
 
+func (l *ModuleList[M]) groupsEqual()      {}
 func (l *ModuleList[M]) self() any         { return l }
 func (l *ModuleList[M]) members() []member { return numbered(l.modules) }
 

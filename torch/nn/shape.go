@@ -128,7 +128,7 @@ type Fold struct {
 // NewFold makes images of the given size from windows of the given size (torch.nn.Fold). It panics if the windows' size
 // is below 1.
 func NewFold[S, K Size](size S, kernel K, opts ...FoldOptions) *Fold {
-	return &Fold{size: F.Sizes("nn.NewFold", "the output's size", 2, size), kernel: window("nn.NewFold", 2, kernel), options: one("nn.NewFold", opts)}
+	return &Fold{size: given("nn.NewFold", "the output's size", 2, size), kernel: window("nn.NewFold", 2, kernel), options: one("nn.NewFold", opts)}
 }
 
 // Forward takes x [N, C·KH·KW, L] and returns [N, C, H, W].
@@ -173,6 +173,7 @@ type UpsampleOptions = F.InterpolateOptions
 type Upsample struct {
 	Base
 	options UpsampleOptions
+	name    string // that of the class in Python
 }
 
 // NewUpsample makes the layer (torch.nn.Upsample). It panics unless one of Size and Scale is given.
@@ -188,13 +189,17 @@ func NewUpsample(opts UpsampleOptions) *Upsample {
 // NewUpsamplingNearest2d makes an Upsample that repeats pixels (torch.nn.UpsamplingNearest2d).
 func NewUpsamplingNearest2d(opts UpsampleOptions) *Upsample {
 	opts.Mode, opts.AlignCorners = F.Nearest, false
-	return NewUpsample(opts)
+	u := NewUpsample(opts)
+	u.name = "UpsamplingNearest2d"
+	return u
 }
 
 // NewUpsamplingBilinear2d makes an Upsample that interpolates with aligned corners (torch.nn.UpsamplingBilinear2d).
 func NewUpsamplingBilinear2d(opts UpsampleOptions) *Upsample {
 	opts.Mode, opts.AlignCorners = F.Bilinear2d, true
-	return NewUpsample(opts)
+	u := NewUpsample(opts)
+	u.name = "UpsamplingBilinear2d"
+	return u
 }
 
 // Forward takes x [N, C, ...] with 1 to 3 spatial dimensions.

@@ -11,8 +11,11 @@ import (
 // node is a module as a walk found it, or a list or plain struct between modules.
 type node struct {
 	path     string
-	module   Module  // nil for a list or a plain struct
-	bases    []*Base // the module's, and those of the modules it embeds
+	module   Module       // nil for a list or a plain struct
+	group    reflect.Type // of a plain struct
+	none     bool         // a nil module that should be there; a lenient walk only
+	hidden   bool         // a list that holds no modules and is of a type that need not; not printed
+	bases    []*Base      // the module's, and those of the modules it embeds
 	params   []entry
 	buffers  []entry
 	children []*node
@@ -43,6 +46,7 @@ type member struct {
 type walker struct {
 	operation string
 	active    map[visit]bool
+	lenient   bool // a nil module is a node, not a panic: for printing
 }
 
 type visit struct {
@@ -117,7 +121,7 @@ func (w *walker) embedded(n *node, f *field, v reflect.Value) {
 	switch f.class {
 	case modulePtr:
 		if v.IsNil() {
-			w.absent(join(n.path, f.goName), f.tag)
+			w.absent(n, join(n.path, f.goName), f.tag)
 			return
 		}
 		w.fill(n, v.Interface().(Module))
@@ -142,7 +146,7 @@ func (w *walker) value(n *node, key string, v reflect.Value, c class, t tag) {
 		}
 	case modulePtr:
 		if v.IsNil() {
-			w.absent(path, t)
+			w.absent(n, path, t)
 			return
 		}
 		n.children = append(n.children, w.module(path, v.Interface().(Module)))
@@ -153,7 +157,7 @@ func (w *walker) value(n *node, key string, v reflect.Value, c class, t tag) {
 	case list:
 		w.list(n, path, v, t)
 	case group:
-		child := &node{path: path}
+		child := &node{path: path, group: v.Type()}
 		w.fields(child, v)
 		child.unique(w.operation)
 		n.children = append(n.children, child)
@@ -169,8 +173,12 @@ func (n *node) add(to *[]entry, key string, t *torch.Tensor, tg tag) {
 }
 
 // absent refuses a nil module, unless its tag allows it.
-func (w *walker) absent(path string, t tag) {
-	if !t.optional {
+func (w *walker) absent(n *node, path string, t tag) {
+	switch {
+	case t.optional:
+	case w.lenient:
+		n.children = append(n.children, &node{path: path, none: true})
+	default:
 		torch.Fail(w.operation, "the module %s is nil: make it in the constructor, or tag its field `torch:\",optional\"`", path)
 	}
 }
@@ -179,14 +187,14 @@ func (w *walker) absent(path string, t tag) {
 func (w *walker) dynamic(n *node, key string, v reflect.Value, t tag) {
 	if v.IsNil() {
 		if v.Type().Implements(moduleType) {
-			w.absent(join(n.path, key), t)
+			w.absent(n, join(n.path, key), t)
 		}
 		return
 	}
 	e := v.Elem()
 	if m, ok := e.Interface().(Module); ok {
 		if e.Kind() == reflect.Pointer && e.IsNil() {
-			w.absent(join(n.path, key), t)
+			w.absent(n, join(n.path, key), t)
 			return
 		}
 		n.children = append(n.children, w.module(join(n.path, key), m))
@@ -201,8 +209,9 @@ func (w *walker) dynamic(n *node, key string, v reflect.Value, t tag) {
 
 // list adds a slice's elements under their numbers. A slice of interfaces that hold no module adds nothing.
 func (w *walker) list(n *node, path string, v reflect.Value, t tag) {
-	child := &node{path: path}
-	c := classify(v.Type().Elem(), map[reflect.Type]bool{})
+	e := v.Type().Elem()
+	c := classify(e, map[reflect.Type]bool{})
+	child := &node{path: path, hidden: v.Len() == 0 && c == dynamic && !e.Implements(moduleType)}
 	for i := range v.Len() {
 		w.value(child, strconv.Itoa(i), opened(v.Index(i)), c, t)
 	}

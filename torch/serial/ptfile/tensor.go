@@ -3,6 +3,7 @@ package ptfile
 import (
 	"fmt"
 	"math/bits"
+	"strings"
 
 	"github.com/golite/golite/torch/serial/pickle"
 )
@@ -29,6 +30,15 @@ type Tensor struct {
 	Conj, Neg bool
 	// Attrs holds Python attributes set on the tensor, or nil.
 	Attrs any
+}
+
+// String is the tensor's type and shape, as "float32 [128, 784]".
+func (t *Tensor) String() string {
+	if t == nil {
+		return "<nil>"
+	}
+	shape := strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Shape), " ", ", "), "[]")
+	return strings.TrimPrefix(t.DType.String(), "torch.") + " [" + shape + "]"
 }
 
 // Elements returns the number of elements, 1 for a scalar.
