@@ -1,6 +1,11 @@
 // cgotorch.cc: the one compilation unit. Reading libtorch's headers takes five times as long as compiling what is written here, and
 // ten units would each read them anew; cgo, too, compiles all units again when one changes. Go sees changes of .hh files as it does of .h files.
 
+#if !__has_include(<ATen/core/grad_mode.h>)
+#error "golite does not find libtorch. Once a machine: go run github.com/golite/golite/cmd/libtorch install"
+#error "In each shell, and in what an editor is started from: eval \"$(go run github.com/golite/golite/cmd/libtorch env)\""
+#else
+
 #include "autograd.hh"
 #include "call.hh"
 #include "cuda.hh"
@@ -20,3 +25,5 @@
 #include "dist_store.hh"
 #include "dist_watched.hh"
 #include "dist_work.hh"
+
+#endif

@@ -69,6 +69,12 @@ int32_t gl_set_threads(int32_t n);
 int32_t gl_set_thread_threads(int32_t n);
 int32_t gl_get_threads(void);
 int32_t gl_default_dtype(int32_t dtype);
+
+// Overrides of the process (overrides.h, mkl.hh, state.hh).
+int32_t gl_overridden(const char* name);
+int32_t gl_interposed(void);
+int32_t gl_mkl_avx512(int32_t set);
+
 int32_t gl_thread_dtype(int32_t dtype);
 void gl_memory(int64_t* out, int32_t reset_peak);
 void gl_deterministic(int32_t on, int32_t warn_only);

@@ -30,6 +30,9 @@ func CUDALibrary() (path, why string) { return cudaState.path, cudaState.why }
 type cudaOpened struct{ path, why string }
 
 func openCUDA(chosen string) cudaOpened {
+	if !Overridden("cuda") {
+		return cudaOpened{why: overridesVariable + ", or the build tag golite_no_overrides, leaves CUDA out"}
+	}
 	if chosen == "none" {
 		return cudaOpened{why: cudaVariable + "=none leaves CUDA out"}
 	}

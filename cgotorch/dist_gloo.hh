@@ -353,7 +353,7 @@ c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& p
 // unrecorded turns off the recorder in which libtorch notes every collective of Gloo, unless the user asked for it. The recorder is the process's
 // one, and writes its map of groups without a lock: two groups whose first collectives meet, on two threads, end in a crash.
 void unrecorded() {
-  static const int once = setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
+  static const int once = overridden("recorder") ? setenv("TORCH_FR_BUFFER_SIZE", "0", 0) : 0;
   (void)once;
 }
 

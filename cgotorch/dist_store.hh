@@ -27,7 +27,7 @@ std::vector<uint8_t> bytes(Reader& r) {
 // quiet keeps c10d from printing traces of connections that end: the errors say it, and reach Go.
 void quiet() {
   static const bool once = [] {
-    if (!std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = 2;  // errors only
+    if (overridden("log") && !std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = 2;  // errors only
     return true;
   }();
   (void)once;

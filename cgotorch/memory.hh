@@ -15,6 +15,7 @@
 #include <mutex>
 
 #include "lists.h"
+#include "overrides.h"
 
 #if defined(__APPLE__)
 #include <malloc/malloc.h>
@@ -40,6 +41,12 @@ struct Bytes {
   }
 };
 Bytes tensor_bytes;
+
+// keeping reports whether freed blocks are kept.
+bool keeping() {
+  static const bool on = keeps_blocks("allocator");
+  return on;
+}
 
 // SmallBlocks are a thread's free blocks of up to kMost bytes, by size, and its own count of the bytes of such blocks, which the process's
 // figures learn of in portions.
@@ -95,7 +102,7 @@ thread_local SmallBlocksEnd small_blocks_end;
 
 void SmallBlocks::settle() {
   if (life == kNew) {
-    life = kUsed;
+    life = keeping() ? kUsed : kOver;
     small_blocks_end.on = true;  // the first touch registers the destructor
   }
   tensor_bytes.add(allocated, freed);
@@ -132,6 +139,7 @@ class BigBlocks {
   }
 
   void give(void* p, size_t usable) {
+    if (!keeping()) return c10::free_cpu(p);
     auto* b = static_cast<Block*>(p);
     size_t c = down(usable);
     Block* surplus;
@@ -271,11 +279,13 @@ CountingAllocator counting;
 
 struct Install {
   Install() {
+#ifndef GOLITE_NO_OVERRIDES
     c10::SetCPUAllocator(&counting, 100);
+#endif
 #ifdef __GLIBC__
     // Left to itself, glibc moves big blocks from mappings of their own into its heap, which keeps their pages when they are freed. A user's own
     // setting stands.
-    if (!std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, kMapped);
+    if (overridden("mallopt") && !std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, kMapped);
 #endif
   }
 } install;

@@ -5,7 +5,9 @@ import (
 	"hash/fnv"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,7 +24,8 @@ func TestMKLTakesTheKernelsOfTheProcessor(t *testing.T) {
 	}
 	bits := func(set ...string) string {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestMKLTakesTheKernelsOfTheProcessor$")
-		cmd.Env = append(os.Environ(), append(set, "GOLITE_TEST_PRODUCT=1", "OMP_NUM_THREADS=1")...)
+		unset := []string{"GOLITE_TEST_PRODUCT=1", "OMP_NUM_THREADS=1", "GOLITE_MKL_AVX512=", "GOLITE_OVERRIDES=", "MKL_CBWR="}
+		cmd.Env = append(append(os.Environ(), unset...), set...)
 		out, err := cmd.Output()
 		require.NoError(t, err)
 		for line := range strings.Lines(string(out)) {
@@ -33,18 +36,48 @@ func TestMKLTakesTheKernelsOfTheProcessor(t *testing.T) {
 		require.Fail(t, "no product", "%s", out)
 		return ""
 	}
-	fast, own := bits("GOLITE_MKL_AVX512=", "MKL_CBWR="), bits("GOLITE_MKL_AVX512=0", "MKL_CBWR=")
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	avx512 := strings.Contains(string(info), " avx512f ")
-	if runtime.GOARCH == "amd64" && strings.Contains(string(info), "AuthenticAMD") && avx512 {
+	fast, own := bits("GOLITE_OVERRIDES=mkl"), bits("GOLITE_OVERRIDES=-mkl")
+	cpu, _ := os.ReadFile("/proc/cpuinfo")
+	info := string(cpu)
+	amd := runtime.GOARCH == "amd64" && strings.Contains(info, "AuthenticAMD") && strings.Contains(info, " avx512f ")
+	if amd {
 		require.NotEqual(t, own, fast, "the kernels for AVX-512 add in another order")
 	} else {
 		require.Equal(t, own, fast)
 	}
-	require.Equal(t, bits("GOLITE_MKL_AVX512=0", "MKL_CBWR=COMPATIBLE"), bits("GOLITE_MKL_AVX512=", "MKL_CBWR=COMPATIBLE"), "MKL_CBWR goes before")
+	want := own
+	if family := regexp.MustCompile(`cpu family\s*: (\d+)`).FindStringSubmatch(info); amd && family != nil {
+		if n, err := strconv.Atoi(family[1]); err == nil && n >= 26 { // Zen 5
+			want = fast
+		}
+	}
+	for _, c := range []struct {
+		set  []string
+		want string
+	}{
+		{nil, want},
+		{[]string{"GOLITE_OVERRIDES=all"}, want},
+		{[]string{"GOLITE_OVERRIDES=all,-mkl"}, own},
+		{[]string{"GOLITE_OVERRIDES=none"}, own},
+		{[]string{"GOLITE_OVERRIDES=none, mkl"}, fast},
+		{[]string{"GOLITE_MKL_AVX512=1"}, fast},
+		{[]string{"GOLITE_MKL_AVX512=0"}, own},
+		{[]string{"GOLITE_MKL_AVX512=0", "GOLITE_OVERRIDES=mkl"}, fast},
+		{[]string{"GOLITE_TEST_CHOICE=true"}, fast},
+		{[]string{"GOLITE_TEST_CHOICE=false", "GOLITE_OVERRIDES=mkl"}, own},
+	} {
+		require.Equal(t, c.want, bits(c.set...), "%v", c.set)
+	}
+	require.Equal(t, bits("GOLITE_MKL_AVX512=0", "MKL_CBWR=COMPATIBLE"), bits("GOLITE_MKL_AVX512=1", "MKL_CBWR=COMPATIBLE"), "MKL_CBWR goes before")
 }
 
 func product() {
+	choice := os.Getenv("GOLITE_TEST_CHOICE")
+	if choice != "" {
+		if err := torch.SetMKLAVX512(choice == "true"); err != nil {
+			panic(err)
+		}
+	}
 	torch.ManualSeed(1)
 	x, w := torch.Randn(64, 784), torch.Randn(128, 784)
 	h := fnv.New64a()
@@ -53,6 +86,10 @@ func product() {
 	exact := x.To(torch.Float64).MatMul(w.To(torch.Float64).T())
 	if !got.To(torch.Float64).AllClose(exact, torch.CloseOptions{RTol: new(1e-4), ATol: new(1e-3)}) {
 		panic("a wrong product")
+	}
+	// Where there is a choice, it comes too late now.
+	if before := torch.MKLAVX512(); before && torch.SetMKLAVX512(false) == nil {
+		panic("a choice after the first product was taken in silence")
 	}
 	fmt.Printf("product %x\n", h.Sum64())
 }

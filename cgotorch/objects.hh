@@ -4,7 +4,9 @@
 // seven blocks of a size; what is beyond goes through its shared bins, which costs more than the rest of a small operation's
 // administration. Every block here is malloc's own, so it does not matter whose new or delete it passes through.
 
-#if defined(__GLIBC__)
+#include "overrides.h"
+
+#if defined(__GLIBC__) && !defined(GOLITE_NO_OVERRIDES) && !defined(GOLITE_SANITIZED)
 
 #include <malloc.h>
 
@@ -58,6 +60,10 @@ thread_local ObjectsEnd objects_end;
 
 bool Objects::start() {
   if (life == kOver) return false;
+  if (!keeps_blocks("new")) {
+    life = kOver;
+    return false;
+  }
   life = kUsed;
   objects_end.on = true;  // the first touch registers the destructor
   return true;

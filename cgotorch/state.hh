@@ -1,5 +1,7 @@
 // state.hh: generators, thread counts, autocast: what libtorch keeps per thread or per process.
 
+#include <cstring>
+
 #include "state.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -83,6 +85,8 @@ c10::GeneratorImpl* ready(c10::GeneratorImpl* g) {
 
 }  // namespace golite
 
+#ifndef GOLITE_NO_OVERRIDES
+
 // libtorch asks this function for the default generator at every random op. Defined here, it comes
 // before libtorch's own, and ranks that share a process each have their own random stream.
 namespace at::detail {
@@ -120,6 +124,8 @@ const caffe2::TypeMeta get_default_complex_dtype() {
 }
 void set_default_dtype(caffe2::TypeMeta type) { golite::process_dtype = static_cast<int32_t>(type.toScalarType()); }
 }  // namespace c10
+
+#endif  // GOLITE_NO_OVERRIDES
 
 using namespace golite;
 
@@ -263,7 +269,13 @@ int32_t gl_get_threads(void) {
 // gl_default_dtype sets the process's default dtype and returns what it was; dtype < 0 asks for the calling thread's.
 int32_t gl_default_dtype(int32_t dtype) {
   if (dtype < 0) return static_cast<int32_t>(c10::get_default_dtype_as_scalartype());
+#ifdef GOLITE_NO_OVERRIDES
+  int32_t before = static_cast<int32_t>(c10::get_default_dtype_as_scalartype());
+  c10::set_default_dtype(c10::scalarTypeToTypeMeta(static_cast<c10::ScalarType>(dtype)));
+  return before;
+#else
   return process_dtype.exchange(dtype);
+#endif
 }
 
 // gl_thread_dtype sets the calling thread's default dtype, plus 1, and returns what it was; 0: the process's.
@@ -271,6 +283,33 @@ int32_t gl_thread_dtype(int32_t dtype) {
   int32_t before = thread_state.dtype;
   thread_state.dtype = dtype;
   return before;
+}
+
+int32_t gl_overridden(const char* name) { return overridden(name); }
+
+// gl_interposed sets the calling thread's default generator and default type, and lets libtorch use them: bit 0 and bit 1 of
+// the result are set where it took its own. 4: they were left out of the build.
+int32_t gl_interposed(void) {
+#ifdef GOLITE_NO_OVERRIDES
+  return 4;
+#else
+  constexpr uint64_t seed = 0x676f6c697465;
+  at::Generator* generator_before = thread_state.generator;
+  int32_t dtype_before = thread_state.dtype;
+  int32_t missed = 3;
+  try {
+    at::Generator own = at::detail::createCPUGenerator(seed), twin = at::detail::createCPUGenerator(seed);
+    thread_state.generator = &own;
+    at::Tensor drawn = at::empty({2}, at::kLong).random_(), want = at::empty({2}, at::kLong).random_(twin);
+    if (std::memcmp(drawn.const_data_ptr(), want.const_data_ptr(), 2 * sizeof(int64_t)) == 0) missed &= ~1;
+    thread_state.dtype = static_cast<int32_t>(at::kDouble) + 1;
+    if (at::empty({1}).scalar_type() == at::kDouble) missed &= ~2;
+  } catch (...) {
+  }
+  thread_state.generator = generator_before;
+  thread_state.dtype = dtype_before;
+  return missed;
+#endif
 }
 
 void gl_deterministic(int32_t on, int32_t warn_only) {

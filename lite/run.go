@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/internal/launch"
 	"github.com/golite/golite/internal/values"
@@ -114,6 +115,9 @@ func (j *job) run(ctx context.Context) error {
 	if j.log = j.plan.config.Logger; j.log == nil {
 		j.log = stderrWarnings()
 	}
+	if err := checkProcess(j.plan.launch == launchGoroutines); err != nil {
+		return err
+	}
 	j.announce()
 	switch j.plan.launch {
 	case launchHere:
@@ -129,12 +133,32 @@ func (j *job) run(ctx context.Context) error {
 	}
 }
 
+// checkProcess returns what is wrong with what golite changes in the process, and is needed here.
+func checkProcess(goroutineRanks bool) error {
+	if err := cgotorch.CheckOverrides(); err != nil {
+		return fmt.Errorf("lite: %w", err)
+	}
+	if wrong, err := cgotorch.Interposed(); err != nil && (wrong || goroutineRanks) {
+		return fmt.Errorf("lite: %w", err)
+	}
+	return nil
+}
+
 // announce says what the Config's resolution found worth saying.
 func (j *job) announce() {
 	for _, w := range j.plan.warnings {
 		j.log.Warn(w)
 	}
+	if torch.MKLAVX512() {
+		saidMKL.Do(func() {
+			j.log.Info("matrix products use MKL's kernels for AVX-512, whose last bits differ from PyTorch's on this processor: " +
+				"GOLITE_OVERRIDES=-mkl or torch.SetMKLAVX512(false) gives PyTorch's")
+		})
+	}
 }
+
+// saidMKL keeps what holds for the whole process from being logged by each Run.
+var saidMKL sync.Once
 
 // stderrWarnings is a logger that says what must not be missed, where the Config has none.
 func stderrWarnings() *zap.Logger {

@@ -42,6 +42,9 @@ func DefaultGenerator(d Device) *Generator {
 	if d.Type == 0 {
 		d = CPU
 	}
+	if d == CPU {
+		needDefaults("torch.DefaultGenerator")
+	}
 	kind, index := d.code()
 	g, err := cgotorch.DefaultGenerator(int32(kind), int32(index))
 	if err != nil {
@@ -97,8 +100,10 @@ func (g *Generator) SetState(state *Tensor) {
 func ManualSeed(seed uint64) { DefaultGenerator(CPU).ManualSeed(seed) }
 
 // WithGenerator runs f with g as the default CPU generator of the calling goroutine: what f draws, it draws from g.
-// The goroutine is locked to its thread while f runs. Ranks and workers that share a process use it for their own streams.
+// The goroutine is locked to its thread while f runs. Ranks and workers that share a process use it for their own streams. It
+// panics where libtorch does not use golite's function for the default generator (see Process-wide effects).
 func WithGenerator(g *Generator, f func()) {
+	needOwnDefaults("torch.WithGenerator")
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := cgotorch.UseGenerator(g.gen)

@@ -125,15 +125,18 @@ func SetDefaultDType(d DType) DType {
 	if !d.IsFloating() {
 		Fail("torch.SetDefaultDType", "want a floating type, got %s", d)
 	}
+	needDefaults("torch.SetDefaultDType")
 	return dtypeOf(int64(cgotorch.SetDefaultDType(int32(d.code()))))
 }
 
 // WithDefaultDType runs f with d as the floating type of what is made without one, on this goroutine alone: others, a
-// loader's workers among them, keep theirs. The goroutine is locked to its thread while f runs.
+// loader's workers among them, keep theirs. The goroutine is locked to its thread while f runs. It panics where libtorch does
+// not use golite's function for the default type (see Process-wide effects).
 func WithDefaultDType(d DType, f func()) {
 	if !d.IsFloating() {
 		Fail("torch.WithDefaultDType", "want a floating type, got %s", d)
 	}
+	needOwnDefaults("torch.WithDefaultDType")
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := cgotorch.SetThreadDType(int32(d.code()) + 1)

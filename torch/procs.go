@@ -4,6 +4,8 @@ import (
 	"os"
 	"runtime"
 	"sync"
+
+	"github.com/golite/golite/cgotorch"
 )
 
 // Go's monitor takes the P of a goroutine that has been in C for 20 microseconds, unless another P is idle, and as long as it finds one to
@@ -20,7 +22,7 @@ func enterRoot() {
 	roots.Lock()
 	defer roots.Unlock()
 	roots.n++
-	if roots.n >= runtime.GOMAXPROCS(0) && os.Getenv("GOMAXPROCS") == "" {
+	if roots.n >= runtime.GOMAXPROCS(0) && os.Getenv("GOMAXPROCS") == "" && cgotorch.Overridden("gomaxprocs") {
 		runtime.GOMAXPROCS(roots.n + 1)
 	}
 }

@@ -28,10 +28,15 @@ func (in *installer) installed() (string, error) {
 	return filepath.Join(root, s.Target), nil
 }
 
-// printEnv prints the export lines of a build. Settings of the user's own stay, in front.
+// printEnv prints the export lines of a build. Settings of the user's own stay, in front. Where the checkout's link leads to
+// the same libtorch there are none: cgo compiles a package anew for other flags.
 func (in *installer) printEnv(out io.Writer) error {
 	dir, err := in.installed()
 	if err != nil {
+		return err
+	}
+	if in.linked(dir) {
+		_, err := fmt.Fprintf(out, "# A build needs no settings: %s leads to this libtorch.\n", filepath.Join(in.checkout, "third_party", "libtorch"))
 		return err
 	}
 	for _, v := range []struct{ name, value string }{
@@ -48,6 +53,19 @@ func (in *installer) printEnv(out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// linked reports whether the checkout's link, which cgo follows by default, leads to dir.
+func (in *installer) linked(dir string) bool {
+	if in.checkout == "" {
+		return false
+	}
+	to, err := filepath.EvalSymlinks(filepath.Join(in.checkout, "third_party", "libtorch"))
+	if err != nil {
+		return false
+	}
+	dir, err = filepath.EvalSymlinks(dir)
+	return err == nil && dir == to
 }
 
 func compileFlags(dir string) string {

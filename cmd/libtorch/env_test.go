@@ -151,3 +151,40 @@ func TestFindCheckout(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(other, "go.mod"), []byte("module example.org/user\n"), 0o644))
 	require.Empty(t, findCheckout(other))
 }
+
+// Beside a checkout whose link leads to the same libtorch other flags would compile the C++ part a second time.
+func TestEnvBesideALinkedCheckout(t *testing.T) {
+	in, _ := fresh(t, 1)
+	in.existing = tree(t, versionHeaders[0], versionHeader, true)
+	t.Setenv("CGO_CXXFLAGS", "")
+	require.NoError(t, in.install(context.Background()))
+	var out bytes.Buffer
+	require.NoError(t, in.printEnv(&out))
+	require.Regexp(t, `^# A build needs no settings: .*third_party/libtorch leads to this libtorch\.\n$`, out.String())
+
+	in.existing = tree(t, versionHeaders[0], versionHeader, true)
+	out.Reset()
+	require.NoError(t, in.printEnv(&out))
+	require.Contains(t, out.String(), "export CGO_CXXFLAGS='-O2 ", "the link leads to another libtorch")
+}
+
+// A module that a replace directive or a workspace builds with a checkout has that checkout.
+func TestReplacement(t *testing.T) {
+	t.Setenv("GOFLAGS", "")
+	t.Setenv("GOWORK", "")
+	wd, err := os.Getwd()
+	require.NoError(t, err)
+	root := filepath.Dir(filepath.Dir(wd))
+	require.Empty(t, replacement(t.TempDir()))
+
+	user := t.TempDir()
+	mod := "module example.org/user\n\ngo 1.26\n\nrequire github.com/golite/golite v0.0.0\n"
+	require.NoError(t, os.WriteFile(filepath.Join(user, "go.mod"), []byte(mod+"replace github.com/golite/golite => "+root+"\n"), 0o644))
+	require.Equal(t, root, replacement(user))
+
+	other := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(other, "go.mod"), []byte("module example.org/user\n\ngo 1.26\n"), 0o644))
+	require.Empty(t, replacement(other))
+	require.NoError(t, os.WriteFile(filepath.Join(other, "go.work"), []byte("go 1.26.0\n\nuse (\n\t.\n\t"+root+"\n)\n"), 0o644))
+	require.Equal(t, root, replacement(other))
+}

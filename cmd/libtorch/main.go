@@ -6,10 +6,12 @@
 //
 // install fills the user's cache folder (~/.cache/golite on Linux) from the Python package index, with pip as the downloader;
 // versions and SHA-256 sums are pinned. It is safe to run twice at once and to kill midway, and does nothing when the install is
-// there. In a checkout of golite it also makes the link third_party/libtorch, where cgo looks by default.
+// there. In a checkout of golite, and in a module that a replace directive or a workspace builds with one, it also makes the
+// checkout's link third_party/libtorch, where cgo looks by default.
 //
-// env prints shell commands that set CGO_CXXFLAGS and CGO_LDFLAGS, for programs outside the checkout. Those who prefer
-// pkg-config find golite-libtorch.pc in the folder pkgconfig of the cache folder.
+// env prints shell commands that set CGO_CXXFLAGS and CGO_LDFLAGS, for programs outside the checkout. Where a checkout's link
+// leads to the same libtorch it prints a comment alone: other flags would compile golite's C++ part a second time. Those who
+// prefer pkg-config find golite-libtorch.pc in the folder pkgconfig of the cache folder.
 //
 // LIBTORCH=DIR makes both commands use an existing libtorch instead: the official zip, unpacked, or the folder torch of a
 // Python install.
@@ -28,6 +30,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -100,7 +103,7 @@ type installer struct {
 	platform string   // GOOS/GOARCH
 	existing string   // LIBTORCH
 	cache    string   // golite's part of the user's cache folder
-	checkout string   // the golite checkout around the working folder, or ""
+	checkout string   // the golite checkout around the working folder, or that its module is built with, or ""
 	python   []string // how to start Python
 	free     func(dir string) (int64, error)
 	log      io.Writer
@@ -122,6 +125,9 @@ func newInstaller(kind string, log io.Writer) (*installer, error) {
 	}
 	f, ok := log.(*os.File)
 	checkout := findCheckout(wd)
+	if checkout == "" {
+		checkout = replacement(wd)
+	}
 	if kind == "" {
 		kind = linkedKind(checkout, filepath.Join(cache, "golite"))
 	}
@@ -130,6 +136,19 @@ func newInstaller(kind string, log io.Writer) (*installer, error) {
 		cache: filepath.Join(cache, "golite"), checkout: checkout, python: []string{"python3"},
 		free: freeSpace, log: log, terminal: ok && term.IsTerminal(int(f.Fd())),
 	}, nil
+}
+
+// replacement is the golite checkout that the module around dir is built with, by a replace directive or a workspace; "" for
+// a released version.
+func replacement(dir string) string {
+	const format = "{{if .Main}}{{.Dir}}{{else}}{{with .Replace}}{{if not .Version}}{{.Dir}}{{end}}{{end}}{{end}}"
+	cmd := exec.Command("go", "list", "-m", "-f", format, "github.com/golite/golite")
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		return "" // no module, one without golite, or no go command: nothing to link
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // findCheckout walks up from dir to the go.mod of golite itself.

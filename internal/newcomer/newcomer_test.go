@@ -34,6 +34,15 @@ go build -o train .
 ./train
 `
 
+// withAClone are the README's steps for a module that is built with a clone, but for its path.
+const withAClone = `
+go mod init example.org/train
+go mod edit -replace ` + module + `=/path/to/golite
+go get ` + module + `/...@v0.0.0
+go run ` + module + `/cmd/libtorch install
+go build ./...
+`
+
 // vendoring leaves out folders without Go files, and the C++ part needs all of its own (but for cuda, a library that is built apart).
 const vendoring = `
 go mod vendor
@@ -78,6 +87,41 @@ func TestAModuleOfOnesOwn(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "mnist.pt"))
 }
 
+// The README's steps work for a module with a replace directive, without a proxy that knows golite, and build what the
+// checkout's own tests have built.
+func TestAModuleWithAClone(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "With a clone of golite in place of a release:\n\n")
+	require.True(t, found)
+	require.Equal(t, withAClone, "\n"+commands(rest)+"\n")
+
+	dir := t.TempDir()
+	program, err := os.ReadFile("testdata/main.go.txt")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"),
+		[]byte(strings.Replace(string(program), "\nREADME\n", "\n"+readme(t)+"\n", 1)), 0o644))
+	steps := strings.NewReplacer("/path/to/golite", root, "go build ./...", "go build -o train . && ./train").Replace(withAClone)
+	env := []string{"GOFLAGS=-mod=mod", "GOWORK=off", "GONOPROXY=" + module, "GOVCS=*:off", "CGO_ENABLED=1"}
+	out := shell(t, dir, steps+"\n"+`go run `+module+`/cmd/libtorch env`, env...)
+	require.Contains(t, out, "accuracy ")
+	require.Contains(t, out, "# A build needs no settings: ")
+	require.NotContains(t, out, "export CGO_CXXFLAGS")
+}
+
+// commands are the lines of an indented block, without comments and with one command each.
+func commands(text string) string {
+	shown, _, _ := strings.Cut(text, "\n\n")
+	var lines []string
+	for line := range strings.Lines(shown) {
+		line, _, _ = strings.Cut(line, "#")
+		lines = append(lines, strings.Split(strings.TrimSpace(line), " && ")...)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // readme returns the README's training loop. The lines that the README gives for a module of one's own must be the steps.
 func readme(t *testing.T) string {
 	t.Helper()
@@ -96,7 +140,7 @@ func readme(t *testing.T) string {
 		lines = append(lines, strings.Split(strings.TrimSpace(line), " && ")...)
 	}
 	want := strings.NewReplacer("@"+version, "", "go build -o train .\n./train\n", "go build ./...").Replace(steps)
-	require.Equal(t, strings.TrimSpace(want), strings.Join(lines, "\n"))
+	require.Equal(t, strings.TrimSpace(want), commands(rest))
 	return loop
 }
 
