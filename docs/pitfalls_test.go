@@ -53,6 +53,26 @@ func TestPitfallsDecisions(t *testing.T) {
 	})
 }
 
+func TestPitfallsRandomNumbers(t *testing.T) {
+	onTwo(t, func(_ context.Context, l *lite.Lite) error {
+		l.SeedEverything(7)
+		x, model := torch.Ones(2, 2), nn.NewDropout()
+		var out *torch.Tensor
+		noise := torch.Options{Generator: l.RankGenerator()}.Randn(2, 2)
+		torch.WithGenerator(l.RankGenerator(), func() { out = model.Forward(x) }) // dropout and all else in it
+		require.Equal(t, []int{2, 2}, out.Shape())
+		equal := func(v *torch.Tensor) bool {
+			all := lite.AllGather(l, v)
+			return all[0].Equal(all[1])
+		}
+		require.True(t, equal(torch.Randn(8)), "the default generator is seeded alike")
+		require.True(t, equal(model.Forward(torch.Ones(64))), "and so is dropout")
+		require.False(t, equal(noise))
+		require.False(t, equal(torch.Options{Generator: l.RankGenerator()}.Randn(8)))
+		return nil
+	})
+}
+
 func TestPitfallsDownload(t *testing.T) {
 	dir := t.TempDir()
 	var fetched atomic.Int32

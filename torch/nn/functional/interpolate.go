@@ -1,6 +1,8 @@
 package functional
 
 import (
+	"fmt"
+
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 )
@@ -30,6 +32,15 @@ func (m InterpolateMode) String() string {
 	return "unknown mode"
 }
 
+// goName is the mode's name in Go, and PyTorch's, which alone would lead to F.Bilinear, the bilinear layer's function.
+func (m InterpolateMode) goName() string {
+	names := [...]string{"Nearest", "Linear1d", "Bilinear2d", "Bicubic", "Trilinear", "Area", "NearestExact"}
+	if int(m) < len(names) {
+		return "F." + names[m] + " (" + m.String() + ")"
+	}
+	return fmt.Sprintf("InterpolateMode(%d)", m)
+}
+
 // InterpolateOptions are Interpolate's arguments: either Size or Scale is needed.
 type InterpolateOptions struct {
 	Size         []int           // of the result: one number, or one for each spatial dimension
@@ -49,7 +60,7 @@ func Interpolate(x *torch.Tensor, o InterpolateOptions) *torch.Tensor {
 	size, scale := o.target(operation, x.Shape(), dims-2)
 	call := resamplers[o.Mode][dims]
 	if call == nil {
-		torch.Fail(operation, "mode %s doesn't go with an input of %d dimensions, %v", o.Mode, dims, x.Shape())
+		torch.Fail(operation, "mode %s doesn't go with an input of %d dimensions, %v", o.Mode.goName(), dims, x.Shape())
 	}
 	return call(x, size, scale, o)
 }
@@ -60,13 +71,13 @@ func (o InterpolateOptions) check(operation string, dims int) {
 	case dims < 3 || dims > 5:
 		torch.Fail(operation, "want an input of 3, 4 or 5 dimensions, got %d", dims)
 	case plain && o.AlignCorners:
-		torch.Fail(operation, "AlignCorners doesn't go with mode %s", o.Mode)
+		torch.Fail(operation, "AlignCorners doesn't go with mode %s", o.Mode.goName())
 	case (o.Size == nil) == (o.Scale == nil):
 		torch.Fail(operation, "want one of Size and Scale")
 	case o.RecomputeScale && o.Size != nil:
 		torch.Fail(operation, "RecomputeScale doesn't go with Size")
 	case o.Antialias && !(dims == 4 && (o.Mode == Bilinear2d || o.Mode == Bicubic)):
-		torch.Fail(operation, "Antialias goes with modes bilinear and bicubic, and inputs of 4 dimensions")
+		torch.Fail(operation, "Antialias goes with modes F.Bilinear2d and F.Bicubic, and inputs of 4 dimensions")
 	}
 }
 

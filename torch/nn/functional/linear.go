@@ -74,7 +74,7 @@ func (m BagMode) code(operation string) int {
 	case BagMax:
 		return 2
 	}
-	torch.Fail(operation, "Mode must be BagMean, BagSum or BagMax, got %d", m)
+	torch.Fail(operation, "Mode must be F.BagMean, F.BagSum or F.BagMax, got %d", m)
 	return 0
 }
 
@@ -120,9 +120,9 @@ func (o EmbeddingBagOptions) check(operation string, x, weight *torch.Tensor) {
 	case o.PerSampleWeights != nil && !equalShape(x, o.PerSampleWeights):
 		torch.Fail(operation, "PerSampleWeights must have the shape of x, %v, got %v", x.Shape(), o.PerSampleWeights.Shape())
 	case o.PerSampleWeights != nil && o.Mode != BagSum:
-		torch.Fail(operation, "PerSampleWeights needs Mode BagSum")
+		torch.Fail(operation, "PerSampleWeights needs Mode F.BagSum")
 	case o.Mode == BagMax && (o.ScaleGradByFreq || o.Sparse):
-		torch.Fail(operation, "Mode BagMax supports neither ScaleGradByFreq nor Sparse")
+		torch.Fail(operation, "Mode F.BagMax supports neither ScaleGradByFreq nor Sparse")
 	}
 	switch dims := x.Dim(); {
 	case dims == 2 && o.Offsets != nil:

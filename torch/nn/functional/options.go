@@ -1,6 +1,8 @@
 package functional
 
 import (
+	"fmt"
+
 	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
@@ -33,6 +35,15 @@ func (r Reduction) String() string {
 	return "unknown reduction"
 }
 
+// goName is the reduction's name in Go, and PyTorch's.
+func (r Reduction) goName() string {
+	names := [...]string{"F.Mean", "F.Sum", "F.None", "F.BatchMean"}
+	if int(r) < len(names) {
+		return names[r] + " (" + r.String() + ")"
+	}
+	return fmt.Sprintf("Reduction(%d)", r)
+}
+
 // code is libtorch's number.
 func (r Reduction) code(operation string) int {
 	switch r {
@@ -43,7 +54,7 @@ func (r Reduction) code(operation string) int {
 	case None:
 		return 0
 	}
-	torch.Fail(operation, "reduction must be Mean, Sum or None, got %s", r)
+	torch.Fail(operation, "reduction must be F.Mean, F.Sum or F.None, got %s", r.goName())
 	return 0
 }
 

@@ -77,7 +77,8 @@ type GridSampleOptions struct {
 func GridSample(x, grid *torch.Tensor, opts ...GridSampleOptions) *torch.Tensor {
 	o := one("F.GridSample", opts)
 	if o.Mode > GridBicubic || o.Padding > GridReflection {
-		torch.Fail("F.GridSample", "unknown mode %d or padding %d", o.Mode, o.Padding)
+		torch.Fail("F.GridSample", "want Mode F.GridBilinear, F.GridNearest or F.GridBicubic and Padding F.GridZeros, "+
+			"F.GridBorder or F.GridReflection, got %d and %d", o.Mode, o.Padding)
 	}
 	return aten.GridSampler(x, grid, int(o.Mode), int(o.Padding), o.AlignCorners)
 }
