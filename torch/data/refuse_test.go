@@ -103,7 +103,7 @@ func TestNilIsRefusedByName(t *testing.T) {
 	var ds data.Dataset[int]
 	var f func(context.Context, int) (int, error)
 	l := numberLoader(4, 2, data.Options{})
-	var nobody *data.Loader[[]int]
+	var noLoader *data.Loader[[]int]
 	negative := -1
 	for name, c := range map[string]struct {
 		f    func()
@@ -115,7 +115,7 @@ func TestNilIsRefusedByName(t *testing.T) {
 		"ConcatDataset":     {func() { data.NewConcatDataset[int](numbers(3), ds) }, "data.NewConcatDataset: data set 1 is nil"},
 		"negative part":     {func() { data.NewConcatDataset[int](numbers(3), lengthy{&negative}) }, "data set 1 is -1"},
 		"RandomSplit":       {func() { data.RandomSplit(ds, 1, 0.5, 0.5) }, "data.RandomSplit: the data set is nil"},
-		"Zip":               {func() { data.Zip(l, nobody) }, "data.Zip: one of the loaders is nil"},
+		"Zip":               {func() { data.Zip(l, noLoader) }, "data.Zip: one of the loaders is nil"},
 		"WithFinish":        {func() { l.WithFinish(nil) }, "data.WithFinish: the function is nil"},
 		"WithBatchSampler":  {func() { l.WithBatchSampler(nil) }, "data.WithBatchSampler: the batch sampler is nil"},
 		"TensorDataset":     {func() { data.NewTensorDataset(nil, torch.Ones(1)) }, "data.NewTensorDataset: the inputs or the targets are nil"},
