@@ -97,7 +97,8 @@ type gatherer struct {
 	made    map[reference]reflect.Value // what references became: they may come round to their beginning
 }
 
-// start makes what a value's parts are written to. Of pointers, slices and maps that were met before it is what became of them.
+// start makes what a value's parts are written to. Of pointers, slices and maps that were met before it is what became
+// of them.
 func (g *gatherer) start(list []reflect.Value) (out reflect.Value, met bool) {
 	first := list[0]
 	t := first.Type()

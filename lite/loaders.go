@@ -16,8 +16,8 @@ import (
 type LoaderOptions struct {
 	// NoMove leaves batches on the CPU.
 	NoMove bool
-	// KeepSampler leaves the sampler as it is: every rank then reads what it says. A pass that another number of ranks began goes
-	// on after as many batches of each rank.
+	// KeepSampler leaves the sampler as it is: every rank then reads what it says. A pass that another number of ranks
+	// began goes on after as many batches of each rank.
 	KeepSampler bool
 	// Exact divides the samples among the ranks so that none is read twice: ranks may differ by one sample, and so
 	// in their number of batches. It is for evaluation, where no collective runs inside the loop. It is refused where lite
@@ -33,9 +33,9 @@ type LoaderOptions struct {
 // device. Where the run was asked to stop and has not called Stopping, its passes end with ErrStopped. The loader that is returned takes the place of the one given, and Batches counts the passes by itself. Of a Zip the
 // two loaders are set up, and then zipped.
 //
-// A loader in the State of Save and Load resumes where it was. On another number of ranks the samples that are left of its pass are
-// divided anew, in the order in which the pass was begun, so that each still comes once; the parts of an Iterable can't be, which
-// Load logs.
+// A loader in the State of Save and Load resumes where it was. On another number of ranks the samples that are left of
+// its pass are divided anew, in the order in which the pass was begun, so that each still comes once; the parts of an
+// Iterable can't be, which Load logs.
 //
 // One rank alone reads in the loader's own order whatever the strategy is, where Fabric's "ddp" takes a
 // DistributedSampler's on one device as well: a program has the same batches under every strategy of one device.

@@ -9,8 +9,9 @@ import (
 	"github.com/golite/golite/torch/data"
 )
 
-// rescale prepares the states of loaders in a checkpoint that another number of ranks has written. The loaders divide anew what
-// is left of their passes; this adds what states of earlier versions lack, and logs which loaders can't go on exactly.
+// rescale prepares the states of loaders in a checkpoint that another number of ranks has written. The loaders divide
+// anew what is left of their passes; this adds what states of earlier versions lack, and logs which loaders can't go on
+// exactly.
 func (l *Lite) rescale(content map[string]any, into State) {
 	run, _ := content[reservedKey].(map[string]any)
 	world, ok := run["world_size"].(int)
@@ -28,8 +29,8 @@ func (l *Lite) rescale(content map[string]any, into State) {
 			completeLoader(s, world, seed)
 		}
 		if why := inexact(into[key], s, own); why != "" && l.IsGlobalZero() {
-			l.log.Warn(fmt.Sprintf("the checkpoint is of another number of ranks, %d in place of %d: what is left of the pass of %q is not exact, "+
-				"samples may come twice or be left out: %s", world, l.place.world, key, why))
+			l.log.Warn(fmt.Sprintf("the checkpoint is of another number of ranks, %d in place of %d: "+
+				"what is left of the pass of %q is not exact, samples may come twice or be left out: %s", world, l.place.world, key, why))
 		}
 	}
 }
@@ -41,8 +42,8 @@ func isLoaderState(s map[string]any) bool {
 	return epoch && ended && batches
 }
 
-// completeLoader adds the number of ranks and the seed of the run to a loader's state of an earlier version, and to those of the
-// loaders that a Zip walks.
+// completeLoader adds the number of ranks and the seed of the run to a loader's state of an earlier version, and to
+// those of the loaders that a Zip walks.
 func completeLoader(s map[string]any, world, seed int) {
 	if _, today := s["replicas"]; !today {
 		s["run_replicas"], s["run_seed"] = world, seed
@@ -54,8 +55,8 @@ func completeLoader(s map[string]any, world, seed int) {
 	}
 }
 
-// inexact returns why a pass that another number of ranks began can't be divided anew, empty where it can or has ended. own reports
-// whether each rank's sampler is the program's own.
+// inexact returns why a pass that another number of ranks began can't be divided anew, empty where it can or has ended.
+// own reports whether each rank's sampler is the program's own.
 func inexact(loader any, s map[string]any, own bool) string {
 	if ended, _ := s["ended"].(bool); ended || s["batches"] == 0 {
 		return ""

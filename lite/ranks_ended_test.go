@@ -20,8 +20,9 @@ import (
 
 func init() { jobs["epochs"] = epochsRank }
 
-// epochsRank walks a training and a validation set for three epochs, from where the checkpoint left off, and saves at the end of each
-// epoch, or in the middle of each as well. Its argument is the epoch after whose first save it ends, and where it saves.
+// epochsRank walks a training and a validation set for three epochs, from where the checkpoint left off, and saves at
+// the end of each epoch, or in the middle of each as well. Its argument is the epoch after whose first save it ends,
+// and where it saves.
 func epochsRank(ctx context.Context, l *lite.Lite) (got result, err error) {
 	var stopAt int
 	var where string
@@ -94,8 +95,8 @@ func epochsRank(ctx context.Context, l *lite.Lite) (got result, err error) {
 	return done()
 }
 
-// TestEpochsAfterAResumeAreWhole: training and validation after a checkpoint at an epoch's end, or in its middle after a validation
-// in the epoch before, are those of a run left alone.
+// TestEpochsAfterAResumeAreWhole: training and validation after a checkpoint at an epoch's end, or in its middle after
+// a validation in the epoch before, are those of a run left alone.
 func TestEpochsAfterAResumeAreWhole(t *testing.T) {
 	for _, strategy := range strategies {
 		for _, ranks := range []int{1, 2} {
@@ -123,9 +124,10 @@ func TestEpochsAfterAResumeAreWhole(t *testing.T) {
 	}
 }
 
-// TestCheckpointsOfEarlierVersions: what golite wrote before loaders saved how their order is divided. testdata/earlier_1.pt and
-// earlier_2.pt are of one rank and of two: a training set of 48 after 4 batches of 2, a validation set of 7 at its end, and a Zip of
-// sets of 48 and 40 after 3 pairs. The files beside them have what a run left alone went on with.
+// TestCheckpointsOfEarlierVersions: what golite wrote before loaders saved how their order is divided.
+// testdata/earlier_1.pt and earlier_2.pt are of one rank and of two: a training set of 48 after 4 batches of 2, a
+// validation set of 7 at its end, and a Zip of sets of 48 and 40 after 3 pairs. The files beside them have what a run
+// left alone went on with.
 func TestCheckpointsOfEarlierVersions(t *testing.T) {
 	for _, from := range []int{1, 2} {
 		var want struct{ Train, Zip [][]int }

@@ -160,8 +160,8 @@ func (s scan) inOrder(ranks [][]int) (order []int) {
 	return order
 }
 
-// scanned is the order that the legs of one pass read together, and the order that a run left alone reads on as many ranks as the
-// first. The last leg's second pass is checked to be whole.
+// scanned is the order that the legs of one pass read together, and the order that a run left alone reads on as many
+// ranks as the first. The last leg's second pass is checked to be whole.
 func (s scan) scanned(t *testing.T, strategy string, worlds []int, stops []int) (got, undisturbed []int) {
 	t.Helper()
 	s.Path = filepath.Join(t.TempDir(), "alone.pt")
@@ -183,8 +183,8 @@ func (s scan) scanned(t *testing.T, strategy string, worlds []int, stops []int) 
 	return got, undisturbed
 }
 
-// TestEverySampleOnceWhateverTheRanks: a pass that changing numbers of ranks read is the pass of the first, sample by sample, and
-// what is added at its end to divide evenly is the order from its start.
+// TestEverySampleOnceWhateverTheRanks: a pass that changing numbers of ranks read is the pass of the first, sample by
+// sample, and what is added at its end to divide evenly is the order from its start.
 func TestEverySampleOnceWhateverTheRanks(t *testing.T) {
 	for _, c := range []struct {
 		worlds, stops []int

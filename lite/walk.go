@@ -30,8 +30,8 @@ type mapping struct {
 	replaced bool // a tensor or a value was
 }
 
-// address is that of a pointer, a slice or a map, with its type: that of a struct is that of its first field as well, and that of a
-// slice the one of a shorter one.
+// address is that of a pointer, a slice or a map, with its type: that of a struct is that of its first field as well,
+// and that of a slice the one of a shorter one.
 type address struct {
 	at  unsafe.Pointer
 	len int
@@ -297,8 +297,8 @@ func copyOfMap(v reflect.Value) reflect.Value {
 // recursive remembers types that were looked at.
 var recursive sync.Map
 
-// mayComeBack reports whether a value of a type may hold a slice or a map of which it is a part, but for those behind pointers,
-// which are remembered anyway.
+// mayComeBack reports whether a value of a type may hold a slice or a map of which it is a part, but for those behind
+// pointers, which are remembered anyway.
 func mayComeBack(t reflect.Type) bool {
 	if v, ok := recursive.Load(t); ok {
 		return v.(bool)

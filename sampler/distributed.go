@@ -43,9 +43,9 @@ func (s *Distributed) Replicas() int { return s.replicas }
 // Seed returns the seed of the order, and whether it shuffles.
 func (s *Distributed) Seed() (seed uint64, shuffles bool) { return s.o.Seed, !s.o.NoShuffle }
 
-// Resume returns the rank's part of what is left of one pass: after the first consumed indices of the order that the ranks share,
-// which may be any number of ranks' work. order gives that pass in place of the sampler's own order, for one that was begun with
-// another seed or in a single rank's order; nil: the sampler's own.
+// Resume returns the rank's part of what is left of one pass: after the first consumed indices of the order that the
+// ranks share, which may be any number of ranks' work. order gives that pass in place of the sampler's own order, for
+// one that was begun with another seed or in a single rank's order; nil: the sampler's own.
 func (s *Distributed) Resume(consumed int, order Sampler) Sampler {
 	if order == nil {
 		order = &Distributed{n: s.n, replicas: 1, o: DistributedOptions{NoShuffle: s.o.NoShuffle, Seed: s.o.Seed}, epoch: s.epoch}

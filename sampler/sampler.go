@@ -172,9 +172,9 @@ type WeightedRandom struct {
 const mostWeights = 1 << 24
 
 // NewWeightedRandom makes a sampler that draws so many indices a pass, index i with weight weights[i]; without
-// replacement no index comes twice. g may be nil: the default generator. It panics with a *torch.Error where samples is less
-// than 1, or more than the weights without replacement, and where there are more than 2^24 weights, which multinomial does not
-// take; a pass does where a weight is negative or none is more than 0.
+// replacement no index comes twice. g may be nil: the default generator. It panics with a *torch.Error where samples is
+// less than 1, or more than the weights without replacement, and where there are more than 2^24 weights, which
+// multinomial does not take; a pass does where a weight is negative or none is more than 0.
 func NewWeightedRandom(weights []float64, samples int, replacement bool, g *torch.Generator) *WeightedRandom {
 	checked(samples > 0, "sampler.NewWeightedRandom", "want 1 sample or more, got %d", samples)
 	checked(len(weights) <= mostWeights, "sampler.NewWeightedRandom",

@@ -170,8 +170,8 @@ func TestSamplersRefuseNonsense(t *testing.T) {
 	}
 }
 
-// What is left of a pass after any number of indices is divided among any number of ranks, and together they read the order to its
-// end, from its start again where it doesn't divide evenly.
+// What is left of a pass after any number of indices is divided among any number of ranks, and together they read the
+// order to its end, from its start again where it doesn't divide evenly.
 func TestResumeDividesWhatIsLeft(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 7, 24} {
 		for _, o := range []sampler.DistributedOptions{{Seed: 3}, {NoShuffle: true}, {Seed: 3, DropLast: true}, {Seed: 3, Exact: true}} {

@@ -2,10 +2,11 @@ package sampler
 
 import "iter"
 
-// part is a rank's share of an order: every replicas-th value, after those that the pass had given before it was resumed.
+// part is a rank's share of an order: every replicas-th value, after those that the pass had given before it was
+// resumed.
 type part struct {
 	replicas, rank int
-	exact          bool // ranks may differ by one value; else the first ones of the order are given again where they don't divide evenly
+	exact          bool // ranks may differ by one value; else the first ones are given again where they don't divide evenly
 	dropLast       bool // what doesn't divide is left out
 	from           int  // values of the order that the pass has given
 }
@@ -28,8 +29,8 @@ type Shard struct {
 }
 
 // NewShard makes the part of one rank. Ranks get the same number of indices, the first ones given again where they
-// don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if there is no
-// such rank or s is nil.
+// don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if
+// there is no such rank or s is nil.
 func NewShard(s Sampler, replicas, rank int, exact bool) *Shard {
 	checked(s != nil, "sampler.NewShard", "the sampler is nil")
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShard", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
@@ -46,8 +47,8 @@ func (s *Shard) SetEpoch(epoch int) {
 // Replicas returns the number of ranks that share the order.
 func (s *Shard) Replicas() int { return s.part.replicas }
 
-// Resume returns the rank's part of what is left of one pass: after the first consumed indices of the other sampler, which may be
-// any number of ranks' work.
+// Resume returns the rank's part of what is left of one pass: after the first consumed indices of the other sampler,
+// which may be any number of ranks' work.
 func (s *Shard) Resume(consumed int) Sampler {
 	rest := *s
 	rest.part.from = max(consumed, 0)
@@ -76,8 +77,8 @@ type ShardBatches struct {
 }
 
 // NewShardBatches makes the part of one rank. Ranks get the same number of batches, the first ones given again where
-// they don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if there
-// is no such rank or b is nil.
+// they don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error
+// if there is no such rank or b is nil.
 func NewShardBatches(b BatchSampler, replicas, rank int, exact bool) *ShardBatches {
 	checked(b != nil, "sampler.NewShardBatches", "the batch sampler is nil")
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShardBatches", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
@@ -94,8 +95,8 @@ func (s *ShardBatches) SetEpoch(epoch int) {
 // Replicas returns the number of ranks that share the batches.
 func (s *ShardBatches) Replicas() int { return s.part.replicas }
 
-// Resume returns the rank's part of what is left of one pass: after the first consumed batches of the other sampler, which may be
-// any number of ranks' work.
+// Resume returns the rank's part of what is left of one pass: after the first consumed batches of the other sampler,
+// which may be any number of ranks' work.
 func (s *ShardBatches) Resume(consumed int) BatchSampler {
 	rest := *s
 	rest.part.from = max(consumed, 0)
@@ -110,7 +111,8 @@ func (s *ShardBatches) Batches() iter.Seq[[]int] {
 	return func(yield func([]int) bool) { shard(s.b.Batches(), s.part, -1, yield) }
 }
 
-// shard passes a rank's part on, most values at most (-1: all), and gives the first ones again where they don't divide evenly.
+// shard passes a rank's part on, most values at most (-1: all), and gives the first ones again where they don't divide
+// evenly.
 func shard[T any](all iter.Seq[T], p part, most int, yield func(T) bool) {
 	if most == 0 {
 		return

@@ -7,8 +7,8 @@ import (
 
 var tensorType = reflect.TypeFor[*Tensor]()
 
-// EachTensor calls f with every tensor in v: v itself, or those in its exported fields, elements and map
-// values, however deep. A tensor that stands in two places is given twice; what several pointers, maps or slices have in common
+// EachTensor calls f with every tensor in v: v itself, or those in its exported fields, elements and map values,
+// however deep. A tensor that stands in two places is given twice; what several pointers, maps or slices have in common
 // is walked once, so that values may refer to each other and to themselves. Nil tensors are passed over.
 func EachTensor(v any, f func(*Tensor)) {
 	switch v := v.(type) {
@@ -43,7 +43,8 @@ type tensorWalk struct {
 	later []reflect.Value // what lies too deep for the stack, such as the end of a long list
 }
 
-// reference is what a pointer, a map or a slice refers to. A struct has its first field's address, and a slice that of a shorter one.
+// reference is what a pointer, a map or a slice refers to. A struct has its first field's address, and a slice that of
+// a shorter one.
 type reference struct {
 	at  unsafe.Pointer
 	len int

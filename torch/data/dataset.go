@@ -95,8 +95,8 @@ type ConcatDataset[S any] struct {
 	ends  []int
 }
 
-// NewConcatDataset joins data sets, whose lengths it reads now. It panics with a *torch.Error if one is nil or has a negative
-// length.
+// NewConcatDataset joins data sets, whose lengths it reads now. It panics with a *torch.Error if one is nil or has a
+// negative length.
 func NewConcatDataset[S any](parts ...Dataset[S]) *ConcatDataset[S] {
 	d := &ConcatDataset[S]{parts: parts}
 	end := 0

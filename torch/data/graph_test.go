@@ -41,7 +41,8 @@ func (g *graph) Get(_ context.Context, i int) (*vertex, error) {
 	return &vertex{X: torch.Full(float64(i), 2), Of: g, Near: g.All, Deep: deep}, nil
 }
 
-// Samples that refer to each other and to their data set are read in no time, and their tensors live as long as the loop's body.
+// Samples that refer to each other and to their data set are read in no time, and their tensors live as long as the
+// loop's body.
 func TestSamplesThatReferToEachOther(t *testing.T) {
 	for _, workers := range []int{0, 2} {
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)

@@ -78,8 +78,9 @@ func (r result[B]) discard() {
 }
 
 // NewLoader makes a loader whose batches have the samples' own type: the tensors of the samples are stacked along a new
-// first dimension (see Collate). A batch size above the number of samples gives one batch. It never fails: bad options, a data set
-// that is nil and a Len that is negative or panics are reported by Err, lite.SetupDataLoader, or by Batches first.
+// first dimension (see Collate). A batch size above the number of samples gives one batch. It never fails: bad options,
+// a data set that is nil and a Len that is negative or panics are reported by Err, lite.SetupDataLoader, or by Batches
+// first.
 func NewLoader[S any](ds Dataset[S], batchSize int, opts ...Options) *Loader[S] {
 	src := &indexed[S, S]{ds: ds, collate: Collate[S]}
 	src.batcher, _ = ds.(Batcher[S])

@@ -7,8 +7,8 @@ import (
 	"github.com/golite/golite/sampler"
 )
 
-// division is how a loader's batches divide an order. Where lite has set the loader up that is the order that all ranks share;
-// from its start the ranks together have always taken a stretch without gaps.
+// division is how a loader's batches divide an order. Where lite has set the loader up that is the order that all ranks
+// share; from its start the ranks together have always taken a stretch without gaps.
 type division struct {
 	size     int // indices a batch; 1 where the order is one of batches
 	replicas int // ranks that share the order; 1 if none do
@@ -69,8 +69,8 @@ func ceil(n, by int) int {
 	return n/by + 1
 }
 
-// Earlier versions saved the number of batches alone. Where the number of ranks has changed lite adds what it knows of the run
-// that wrote them.
+// Earlier versions saved the number of batches alone. Where the number of ranks has changed lite adds what it knows of
+// the run that wrote them.
 const (
 	earlierRanks = "run_replicas" // the number of ranks
 	earlierSeed  = "run_seed"     // what lite.SeedEverything was given
@@ -81,7 +81,8 @@ func (d division) place(p *position, s map[string]any) error {
 	for key, v := range s {
 		switch key {
 		case "consumed", "replicas", "seed", earlierRanks, earlierSeed:
-			if n, ok := v.(int); !ok || n < 0 && key != "seed" && key != earlierSeed || n == 0 && (key == "replicas" || key == earlierRanks) {
+			least := map[string]int{"replicas": 1, earlierRanks: 1, "seed": math.MinInt, earlierSeed: math.MinInt}[key]
+			if n, ok := v.(int); !ok || n < least {
 				return fmt.Errorf("data: a loader's state: %s is %v, want a number of that kind", key, v)
 			}
 		}
@@ -134,8 +135,8 @@ func (l *Loader[B]) rest(p *position) sampler.BatchSampler {
 	return b.WithSampler(l.restOf(b.Sampler(), p))
 }
 
-// restOf gives the indices that are left of a resumed pass. One rank alone draws a shuffled order from a generator, several from a
-// seed: a pass keeps the order that it was begun with.
+// restOf gives the indices that are left of a resumed pass. One rank alone draws a shuffled order from a generator,
+// several from a seed: a pass keeps the order that it was begun with.
 func (l *Loader[B]) restOf(s sampler.Sampler, p *position) sampler.Sampler {
 	var order sampler.Sampler // nil: the sampler's own
 	if p.seeded {

@@ -23,8 +23,8 @@ type position struct {
 	ended      bool   // no pass is under way
 	other      []byte // of a resumed pass: what the default generator is while the order is drawn, see exchange
 
-	// Of a resumed pass: what of the order that the ranks share had been given when the checkpoint was made, by however many
-	// ranks, and how many of today's batches that is.
+	// Of a resumed pass: what of the order that the ranks share had been given when the checkpoint was made, by however
+	// many ranks, and how many of today's batches that is.
 	from, base int
 }
 
@@ -64,7 +64,8 @@ func (s *passes) close(p *position) {
 	}
 }
 
-// saved returns the position that StateDict saves, and whether it is one that LoadStateDict set and no pass has taken up.
+// saved returns the position that StateDict saves, and whether it is one that LoadStateDict set and no pass has taken
+// up.
 func (s *passes) saved() (p position, loaded bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,8 +117,8 @@ func (l *Loader[B]) parts() []part {
 	return nil
 }
 
-// leave ends the pass that LoadStateDict set, if it had not ended, without reading what is left of it. The loader's generator is
-// then where that pass leaves it.
+// leave ends the pass that LoadStateDict set, if it had not ended, without reading what is left of it. The loader's
+// generator is then where that pass leaves it.
 func (l *Loader[B]) leave() {
 	if !l.at.underWay() {
 		return
@@ -203,8 +204,8 @@ func setGeneratorState(g *torch.Generator, state []byte) {
 // given (the one in hand is done; those read ahead don't count), and what its order was drawn from. Of passes that are nested
 // it is the outer one: those inside it begin anew after a resume. Its values are integers, truth values and byte tensors.
 //
-// A pass is under way inside of the loop over Batches. It has ended once that loop was left, in any way: what is saved then says
-// that the next pass begins, and a program that counts its epochs counts this one before it saves.
+// A pass is under way inside of the loop over Batches. It has ended once that loop was left, in any way: what is saved
+// then says that the next pass begins, and a program that counts its epochs counts this one before it saves.
 func (l *Loader[B]) StateDict() map[string]any {
 	at, loaded := l.at.saved()
 	d := l.division()
@@ -230,11 +231,12 @@ func (l *Loader[B]) StateDict() map[string]any {
 	return s
 }
 
-// LoadStateDict puts the loader where StateDict found it. Of a pass that was under way the next Batches gives the rest, which is
-// nothing if the last batch was in hand; after one that had ended it begins the next pass. The passes after it go on as they
-// would have. Where another number of ranks (see lite.SetupDataLoader) shares the order, or the batch size is another, what is
-// left of the order is divided anew, and no sample comes twice or is left out; of an Iterable, whose ranks read parts of their own,
-// that isn't so: as many samples are passed over as whole batches allow. States of earlier versions are read as well.
+// LoadStateDict puts the loader where StateDict found it. Of a pass that was under way the next Batches gives the rest,
+// which is nothing if the last batch was in hand; after one that had ended it begins the next pass. The passes after it
+// go on as they would have. Where another number of ranks (see lite.SetupDataLoader) shares the order, or the batch
+// size is another, what is left of the order is divided anew, and no sample comes twice or is left out; of an Iterable,
+// whose ranks read parts of their own, that isn't so: as many samples are passed over as whole batches allow. States of
+// earlier versions are read as well.
 func (l *Loader[B]) LoadStateDict(s map[string]any) error {
 	put, err := l.restore(s)
 	if err == nil {

@@ -104,7 +104,8 @@ func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(resu
 	}
 }
 
-// streamMost is how many batches of an Iterable, whose number can't be known, are ahead at most: a channel takes memory for all of them.
+// streamMost is how many batches of an Iterable, whose number can't be known, are ahead at most: a channel takes memory
+// for all of them.
 const streamMost = 1 << 16
 
 // runAhead lets one worker read ahead.
