@@ -21,7 +21,7 @@ func TestInferenceShowsItsProgram(t *testing.T) {
 }
 
 func TestPitfallsShowsItsProgram(t *testing.T) {
-	shows(t, "pitfalls.md", 9, func(int) string { return "pitfalls_test.go" })
+	shows(t, "pitfalls.md", 12, func(int) string { return "pitfalls_test.go" })
 }
 
 // shows tells whether the blocks of a page are in their programs, where they may stand further to the right.
