@@ -108,19 +108,21 @@ struct GoNode : Node {
   bool released = false;
 };
 
-// check_grad refuses what an assignment to .grad refuses in Python. A sparse gradient of a dense tensor is an embedding's.
+// check_grad refuses what an assignment to .grad refuses in Python. A sparse gradient of a dense tensor is an
+// embedding's.
 void check_grad(const at::Tensor& t, const at::Tensor& g) {
   TORCH_CHECK(!t.is_same(g), "can't assign a tensor as its own gradient");
-  TORCH_CHECK(g.scalar_type() == t.scalar_type(), "can't assign a gradient of dtype ", g.scalar_type(), " to a tensor of dtype ", t.scalar_type(),
-              ": both must have the same dtype");
-  TORCH_CHECK(g.device() == t.device(), "can't assign a gradient on ", g.device(), " to a tensor on ", t.device(), ": both must be on the same device");
-  TORCH_CHECK(g.layout() == t.layout() || g.layout() == at::kSparse, "can't assign a gradient of layout ", g.layout(), " to a tensor of layout ",
-              t.layout(), ": both must have the same layout, or the gradient is sparse (COO)");
-  TORCH_CHECK(g.is_nested() == t.is_nested(), "can't assign a gradient that is ", g.is_nested() ? "" : "not ", "nested to a tensor that is ",
-              t.is_nested() ? "" : "not ", "nested");
+  TORCH_CHECK(g.scalar_type() == t.scalar_type(), "can't assign a gradient of dtype ", g.scalar_type(),
+              " to a tensor of dtype ", t.scalar_type(), ": both must have the same dtype");
+  TORCH_CHECK(g.device() == t.device(), "can't assign a gradient on ", g.device(), " to a tensor on ", t.device(),
+              ": both must be on the same device");
+  TORCH_CHECK(g.layout() == t.layout() || g.layout() == at::kSparse, "can't assign a gradient of layout ", g.layout(),
+              " to a tensor of layout ", t.layout(), ": both must have the same layout, or the gradient is sparse (COO)");
+  TORCH_CHECK(g.is_nested() == t.is_nested(), "can't assign a gradient that is ", g.is_nested() ? "" : "not ",
+              "nested to a tensor that is ", t.is_nested() ? "" : "not ", "nested");
   if (t.is_nested()) return;
-  TORCH_CHECK(g.sym_sizes() == t.sym_sizes(), "can't assign a gradient of size ", g.sym_sizes(), " to a tensor of size ", t.sym_sizes(),
-              ": both must have the same size");
+  TORCH_CHECK(g.sym_sizes() == t.sym_sizes(), "can't assign a gradient of size ", g.sym_sizes(),
+              " to a tensor of size ", t.sym_sizes(), ": both must have the same size");
 }
 
 thread_local std::vector<std::unique_ptr<c10::InferenceMode>> inference;

@@ -103,8 +103,8 @@ c10::intrusive_ptr<c10d::Work> start(c10d::Backend& b, Call& c, int rank) {
   }
 }
 
-// count_writes raises the versions of the tensors that a collective writes on this rank, so that autograd notices, whatever the backend, where
-// a backward pass needs what was in them. Rank root's tensor of a broadcast stays as it is.
+// count_writes raises the versions of the tensors that a collective writes on this rank, so that autograd notices,
+// whatever the backend, where a backward pass needs what was in them. Rank root's tensor of a broadcast stays as it is.
 void count_writes(const Call& c, int rank) {
   auto count = [](const std::vector<at::Tensor>& written) {
     for (auto& t : written) {

@@ -89,8 +89,9 @@ struct GoHook : c10d::CommHookInterface {
 };
 
 // Sink passes a model's outputs on. Where only some of them are used, the others' gradients arrive as undefined, so
-// that the Reducer hears of every parameter; and it starts what a static graph puts off to the end. With a site it also prepares the Reducer, for a
-// backward pass that may come or not: until one begins, the Reducer takes no other's gradients for those that it waits for.
+// that the Reducer hears of every parameter; and it starts what a static graph puts off to the end. With a site it also
+// prepares the Reducer, for a backward pass that may come or not: until one begins, the Reducer takes no other's
+// gradients for those that it waits for.
 struct Sink : torch::autograd::Node {
   explicit Sink(std::weak_ptr<GoReducer> r, std::string site) : reducer(std::move(r)), site(std::move(site)) {}
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {

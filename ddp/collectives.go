@@ -96,8 +96,8 @@ func (g *Group) places(t *torch.Tensor) []*torch.Tensor {
 }
 
 // AllGatherInto writes the tensors of all ranks into out, one after the other, and returns it
-// (torch.distributed.all_gather_into_tensor). out has size times as many elements as t: the tensors joined along dimension 0
-// ([size*n, ...]) or stacked ([size, n, ...]).
+// (torch.distributed.all_gather_into_tensor). out has size times as many elements as t: the tensors joined along
+// dimension 0 ([size*n, ...]) or stacked ([size, n, ...]).
 func (g *Group) AllGatherInto(out, t *torch.Tensor) *torch.Tensor {
 	g.allGatherInto(out, t).run()
 	return out
@@ -135,9 +135,9 @@ func (g *Group) reduceScatter(out *torch.Tensor, list []*torch.Tensor, op Op) *o
 	return o
 }
 
-// ReduceScatterTensor combines tensors over all ranks and gives rank i the i-th of size equal parts of the result in out
-// (torch.distributed.reduce_scatter_tensor). t has size times as many elements as out: the parts joined along dimension 0
-// ([size*n, ...]) or stacked ([size, n, ...]).
+// ReduceScatterTensor combines tensors over all ranks and gives rank i the i-th of size equal parts of the result in
+// out (torch.distributed.reduce_scatter_tensor). t has size times as many elements as out: the parts joined along
+// dimension 0 ([size*n, ...]) or stacked ([size, n, ...]).
 func (g *Group) ReduceScatterTensor(out, t *torch.Tensor, op Op) *torch.Tensor {
 	g.reduceScatterTensor(out, t, op).run()
 	return out

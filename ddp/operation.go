@@ -85,7 +85,8 @@ func (o *operation) dense(t *torch.Tensor, written bool) *torch.Tensor {
 // checkWritable refuses what autograd refuses to write.
 func (o *operation) checkWritable(t *torch.Tensor) {
 	if t.RequiresGrad() && t.IsLeaf() && torch.GradEnabled() {
-		torch.Fail("ddp."+o.name, "it would write into a tensor that requires a gradient; pass its Detach(), or call it in torch.NoGrad")
+		torch.Fail("ddp."+o.name,
+			"it would write into a tensor that requires a gradient; pass its Detach(), or call it in torch.NoGrad")
 	}
 }
 

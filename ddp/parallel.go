@@ -254,8 +254,8 @@ func (d *DistributedDataParallel) refuseUnused(message string) {
 		strings.Join(names, ", "), cmp.Or(d.opts.Name, "the model"), "ddp_find_unused_parameters")
 }
 
-// After comes behind the forward pass and is given its outputs; what it returns takes their place. A backward pass inside of the
-// forward pass takes an After of its own ahead of it, which is given the loss.
+// After comes behind the forward pass and is given its outputs; what it returns takes their place. A backward pass
+// inside of the forward pass takes an After of its own ahead of it, which is given the loss.
 func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tensor {
 	if !torch.GradEnabled() {
 		return outputs
@@ -275,7 +275,8 @@ func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tenso
 	return d.sink(outputs, d.prepare(outputs), "")
 }
 
-// prepare has the Reducer wait for the gradients of a backward pass, and reports whether the outputs must go through its node.
+// prepare has the Reducer wait for the gradients of a backward pass, and reports whether the outputs must go through
+// its node.
 func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool) {
 	var graph []*torch.Tensor
 	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
@@ -289,14 +290,16 @@ func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool)
 	return needed
 }
 
-// again is After where a backward pass inside of the forward pass has reduced already. Another may come or not: the Reducer is prepared when
-// it begins, as it would take the gradients of whatever backward pass comes next for those that it waits for.
+// again is After where a backward pass inside of the forward pass has reduced already. Another may come or not: the
+// Reducer is prepared when it begins, as it would take the gradients of whatever backward pass comes next for those
+// that it waits for.
 func (d *DistributedDataParallel) again(outputs []*torch.Tensor) []*torch.Tensor {
 	d.rebuild()
 	return d.sink(outputs, true, "the backward of the forward pass at "+callSite())
 }
 
-// rebuild lays the buckets out anew where that is due: the Reducer can't do it any more once it has prepared for another backward pass.
+// rebuild lays the buckets out anew where that is due: the Reducer can't do it any more once it has prepared for
+// another backward pass.
 func (d *DistributedDataParallel) rebuild() {
 	d.g.Guard(func() {
 		if err := d.r.Join(cgotorch.JoinRebuild, 0); err != nil {

@@ -6,8 +6,9 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// What a collective's tensors must have in common on one rank is checked before anything is sent, alike for all backends: Gloo finds some of
-// it out in the middle of a collective, and goroutine ranks copy memory. Shapes that differ between ranks are the backends' business.
+// What a collective's tensors must have in common on one rank is checked before anything is sent, alike for all
+// backends: Gloo finds some of it out in the middle of a collective, and goroutine ranks copy memory. Shapes that
+// differ between ranks are the backends' business.
 
 // alike checks that tensors of one call have one dtype and are on one device.
 func alike(name string, list ...*torch.Tensor) {
@@ -37,17 +38,19 @@ func likeOut(name string, out *torch.Tensor, list []*torch.Tensor) {
 	}
 }
 
-// checkParts checks a tensor that holds a part for each rank, and one such part. As in PyTorch the whole may be the parts joined along
-// dimension 0, or stacked along a new one; NCCL takes any tensor of as many elements, and so does this.
+// checkParts checks a tensor that holds a part for each rank, and one such part. As in PyTorch the whole may be the
+// parts joined along dimension 0, or stacked along a new one; NCCL takes any tensor of as many elements, and so does
+// this.
 func (g *Group) checkParts(name, wholeName, partName string, whole, part *torch.Tensor) {
 	alike(name, whole, part)
 	if whole.Numel() != g.size*part.Numel() {
-		torch.Fail("ddp."+name, "%s is %v, and %s %v: want %d times as many elements, the parts of the %d ranks joined along dimension 0 or stacked",
-			wholeName, whole.Shape(), partName, part.Shape(), g.size, g.size)
+		torch.Fail("ddp."+name, "%s is %v, and %s %v: want %d times as many elements, "+
+			"the parts of the %d ranks joined along dimension 0 or stacked", wholeName, whole.Shape(), partName, part.Shape(), g.size, g.size)
 	}
 }
 
-// joined returns views of both, contiguous ones, in the one form that all backends take: the parts joined along dimension 0.
+// joined returns views of both, contiguous ones, in the one form that all backends take: the parts joined along
+// dimension 0.
 func (g *Group) joined(whole, part *torch.Tensor) (_, _ *torch.Tensor) {
 	shape := part.Shape()
 	if len(shape) == 0 {
@@ -71,7 +74,8 @@ func viewed(t *torch.Tensor, shape []int) (v *torch.Tensor) {
 func (g *Group) checkSplits(name string, out, in *torch.Tensor, outLengths, inLengths []int) {
 	alike(name, out, in)
 	if len(outLengths) == 0 && len(inLengths) == 0 && out.Numel() != in.Numel() {
-		torch.Fail("ddp."+name, "out is %v, and in %v: want as many elements in both where no lengths are given", out.Shape(), in.Shape())
+		torch.Fail("ddp."+name, "out is %v, and in %v: want as many elements in both where no lengths are given",
+			out.Shape(), in.Shape())
 	}
 	for _, side := range []struct {
 		what    string
@@ -83,7 +87,8 @@ func (g *Group) checkSplits(name string, out, in *torch.Tensor, outLengths, inLe
 		case len(shape) == 0:
 			torch.Fail("ddp."+name, "%s is a scalar: want a tensor with rows", side.what)
 		case len(side.lengths) == 0 && shape[0]%g.size != 0:
-			torch.Fail("ddp."+name, "%s is %v: want a multiple of %d rows, one part for each rank, or lengths", side.what, shape, g.size)
+			torch.Fail("ddp."+name, "%s is %v: want a multiple of %d rows, one part for each rank, or lengths",
+				side.what, shape, g.size)
 		case len(side.lengths) == 0:
 			continue
 		case len(side.lengths) != g.size:
@@ -97,7 +102,8 @@ func (g *Group) checkSplits(name string, out, in *torch.Tensor, outLengths, inLe
 			sum += n
 		}
 		if sum != shape[0] {
-			torch.Fail("ddp."+name, "the lengths of %s are %v, %d rows in all: want %d, those of a tensor %v", side.what, side.lengths, sum, shape[0], shape)
+			torch.Fail("ddp."+name, "the lengths of %s are %v, %d rows in all: want %d, those of a tensor %v",
+				side.what, side.lengths, sum, shape[0], shape)
 		}
 	}
 }

@@ -22,7 +22,8 @@ func counting(shape ...int) *torch.Tensor {
 	return torch.Arange(float64(n)).To(torch.Float32).Reshape(shape...)
 }
 
-// TestShapesOfWholesAndParts: a tensor for all ranks is its parts joined or stacked, on every backend, and contiguous or not.
+// TestShapesOfWholesAndParts: a tensor for all ranks is its parts joined or stacked, on every backend, and contiguous
+// or not.
 func TestShapesOfWholesAndParts(t *testing.T) {
 	const n = 2
 	for name, c := range map[string]struct{ whole, part []int }{
@@ -78,7 +79,8 @@ func TestShapesOfWholesAndParts(t *testing.T) {
 	}
 }
 
-// TestShapesThatAreRefused are so on every backend before anything is sent: one rank's mistake leaves the others as they are.
+// TestShapesThatAreRefused are so on every backend before anything is sent: one rank's mistake leaves the others as
+// they are.
 func TestShapesThatAreRefused(t *testing.T) {
 	double := func(shape ...int) *torch.Tensor { return torch.Options{DType: torch.Float64}.Zeros(shape...) }
 	list := func(t ...*torch.Tensor) []*torch.Tensor { return t }
@@ -193,8 +195,8 @@ var writes = map[string]func(g *ddp.Group, in, out *torch.Tensor) (reads, writte
 	},
 }
 
-// TestCollectivesCountAsWrites for autograd, on every backend and for tensors of types and layouts that travel as others: a backward pass
-// that needs what was there before is refused.
+// TestCollectivesCountAsWrites for autograd, on every backend and for tensors of types and layouts that travel as
+// others: a backward pass that needs what was there before is refused.
 func TestCollectivesCountAsWrites(t *testing.T) {
 	for name, call := range writes {
 		for _, kind := range allKinds {

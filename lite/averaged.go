@@ -12,23 +12,24 @@ import (
 	"github.com/golite/golite/torch/nn"
 )
 
-// averaged records which parameters of a module the strategy averages the gradients of, and how to notice that they have changed.
-// On one rank it stays empty.
+// averaged records which parameters of a module the strategy averages the gradients of, and how to notice that they
+// have changed. On one rank it stays empty.
 type averaged struct {
 	trained []*torch.Tensor // the parameters that the replica was built for, in the module's order
-	differs func() bool     // reports whether a parameter, of those that aren't ignored, was frozen or unfrozen since refresh looked
+	differs func() bool     // reports whether a parameter was frozen or unfrozen since refresh looked
 	free    func()          // of differs
 	layout  int             // Lite.layout when refresh looked
 
-	// past are parameters that were frozen after their gradients were averaged: what is left of those is equal on all ranks.
+	// past are parameters that were frozen after their gradients were averaged: what is left of those is equal on all
+	// ranks.
 	past     []*torch.Tensor
 	local    bool // inside of NoBackwardSync
 	unsynced bool // the last forward pass to train by was: its gradients may still be each rank's own
 	join     bool // inside of Join
 }
 
-// layout changes when an optimizer is set up or has got another group, and when parameters are ignored: a model's parameters are then
-// listed again.
+// layout changes when an optimizer is set up or has got another group, and when parameters are ignored: a model's
+// parameters are then listed again.
 func (l *Lite) layout() int {
 	n := len(l.ignored)
 	for _, s := range l.steppers {
@@ -37,11 +38,12 @@ func (l *Lite) layout() int {
 	return n
 }
 
-// refresh builds the strategy's part of a model anew where other parameters require gradients than it was built for. It comes ahead of each
-// forward pass to train by, on several ranks. All ranks must have frozen and unfrozen the same parameters: ddp.New compares them.
+// refresh builds the strategy's part of a model anew where other parameters require gradients than it was built for. It
+// comes ahead of each forward pass to train by, on several ranks. All ranks must have frozen and unfrozen the same
+// parameters: ddp.New compares them.
 //
-// Where no parameter is left to train nothing changes, as no gradient comes of the pass (a discriminator that is frozen while the generator
-// trains), and neither does it where some were frozen and the strategy looks for unused parameters.
+// Where no parameter is left to train nothing changes, as no gradient comes of the pass (a discriminator that is frozen
+// while the generator trains), and neither does it where some were frozen and the strategy looks for unused parameters.
 func (h *handle) refresh() {
 	a := &h.averaged
 	if a.local || a.layout == h.l.layout() && !a.differs() {
@@ -57,7 +59,8 @@ func (h *handle) refresh() {
 	h.look(params)
 }
 
-// list returns the module's parameters, without those that the strategy ignores, and of them those that require gradients.
+// list returns the module's parameters, without those that the strategy ignores, and of them those that require
+// gradients.
 func (h *handle) list() (params, want []*torch.Tensor) {
 	for _, p := range nn.Parameters(h.module) {
 		if h.l.ignored[p.Tensor] {
@@ -84,7 +87,8 @@ func (h *handle) look(params []*torch.Tensor) {
 func (h *handle) rebuild(want []*torch.Tensor) {
 	a, peers := &h.averaged, h.l.peers
 	if a.join {
-		torch.Fail("lite.Join", "other parameters of %s require gradients than at its start, which ranks without batches can't follow: freeze and unfreeze layers between two calls of Join", h)
+		torch.Fail("lite.Join", "other parameters of %s require gradients than at its start, which ranks without batches "+
+			"can't follow: freeze and unfreeze layers between two calls of Join", h)
 	}
 	before := a.trained
 	if h.replica != nil {
@@ -124,8 +128,8 @@ func (h *handle) rebuild(want []*torch.Tensor) {
 		zap.String("model", h.String()), zap.Int("before", len(before)), zap.Int("now", len(a.trained)))
 }
 
-// replicate ties the module to its copies on the other ranks. A module without anything to train has no need to, but only all ranks together
-// can find that out: one that has more to train would wait for the others.
+// replicate ties the module to its copies on the other ranks. A module without anything to train has no need to, but
+// only all ranks together can find that out: one that has more to train would wait for the others.
 func (h *handle) replicate() error {
 	var names []string
 	var params []*torch.Tensor
@@ -175,10 +179,11 @@ func subset(some, all []*torch.Tensor) bool {
 	return !slices.ContainsFunc(some, func(t *torch.Tensor) bool { return !in[t] })
 }
 
-// IgnoreParameters leaves parameters to the program: the strategy neither gives all ranks the same values nor averages their gradients, and
-// Step accepts gradients that it refuses of others (torch's DistributedDataParallel._set_params_and_buffers_to_ignore_for_model and FSDP's
-// ignored_states). It is for parameters that the program averages by itself, and for those that are each rank's own. They may be a part of a
-// model that is set up, or of none. All ranks call it alike, before Setup or between two steps. On one rank it has no effect.
+// IgnoreParameters leaves parameters to the program: the strategy neither gives all ranks the same values nor averages
+// their gradients, and Step accepts gradients that it refuses of others (torch's
+// DistributedDataParallel._set_params_and_buffers_to_ignore_for_model and FSDP's ignored_states). It is for parameters
+// that the program averages by itself, and for those that are each rank's own. They may be a part of a model that is
+// set up, or of none. All ranks call it alike, before Setup or between two steps. On one rank it has no effect.
 func (l *Lite) IgnoreParameters(params ...nn.Parameter) {
 	for i, p := range params {
 		if p.Tensor == nil {
@@ -210,8 +215,8 @@ func (l *Lite) notAveraged(tensors []*torch.Tensor) (list []*torch.Tensor) {
 	return list
 }
 
-// checkAveraged panics if a parameter has a gradient that no strategy averages: its copies on the ranks would come apart. It looks at
-// the gradients of parameters only that no strategy has, mostly none.
+// checkAveraged panics if a parameter has a gradient that no strategy averages: its copies on the ranks would
+// diverge. It looks at the gradients of parameters only that no strategy has, mostly none.
 func (s *stepper) checkAveraged() {
 	if s.l.peers == nil || s.l.place.world == 1 {
 		return
@@ -221,7 +226,8 @@ func (s *stepper) checkAveraged() {
 	}
 }
 
-// loose are those of an optimizer's parameters whose gradients no strategy averages: when it had so many tensors, in that revision of the Lite.
+// loose are those of an optimizer's parameters whose gradients no strategy averages: when it had so many tensors, in
+// that revision of the Lite.
 type loose struct {
 	list              []*torch.Tensor
 	tensors, revision int
@@ -246,8 +252,8 @@ func (s *loose) gradient(l *Lite, tensors []*torch.Tensor) *torch.Tensor {
 // watcher is a rank among several as it is called for the steps of optimizers that were not set up.
 type watcher Lite
 
-// StepOf warns once of gradients that no strategy averages. It may be meant, by an optimizer that a rank has for a loop of its own, and so it is
-// not refused.
+// StepOf warns once of gradients that no strategy averages. It may be meant, by an optimizer that a rank has for a loop
+// of its own, and so it is not refused.
 func (w *watcher) StepOf(tensors []*torch.Tensor) {
 	l := (*Lite)(w)
 	if l.warned || len(tensors) == 0 {
@@ -262,24 +268,28 @@ func (w *watcher) StepOf(tensors []*torch.Tensor) {
 	}
 	if t := s.gradient(l, tensors); t != nil {
 		l.warned = true
-		l.log.Warn(fmt.Sprintf("lite: an optimizer that was not set up steps with a gradient, of a parameter %v%v, that no strategy averages over the ranks: "+
-			"its copies on them come apart; give its module and the optimizer to lite.Setup, or call l.IgnoreParameters if each rank is to have its own", t.DType(), t.Shape()))
+		l.log.Warn(fmt.Sprintf("lite: an optimizer that was not set up steps with a gradient, of a parameter %v%v, that no "+
+			"strategy averages over the ranks: its copies diverge; give its module and the optimizer to lite.Setup, or call "+
+			"l.IgnoreParameters if each rank is to have its own", t.DType(), t.Shape()))
 	}
 }
 
 // refuse panics with the name of a parameter whose gradients are each rank's own, and with what to do about it.
 func (s *stepper) refuse(t *torch.Tensor) {
-	const parted = "has a gradient that no strategy averages over the ranks, so that its copies on them would come apart"
+	const (
+		diverge = "has a gradient that no strategy averages over the ranks, so that its copies would diverge"
+		ignore  = "or call l.IgnoreParameters if the program averages the gradient by itself"
+	)
 	for _, h := range s.l.models {
 		for name, p := range nn.NamedParameters(h.module) {
 			if p.Tensor == t {
-				torch.Fail("lite.Step", "parameter %s of %s %s: no forward pass to train by has gone through lite since it came to require gradients; "+
-					"call the Forward of what Setup returned, in training mode, or l.IgnoreParameters if the program averages the gradient by itself", name, h, parted)
+				torch.Fail("lite.Step", "parameter %s of %s %s: no forward pass to train by has gone through lite since it "+
+					"requires gradients; call the Forward of what Setup returned, in training mode, %s", name, h, diverge, ignore)
 			}
 		}
 	}
 	torch.Fail("lite.Step", "parameter %s of the optimizer %T %s: it belongs to no module that was set up; "+
-		"give the module that it belongs to to lite.Setup or lite.SetupModule, or call l.IgnoreParameters if the program averages the gradient by itself", s.name(t), s.o, parted)
+		"give its module to lite.Setup or lite.SetupModule, %s", s.name(t), s.o, diverge, ignore)
 }
 
 // name tells a parameter of the optimizer by its place.

@@ -336,7 +336,8 @@ func alike(l *lite.Lite, bits string) error {
 	return nil
 }
 
-// unfreeze trains a model whose first layer is frozen, or both are, and is trained later on, with pauses, and gives its parameters.
+// unfreeze trains a model whose first layer is frozen, or both are, and is trained later on, with pauses, and gives its
+// parameters.
 func unfreeze(l *lite.Lite, all bool) (params []float32, err error) {
 	l.SeedEverything(1)
 	net := newStack()
@@ -390,8 +391,8 @@ func init() {
 	}
 }
 
-// TestLayersUnfrozenAfterSetup are averaged from the next forward pass on, with every setting of the strategy: the ranks end with what one
-// comes to on all of the data.
+// TestLayersUnfrozenAfterSetup are averaged from the next forward pass on, with every setting of the strategy: the
+// ranks end with what one comes to on all of the data.
 func TestLayersUnfrozenAfterSetup(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		var want []float32

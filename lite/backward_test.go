@@ -45,7 +45,8 @@ func (m *learner) Half(x *torch.Tensor) *torch.Tensor {
 	return x
 }
 
-// TestBackwardInsideOfAForwardPass averages gradients as it does outside: the ranks end with what one comes to on all of the data.
+// TestBackwardInsideOfAForwardPass averages gradients as it does outside: the ranks end with what one comes to on all
+// of the data.
 func TestBackwardInsideOfAForwardPass(t *testing.T) {
 	train := func(l *lite.Lite, method string) (params []float32, err error) {
 		l.SeedEverything(1)

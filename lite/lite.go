@@ -46,7 +46,7 @@ type Lite struct {
 	others   map[*torch.Tensor]*loose       // of optimizers that were not set up, by their first tensor
 	warned   bool                           // of one of those
 	revision int                            // how often the set of averaged parameters has changed
-	forwards []*ddp.DistributedDataParallel // of the models whose forward passes, to train by, are under way on several ranks
+	forwards []*ddp.DistributedDataParallel // of the models with a forward pass under way
 	kept     map[any]bool                   // loaders with KeepSampler; true: with a sampler of the program's own
 	stop     *stopper
 	steps    *atomic.Int64 // of the optimizer that made the most; nil: nobody looks

@@ -105,7 +105,8 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	return h.runTogether(f)
 }
 
-// runTogether is run on several ranks. A backward pass may be a part of f: l.Backward looks for it among the forward passes under way.
+// runTogether is run on several ranks. A backward pass may be a part of f: l.Backward looks for it among the forward
+// passes under way.
 func (h *handle) runTogether(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	r, depth := h.replica, len(h.l.forwards)
 	r.Before()

@@ -19,25 +19,26 @@ type ModuleOptions struct {
 	NoMove bool
 }
 
-// Setup prepares a module and its optimizers for the run: it converts the module to the precision's type, moves it
-// (and what the optimizers have stored) to the device, ties it to its copies on other ranks, and routes the
-// optimizers' Step through scaler and strategy (Fabric.setup). forward is a method of the module, such as net.Forward; the
-// result's Forward has its type. The optimizers are set up in place, so the user's variables and schedulers go on working.
-// At the end it calls OnAfterSetup of the Config's callbacks with the module, as SetupModule does.
+// Setup prepares a module and its optimizers for the run: it converts the module to the precision's type, moves it (and
+// what the optimizers have stored) to the device, ties it to its copies on other ranks, and routes the optimizers' Step
+// through scaler and strategy (Fabric.setup). forward is a method of the module, such as net.Forward; the result's
+// Forward has its type. The optimizers are set up in place, so the user's variables and schedulers go on working. At
+// the end it calls OnAfterSetup of the Config's callbacks with the module, as SetupModule does.
 //
-// Several models take a Setup each. Setting up the same module or optimizer twice is an error, as is a forward that
-// is no method of the module. A model that must stay where it is (setup with move_to_device=False) takes two calls:
+// Several models take a Setup each. Setting up the same module or optimizer twice is an error, as is a forward that is
+// no method of the module. A model that must stay where it is (setup with move_to_device=False) takes two calls:
 //
 //	model, err := lite.SetupModule(l, net, net.Forward, lite.ModuleOptions{NoMove: true})
 //	err = l.SetupOptimizers(opt)
 //
-// From then on model.Forward takes the place of net.Forward, and l.Backward(loss) that of loss.Backward(). Step panics where
-// it sees that they did not: where there are gradients but the precision or the ranks, if there are any to heed, had no part
-// in any forward pass of the model yet, where the precision has a scaler and no l.Backward came since the last Step, and, on
-// several ranks, where a parameter has a gradient that no strategy averages: see IgnoreParameters.
+// From then on model.Forward takes the place of net.Forward, and l.Backward(loss) that of loss.Backward(). Step panics
+// where it sees that they did not: where there are gradients but the precision or the ranks, if there are any to heed,
+// had no part in any forward pass of the model yet, where the precision has a scaler and no l.Backward came since the
+// last Step, and, on several ranks, where a parameter has a gradient that no strategy averages: see IgnoreParameters.
 //
-// Layers may be frozen and unfrozen afterwards (nn.RequiresGrad), on all ranks alike: the next Forward in training follows. On several ranks
-// it builds the strategy's part of the model anew, and a CommHook such as PowerSGD begins again with what it carries from step to step.
+// Layers may be frozen and unfrozen afterwards (nn.RequiresGrad), on all ranks alike: the next Forward in training
+// follows. On several ranks it builds the strategy's part of the model anew, and a CommHook such as PowerSGD begins
+// again with what it carries from step to step.
 func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optimizer) (*Model[M, F], error) {
 	m, err := newModel(l, module, forward, false)
 	if err != nil {

@@ -50,7 +50,8 @@ type ClipOptions struct {
 	// ErrorIfNonFinite panics where the norm is infinite or NaN. It waits for the device.
 	ErrorIfNonFinite bool
 	// ModuleOrder adds the parameters' norms up in the order of the model's parameters, as
-	// torch.nn.utils.clip_grad_norm_(model.parameters(), max) does. Those of the optimizer that the model has not come last.
+	// torch.nn.utils.clip_grad_norm_(model.parameters(), max) does. Those of the optimizer that the model has not come
+	// last.
 	ModuleOrder bool
 }
 
@@ -58,8 +59,9 @@ type ClipOptions struct {
 // (torch.nn.utils.clip_grad_norm_), after undoing the scaler's factor, and returns the norm that they had, as a tensor:
 // nothing waits for it.
 //
-// The parameters' norms are added up in the order of the optimizer's groups, as by Fabric.clip_gradients. Where those are not in the order
-// of the model, weights that decay before those that don't, say, the last bits differ from clip_grad_norm_'s: ClipOptions.ModuleOrder.
+// The parameters' norms are added up in the order of the optimizer's groups, as by Fabric.clip_gradients. Where those
+// are not in the order of the model, weights that decay before those that don't, say, the last bits differ from
+// clip_grad_norm_'s: ClipOptions.ModuleOrder.
 func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...ClipOptions) *torch.Tensor {
 	c := options.Must("lite.ClipGradNorm", opts, torch.Fail)
 	if c.NormType == 0 {

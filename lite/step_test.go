@@ -232,7 +232,8 @@ func TestModelsThatWereNotSetUp(t *testing.T) {
 	})
 }
 
-// The sum of the norms is clip_grad_norm_'s bit for bit in the order of the model, and Fabric's in that of the optimizer's groups.
+// The sum of the norms is clip_grad_norm_'s bit for bit in the order of the model, and Fabric's in that of the
+// optimizer's groups.
 func TestClipGradNormInTheOrderOfTheModule(t *testing.T) {
 	for _, precision := range []string{"32-true", "16-mixed"} {
 		on(t, lite.Config{Precision: precision}, func(l *lite.Lite) {

@@ -27,8 +27,9 @@ func (ABI) Call(o *op.Op, a *op.Args, r *op.Results) {
 	runtime.KeepAlive(a)
 }
 
-// TrainableDiffers returns a function that reports whether any of the tensors requires a gradient and did not when TrainableDiffers was called,
-// or the other way round. A call costs a few nanoseconds a tensor. The tensors stay alive until free is called.
+// TrainableDiffers returns a function that reports whether any of the tensors requires a gradient and did not when
+// TrainableDiffers was called, or the other way round. A call costs a few nanoseconds a tensor. The tensors stay alive
+// until free is called.
 func (ABI) TrainableDiffers(list []*Tensor) (differs func() bool, free func()) {
 	handles := make([]cgotorch.Handle, len(list))
 	for i, t := range list {

@@ -148,8 +148,9 @@ func Grads(list []*Tensor) []*Tensor {
 	return abi.ResultList(&r)
 }
 
-// SetGrad replaces the accumulated gradient; nil removes it (an assignment to Tensor.grad). It panics, and changes nothing, if the gradient has
-// another shape, dtype, device or layout than the tensor, but for a sparse (COO) gradient of a dense tensor.
+// SetGrad replaces the accumulated gradient; nil removes it (an assignment to Tensor.grad). It panics, and changes
+// nothing, if the gradient has another shape, dtype, device or layout than the tensor, but for a sparse (COO) gradient
+// of a dense tensor.
 func (t *Tensor) SetGrad(g *Tensor) {
 	if err := cgotorch.SetGrad(t.h(), g.h()); err != nil {
 		panic(opError("grad", err, nil, t, g))

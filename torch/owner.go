@@ -9,8 +9,8 @@ import (
 // owners are what WithOwner was given, by the token of the scope that it was called in.
 var owners sync.Map
 
-// WithOwner runs f, the part of a Root's function for which Owner returns owner. It is how golite's own packages find the rank that an
-// operation belongs to.
+// WithOwner runs f, the part of a Root's function for which Owner returns owner. It is how golite's own packages find
+// the rank that an operation belongs to.
 func WithOwner(owner any, f func()) {
 	token := cgotorch.Scope()
 	owners.Store(token, owner)
