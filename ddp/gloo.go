@@ -106,8 +106,8 @@ func (g *Group) meet(ctx context.Context) (debug bool, err error) {
 	return string(v) == "true", err
 }
 
-// incomplete is the error of a group that did not come about: a *RankError, unless the caller's context has ended or the
-// store does not answer. Where time was up it names the ranks without a key.
+// incomplete is the error of a group that did not come about: a *RankError, unless the caller's context has ended or
+// the store does not answer. Where time was up it names the ranks without a key.
 func (g *Group) incomplete(ctx context.Context, key, what string, err error) error {
 	if ctx.Err() == nil { // the process that keeps the store has ended, or closed it
 		return &RankError{Rank: g.rank, World: g.size, Op: "ddp.NewGloo", Reason: err.Error()}
@@ -131,7 +131,8 @@ func (g *Group) incomplete(ctx context.Context, key, what string, err error) err
 		Lost: absent, Waiting: []string{missing}, Cause: context.Cause(ctx)}
 }
 
-// without lists the other ranks that have not set their key. The context may have ended: the store gets a moment to answer.
+// without lists the other ranks that have not set their key. The context may have ended: the store gets a moment to
+// answer.
 func (g *Group) without(key string) (absent []int, known bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -164,8 +165,9 @@ func joined(ranks []int) string {
 	return strings.Join(words, ", ")
 }
 
-// dial lets Gloo connect. That can't be interrupted: when within, the context with the deadline, ends first, it is left to
-// finish by itself. A group that doesn't come about gives its view of the store back. The group lives as long as ctx.
+// dial lets Gloo connect. That can't be interrupted: when within, the context with the deadline, ends first, it is left
+// to finish by itself. A group that doesn't come about gives its view of the store back. The group lives as long as
+// ctx.
 func dial(ctx, within context.Context, g *Group, debug bool) (*Group, error) {
 	host, interfaces, err := g.address(within)
 	if err != nil {

@@ -43,9 +43,9 @@ func unanswered(ctx context.Context) error {
 	return fmt.Errorf("no answer: %w; the process that keeps the store is stopped, hangs, or can't be reached", context.Cause(ctx))
 }
 
-// request makes one request, and returns when it was answered or when ctx ends, at most after the connection's timeout. A
-// request that isn't answered is left on a goroutine, which ends with it; those that follow wait for it as long as they
-// may, so that one thread at most is held.
+// request makes one request, and returns when it was answered or when ctx ends, at most after the connection's timeout.
+// A request that isn't answered is left on a goroutine, which ends with it; those that follow wait for it as long as
+// they may, so that one thread at most is held.
 func request[T any](ctx context.Context, c *connection, f func() (T, *cgotorch.Error)) (v T, err error) {
 	if c == nil { // of a store in memory: there is nothing to wait for
 		return inWords(f())
@@ -83,8 +83,8 @@ func inWords[T any](v T, err *cgotorch.Error) (T, error) {
 	return v, nil
 }
 
-// beside returns a view like this one of the same TCP store, over a connection of its own: it does not wait for what is under
-// way on this one. It is closed on its own.
+// beside returns a view like this one of the same TCP store, over a connection of its own: it does not wait for what is
+// under way on this one. It is closed on its own.
 func (s *Store) beside(ctx context.Context) (*Store, error) {
 	whole, err := NewTCPStore(ctx, s.host, s.port, TCPStoreOptions{Timeout: patience})
 	if err != nil {
@@ -94,8 +94,8 @@ func (s *Store) beside(ctx context.Context) (*Store, error) {
 	return whole.Prefix(strings.TrimSuffix(s.path, "/"))
 }
 
-// openStore makes a store in libtorch, at most until ctx ends: the client's constructor waits for the server's answer without a
-// deadline. A store that comes about later is given back.
+// openStore makes a store in libtorch, at most until ctx ends: the client's constructor waits for the server's answer
+// without a deadline. A store that comes about later is given back.
 func openStore(ctx context.Context, f func() (cgotorch.Store, *cgotorch.Error)) (cgotorch.Store, error) {
 	type outcome struct {
 		s   cgotorch.Store

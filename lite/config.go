@@ -63,9 +63,9 @@ type Config struct {
 	// strategy value.
 	Plugins []any
 
-	// Timeout is how long a rank waits for its peers, at the start of the run as in a collective, before the run fails and
-	// names who waited where, and who is missing. 0 means DefaultTimeout, 5 minutes. A strategy value with a Timeout of its
-	// own leaves none to be given here.
+	// Timeout is how long a rank waits for its peers, at the start of the run as in a collective, before the run fails
+	// and names who waited where, and who is missing. 0 means DefaultTimeout, 5 minutes. A strategy value with a
+	// Timeout of its own leaves none to be given here.
 	Timeout time.Duration
 
 	// Debug has ranks that are processes compare their calls before they make them: ranks that disagree, as where one skips a

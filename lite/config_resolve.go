@@ -426,8 +426,8 @@ func (r *resolver) findPlace() error {
 	return nil
 }
 
-// explainPlace notes the variables that make this process a rank, and warns where it is LOCAL_RANK alone: left over from
-// another program it has the ranks wait for others that no engine starts.
+// explainPlace notes the variables that make this process a rank, and warns where it is LOCAL_RANK alone: left over
+// from another program it has the ranks wait for others that no engine starts.
 func (r *resolver) explainPlace() {
 	var set []string
 	for _, key := range []string{"LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_NTASKS",

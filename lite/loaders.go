@@ -30,8 +30,9 @@ type LoaderOptions struct {
 // another order each pass, as by torch's DistributedSampler; a loader that was not shuffled stays in order; a user's
 // own sampler or batch sampler is sharded; a sampler.Distributed of the user's own is left as it is; an Iterable gives each
 // rank its Shard), its workers draw differently from other ranks' (SeedOptions.NoWorkers), and batches arrive on the rank's
-// device. Where the run was asked to stop and has not called Stopping, its passes end with ErrStopped. The loader that is returned takes the place of the one given, and Batches counts the passes by itself. Of a Zip the
-// two loaders are set up, and then zipped.
+// device. Where the run was asked to stop and has not called Stopping, its passes end with ErrStopped. The loader that
+// is returned takes the place of the one given, and Batches counts the passes by itself. Of a Zip the two loaders are
+// set up, and then zipped.
 //
 // A loader in the State of Save and Load resumes where it was. On another number of ranks the samples that are left of
 // its pass are divided anew, in the order in which the pass was begun, so that each still comes once; the parts of an

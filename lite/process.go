@@ -219,8 +219,8 @@ func (e lateError) Error() string { return fmt.Sprintf("time is up after %v", e.
 // Is makes it a context.DeadlineExceeded.
 func (lateError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// apart is the error of a rank that has not met the others. Where time was up, or the store was lost, and no other rank is
-// known to be missing, it is rank 0, which keeps the store, unless torchrun's agent does.
+// apart is the error of a rank that has not met the others. Where time was up, or the store was lost, and no other rank
+// is known to be missing, it is rank 0, which keeps the store, unless torchrun's agent does.
 func (j *job) apart(err error) error {
 	p := j.plan.place
 	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && e.AgentStore() || p.GlobalRank == 0 {

@@ -62,8 +62,8 @@ func TestRankThatNeverComesToRun(t *testing.T) {
 	}
 }
 
-// TestRankThatStopsWhileItStarts: wherever rank 0 is when it stops, before Run, in the rendezvous or in the first steps, the
-// job ends in time and names it.
+// TestRankThatStopsWhileItStarts: wherever rank 0 is when it stops, before Run, in the rendezvous or in the first
+// steps, the job ends in time and names it.
 func TestRankThatStopsWhileItStarts(t *testing.T) {
 	for _, after := range []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond} {
 		t.Run(after.String(), func(t *testing.T) {
@@ -126,8 +126,8 @@ func mute(t *testing.T) (port string) {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// TestMasterThatNeverAnswers: what listens at the master's address is no store, or one that hangs. A rank that an engine
-// started, and a node's supervisor with its ranks, end in time, and at once when they are asked to.
+// TestMasterThatNeverAnswers: what listens at the master's address is no store, or one that hangs. A rank that an
+// engine started, and a node's supervisor with its ranks, end in time, and at once when they are asked to.
 func TestMasterThatNeverAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -159,8 +159,8 @@ func TestMasterThatNeverAnswers(t *testing.T) {
 	}
 }
 
-// TestLeftOverLocalRank: the variable makes a program a rank that waits for others which nothing starts. It is told so at once,
-// and the error names the variable.
+// TestLeftOverLocalRank: the variable makes a program a rank that waits for others which nothing starts. It is told so
+// at once, and the error names the variable.
 func TestLeftOverLocalRank(t *testing.T) {
 	s := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, timeout: shortTimeout, env: []string{"LOCAL_RANK=0", "MASTER_PORT="}}.start(t)
 	o, code := s.wait(t, 12*time.Second)

@@ -63,8 +63,8 @@ func watchSignals(ctx context.Context, log *zap.Logger) (context.Context, *stopp
 	return ctx, s
 }
 
-// ask takes a request to stop. The first one cancels the context when the grace period is over, any other at once, and so
-// does the first where the function given to Run was not called yet: there is nothing to save.
+// ask takes a request to stop. The first one cancels the context when the grace period is over, any other at once, and
+// so does the first where the function given to Run was not called yet: there is nothing to save.
 func (s *stopper) ask() {
 	if s.asked.Swap(true) || !s.begun.Load() {
 		s.cancel(ErrStopped)
@@ -84,8 +84,8 @@ func (s *stopper) begin() {
 	}
 }
 
-// atBatch ends a loader's pass when the run was asked to stop and nothing in it has called Stopping so far: a program that
-// does decides by itself.
+// atBatch ends a loader's pass when the run was asked to stop and nothing in it has called Stopping so far: a program
+// that does decides by itself.
 func (s *stopper) atBatch() error {
 	if s == nil || !s.asked.Load() || s.polled.Load() {
 		return nil
@@ -113,9 +113,10 @@ func (s *stopper) close() {
 	s.cancel(nil)
 }
 
-// Stopping reports whether the run was asked to end, by SIGTERM or Ctrl-C. It turns true at the same call on every rank:
-// on several ranks it is a collective, to be called by all of them once a step. The context is cancelled only when the
-// grace period of 30 s ends, or at a second signal, so that a last Save still works; the function then returns ErrStopped.
+// Stopping reports whether the run was asked to end, by SIGTERM or Ctrl-C. It turns true at the same call on every
+// rank: on several ranks it is a collective, to be called by all of them once a step. The context is cancelled only
+// when the grace period of 30 s ends, or at a second signal, so that a last Save still works; the function then returns
+// ErrStopped.
 //
 // In a run that has not called Stopping yet the passes of the loaders that were set up end at the next batch, with
 // ErrStopped, and Run returns ErrStopped.

@@ -30,7 +30,8 @@ func (n rowsOf4) Len() int { return int(n) }
 
 func (rowsOf4) Get(context.Context, int) (*torch.Tensor, error) { return torch.Ones(4), nil }
 
-// passesRank trains pass after pass, as a program does that knows nothing of signals. Its argument says what it does then.
+// passesRank trains pass after pass, as a program does that knows nothing of signals. Its argument says what it does
+// then.
 func passesRank(ctx context.Context, l *lite.Lite) (got result, err error) {
 	arg := os.Getenv(envArg)
 	l.SeedEverything(1)
@@ -128,7 +129,8 @@ func TestStopWithoutStopping(t *testing.T) {
 	}
 }
 
-// TestIgnoredSignals: what nohup, or a shell for a job in the background, has ignored stays ignored under every strategy.
+// TestIgnoredSignals: what nohup, or a shell for a job in the background, has ignored stays ignored under every
+// strategy.
 func TestIgnoredSignals(t *testing.T) {
 	for _, strategy := range []string{"", "ddp_spawn", "ddp"} {
 		t.Run(strategy, func(t *testing.T) {

@@ -62,7 +62,8 @@ func TestProgram(t *testing.T) {
 	})
 }
 
-// Ctrl-C: the program knows nothing of signals. It says once what happens, and ends at the next batch with a code of its own.
+// Ctrl-C: the program knows nothing of signals. It says once what happens, and ends at the next batch with a code of
+// its own.
 func TestInterrupt(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)

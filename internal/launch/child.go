@@ -221,8 +221,8 @@ func (c *Child) PublishPort(number int) error {
 	return nil
 }
 
-// AwaitPort returns the port on which rank 0 listens: Place's, or, where that is 0, what rank 0 publishes. It waits until
-// ctx ends, so the caller sets a deadline: rank 0 may never come to publish it.
+// AwaitPort returns the port on which rank 0 listens: Place's, or, where that is 0, what rank 0 publishes. It waits
+// until ctx ends, so the caller sets a deadline: rank 0 may never come to publish it.
 func (c *Child) AwaitPort(ctx context.Context) (int, error) {
 	if p := c.birth.Place.MainPort; p != 0 {
 		return p, nil

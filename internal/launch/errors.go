@@ -50,8 +50,8 @@ type JobError struct {
 	Others   []RankStatus   // in the order of ranks
 }
 
-// Error names the rank and the cause in the first line; the others and the stack follow. Of a crash it is the stack of the
-// goroutine that crashed: Stack has all that the runtime wrote.
+// Error names the rank and the cause in the first line; the others and the stack follow. Of a crash it is the stack of
+// the goroutine that crashed: Stack has all that the runtime wrote.
 func (e *JobError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "rank %d: %s", e.Rank, e.Message)

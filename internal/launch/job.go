@@ -44,8 +44,8 @@ const (
 	killing
 )
 
-// unkillable is how long a process may take to end after it was killed. One that waits for a driver, or for a disk that is
-// gone, may never end: the job does without it.
+// unkillable is how long a process may take to end after it was killed. One that waits for a driver, or for a disk that
+// is gone, may never end: the job does without it.
 const unkillable = 10 * time.Second
 
 // rank is one of the job's processes.

@@ -167,8 +167,8 @@ func Supervise(ctx context.Context, spec Spec) ([]byte, error) {
 	return s.job.verdict()
 }
 
-// finish waits until every goroutine has ended, but for those of a process that does not end. What they still have to say is
-// of no interest any more.
+// finish waits until every goroutine has ended, but for those of a process that does not end. What they still have to
+// say is of no interest any more.
 func (s *supervisor) finish() {
 	close(s.startDone)
 	ended := make(chan struct{})

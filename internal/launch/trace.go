@@ -9,9 +9,9 @@ import (
 // registers are what the Go runtime adds to the addresses of a frame after a signal.
 var registers = regexp.MustCompile(` fp=0x[0-9a-f]+ sp=0x[0-9a-f]+ pc=0x[0-9a-f]+`)
 
-// shortTrace returns of what the Go runtime writes when it ends a process the cause, and the first goroutine that runs more
-// than the runtime itself: the one that crashed, where a signal met one. The other goroutines and the processor's registers
-// are counted.
+// shortTrace returns of what the Go runtime writes when it ends a process the cause, and the first goroutine that runs
+// more than the runtime itself: the one that crashed, where a signal met one. The other goroutines and the processor's
+// registers are counted.
 func shortTrace(trace string) string {
 	const mostCause = 20 // lines: an exception of C++ comes with its own frames
 	var kept []string

@@ -62,8 +62,8 @@ func (l *Loader[B]) WithStage(stage func(ctx context.Context, b *B) (ready func(
 	return c
 }
 
-// WithGate returns the loader with a function that the loop calls before it is given a batch. An error of it ends the pass, and
-// is given as it is; that batch counts as not given.
+// WithGate returns the loader with a function that the loop calls before it is given a batch. An error of it ends the
+// pass, and is given as it is; that batch counts as not given.
 func (l *Loader[B]) WithGate(gate func() error) *Loader[B] {
 	c := l.copy()
 	c.gate = gate

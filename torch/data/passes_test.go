@@ -208,8 +208,8 @@ func TestADataSetWhoseLengthChanges(t *testing.T) {
 	require.ErrorContains(t, err, "batch 1, sample 3")
 }
 
-// TestGate: its error ends the pass as it is, and the batch that it held back counts as not given, of each of two zipped
-// loaders as well.
+// TestGate: its error ends the pass as it is, and the batch that it held back counts as not given, of each of two
+// zipped loaders as well.
 func TestGate(t *testing.T) {
 	for _, workers := range []int{0, 2} {
 		closed, enough := false, errors.New("enough")
