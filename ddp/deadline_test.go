@@ -87,7 +87,7 @@ func TestAKeeperThatIsStopped(t *testing.T) {
 		"check":       func() error { _, err := s.Check("key"); return err },
 		"add":         func() error { _, err := s.Add("number", 1); return err },
 		"compare_set": func() error { _, err := s.CompareSet("key", nil, []byte("1")); return err },
-		"delete":      func() error { _, err := s.Delete("key"); return err },
+		"delete":      func() error { _, err := s.Delete("other"); return err },
 		"NewGloo": func() error {
 			_, err := ddp.NewGloo(t.Context(), s, 0, 2, ddp.Options{Timeout: 300 * time.Millisecond})
 			return err
