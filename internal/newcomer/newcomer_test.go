@@ -244,3 +244,27 @@ func shell(t *testing.T, dir, script string, env ...string) string {
 	require.NoError(t, err, "%s", out)
 	return string(out)
 }
+
+// The build tag leaves the overrides out of the program's symbols, and it computes all the same.
+func TestABuildWithoutOverrides(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: it compiles the C++ part anew; run it without -short")
+	}
+	dir := t.TempDir()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	program := filepath.Join(dir, "overrides")
+	out := shell(t, root, `go build -tags golite_no_overrides -o "$PROGRAM" ./internal/newcomer/testdata/overrides
+nm "$PROGRAM" | grep -cE ' [TW] (mkl_serv_intel_cpu_true|_Znwm|_ZdlPv|_ZN2at6detail22getDefaultCPUGeneratorEv|_ZN3c1017get_default_dtypeEv)$' || true
+"$PROGRAM"`, "PROGRAM="+program)
+	require.Equal(t, `0
+run: <nil>
+spawn: lite: a generator and a default type for each goroutine are left out, by GOLITE_OVERRIDES or the build tag golite_no_overrides
+seeded: true
+dtype: float64
+kernels: false
+sum: 4096
+`, out)
+	out = shell(t, root, `go run ./internal/newcomer/testdata/overrides`)
+	require.Contains(t, out, "spawn: <nil>\nseeded: true\ndtype: float64\n")
+}
