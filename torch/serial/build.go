@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"unsafe"
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/internal/op"
@@ -24,6 +23,7 @@ type builder struct {
 	// targets are tensors that were there before, with the jobs that overwrite them.
 	targets map[*ptfile.Tensor]*torch.Tensor
 	inPlace []ptfile.Job
+	taken   memories // that the targets have
 }
 
 func newBuilder(device torch.Device) *builder {
@@ -73,10 +73,8 @@ func (b *builder) readInto(t *ptfile.Tensor, into *torch.Tensor) (bool, error) {
 	if dst == nil || err != nil {
 		return false, err
 	}
-	for _, j := range b.inPlace {
-		if overlap(j.Dst, dst) {
-			return false, nil // tied here and not in the file: one of them must be read elsewhere
-		}
+	if !b.taken.add(dst) {
+		return false, nil // tied here and not in the file: one of them must be read elsewhere
 	}
 	b.targets[t] = into
 	b.inPlace = append(b.inPlace, ptfile.Job{Storage: t.Storage, Dst: dst})
@@ -98,12 +96,6 @@ func rowMajorMemory(t *torch.Tensor, dtype torch.DType, shape []int) ([]byte, er
 	}
 	from := t.StorageOffset() * dtype.Size()
 	return mem[from : from+t.Numel()*dtype.Size()], nil
-}
-
-// overlap tells whether two slices share memory.
-func overlap(a, b []byte) bool {
-	p, q := uintptr(unsafe.Pointer(unsafe.SliceData(a))), uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	return len(a) > 0 && len(b) > 0 && p < q+uintptr(len(b)) && q < p+uintptr(len(a))
 }
 
 // overwrite reads into the tensors that were there before, once all their new bytes are known to be sound.
