@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // download makes sure that every wheel lies in dir and is the one that was pinned.
@@ -121,7 +123,7 @@ func lastLine(said string) string {
 }
 
 func checksum(path string) (string, error) {
-	f, err := os.Open(path)
+	f, _, err := regular.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // installed finds the libtorch that a build is to use, and downloads nothing.
@@ -98,7 +100,7 @@ func (in *installer) writePkgConfig(dir string) error {
 		v, compileFlags(dir), linkFlags(dir))
 	folder := filepath.Join(in.cache, "pkgconfig")
 	path := filepath.Join(folder, "golite-libtorch.pc")
-	if old, err := os.ReadFile(path); err == nil && string(old) == text {
+	if old, err := regular.ReadFile(path, 1<<20); err == nil && string(old) == text {
 		return nil
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {

@@ -131,7 +131,7 @@ func TestRunArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "no command: install, env or cuda-library"},
+		{nil, "no command: install, verify, env or cuda-library"},
 		{[]string{"instal"}, `unknown command "instal"`},
 		{[]string{"env", "-kind", "cuda-headers"}, "a build needs cpu or cuda"},
 		{[]string{"install", "-kind", "metal"}, "is not a kind of install"},

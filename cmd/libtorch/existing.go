@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // headers that state libtorch's version, newest layout first.
@@ -52,7 +54,7 @@ func hasLibrary(dir string) error {
 // headerVersion reads the version ("2.11.0") from libtorch's headers.
 func headerVersion(dir string) (string, error) {
 	for _, h := range versionHeaders {
-		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(h)))
+		text, err := regular.ReadFile(filepath.Join(dir, filepath.FromSlash(h)), 1<<20)
 		if err != nil {
 			continue
 		}

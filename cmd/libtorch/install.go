@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 // marker is a file of every finished install: the sizes of its libraries, so that a damaged one is noticed.
@@ -44,7 +47,9 @@ func (in *installer) locate(ctx context.Context) (dir, name string, err error) {
 		return "", "", err
 	}
 	root := in.root(s)
-	if complete(root) {
+	if ok, err := intact(ctx, root, in.log); err != nil {
+		return "", "", err
+	} else if ok {
 		fmt.Fprintf(in.log, "libtorch: %s is installed in %s\n", in.describe(), root)
 		return filepath.Join(root, s.Target), s.Link, nil
 	}
@@ -92,7 +97,9 @@ func (in *installer) fill(ctx context.Context, s *set, root string) error {
 		return in.explain(err, s)
 	}
 	defer unlock()
-	if complete(root) { // by the one we waited for
+	if ok, err := intact(ctx, root, io.Discard); err != nil {
+		return err
+	} else if ok { // by the one we waited for
 		fmt.Fprintf(in.log, "libtorch: %s is installed in %s\n", in.describe(), root)
 		return nil
 	}
@@ -125,7 +132,7 @@ func (in *installer) fill(ctx context.Context, s *set, root string) error {
 
 // complete tells whether root is a finished install with all its libraries.
 func complete(root string) bool {
-	text, err := os.ReadFile(filepath.Join(root, marker))
+	text, err := regular.ReadFile(filepath.Join(root, marker), 16<<20)
 	if err != nil {
 		return false
 	}

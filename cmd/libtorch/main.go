@@ -4,10 +4,14 @@
 //	eval "$(go run github.com/golite/golite/cmd/libtorch@latest env)"
 //	go build ./...
 //
-// install fills the user's cache folder (~/.cache/golite on Linux) from the Python package index, with pip as the downloader;
-// versions and SHA-256 sums are pinned. It is safe to run twice at once and to kill midway, and does nothing when the install is
-// there. In a checkout of golite, and in a module that a replace directive or a workspace builds with one, it also makes the
-// checkout's link third_party/libtorch, where cgo looks by default.
+// install fills the user's cache folder (~/.cache/golite on Linux) from the Python package index, with pip as the
+// downloader; versions and SHA-256 sums are pinned. It is safe to run twice at once and to kill midway. An install that
+// is there is checked by the SHA-256 of each file, and put right where it is damaged. In a checkout of golite, and in a
+// module that a replace directive or a workspace builds with one, it also makes the checkout's link third_party/libtorch,
+// where cgo looks by default.
+//
+// verify checks every file of the install by its SHA-256 and names those that differ or are missing. It changes
+// nothing.
 //
 // env prints shell commands that set CGO_CXXFLAGS and CGO_LDFLAGS, for programs outside the checkout. Where a checkout's link
 // leads to the same libtorch it prints a comment alone: other flags would compile golite's C++ part a second time. Those who
@@ -38,13 +42,17 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"github.com/golite/golite/internal/regular"
 )
 
 const usage = `usage: libtorch install [-kind cpu|cuda|cuda-headers]
+       libtorch verify [-kind cpu|cuda|cuda-headers]
        libtorch env [-kind cpu|cuda]
        libtorch cuda-library [-kind cpu|cuda] [-o FILE]
 
-install puts libtorch into the cache folder; env prints the settings of a build (eval "$(libtorch env)");
+install puts libtorch into the cache folder; verify checks every file there by its SHA-256;
+env prints the settings of a build (eval "$(libtorch env)");
 cuda-library builds libcgotorch_cuda.so, with which programs use GPUs.
 LIBTORCH=DIR makes all use an existing libtorch.
 `
@@ -61,7 +69,7 @@ func main() {
 func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if len(args) == 0 {
 		fmt.Fprint(log, usage)
-		return errors.New("no command: install, env or cuda-library")
+		return errors.New("no command: install, verify, env or cuda-library")
 	}
 	flags := flag.NewFlagSet("libtorch "+args[0], flag.ContinueOnError)
 	flags.SetOutput(log)
@@ -87,6 +95,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	switch args[0] {
 	case "install":
 		return in.install(ctx)
+	case "verify":
+		return in.verify(ctx, out)
 	case "env":
 		return in.printEnv(out)
 	case "cuda-library":
@@ -154,7 +164,7 @@ func replacement(dir string) string {
 // findCheckout walks up from dir to the go.mod of golite itself.
 func findCheckout(dir string) string {
 	for {
-		if text, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
+		if text, err := regular.ReadFile(filepath.Join(dir, "go.mod"), 1<<20); err == nil {
 			line, _, _ := strings.Cut(string(text), "\n")
 			if strings.TrimSpace(line) == "module github.com/golite/golite" {
 				return dir

@@ -3,6 +3,8 @@ package main
 import (
 	"archive/zip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,11 +20,16 @@ func (in *installer) unpack(ctx context.Context, s *set, wheels, part string) (e
 	var written atomic.Int64
 	done := in.progress("unpacking", s.Unpacked, written.Load)
 	defer func() { done(err == nil) }()
-	sizes := map[string]int64{}
+	sizes, hashes := map[string]int64{}, map[string]string{}
 	for _, w := range s.Wheels {
-		if err := unpackWheel(ctx, &w, filepath.Join(wheels, w.File), part, sizes, &written); err != nil {
+		if err := unpackWheel(ctx, &w, filepath.Join(wheels, w.File), part, sizes, hashes, &written); err != nil {
 			return fmt.Errorf("unpacking %s: %w", w.File, err)
 		}
+	}
+	list := sumsText(hashes)
+	sizes[sums] = int64(len(list))
+	if err := writeFile(filepath.Join(part, sums), strings.NewReader(list), true); err != nil {
+		return err
 	}
 	text, err := json.MarshalIndent(sizes, "", "  ")
 	if err != nil {
@@ -31,8 +38,9 @@ func (in *installer) unpack(ctx context.Context, s *set, wheels, part string) (e
 	return writeFile(filepath.Join(part, marker), strings.NewReader(string(text)), true)
 }
 
-// unpackWheel adds the sizes of what it unpacks that a build or a run can't do without.
-func unpackWheel(ctx context.Context, w *wheel, path, part string, sizes map[string]int64, written *atomic.Int64) error {
+// unpackWheel adds the sizes of what it unpacks that a build or a run can't do without, and the checksums of all.
+func unpackWheel(ctx context.Context, w *wheel, path, part string, sizes map[string]int64, hashes map[string]string,
+	written *atomic.Int64) error {
 	z, err := zip.OpenReader(path)
 	if err != nil {
 		return err
@@ -49,9 +57,11 @@ func unpackWheel(ctx context.Context, w *wheel, path, part string, sizes map[str
 		if !filepath.IsLocal(f.Name) {
 			return fmt.Errorf("%q lies outside the archive", f.Name)
 		}
-		if err := unpackFile(f, filepath.Join(part, filepath.FromSlash(f.Name)), written); err != nil {
+		sum, err := unpackFile(f, filepath.Join(part, filepath.FromSlash(f.Name)), written)
+		if err != nil {
 			return err
 		}
+		hashes[f.Name] = sum
 		if isLibrary(f.Name) || len(found) == 0 {
 			sizes[f.Name] = int64(f.UncompressedSize64)
 		}
@@ -68,16 +78,21 @@ func unpackWheel(ctx context.Context, w *wheel, path, part string, sizes map[str
 	return nil
 }
 
-func unpackFile(f *zip.File, path string, written *atomic.Int64) error {
+// unpackFile returns the SHA-256 of what it writes. The zip file's own checksum is checked on the way.
+func unpackFile(f *zip.File, path string, written *atomic.Int64) (sum string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
+		return "", err
 	}
 	r, err := f.Open()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer r.Close() //nolint:errcheck // read only
-	return writeFile(path, io.TeeReader(r, counter{written}), isLibrary(f.Name))
+	h := sha256.New()
+	if err := writeFile(path, io.TeeReader(r, io.MultiWriter(counter{written}, h)), isLibrary(f.Name)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // writeFile writes a new file; sync makes it durable, which headers can do without: they are checked by nobody, but
