@@ -47,6 +47,7 @@ type Base struct {
 	around   Interceptor
 	scratch  []batch
 	unless   *torch.Tensor
+	sparse   bool // the rule takes sparse gradients
 
 	rates    []*torch.Tensor // of each group, on the device; nil: not made
 	written  []float64       // what they hold
@@ -66,8 +67,9 @@ type rule interface {
 	settings(g *ParamGroup) []setting
 	// slots lists the keys of a parameter's state, in the order of Python's. A count of steps comes first.
 	slots() []string
-	// A rule may also have check(operation, group), which panics for settings that don't go together, and early(), which tells that
-	// the state is made before the first step.
+	// A rule may also have check(operation, group), which panics for settings that don't go together, early(), which tells that
+	// the state is made before the first step, sparse(), which tells that it takes sparse gradients,
+	// and wholeSteps(), which tells that the state dict counts steps in a number.
 }
 
 // state is what an optimizer remembers of a parameter, in the order of the rule's slots; nil where a slot isn't used. The
@@ -209,6 +211,7 @@ func (b *Base) base() *Base { return b }
 // setUp fills a Base: every constructor ends in it. settings are those of groups that have none of their own.
 func (b *Base) setUp(r rule, groups []Group, settings ParamGroup) {
 	b.rule, b.settings, b.states = r, settings, map[*torch.Tensor]*state{}
+	_, b.sparse = r.(interface{ sparse() })
 	operation := "optim.New" + r.name()
 	if len(groups) == 0 {
 		torch.Fail(operation, "there are no parameters")
@@ -296,6 +299,9 @@ func (b *Base) intercepted(step func()) {
 // StepFunc is Step after a closure that computes the loss and its gradients, with gradients enabled; it returns the
 // closure's result (Optimizer.step with a closure).
 func (b *Base) StepFunc(closure func() *torch.Tensor) *torch.Tensor {
+	if closure == nil {
+		torch.Fail("optim."+b.rule.name()+".StepFunc", "the closure is nil")
+	}
 	loss := torch.EnableGradOf(closure)
 	b.Step()
 	return loss
@@ -325,6 +331,9 @@ func (b *Base) gather(i int, g *ParamGroup) *batch {
 			continue
 		}
 		s := b.states[p]
+		if (!b.sparse || g.Fused) && (s == nil || s.steps == 0) {
+			b.dense(p, grads[k])
+		}
 		if s == nil {
 			torch.Outside(func() { s = b.rule.init(g, p) })
 			b.states[p] = s
@@ -343,6 +352,14 @@ func (b *Base) gather(i int, g *ParamGroup) *batch {
 		}
 	}
 	return c
+}
+
+// dense panics for a sparse gradient, before anything is changed. A parameter's gradients are of one kind: the first is looked at.
+func (b *Base) dense(p, grad *torch.Tensor) {
+	if layout := grad.Layout(); layout != torch.Strided {
+		torch.Fail("optim."+b.rule.name(), "the gradient of a parameter %v is %s, which %s does not take: optim.SparseAdam and optim.SGD do, "+
+			"or make the gradient dense (Sparse: false of nn.Embedding)", p.Shape(), layout, b.rule.name())
+	}
 }
 
 // groupTensors is the part of all tensors that are a group's.

@@ -9,6 +9,9 @@ import (
 // StepUnless runs step, a Step of o, so that it leaves parameters and state as they are where found, a float32 scalar on the parameters' device, is above
 // 0. Nothing waits for the device. Only fused kernels can: see Capturable.
 func StepUnless(o Optimizer, found *torch.Tensor, step func()) {
+	if step == nil {
+		torch.Fail("optim.StepUnless", "the function is nil")
+	}
 	b := o.base()
 	b.unless = found
 	defer func() { b.unless = nil }()
@@ -50,6 +53,9 @@ func Replayed(o Optimizer) {
 // Recording runs f, in which a CUDA graph records steps of o. Fused kernels read their learning rates from the device meanwhile, where WriteRates puts
 // what the groups have, here and before each replay: a rate that changes with every step is no part of the recording.
 func Recording(o Optimizer, f func()) {
+	if f == nil {
+		torch.Fail("optim.Recording", "the function is nil")
+	}
 	b := o.base()
 	b.live = true
 	defer func() { b.live = false }()

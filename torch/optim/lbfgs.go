@@ -68,6 +68,9 @@ func (l *LBFGS) Step() {
 
 // StepFunc makes one step and returns what the closure returned first: the loss before the step.
 func (l *LBFGS) StepFunc(closure func() *torch.Tensor) *torch.Tensor {
+	if closure == nil {
+		torch.Fail("optim.LBFGS.StepFunc", "the closure is nil")
+	}
 	var loss *torch.Tensor
 	step := func() {
 		loss = torch.ScopeOf(func() *torch.Tensor {
@@ -109,6 +112,9 @@ func (l *LBFGS) flatGrad() *torch.Tensor {
 	for i, g := range grads {
 		if g == nil {
 			g = torch.ZerosLike(l.tensors[i])
+		}
+		if g.Layout() != torch.Strided {
+			g = g.ToDense()
 		}
 		flat[i] = aten.Reshape(g, []int{-1})
 	}

@@ -40,6 +40,8 @@ type sgd struct{}
 
 func (sgd) name() string { return "SGD" }
 
+func (sgd) sparse() {}
+
 func (sgd) check(operation string, g *ParamGroup) {
 	if g.Nesterov && (g.Momentum <= 0 || g.Dampening != 0) {
 		torch.Fail(operation, "Nesterov's momentum needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)

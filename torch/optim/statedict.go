@@ -14,6 +14,7 @@ import (
 // under "param_groups" the groups' settings, with "params" the numbers of their parameters.
 func (b *Base) StateDict() map[string]any {
 	states := map[int]any{}
+	_, whole := b.rule.(interface{ wholeSteps() })
 	for i, p := range b.tensors {
 		s := b.states[p]
 		if s == nil {
@@ -22,6 +23,8 @@ func (b *Base) StateDict() map[string]any {
 		entry := map[string]any{}
 		for k, name := range b.rule.slots() {
 			switch {
+			case name == "step" && whole:
+				entry[name] = int(s.steps)
 			case name == "step":
 				entry[name] = s.countedTensor()
 			case s.slots[k] != nil:
