@@ -3,6 +3,8 @@
 GO          ?= go
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 60s
+SWEEPTIME   ?= 10m
+SEED        ?= 1
 TESTFLAGS   ?= -timeout 20m
 DEMOFLAGS   ?= -epochs 3 -checkpoint mnist.pt
 TARGETS     ?= cpu
@@ -13,7 +15,7 @@ RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./t
 say = @printf '\n== %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz bench generate test-engines test-cuda test-gpu check-docker clean
+.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz sweep bench generate test-engines test-cuda test-gpu check-docker clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -66,6 +68,9 @@ fuzz: libtorch ## Fuzz each parser for FUZZTIME (60s).
 			$(GO) test $$(dirname $$f) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; \
 		done; \
 	done
+
+sweep: libtorch ## Call every operator on random arguments, in child processes, for SWEEPTIME (10m) from seed SEED (1).
+	$(GO) test ./torch/aten -run '^TestRandomSweep$$' -count=1 -timeout 0 -v -args -seed=$(SEED) -sweep=$(SWEEPTIME)
 
 bench: libtorch ## Measure golite beside its peers (installs them): minutes; -only in BENCHFLAGS picks some.
 	$(GO) run ./benchmarks/run $(BENCHFLAGS)

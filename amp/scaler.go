@@ -164,6 +164,9 @@ func byType(params []*torch.Tensor) map[torch.DType][]*torch.Tensor {
 // Step unscales the gradients of p unless that was done, and runs step if all of them are finite (GradScaler.step). It
 // tells whether step ran. It panics if there are gradients and no loss was scaled since p's last step.
 func (s *GradScaler) Step(p Parameters, step func()) (ran bool) {
+	if p == nil || step == nil {
+		torch.Fail("amp.GradScaler.Step", "the parameters or the step are nil")
+	}
 	m := s.ready(p)
 	if ran = m.found.Item() == 0; ran {
 		step()
@@ -175,6 +178,9 @@ func (s *GradScaler) Step(p Parameters, step func()) (ran bool) {
 // StepOnDevice is Step that doesn't wait for the device to tell whether the gradients are finite: step is given a tensor that is above 0 if they
 // aren't, and leaves the parameters as they are then. Fused optimizers can (optim.StepUnless), and steps that CUDA graphs replay need it.
 func (s *GradScaler) StepOnDevice(p Parameters, step func(found *torch.Tensor)) {
+	if p == nil || step == nil {
+		torch.Fail("amp.GradScaler.StepOnDevice", "the parameters or the step are nil")
+	}
 	m := s.ready(p)
 	step(m.found)
 	m.stepped = true

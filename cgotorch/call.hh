@@ -99,6 +99,8 @@ c10::IValue Reader::value() {
       for (size_t i = 0; i < n; i++) v.push_back(value());
       return v;
     }
+    case kInvalid:
+      throw std::runtime_error(text());
     default:
       throw std::runtime_error("cgotorch: unknown tag in the argument buffer");
   }

@@ -17,6 +17,7 @@ const (
 	FlagView
 	FlagComplex
 	FlagFloating
+	FlagNested
 	FlagZero // it stands for zeros and has no memory (_is_zerotensor)
 )
 
@@ -24,7 +25,8 @@ const (
 // device index, layout, flags, storage offset, elements, bytes of the storage, dims.
 const InfoFixed = 9
 
-// Info writes what a tensor is: InfoFixed words, then its sizes and (strided tensors) its strides.
+// Info writes what a tensor is: InfoFixed words, then its sizes and (strided tensors) its strides. A nested tensor has no
+// strides, and the size -1 where those of its parts differ.
 func Info(h Handle, out []int64) ([]int64, *Error) {
 	status := int64(C.gl_info(C.gl_handle(h), (*C.int64_t)(&out[0]), C.uint32_t(len(out))))
 	if status >= 0 {

@@ -1,6 +1,7 @@
 // tensor.hh: what a tensor is and holds, without running an op.
 
 #include <ATen/EmptyTensor.h>
+#include <ATen/NestedTensorImpl.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_local_scalar_dense.h>
 
@@ -12,16 +13,17 @@ using namespace golite;
 extern "C" {
 
 // gl_info writes: dtype, device type, device index, layout, flags, storage offset, elements, bytes of the
-// storage, dims, then the sizes and the strides.
+// storage, dims, then the sizes and the strides. A nested tensor has no strides, and -1 where sizes differ.
 int64_t gl_info(gl_handle h, int64_t* out, uint32_t room) {
   return guarded(reinterpret_cast<uint64_t*>(out), room, [&](Writer& w) {
     at::Tensor t = table.get(h);
     auto put = [&](int64_t v) { w.word(static_cast<uint64_t>(v)); };
-    bool strided = t.layout() == at::kStrided;
+    bool nested = t.is_nested();
+    bool strided = t.layout() == at::kStrided && !nested;
     int64_t flags = (t.requires_grad() ? 1 : 0) | (t.is_leaf() ? 2 : 0) | (strided && t.is_contiguous() ? 4 : 0) |
                     (t.is_inference() ? 8 : 0) | (t.is_neg() ? 16 : 0) | (t.is_conj() ? 32 : 0) | (t.is_view() ? 64 : 0) |
-                    (t.is_complex() ? 128 : 0) | (at::isFloatingType(t.scalar_type()) ? 256 : 0) |
-                    (t._is_zerotensor() ? 512 : 0);
+                    (t.is_complex() ? 128 : 0) | (at::isFloatingType(t.scalar_type()) ? 256 : 0) | (nested ? 512 : 0) |
+                    (t._is_zerotensor() ? 1024 : 0);
     put(static_cast<int64_t>(t.scalar_type()));
     put(static_cast<int64_t>(t.device().type()));
     put(t.device().index());
@@ -31,6 +33,11 @@ int64_t gl_info(gl_handle h, int64_t* out, uint32_t room) {
     put(t.numel());
     put(t.has_storage() ? static_cast<int64_t>(t.storage().nbytes()) : 0);
     put(t.dim());
+    if (nested) {
+      auto* impl = at::native::get_nested_tensor_impl_or_null(t);
+      for (int64_t d = 0; d < t.dim(); d++) put(impl->opt_size(d).value_or(-1));
+      return;
+    }
     for (int64_t s : t.sizes()) put(s);
     if (strided) {
       for (int64_t s : t.strides()) put(s);

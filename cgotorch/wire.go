@@ -22,6 +22,7 @@ const (
 	TagUndefined
 	TagOther
 	TagUInt
+	TagInvalid
 )
 
 // Handle names a tensor: the index of its slot and the slot's generation. 0 is no tensor.

@@ -37,6 +37,7 @@ enum Tag : uint64_t {
   kUndefined = 16,   // an undefined tensor
   kOther = 17,       // a result of a kind that has no form here
   kUInt = 18,        // a result from 2^63
+  kInvalid = 19,     // bytes, packed words: what is wrong with the argument, which the call is refused with
 };
 
 // Reader walks the words that Go wrote.

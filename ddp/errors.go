@@ -87,6 +87,9 @@ func Try(f func()) (err error) {
 // Guard runs f, and turns an operation's error that came from a lost rank into the *RankError it is: the Reducer meets
 // the other ranks inside Backward, which knows only of *torch.Error. Everything else passes through.
 func (g *Group) Guard(f func()) {
+	if f == nil {
+		torch.Fail("ddp.Group.Guard", "the function is nil")
+	}
 	site := callSite()
 	defer func() {
 		switch v := recover().(type) {

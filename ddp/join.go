@@ -21,6 +21,9 @@ type join struct {
 // others' collectives until all have ended, with gradients of zero, and the last one's parameters then become
 // everybody's (torch.distributed.algorithms.Join). f trains this one model; all ranks call Join.
 func (d *DistributedDataParallel) Join(f func(), opts ...JoinOptions) {
+	if f == nil {
+		torch.Fail("ddp.DistributedDataParallel.Join", "the function is nil")
+	}
 	o, err := optional("ddp.Join", opts)
 	if err != nil {
 		torch.Fail("ddp.Join", "%v", err)

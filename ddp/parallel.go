@@ -344,6 +344,9 @@ func (d *DistributedDataParallel) sink(outputs []*torch.Tensor, needed bool, sit
 
 // Forward runs f, a forward pass, between Before and After.
 func (d *DistributedDataParallel) Forward(f func() *torch.Tensor) *torch.Tensor {
+	if f == nil {
+		torch.Fail("ddp.DistributedDataParallel.Forward", "the function is nil")
+	}
 	d.Before()
 	return d.After(f())[0]
 }
@@ -351,6 +354,9 @@ func (d *DistributedDataParallel) Forward(f func() *torch.Tensor) *torch.Tensor 
 // NoSync runs f, in which backward passes add up gradients on this rank alone; the first backward after it reduces their
 // sum (DistributedDataParallel.no_sync). The forward pass belongs into f as well.
 func (d *DistributedDataParallel) NoSync(f func()) {
+	if f == nil {
+		torch.Fail("ddp.DistributedDataParallel.NoSync", "the function is nil")
+	}
 	before := d.sync
 	d.sync = false
 	defer func() { d.sync = before }()

@@ -46,6 +46,9 @@ const (
 // those of up to 3 shapes that come often have recordings of their own), a step that can't be recorded, settings that change all the time, several
 // ranks or replicas.
 func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {
+	if step == nil {
+		torch.Fail("lite.Capture", "the function is nil")
+	}
 	c := &capture[B, R]{l: l, step: step, said: map[string]bool{}}
 	if l.device.Type != torch.CUDAType {
 		return step

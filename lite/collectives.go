@@ -33,6 +33,9 @@ func (l *Lite) Barrier() {
 // downloaded or built once and read by all. However long f takes on the first rank, Config.Timeout doesn't end the wait
 // (Fabric.rank_zero_first waits for 10,000 days); a lost rank and the end of the run do. Every rank gets its own f's error.
 func (l *Lite) RankZeroFirst(f func() error) (err error) {
+	if f == nil {
+		return errNoFunction("lite.RankZeroFirst")
+	}
 	if l.place.local == 0 {
 		l.patiently(func() { err = f() })
 		return err

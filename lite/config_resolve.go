@@ -67,6 +67,16 @@ func (c Config) resolve(m machine) (*plan, error) {
 var aboutDevices = []string{"accelerator", "strategy", "devices", "gpus", "tpu_cores"}
 
 func (c Config) planFor(m machine) (*plan, error) {
+	for i, callback := range c.Callbacks {
+		if callback == nil {
+			return nil, &ConfigError{Setting: "callbacks", From: "Config.Callbacks", Problem: fmt.Sprintf("callback %d is nil", i)}
+		}
+	}
+	for i, logger := range c.Loggers {
+		if logger == nil {
+			return nil, &ConfigError{Setting: "loggers", From: "Config.Loggers", Problem: fmt.Sprintf("logger %d is nil", i)}
+		}
+	}
 	s, err := c.gather(m.lookup, m.readFile)
 	if err != nil {
 		return nil, err

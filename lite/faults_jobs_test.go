@@ -139,7 +139,7 @@ func commit(ctx context.Context, kind string) error {
 // without looking at its indices is there to be quick.
 func writeFarAway() {
 	where, what := torch.From([]int64{1 << 40}, 1, 1), torch.Ones(1)
-	aten.Call("aten::_to_dense", aten.Call("aten::_sparse_coo_tensor_unsafe", where, what, []int{4})[0])
+	aten.Call("aten::_to_dense", aten.CallPrivate("aten::_sparse_coo_tensor_unsafe", where, what, []int{4})[0])
 }
 
 // stuckInC waits in C++ for the other end of a fifo, which no process opens: no context ends that.

@@ -43,6 +43,9 @@ func (l *Lite) Group() *ddp.Group {
 //
 // Loaders that were set up give all ranks the same number of batches by themselves, unless LoaderOptions.Exact is set.
 func (l *Lite) Join(m Handle, f func(), opts ...ddp.JoinOptions) {
+	if f == nil {
+		torch.Fail("lite.Join", "the function is nil")
+	}
 	h := handleOf(m, "Join")
 	if l.peers != nil && torch.GradEnabled() && training(h.module) {
 		h.refresh() // on the ranks without batches as well

@@ -18,6 +18,9 @@ type InitOptions struct {
 //
 //	net := lite.InitModule(l, NewGPT)
 func InitModule[M nn.Module](l *Lite, build func() M, opts ...InitOptions) (module M) {
+	if build == nil {
+		torch.Fail("lite.InitModule", "the function is nil")
+	}
 	device := l.device
 	if options.Must("lite.InitModule", opts, torch.Fail).Empty {
 		device = torch.Meta
@@ -34,6 +37,9 @@ func InitModule[M nn.Module](l *Lite, build func() M, opts ...InitOptions) (modu
 
 // InitTensor runs f with the rank's device and the precision's type as the default of what it makes (Fabric.init_tensor).
 func InitTensor[T any](l *Lite, f func() T) (result T) {
+	if f == nil {
+		torch.Fail("lite.InitTensor", "the function is nil")
+	}
 	torch.WithDevice(l.device, func() {
 		l.precision.Forward(l.device.Type, func() { result = f() })
 	})

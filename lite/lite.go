@@ -111,6 +111,9 @@ func (l *Lite) output() io.Writer {
 // "64-true" and the like (Fabric.autocast). It is for operations outside of a model's forward, such as a loss. Inputs are
 // not converted, and neither is what comes out.
 func (l *Lite) Autocast(f func()) {
+	if f == nil {
+		torch.Fail("lite.Autocast", "the function is nil")
+	}
 	if torch.GradEnabled() && !l.cast.Load() {
 		l.cast.Store(true)
 	}
@@ -119,6 +122,9 @@ func (l *Lite) Autocast(f func()) {
 
 // AutocastOf is Autocast for a function with a result.
 func AutocastOf[T any](l *Lite, f func() T) (result T) {
+	if f == nil {
+		torch.Fail("lite.AutocastOf", "the function is nil")
+	}
 	l.Autocast(func() { result = f() })
 	return result
 }

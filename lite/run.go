@@ -53,14 +53,22 @@ func (e *RankError) Unwrap() error { return e.Err }
 //
 // SIGTERM and Ctrl-C are requests to stop, see Stopping: the error is then ErrStopped under every strategy.
 func Run(ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) error) error {
+	if f == nil {
+		return errNoFunction("lite.Run")
+	}
 	_, err := RunValue(ctx, cfg, func(ctx context.Context, l *Lite) (struct{}, error) { return struct{}{}, f(ctx, l) })
 	return err
 }
+
+func errNoFunction(operation string) error { return errors.New(operation + ": the function is nil") }
 
 // RunValue is Run for a function with a result: it returns rank 0's, sent as by Broadcast where ranks are processes. Of several
 // nodes the one where rank 0 ran gets it, and of ranks that an engine started rank 0; the others get the zero value.
 func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context, l *Lite) (T, error)) (T, error) {
 	var value kept[T]
+	if f == nil {
+		return value.get(), errNoFunction("lite.RunValue")
+	}
 	plan, err := resolveConfig(cfg)
 	if err != nil {
 		return value.get(), err

@@ -31,6 +31,9 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 // the last step of an accumulation, or for gradients that are by-products. Without on, or on one rank, it just runs f.
 func (l *Lite) NoBackwardSync(m Handle, on bool, f func()) {
 	h := handleOf(m, "NoBackwardSync")
+	if f == nil {
+		torch.Fail("lite.NoBackwardSync", "the function is nil")
+	}
 	if on && h.l.peers != nil {
 		before := h.averaged.local
 		h.averaged.local = true

@@ -1,6 +1,7 @@
 package torch
 
 import (
+	"fmt"
 	"runtime"
 	"unsafe"
 
@@ -80,31 +81,50 @@ func (ABI) Scalars(a *op.Args, list []Scalar) {
 	}
 }
 
-// DType writes an element type; the zero value is None.
+// DType writes an element type; the zero value is None. Here and below a value that libtorch does not know makes the call
+// fail: its kernels look such numbers up in tables, unchecked.
 func (ABI) DType(a *op.Args, d DType) {
-	if d == 0 {
+	switch {
+	case d == 0:
 		a.None()
-		return
+	case d >= dtypeCount:
+		a.Invalid(d.problem())
+	default:
+		a.Int(d.code())
 	}
-	a.Int(d.code())
 }
 
 // Device writes a device; the zero value is None.
 func (ABI) Device(a *op.Args, d Device) {
-	if d.Type == 0 {
+	if d.Type == 0 && d.Index == 0 {
 		a.None()
+		return
+	}
+	if problem := d.problem(); problem != "" {
+		a.Invalid(problem)
 		return
 	}
 	a.Device(d.code())
 }
 
-// Enum writes a Layout or a MemoryFormat, which are libtorch's numbers plus one; 0 is None.
-func (ABI) Enum(a *op.Args, v uint8) {
-	if v == 0 {
+// Layout writes a layout; the zero value is None.
+func (ABI) Layout(a *op.Args, l Layout) { enum(a, int(l), int(Jagged), "layout") }
+
+// MemoryFormat writes a memory format; the zero value is None.
+func (ABI) MemoryFormat(a *op.Args, f MemoryFormat) {
+	enum(a, int(f), int(ChannelsLast3d), "memory format")
+}
+
+// enum writes a value that is libtorch's number plus one; 0 is None.
+func enum(a *op.Args, v, last int, what string) {
+	switch {
+	case v == 0:
 		a.None()
-		return
+	case v > last:
+		a.Invalid(fmt.Sprintf("%d is not a %s: want one of package torch's constants", v, what))
+	default:
+		a.Int(int64(v) - 1)
 	}
-	a.Int(int64(v) - 1)
 }
 
 // Generator writes a generator; nil is None, the default one.
@@ -142,6 +162,12 @@ func (ABI) ResultScalar(r *op.Results) Scalar { return readScalar(r) }
 
 // ResultDType reads an element type.
 func (ABI) ResultDType(r *op.Results) DType { return dtypeOf(r.Int()) }
+
+// IsZeroTensor reports whether a tensor has a shape, and no memory for the zeros that it consists of: nothing can be written to it.
+func (ABI) IsZeroTensor(t *Tensor) bool { return t.flag(cgotorch.FlagZero) }
+
+// IsNested reports whether a tensor is a nested one.
+func (ABI) IsNested(t *Tensor) bool { return t.flag(cgotorch.FlagNested) }
 
 // Handle gives a tensor's handle to packages of golite that call the shim themselves. The tensor must be kept
 // alive until the call is over.

@@ -178,7 +178,7 @@ func (t *Tensor) plain(f *facts, want DType) *Tensor {
 				a.Bool(false)
 				a.None()
 			})
-			return unary(&opContiguous, x, func(a *op.Args) { abi.Enum(a, uint8(ContiguousFormat)) })
+			return unary(&opContiguous, x, func(a *op.Args) { abi.MemoryFormat(a, ContiguousFormat) })
 		})
 	})
 }
@@ -217,7 +217,10 @@ func (t *Tensor) bytes(operation string, use func([]byte)) {
 // Bytes gives the tensor's own memory, little-endian and in row-major order: writing it writes the tensor. The tensor
 // must be contiguous and on the CPU, and have memory: no view by Conj, and none that only stands for zeros, as the
 // gradient of Sgn does. The slice is valid while f runs; f must not keep it.
-func (t *Tensor) Bytes(f func([]byte)) { t.bytes("bytes", f) }
+func (t *Tensor) Bytes(f func([]byte)) {
+	notNil("Tensor.Bytes", f != nil)
+	t.bytes("bytes", f)
+}
 
 // ToBytes returns a copy of the elements' bytes, little-endian and in row-major order, whatever the device and strides.
 func (t *Tensor) ToBytes() []byte {
@@ -245,8 +248,8 @@ func (t *Tensor) Number() Scalar {
 	return Scalar{tag, a, b}
 }
 
-// Item returns the one element of a tensor as a float64, of a complex number the real part (Tensor.item). It
-// panics if there are more elements or none.
+// Item returns the one element of a tensor as a float64 (Tensor.item). It panics if there are more elements or none, and for a
+// complex number whose imaginary part is not 0: torch.Item[complex128] gives both parts.
 func (t *Tensor) Item() float64 { return t.Number().Float64() }
 
 // Item returns the one element of a tensor as E; integers are exact.

@@ -37,11 +37,11 @@ var (
 // write puts dtype, layout, device and pin_memory, with which all factories' schemas end.
 func (o Options) write(a *op.Args) {
 	abi.DType(a, o.DType)
-	abi.Enum(a, uint8(o.Layout))
-	if o.Generator != nil && o.Device.Type == 0 {
+	abi.Layout(a, o.Layout)
+	if o.Generator != nil && o.Device == (Device{}) {
 		o.Device = o.Generator.device
 	}
-	if o.Device.Type == 0 {
+	if o.Device == (Device{}) {
 		o.Device = defaultDevice()
 	}
 	abi.Device(a, o.Device)
@@ -165,6 +165,9 @@ func (o Options) Arange(bounds ...float64) *Tensor {
 		start, end, step = Number(bounds[0]), Number(bounds[1]), Number(bounds[2])
 	default:
 		Fail("torch.Arange", "want an end, a start and an end, or a start, an end and a step; got %d numbers", len(bounds))
+	}
+	if o.DType != 0 && !o.DType.IsFloating() && !o.DType.IsComplex() && step.Int64() == 0 {
+		Fail("torch.Arange", "the step is %s, which is 0 in %s", step, o.DType)
 	}
 	var a op.Args
 	start.write(&a)

@@ -76,6 +76,28 @@ func ParseDevice(s string) (Device, error) {
 	return Device{}, fmt.Errorf("no device is called %q: want cpu, cuda, cuda:N, mps or meta", s)
 }
 
+// problem says what is wrong with a device that can't be one, "" else. libtorch keeps an index in eight bits.
+func (d Device) problem() string {
+	switch last := DeviceType(21); {
+	case d.Type == 0 && d.Index == 0:
+		return ""
+	case d.Type == 0 || d.Type > last:
+		return fmt.Sprintf("torch.Device{%d, %d} has no type of device: want one of package torch's constants, such as torch.CPUType", d.Type, d.Index)
+	case (d.Type == CPUType || d.Type == MetaType) && d.Index != 0 && d.Index != -1:
+		return fmt.Sprintf("device index %d: there is one %s, of index 0", d.Index, d.Type)
+	case d.Type != CPUType && d.Type != MetaType && (d.Index < 0 || d.Index > 127):
+		return fmt.Sprintf("device index %d of %s: want one from 0 to 127", d.Index, d.Type)
+	}
+	return ""
+}
+
+// check panics where d can't be a device.
+func (d Device) check(operation string) {
+	if problem := d.problem(); problem != "" {
+		Fail(operation, "%s", problem)
+	}
+}
+
 // code is libtorch's number of the type; index is libtorch's index, -1 where it has none.
 func (d Device) code() (kind, index int) {
 	if d.Type == CPUType || d.Type == MetaType {

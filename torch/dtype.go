@@ -100,6 +100,14 @@ func (d DType) IsFloating() bool { return d.facts().floating }
 // IsComplex tells a complex type (torch.dtype.is_complex).
 func (d DType) IsComplex() bool { return d.facts().complex }
 
+// problem says what is wrong with a type that is none, "" of one of libtorch's.
+func (d DType) problem() string {
+	if d > 0 && d < dtypeCount {
+		return ""
+	}
+	return fmt.Sprintf("%d is not a torch.DType: want one of package torch's constants, such as torch.Float32", d)
+}
+
 // code is libtorch's number of the type.
 func (d DType) code() int64 { return int64(d) - 1 }
 

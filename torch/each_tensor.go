@@ -11,6 +11,7 @@ var tensorType = reflect.TypeFor[*Tensor]()
 // however deep. A tensor that stands in two places is given twice; what several pointers, maps or slices have in common
 // is walked once, so that values may refer to each other and to themselves. Nil tensors are passed over.
 func EachTensor(v any, f func(*Tensor)) {
+	notNil("torch.EachTensor", f != nil)
 	switch v := v.(type) {
 	case nil:
 	case *Tensor:

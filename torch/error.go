@@ -55,10 +55,23 @@ func Fail(operation, format string, args ...any) {
 	panic(&Error{Op: operation, Message: fmt.Sprintf(format, args...), Origin: callers.Outside(2)})
 }
 
+// notNil panics where an operation was given no function.
+func notNil(operation string, there bool) {
+	if !there {
+		noFunction(operation)
+	}
+}
+
+//go:noinline
+func noFunction(operation string) { Fail(operation, "the function is nil") }
+
 // Try runs f and returns the *Error that it panicked with, nil if none. Other panics pass through.
 //
 //	err := torch.Try(func() { y = x.MatMul(w) })
 func Try(f func()) (err error) {
+	if f == nil {
+		return &Error{Op: "torch.Try", Message: "the function is nil", Origin: callers.Outside(1)}
+	}
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -105,6 +118,9 @@ func opError(name string, cause *cgotorch.Error, args *op.Args, tensors ...*Tens
 	if i := strings.Index(e.Message, "This could be because"); i > 0 {
 		e.Message = missingBackend(e.Message[:i]) // what follows is a page about building PyTorch
 	}
+	if strings.Contains(e.Message, assertionMark) {
+		e.Message = assertion(name, e.Message)
+	}
 	if inner, ok := cause.Panic.(*Error); ok {
 		e.Message = "a Go function that autograd ran panicked: " + inner.Error()
 	}
@@ -112,12 +128,28 @@ func opError(name string, cause *cgotorch.Error, args *op.Args, tensors ...*Tens
 	return e
 }
 
+// orUnreadable is what describe says of a tensor of which libtorch gives no facts.
+func orUnreadable(err *cgotorch.Error) string {
+	if err.Stale != 0 {
+		return "released"
+	}
+	return "unknown"
+}
+
+var backendNames = map[string]string{"SparseCsr": "compressed sparse tensors", "Sparse": "sparse tensors", "NestedTensor": "nested tensors",
+	"Quantized": "quantized tensors", "Mkldnn": "tensors in oneDNN's layout"}
+
 // missingBackend says in golite's words that an operation can't run on a device.
 func missingBackend(text string) string {
 	_, device, ok := strings.Cut(text, "from the '")
 	device, _, ok2 := strings.Cut(device, "' backend")
 	if !ok || !ok2 {
 		return text
+	}
+	for _, kind := range []string{"SparseCsr", "Sparse", "NestedTensor", "Quantized", "Mkldnn"} {
+		if strings.HasPrefix(device, kind) {
+			return "there is no such operation for " + backendNames[kind] + " (libtorch's " + device + "); aten.ToDense and its like convert them"
+		}
 	}
 	return "there is no " + device + " here, or the operation doesn't exist for it: torch.CPU always is"
 }
@@ -139,9 +171,17 @@ func describe(t *Tensor) string {
 	var buf [32]int64
 	w, err := cgotorch.Info(t.h(), buf[:])
 	if err != nil {
-		return "released"
+		return orUnreadable(err)
 	}
-	s := dtypeOf(w[0]).String() + shapeString(w[cgotorch.InfoFixed:cgotorch.InfoFixed+w[8]])
+	s := dtypeOf(w[0]).String()
+	if w[4]&cgotorch.FlagNested != 0 {
+		s = "nested " + s + strings.ReplaceAll(shapeString(w[cgotorch.InfoFixed:cgotorch.InfoFixed+w[8]]), "-1", "*")
+	} else {
+		s += shapeString(w[cgotorch.InfoFixed : cgotorch.InfoFixed+w[8]])
+	}
+	if l := Layout(w[3] + 1); l != Strided {
+		s += " " + l.String()
+	}
 	if d := deviceOf(w[1], w[2]); d.Type != CPUType {
 		s += " on " + d.String()
 	}

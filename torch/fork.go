@@ -36,6 +36,7 @@ func NewFork() *Fork {
 // Do runs f on the calling goroutine as the Fork's would. Several goroutines may be in Do at once. What f makes lives at
 // least until Join.
 func (k *Fork) Do(f func()) {
+	notNil("torch.Fork.Do", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	s := openScope(k.home == 0)

@@ -58,6 +58,9 @@ func (c *FunctionCtx) Saved() []*Tensor {
 // Apply runs the function on tensors, none of them nil, and returns its outputs, which autograd leads back through
 // Backward (Function.apply).
 func (f *Function) Apply(inputs ...*Tensor) []*Tensor {
+	if f == nil || f.Forward == nil || f.Backward == nil {
+		Fail("torch.Function.Apply", "a Function needs Forward and Backward")
+	}
 	for i, t := range inputs {
 		if t == nil {
 			Fail(f.Name, "input %d is nil", i)

@@ -25,9 +25,10 @@ func NewGenerator(seed uint64) *Generator { return NewGeneratorOn(CPU, seed) }
 
 // NewGeneratorOn makes a generator on a device, with a seed. It panics if the device isn't there.
 func NewGeneratorOn(d Device, seed uint64) *Generator {
-	if d.Type == 0 {
+	if d == (Device{}) {
 		d = CPU
 	}
+	d.check("torch.NewGeneratorOn")
 	kind, _ := d.code()
 	g, err := cgotorch.NewGenerator(int32(kind), int32(d.Index), seed)
 	if err != nil {
@@ -39,9 +40,10 @@ func NewGeneratorOn(d Device, seed uint64) *Generator {
 // DefaultGenerator returns the generator that operations on a device draw from: on the CPU the calling rank's
 // or worker's own, if it has one, else the process's.
 func DefaultGenerator(d Device) *Generator {
-	if d.Type == 0 {
+	if d == (Device{}) {
 		d = CPU
 	}
+	d.check("torch.DefaultGenerator")
 	if d == CPU {
 		needDefaults("torch.DefaultGenerator")
 	}
@@ -104,6 +106,10 @@ func ManualSeed(seed uint64) { DefaultGenerator(CPU).ManualSeed(seed) }
 // panics where libtorch does not use golite's function for the default generator (see Process-wide effects).
 func WithGenerator(g *Generator, f func()) {
 	needOwnDefaults("torch.WithGenerator")
+	notNil("torch.WithGenerator", f != nil)
+	if g == nil {
+		Fail("torch.WithGenerator", "the generator is nil")
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := cgotorch.UseGenerator(g.gen)

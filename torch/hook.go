@@ -10,6 +10,7 @@ import (
 // replaces the gradient; nil leaves it. f runs in a scope of its own, on the thread that autograd uses; its panic
 // comes out of Backward. The function returned removes the hook; after that, or once t is released, it does nothing.
 func (t *Tensor) RegisterHook(f func(grad *Tensor) *Tensor) (remove func()) {
+	notNil("Tensor.RegisterHook", f != nil)
 	place, err := cgotorch.AddHook(t.h(), false, hookOf(f))
 	if err != nil {
 		panic(opError("register_hook", err, nil, t))
@@ -31,6 +32,7 @@ func (t *Tensor) RegisterHook(f func(grad *Tensor) *Tensor) (remove func()) {
 // RegisterPostAccumulateGradHook runs f with t itself after a gradient was added to t.Grad(), a leaf's
 // (Tensor.register_post_accumulate_grad_hook). A leaf has at most one; a second replaces it.
 func (t *Tensor) RegisterPostAccumulateGradHook(f func(leaf *Tensor)) {
+	notNil("Tensor.RegisterPostAccumulateGradHook", f != nil)
 	_, err := cgotorch.AddHook(t.h(), true, hookOf(func(leaf *Tensor) *Tensor {
 		f(leaf)
 		return nil

@@ -37,10 +37,18 @@ func (f *facts) load(t *Tensor, operation string) {
 
 func (f *facts) sizes() []int64 { return f.words()[cgotorch.InfoFixed : cgotorch.InfoFixed+f.at(8)] }
 
-// Shape returns the sizes of all dimensions (Tensor.shape); empty for a scalar tensor.
+// one panics for a nested tensor, which has no one size of each dimension.
+func (f *facts) one(operation string, t *Tensor) {
+	if f.at(4)&cgotorch.FlagNested != 0 {
+		Fail(operation, "%s has no one size of each dimension: aten.Unbind gives its parts, aten.NestedTensorSize their sizes", describe(t))
+	}
+}
+
+// Shape returns the sizes of all dimensions (Tensor.shape); empty for a scalar tensor. It panics for a nested tensor.
 func (t *Tensor) Shape() []int {
 	var f facts
 	f.load(t, "shape")
+	f.one("shape", t)
 	return ints(f.sizes())
 }
 
@@ -48,6 +56,7 @@ func (t *Tensor) Shape() []int {
 func (t *Tensor) Size(dim int) int {
 	var f facts
 	f.load(t, "size")
+	f.one("size", t)
 	s := f.sizes()
 	i := dim
 	if i < 0 {

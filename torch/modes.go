@@ -9,19 +9,27 @@ import (
 
 // NoGrad runs f without recording it for autograd (torch.no_grad). The goroutine is locked to its thread while
 // f runs; the mode before is restored however f ends, and no other goroutine sees any of it.
-func NoGrad(f func()) { withGrad(false, f) }
+func NoGrad(f func()) {
+	notNil("torch.NoGrad", f != nil)
+	withGrad(false, f)
+}
 
 // NoGradOf is NoGrad for a function with a result.
 func NoGradOf[T any](f func() T) (result T) {
+	notNil("torch.NoGradOf", f != nil)
 	withGrad(false, func() { result = f() })
 	return result
 }
 
 // EnableGrad runs f with recording on, also inside NoGrad (torch.enable_grad).
-func EnableGrad(f func()) { withGrad(true, f) }
+func EnableGrad(f func()) {
+	notNil("torch.EnableGrad", f != nil)
+	withGrad(true, f)
+}
 
 // EnableGradOf is EnableGrad for a function with a result.
 func EnableGradOf[T any](f func() T) (result T) {
+	notNil("torch.EnableGradOf", f != nil)
 	withGrad(true, func() { result = f() })
 	return result
 }
@@ -40,6 +48,7 @@ func GradEnabled() bool { return cgotorch.GradMode() }
 // InferenceMode runs f without autograd and without what would make its results usable by autograd later: a
 // little faster than NoGrad (torch.inference_mode).
 func InferenceMode(f func()) {
+	notNil("torch.InferenceMode", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cgotorch.EnterInference()
@@ -49,6 +58,7 @@ func InferenceMode(f func()) {
 
 // InferenceModeOf is InferenceMode for a function with a result.
 func InferenceModeOf[T any](f func() T) (result T) {
+	notNil("torch.InferenceModeOf", f != nil)
 	InferenceMode(func() { result = f() })
 	return result
 }
@@ -63,9 +73,11 @@ var defaultDevices atomic.Int32
 // inside of it needs no memory on the CPU, and with Meta none at all. The goroutine is locked to its thread while f runs;
 // other goroutines don't see it. From and FromBytes, which have their data on the CPU, stay there.
 func WithDevice(d Device, f func()) {
-	if d.Type == 0 {
+	notNil("torch.WithDevice", f != nil)
+	if d == (Device{}) {
 		d = CPU
 	}
+	d.check("torch.WithDevice")
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defaultDevices.Add(1)
@@ -109,6 +121,7 @@ func NumThreads() int { return cgotorch.Threads() }
 // WithNumThreads runs f with its own number of threads for each operation; other goroutines keep theirs. The
 // goroutine is locked to its thread while f runs. Ranks and workers that share a machine divide its cores so.
 func WithNumThreads(n int, f func()) {
+	notNil("torch.WithNumThreads", f != nil)
 	if n < 1 {
 		Fail("torch.WithNumThreads", "want at least 1 thread, got %d", n)
 	}
@@ -133,6 +146,7 @@ func SetDefaultDType(d DType) DType {
 // loader's workers among them, keep theirs. The goroutine is locked to its thread while f runs. It panics where libtorch does
 // not use golite's function for the default type (see Process-wide effects).
 func WithDefaultDType(d DType, f func()) {
+	notNil("torch.WithDefaultDType", f != nil)
 	if !d.IsFloating() {
 		Fail("torch.WithDefaultDType", "want a floating type, got %s", d)
 	}

@@ -54,9 +54,12 @@ func (t *Tensor) ViewAs(other *Tensor) *Tensor { return t.View(other.Shape()...)
 // ViewDType reads the same memory as another type; the last dimension grows or shrinks if the sizes differ
 // (Tensor.view with a dtype).
 func (t *Tensor) ViewDType(d DType) *Tensor {
+	if from := t.DType(); from != d && (from == QInt8 || from == QUInt8 || from == QInt32) {
+		Fail(opViewDType.Name, "a quantized tensor, %s, can't be read as %s: aten.IntRepr gives its integers", from, d) // libtorch ends the process
+	}
 	var a op.Args
 	put(&a, &opViewDType, t)
-	a.Int(d.code())
+	abi.DType(&a, d)
 	return result(&opViewDType, &a)
 }
 

@@ -73,7 +73,7 @@ func (t *Tensor) ToMemoryFormat(f MemoryFormat) *Tensor {
 	}
 	a.Bool(false)
 	a.Bool(false)
-	abi.Enum(&a, uint8(f))
+	abi.MemoryFormat(&a, f)
 	return result(&opTo, &a)
 }
 
@@ -138,7 +138,7 @@ func (t *Tensor) Clone() *Tensor { return callDType(&opClone, t) }
 func (t *Tensor) CloneFormat(f MemoryFormat) *Tensor {
 	var a op.Args
 	put(&a, &opClone, t)
-	abi.Enum(&a, uint8(f))
+	abi.MemoryFormat(&a, f)
 	return result(&opClone, &a)
 }
 
@@ -150,7 +150,7 @@ func (t *Tensor) Contiguous() *Tensor { return t.ContiguousFormat(ContiguousForm
 func (t *Tensor) ContiguousFormat(f MemoryFormat) *Tensor {
 	var a op.Args
 	put(&a, &opContiguous, t)
-	abi.Enum(&a, uint8(f))
+	abi.MemoryFormat(&a, f)
 	return result(&opContiguous, &a)
 }
 

@@ -23,6 +23,8 @@ type Pool struct {
 	closed chan struct{}
 	once   sync.Once
 	wg     sync.WaitGroup
+	noGrad bool
+	own    sync.Map // the goroutines of its threads, by number
 }
 
 type poolJob struct {
@@ -35,7 +37,7 @@ var ErrPoolClosed = errors.New("torch: the pool is closed")
 
 // NewPool starts the threads of a pool.
 func NewPool(o PoolOptions) *Pool {
-	p := &Pool{jobs: make(chan poolJob), closed: make(chan struct{})}
+	p := &Pool{jobs: make(chan poolJob), closed: make(chan struct{}), noGrad: o.NoGrad}
 	for range max(o.Threads, 1) {
 		p.wg.Go(func() { p.work(o) })
 	}
@@ -43,6 +45,9 @@ func NewPool(o PoolOptions) *Pool {
 }
 
 func (p *Pool) work(o PoolOptions) {
+	self := goroutineID()
+	p.own.Store(self, true)
+	defer p.own.Delete(self)
 	Root(func() {
 		WithNumThreads(max(o.IntraOp, 1), func() {
 			for {
@@ -90,14 +95,25 @@ func runJob(f func(), noGrad bool) (err error) {
 
 // Do runs f on one of the pool's threads, in a scope, and waits for its end. It returns the error that f panicked
 // with, ctx's if no thread came free in time, or ErrPoolClosed. What f makes is released at its end: it hands on Go
-// data, or tensors that it Keeps.
+// data, or tensors that it Keeps. A function of the pool that calls Do goes on in its own thread where no other is free.
 func (p *Pool) Do(ctx context.Context, f func()) error {
+	if f == nil {
+		return errors.New("torch: Pool.Do was given no function: it is nil")
+	}
 	select {
 	case <-p.closed:
 		return ErrPoolClosed
 	default:
 	}
 	j := poolJob{f, make(chan error, 1)}
+	select {
+	case p.jobs <- j:
+		return <-j.done
+	default:
+	}
+	if p.inside() {
+		return runJob(f, p.noGrad)
+	}
 	select {
 	case p.jobs <- j:
 		return <-j.done
@@ -108,8 +124,18 @@ func (p *Pool) Do(ctx context.Context, f func()) error {
 	}
 }
 
-// Close waits for the functions that are running and ends the threads.
+// inside reports whether the caller is a function that the pool runs.
+func (p *Pool) inside() bool {
+	_, own := p.own.Load(goroutineID())
+	return own
+}
+
+// Close waits for the functions that are running and ends the threads. A function of the pool can't wait for its own end: there
+// Close panics with an *Error, which Do returns, and the pool stays open.
 func (p *Pool) Close() {
+	if p.inside() {
+		Fail("torch.Pool.Close", "it was called by a function that the pool runs, whose end it would wait for: call it where Do has returned")
+	}
 	p.once.Do(func() { close(p.closed) })
 	p.wg.Wait()
 }

@@ -48,9 +48,15 @@ func Number(v float64) Scalar {
 	return Float(v)
 }
 
-// Float64 returns the value as a float64, of a complex number the real part.
+// Float64 returns the value as a float64. It panics for a complex number whose imaginary part is not 0, as libtorch does:
+// Complex128 gives both parts.
 func (s Scalar) Float64() float64 {
 	switch s.tag {
+	case cgotorch.TagComplex:
+		if math.Float64frombits(s.b) != 0 {
+			Fail("torch.Scalar", "%s has an imaginary part, which a real number can't hold: Complex128 gives both parts", s)
+		}
+		return math.Float64frombits(s.a)
 	case cgotorch.TagInt:
 		return float64(int64(s.a))
 	case cgotorch.TagUInt:
@@ -62,7 +68,8 @@ func (s Scalar) Float64() float64 {
 	}
 }
 
-// Int64 returns the value as an int64, cut towards zero; an unsigned number that is too large for it gives the largest.
+// Int64 returns the value as an int64, cut towards zero; an unsigned number that is too large for it gives the largest. Of
+// complex numbers it takes those that Float64 takes.
 func (s Scalar) Int64() int64 {
 	switch s.tag {
 	case cgotorch.TagInt, cgotorch.TagBool:

@@ -59,6 +59,9 @@ func scopeOf(token uint64) *scope {
 // openScope makes a new scope the thread's. The goroutine must be locked to the thread.
 func openScope(root bool) *scope {
 	parent := cgotorch.Scope()
+	if parent == 0 {
+		enterThread()
+	}
 	s := takeScope()
 	s.parent, s.root, s.device = parent, root, Device{}
 	if p := scopeAt(parent); p != nil {
@@ -117,6 +120,9 @@ func (s *scope) close() {
 
 // end frees the log and gives the scope back.
 func (s *scope) end() {
+	if s.parent == 0 {
+		lockedThreads.Add(-1)
+	}
 	cgotorch.Drop(s.log)
 	if cap(s.log) > 1<<16 {
 		s.log = nil
@@ -139,6 +145,7 @@ func (s *scope) end() {
 //		opt.Step()
 //	})
 func Scope(f func()) {
+	notNil("torch.Scope", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	s := openScope(false)
@@ -157,6 +164,7 @@ func ScopeOf[T any](f func() T) T {
 // HandOver is ScopeOf that also returns the tensors of the result that were made in the scope, for those who hand them on
 // (LoopScope.Adopt).
 func HandOver[T any](f func() T) (result T, made []*Tensor) {
+	notNil("torch.ScopeOf", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	s := openScope(false)
@@ -190,6 +198,7 @@ func (s *scope) owns(t *Tensor) bool {
 // loader loops scopes. What f makes outside of any scope belongs to the collector. Where as many run at once as Go has processors
 // (GOMAXPROCS), Go is given one more, for good: it keeps Go's monitor asleep while all of them are in kernels.
 func Root(f func()) {
+	notNil("torch.Root", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	enterRoot()
@@ -243,6 +252,7 @@ func (l *LoopScope) End() {
 // loop's body and outlives it: an optimizer's moments on the first step, a cache. The goroutine is locked
 // to its thread while f runs.
 func Outside(f func()) {
+	notNil("torch.Outside", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if d := defaultDevice(); d.Type != 0 { // the scopes around know it

@@ -70,7 +70,15 @@ func (p *printer) tensor(t *Tensor) string {
 	if d := t.Device(); d.Type != CPUType {
 		p.suffixes = append(p.suffixes, "device='"+d.String()+"'")
 	}
-	body := p.body(t)
+	prefix, body := printPrefix, ""
+	switch {
+	case abi.IsNested(t):
+		prefix, body = "nested_", p.parts(t)
+	case abi.IsZeroTensor(t):
+		body = p.body(t.Clone()) // it has no memory to read
+	default:
+		body = p.body(t)
+	}
 	if l := t.Layout(); l != Strided {
 		p.suffixes = append(p.suffixes, "layout=torch."+layoutName(l))
 	}
@@ -79,7 +87,18 @@ func (p *printer) tensor(t *Tensor) string {
 	} else if t.RequiresGrad() {
 		p.suffixes = append(p.suffixes, "requires_grad=True")
 	}
-	return p.join(printPrefix + body)
+	return p.join(prefix + body)
+}
+
+// parts prints those of a nested tensor, each on lines of its own.
+func (p *printer) parts(t *Tensor) string {
+	list := t.Unbind(0)
+	lines := make([]string, len(list))
+	for i, part := range list {
+		text := (&printer{PrintOptions: p.PrintOptions}).tensor(part)
+		lines[i] = "  " + strings.ReplaceAll(text, "\n", "\n  ")
+	}
+	return "tensor([\n" + strings.Join(lines, ",\n") + "\n]"
 }
 
 func layoutName(l Layout) string {

@@ -37,10 +37,10 @@ var kinds = map[string]kind{
 	"ScalarType?":   {"torch.DType", "abi.DType(&args, %[1]s)"},
 	"Device":        {"torch.Device", "needDevice(&args, &%[2]s, %[1]s, %[3]q)"},
 	"Device?":       {"torch.Device", "abi.Device(&args, %[1]s)"},
-	"Layout":        {"torch.Layout", "needEnum(&args, &%[2]s, uint8(%[1]s), %[3]q)"},
-	"Layout?":       {"torch.Layout", "abi.Enum(&args, uint8(%[1]s))"},
-	"MemoryFormat":  {"torch.MemoryFormat", "needEnum(&args, &%[2]s, uint8(%[1]s), %[3]q)"},
-	"MemoryFormat?": {"torch.MemoryFormat", "abi.Enum(&args, uint8(%[1]s))"},
+	"Layout":        {"torch.Layout", "needLayout(&args, &%[2]s, %[1]s, %[3]q)"},
+	"Layout?":       {"torch.Layout", "abi.Layout(&args, %[1]s)"},
+	"MemoryFormat":  {"torch.MemoryFormat", "needMemoryFormat(&args, &%[2]s, %[1]s, %[3]q)"},
+	"MemoryFormat?": {"torch.MemoryFormat", "abi.MemoryFormat(&args, %[1]s)"},
 	"Generator?":    {"*torch.Generator", "abi.Generator(&args, %[1]s)"},
 }
 
@@ -70,7 +70,7 @@ func (f function) source() string {
 	fmt.Fprintf(&b, "func %s(%s) %s{\n\tvar args op.Args\n\tvar res op.Results\n", f.name, paramList(f.schema, names), resultTypes(f.schema))
 	for i, a := range f.schema.Args {
 		b.WriteByte('\t')
-		fmt.Fprintf(&b, writer(a)+"%.0[1]s%.0[2]s%.0[3]s\n", names[i], variable, a.Name)
+		fmt.Fprintf(&b, writer(f.schema, a)+"%.0[1]s%.0[2]s%.0[3]s\n", names[i], variable, a.Name)
 	}
 	fmt.Fprintf(&b, "\tabi.Call(&%s, &args, &res)\n", variable)
 	if len(f.schema.Returns) > 0 {
@@ -82,7 +82,7 @@ func (f function) source() string {
 
 // writer is the call that writes an argument. Lists of a fixed size, int[2], are checked for it: many of libtorch's
 // kernels don't, and read past the end.
-func writer(a schema.Arg) string {
+func writer(s *schema.Schema, a schema.Arg) string {
 	inner := a.Type.Inner()
 	if inner.Size < 2 {
 		return kinds[a.Type.Key()].write
@@ -90,7 +90,7 @@ func writer(a schema.Arg) string {
 	switch inner.Key() {
 	case "int[]":
 		least := inner.Size
-		if list, ok := a.Default.([]any); ok && len(list) == 0 {
+		if s.MayBeEmpty(a) {
 			least = 0
 		}
 		return fmt.Sprintf("sizedInts(&args, &%%[2]s, %%[1]s, %d, %d, %t, %%[3]q)", least, inner.Size, a.Type.IsOptional())

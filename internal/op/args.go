@@ -148,6 +148,9 @@ func (a *Args) Device(kind, index int) {
 	a.Word(uint64(kind)<<8 | uint64(index)&0xff)
 }
 
+// Invalid writes what is wrong with an argument in the place of its value; the call then fails with that text.
+func (a *Args) Invalid(problem string) { a.Word(cgotorch.TagInvalid); a.text(problem) }
+
 // Generator writes a generator.
 func (a *Args) Generator(g cgotorch.Gen) { a.Word(cgotorch.TagGenerator); a.Word(uint64(g)) }
 

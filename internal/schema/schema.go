@@ -60,6 +60,14 @@ func (s *Schema) FullName() string {
 	return n
 }
 
+// MayBeEmpty reports whether an empty list is a value of an argument of a fixed size, int[2]: where that is its default, and for
+// the stride of a pooling's backward, which has no default and to the kernels means the window's size, as in the forward.
+func (s *Schema) MayBeEmpty(a Arg) bool {
+	list, ok := a.Default.([]any)
+	return ok && len(list) == 0 ||
+		a.Name == "stride" && strings.Contains(s.Name, "pool") && strings.Contains(s.Name, "_backward")
+}
+
 // Written returns the index of the argument that result i is, when the operator writes that argument and returns
 // it (in-place and out= operators); -1 if result i is something new.
 func (s *Schema) Written(i int) int {

@@ -36,14 +36,32 @@ type Kw map[string]any
 // and an undefined tensor as a nil *torch.Tensor.
 //
 // Call panics with a *torch.Error that names the operator and the argument if the operator is unknown or refused, an
-// argument is missing, unknown, given twice, or of the wrong kind, or libtorch refuses the call.
+// argument is missing, unknown, given twice, or of the wrong kind, or libtorch refuses the call. It refuses libtorch's
+// private operators too, save those that golite tests on arguments of all kinds: see CallPrivate.
 func Call(name string, args ...any) []any {
 	e := lookup(name)
+	if e.private {
+		torch.Fail(name, "it is private to libtorch, which checks few of its arguments: wrong ones end the process or "+
+			"corrupt its memory. Where that is understood, aten.CallPrivate runs it")
+	}
+	return e.run(name, args)
+}
+
+// CallPrivate is Call for libtorch's private operators as well: those whose name begins with an underscore, and those of
+// namespaces that libtorch keeps for itself (inductor, _c10d_functional, mkldnn …). They are written for callers inside of
+// libtorch that get the arguments right. Arguments that the schema allows can end the process or write memory that is not
+// theirs, as from Python. The kinds of the arguments are checked as by Call.
+func CallPrivate(name string, args ...any) []any { return lookup(name).run(name, args) }
+
+func (e *entry) run(name string, args []any) []any {
 	values := bind(e.schema, args)
+	if problem := settle(e.schema, values); problem != "" {
+		torch.Fail(name, "%s", problem)
+	}
 	var a op.Args
 	var r op.Results
 	for i, arg := range e.schema.Args {
-		if problem := encodeSized(&a, arg, values[i]); problem != "" {
+		if problem := encodeSized(&a, e.schema, arg, values[i]); problem != "" {
 			torch.Fail(name, "argument %s (%s): %s", arg.Name, arg.Type, problem)
 		}
 	}
@@ -56,8 +74,9 @@ func Call(name string, args ...any) []any {
 
 // entry is an operator that Call has met.
 type entry struct {
-	op     *op.Op
-	schema *schema.Schema
+	op      *op.Op
+	schema  *schema.Schema
+	private bool // refused by Call
 }
 
 var entries sync.Map // by name: *entry
@@ -86,7 +105,7 @@ func lookup(name string) *entry {
 	if why := s.Refusal(); why != "" {
 		torch.Fail(name, "golite can't call it: %s", why)
 	}
-	e, _ := entries.LoadOrStore(name, &entry{o, s})
+	e, _ := entries.LoadOrStore(name, &entry{o, s, private(s)})
 	return e.(*entry)
 }
 

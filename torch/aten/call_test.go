@@ -126,7 +126,7 @@ func TestCallErrors(t *testing.T) {
 		"int for bool":        {"aten::dropout", []any{x, 0.5, 1}, []string{"argument train (bool): want a bool, got the int 1"}},
 		"string for Scalar":   {"aten::mul.Scalar", []any{x, "2"}, []string{"argument other (Scalar)", `the string "2"`}},
 		"int for dtype":       {"aten::softmax.int", []any{x, 0, 6}, []string{"argument dtype (ScalarType?): want a torch.DType, got the int 6"}},
-		"zero required dtype": {"aten::_log_softmax_backward_data", []any{x, x, 0, torch.DType(0)}, []string{"argument input_dtype (ScalarType)", "the zero torch.DType"}},
+		"zero required dtype": {"aten::view.dtype", []any{x, torch.DType(0)}, []string{"argument dtype (ScalarType)", "the zero torch.DType"}},
 		"bad device":          {"aten::ones", []any{[]int{1}, kw{"device": "gpu"}}, []string{`"gpu"`, "want cpu"}},
 		"int for str":         {"aten::gelu", []any{x, kw{"approximate": 1}}, []string{"want a string, got the int 1"}},
 		"int for list":        {"aten::permute", []any{x, 0}, []string{"argument dims (int[]): want a []int, got the int 0"}},

@@ -61,7 +61,7 @@ func isNone(t schema.Type, v any) bool {
 	case torch.DType:
 		return v == 0
 	case torch.Device:
-		return v.Type == 0
+		return v == torch.Device{}
 	case torch.Layout:
 		return v == 0
 	case torch.MemoryFormat:
@@ -119,7 +119,7 @@ func encodeRare(a *op.Args, t schema.Type, v any) string {
 			return ""
 		}
 	case torch.Device:
-		if key == "Device" && v.Type != 0 {
+		if key == "Device" && v != (torch.Device{}) {
 			abi.Device(a, v)
 			return ""
 		}
@@ -134,12 +134,12 @@ func encodeRare(a *op.Args, t schema.Type, v any) string {
 		}
 	case torch.Layout:
 		if key == "Layout" && v != 0 {
-			abi.Enum(a, uint8(v))
+			abi.Layout(a, v)
 			return ""
 		}
 	case torch.MemoryFormat:
 		if key == "MemoryFormat" && v != 0 {
-			abi.Enum(a, uint8(v))
+			abi.MemoryFormat(a, v)
 			return ""
 		}
 	case *torch.Generator:

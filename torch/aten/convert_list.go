@@ -10,8 +10,8 @@ import (
 )
 
 // encodeSized is encode with a look at the length of lists of a fixed size, int[2]: many of libtorch's kernels don't
-// check it, and read past the end. A list of one integer stands for all, and where the default is empty so may it be.
-func encodeSized(a *op.Args, arg schema.Arg, v any) string {
+// check it, and read past the end. A list of one integer stands for all; for some it may be empty.
+func encodeSized(a *op.Args, s *schema.Schema, arg schema.Arg, v any) string {
 	t := arg.Type.Inner()
 	if _, ok := v.(fallback); ok || t.Size < 2 || t.Key() != "int[]" && t.Key() != "bool[]" {
 		return encode(a, arg.Type, v)
@@ -20,11 +20,10 @@ func encodeSized(a *op.Args, arg schema.Arg, v any) string {
 	if r.Kind() != reflect.Slice && r.Kind() != reflect.Array || r.Len() == t.Size || isNone(arg.Type, deref(v)) {
 		return encode(a, arg.Type, v)
 	}
-	list, _ := arg.Default.([]any)
 	switch {
 	case r.Len() == 1 && t.Key() == "int[]":
 		return encode(a, arg.Type, r.Index(0).Interface())
-	case r.Len() == 0 && list != nil && len(list) == 0:
+	case r.Len() == 0 && s.MayBeEmpty(arg):
 		return encode(a, arg.Type, v)
 	}
 	return fmt.Sprintf("want %s of %d, got %d", lists[t.Key()], t.Size, r.Len())

@@ -35,17 +35,24 @@ func needDType(a *op.Args, o *op.Op, d torch.DType, name string) {
 }
 
 func needDevice(a *op.Args, o *op.Op, d torch.Device, name string) {
-	if d.Type == 0 {
+	if d == (torch.Device{}) {
 		missing(o, name, "Device")
 	}
 	abi.Device(a, d)
 }
 
-func needEnum(a *op.Args, o *op.Op, v uint8, name string) {
+func needLayout(a *op.Args, o *op.Op, v torch.Layout, name string) {
 	if v == 0 {
-		missing(o, name, "value")
+		missing(o, name, "Layout")
 	}
-	abi.Enum(a, v)
+	abi.Layout(a, v)
+}
+
+func needMemoryFormat(a *op.Args, o *op.Op, v torch.MemoryFormat, name string) {
+	if v == 0 {
+		missing(o, name, "MemoryFormat")
+	}
+	abi.MemoryFormat(a, v)
 }
 
 //go:noinline

@@ -467,7 +467,7 @@ func Chalf(self *torch.Tensor, memoryFormat torch.MemoryFormat) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opChalf, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opChalf, &args, &res)
 	return abi.Result(&res)
 }
@@ -1063,7 +1063,7 @@ func Clone(self *torch.Tensor, memoryFormat torch.MemoryFormat) *torch.Tensor {
 	var args op.Args
 	var res op.Results
 	need(&args, &opClone, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opClone, &args, &res)
 	return abi.Result(&res)
 }
@@ -1077,7 +1077,7 @@ func CloneOut(self *torch.Tensor, memoryFormat torch.MemoryFormat, out *torch.Te
 	var args op.Args
 	var res op.Results
 	need(&args, &opCloneOut, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opCloneOut, out, "out")
 	abi.Call(&opCloneOut, &args, &res)
 	return out
@@ -1494,7 +1494,7 @@ func Contiguous(self *torch.Tensor, memoryFormat torch.MemoryFormat) *torch.Tens
 	var args op.Args
 	var res op.Results
 	need(&args, &opContiguous, self, "self")
-	needEnum(&args, &opContiguous, uint8(memoryFormat), "memory_format")
+	needMemoryFormat(&args, &opContiguous, memoryFormat, "memory_format")
 	abi.Call(&opContiguous, &args, &res)
 	return abi.Result(&res)
 }

@@ -1428,7 +1428,7 @@ func CudnnInitDropoutState(dropout float64, train bool, dropoutSeed int, dtype t
 	args.Bool(train)
 	args.Int(int64(dropoutSeed))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opCudnnInitDropoutState, &args, &res)

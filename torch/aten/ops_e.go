@@ -75,7 +75,7 @@ func Efficientzerotensor(size []int, dtype torch.DType, layout torch.Layout, dev
 	var res op.Results
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opEfficientzerotensor, &args, &res)
@@ -578,12 +578,12 @@ func EmptyAffineQuantized(size []int, dtype torch.DType, layout torch.Layout, de
 	var res op.Results
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	args.Float(scale)
 	args.Int(int64(zeroPoint))
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opEmptyAffineQuantized, &args, &res)
 	return abi.Result(&res)
 }
@@ -599,7 +599,7 @@ func EmptyAffineQuantizedOut(size []int, scale float64, zeroPoint int, memoryFor
 	args.Ints(size)
 	args.Float(scale)
 	args.Int(int64(zeroPoint))
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opEmptyAffineQuantizedOut, out, "out")
 	abi.Call(&opEmptyAffineQuantizedOut, &args, &res)
 	return out
@@ -615,10 +615,10 @@ func EmptyLike(self *torch.Tensor, dtype torch.DType, layout torch.Layout, devic
 	var res op.Results
 	need(&args, &opEmptyLike, self, "self")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opEmptyLike, &args, &res)
 	return abi.Result(&res)
 }
@@ -632,7 +632,7 @@ func EmptyLikeOut(self *torch.Tensor, memoryFormat torch.MemoryFormat, out *torc
 	var args op.Args
 	var res op.Results
 	need(&args, &opEmptyLikeOut, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opEmptyLikeOut, out, "out")
 	abi.Call(&opEmptyLikeOut, &args, &res)
 	return out
@@ -648,10 +648,10 @@ func EmptyMemoryFormat(size []int, dtype torch.DType, layout torch.Layout, devic
 	var res op.Results
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opEmptyMemoryFormat, &args, &res)
 	return abi.Result(&res)
 }
@@ -665,7 +665,7 @@ func EmptyOut(size []int, memoryFormat torch.MemoryFormat, out *torch.Tensor) *t
 	var args op.Args
 	var res op.Results
 	args.Ints(size)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opEmptyOut, out, "out")
 	abi.Call(&opEmptyOut, &args, &res)
 	return out
@@ -684,10 +684,10 @@ func EmptyPerChannelAffineQuantized(size []int, scales, zeroPoints *torch.Tensor
 	need(&args, &opEmptyPerChannelAffineQuantized, zeroPoints, "zero_points")
 	args.Int(int64(axis))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opEmptyPerChannelAffineQuantized, &args, &res)
 	return abi.Result(&res)
 }
@@ -704,7 +704,7 @@ func EmptyPerChannelAffineQuantizedOut(size []int, scales, zeroPoints *torch.Ten
 	need(&args, &opEmptyPerChannelAffineQuantizedOut, scales, "scales")
 	need(&args, &opEmptyPerChannelAffineQuantizedOut, zeroPoints, "zero_points")
 	args.Int(int64(axis))
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opEmptyPerChannelAffineQuantizedOut, out, "out")
 	abi.Call(&opEmptyPerChannelAffineQuantizedOut, &args, &res)
 	return out
@@ -721,7 +721,7 @@ func EmptyPermuted(size, physicalLayout []int, dtype torch.DType, layout torch.L
 	args.Ints(size)
 	args.Ints(physicalLayout)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opEmptyPermuted, &args, &res)
@@ -754,10 +754,10 @@ func EmptyQuantized(size []int, qtensor *torch.Tensor, dtype torch.DType, layout
 	args.Ints(size)
 	need(&args, &opEmptyQuantized, qtensor, "qtensor")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opEmptyQuantized, &args, &res)
 	return abi.Result(&res)
 }
@@ -772,7 +772,7 @@ func EmptyQuantizedOut(size []int, qtensor *torch.Tensor, memoryFormat torch.Mem
 	var res op.Results
 	args.Ints(size)
 	need(&args, &opEmptyQuantizedOut, qtensor, "qtensor")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opEmptyQuantizedOut, out, "out")
 	abi.Call(&opEmptyQuantizedOut, &args, &res)
 	return out
@@ -789,7 +789,7 @@ func EmptyStrided(size, stride []int, dtype torch.DType, layout torch.Layout, de
 	args.Ints(size)
 	args.Ints(stride)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opEmptyStrided, &args, &res)
@@ -1296,7 +1296,7 @@ func Eye(n int, dtype torch.DType, layout torch.Layout, device torch.Device, pin
 	var res op.Results
 	args.Int(int64(n))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opEye, &args, &res)
@@ -1314,7 +1314,7 @@ func EyeM(n, m int, dtype torch.DType, layout torch.Layout, device torch.Device,
 	args.Int(int64(n))
 	args.Int(int64(m))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opEyeM, &args, &res)

@@ -1643,7 +1643,7 @@ func InternalToSparse(self *torch.Tensor, layout torch.Layout, blocksize []int, 
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalToSparse, self, "self")
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	sizedInts(&args, &opInternalToSparse, blocksize, 2, 2, true, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opInternalToSparse, &args, &res)
@@ -1779,7 +1779,7 @@ func InternalToSparseOut(self *torch.Tensor, layout torch.Layout, blocksize []in
 	var args op.Args
 	var res op.Results
 	need(&args, &opInternalToSparseOut, self, "self")
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	sizedInts(&args, &opInternalToSparseOut, blocksize, 2, 2, true, "blocksize")
 	optInt(&args, denseDim)
 	need(&args, &opInternalToSparseOut, out, "out")

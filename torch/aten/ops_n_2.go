@@ -531,7 +531,7 @@ func NormalFloatFloat(mean, std float64, size []int, generator *torch.Generator,
 	args.Ints(size)
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opNormalFloatFloat, &args, &res)

@@ -31,7 +31,7 @@ func Ones(size []int, dtype torch.DType, layout torch.Layout, device torch.Devic
 	var res op.Results
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opOnes, &args, &res)
@@ -48,10 +48,10 @@ func OnesLike(self *torch.Tensor, dtype torch.DType, layout torch.Layout, device
 	var res op.Results
 	need(&args, &opOnesLike, self, "self")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opOnesLike, &args, &res)
 	return abi.Result(&res)
 }
@@ -65,7 +65,7 @@ func OnesLikeOut(self *torch.Tensor, memoryFormat torch.MemoryFormat, out *torch
 	var args op.Args
 	var res op.Results
 	need(&args, &opOnesLikeOut, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opOnesLikeOut, out, "out")
 	abi.Call(&opOnesLikeOut, &args, &res)
 	return out

@@ -57,7 +57,7 @@ func Rand(size []int, dtype torch.DType, layout torch.Layout, device torch.Devic
 	var res op.Results
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRand, &args, &res)
@@ -75,7 +75,7 @@ func RandGenerator(size []int, generator *torch.Generator, dtype torch.DType, la
 	args.Ints(size)
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandGenerator, &args, &res)
@@ -107,10 +107,10 @@ func RandLike(self *torch.Tensor, dtype torch.DType, layout torch.Layout, device
 	var res op.Results
 	need(&args, &opRandLike, self, "self")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandLike, &args, &res)
 	return abi.Result(&res)
 }
@@ -126,10 +126,10 @@ func RandLikeGenerator(self *torch.Tensor, generator *torch.Generator, dtype tor
 	need(&args, &opRandLikeGenerator, self, "self")
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandLikeGenerator, &args, &res)
 	return abi.Result(&res)
 }
@@ -144,7 +144,7 @@ func RandLikeGeneratorOut(self *torch.Tensor, generator *torch.Generator, memory
 	var res op.Results
 	need(&args, &opRandLikeGeneratorOut, self, "self")
 	abi.Generator(&args, generator)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandLikeGeneratorOut, out, "out")
 	abi.Call(&opRandLikeGeneratorOut, &args, &res)
 	return out
@@ -159,7 +159,7 @@ func RandLikeOut(self *torch.Tensor, memoryFormat torch.MemoryFormat, out *torch
 	var args op.Args
 	var res op.Results
 	need(&args, &opRandLikeOut, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandLikeOut, out, "out")
 	abi.Call(&opRandLikeOut, &args, &res)
 	return out
@@ -190,7 +190,7 @@ func Randint(high int, size []int, dtype torch.DType, layout torch.Layout, devic
 	args.Int(int64(high))
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandint, &args, &res)
@@ -209,7 +209,7 @@ func RandintGenerator(high int, size []int, generator *torch.Generator, dtype to
 	args.Ints(size)
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandintGenerator, &args, &res)
@@ -243,10 +243,10 @@ func RandintLike(self *torch.Tensor, high int, dtype torch.DType, layout torch.L
 	need(&args, &opRandintLike, self, "self")
 	args.Int(int64(high))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandintLike, &args, &res)
 	return abi.Result(&res)
 }
@@ -263,10 +263,10 @@ func RandintLikeGenerator(self *torch.Tensor, high int, generator *torch.Generat
 	args.Int(int64(high))
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandintLikeGenerator, &args, &res)
 	return abi.Result(&res)
 }
@@ -282,7 +282,7 @@ func RandintLikeGeneratorOut(self *torch.Tensor, high int, generator *torch.Gene
 	need(&args, &opRandintLikeGeneratorOut, self, "self")
 	args.Int(int64(high))
 	abi.Generator(&args, generator)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandintLikeGeneratorOut, out, "out")
 	abi.Call(&opRandintLikeGeneratorOut, &args, &res)
 	return out
@@ -300,10 +300,10 @@ func RandintLikeLowDtype(self *torch.Tensor, low, high int, dtype torch.DType, l
 	args.Int(int64(low))
 	args.Int(int64(high))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandintLikeLowDtype, &args, &res)
 	return abi.Result(&res)
 }
@@ -319,7 +319,7 @@ func RandintLikeLowDtypeOut(self *torch.Tensor, low, high int, memoryFormat torc
 	need(&args, &opRandintLikeLowDtypeOut, self, "self")
 	args.Int(int64(low))
 	args.Int(int64(high))
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandintLikeLowDtypeOut, out, "out")
 	abi.Call(&opRandintLikeLowDtypeOut, &args, &res)
 	return out
@@ -338,10 +338,10 @@ func RandintLikeLowGeneratorDtype(self *torch.Tensor, low, high int, generator *
 	args.Int(int64(high))
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandintLikeLowGeneratorDtype, &args, &res)
 	return abi.Result(&res)
 }
@@ -358,7 +358,7 @@ func RandintLikeLowGeneratorDtypeOut(self *torch.Tensor, low, high int, generato
 	args.Int(int64(low))
 	args.Int(int64(high))
 	abi.Generator(&args, generator)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandintLikeLowGeneratorDtypeOut, out, "out")
 	abi.Call(&opRandintLikeLowGeneratorDtypeOut, &args, &res)
 	return out
@@ -374,7 +374,7 @@ func RandintLikeOut(self *torch.Tensor, high int, memoryFormat torch.MemoryForma
 	var res op.Results
 	need(&args, &opRandintLikeOut, self, "self")
 	args.Int(int64(high))
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandintLikeOut, out, "out")
 	abi.Call(&opRandintLikeOut, &args, &res)
 	return out
@@ -391,10 +391,10 @@ func RandintLikeTensor(self, high *torch.Tensor, dtype torch.DType, layout torch
 	need(&args, &opRandintLikeTensor, self, "self")
 	need(&args, &opRandintLikeTensor, high, "high")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandintLikeTensor, &args, &res)
 	return abi.Result(&res)
 }
@@ -411,10 +411,10 @@ func RandintLikeTensorGenerator(self, high *torch.Tensor, generator *torch.Gener
 	need(&args, &opRandintLikeTensorGenerator, high, "high")
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandintLikeTensorGenerator, &args, &res)
 	return abi.Result(&res)
 }
@@ -430,7 +430,7 @@ func RandintLikeTensorGeneratorOut(self, high *torch.Tensor, generator *torch.Ge
 	need(&args, &opRandintLikeTensorGeneratorOut, self, "self")
 	need(&args, &opRandintLikeTensorGeneratorOut, high, "high")
 	abi.Generator(&args, generator)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandintLikeTensorGeneratorOut, out, "out")
 	abi.Call(&opRandintLikeTensorGeneratorOut, &args, &res)
 	return out
@@ -446,7 +446,7 @@ func RandintLikeTensorOut(self, high *torch.Tensor, memoryFormat torch.MemoryFor
 	var res op.Results
 	need(&args, &opRandintLikeTensorOut, self, "self")
 	need(&args, &opRandintLikeTensorOut, high, "high")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandintLikeTensorOut, out, "out")
 	abi.Call(&opRandintLikeTensorOut, &args, &res)
 	return out
@@ -464,7 +464,7 @@ func RandintLow(low, high int, size []int, dtype torch.DType, layout torch.Layou
 	args.Int(int64(high))
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandintLow, &args, &res)
@@ -484,7 +484,7 @@ func RandintLowGenerator(low, high int, size []int, generator *torch.Generator, 
 	args.Ints(size)
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandintLowGenerator, &args, &res)
@@ -549,7 +549,7 @@ func Randn(size []int, dtype torch.DType, layout torch.Layout, device torch.Devi
 	var res op.Results
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandn, &args, &res)
@@ -567,7 +567,7 @@ func RandnGenerator(size []int, generator *torch.Generator, dtype torch.DType, l
 	args.Ints(size)
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandnGenerator, &args, &res)
@@ -599,10 +599,10 @@ func RandnLike(self *torch.Tensor, dtype torch.DType, layout torch.Layout, devic
 	var res op.Results
 	need(&args, &opRandnLike, self, "self")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandnLike, &args, &res)
 	return abi.Result(&res)
 }
@@ -618,10 +618,10 @@ func RandnLikeGenerator(self *torch.Tensor, generator *torch.Generator, dtype to
 	need(&args, &opRandnLikeGenerator, self, "self")
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opRandnLikeGenerator, &args, &res)
 	return abi.Result(&res)
 }
@@ -636,7 +636,7 @@ func RandnLikeGeneratorOut(self *torch.Tensor, generator *torch.Generator, memor
 	var res op.Results
 	need(&args, &opRandnLikeGeneratorOut, self, "self")
 	abi.Generator(&args, generator)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandnLikeGeneratorOut, out, "out")
 	abi.Call(&opRandnLikeGeneratorOut, &args, &res)
 	return out
@@ -651,7 +651,7 @@ func RandnLikeOut(self *torch.Tensor, memoryFormat torch.MemoryFormat, out *torc
 	var args op.Args
 	var res op.Results
 	need(&args, &opRandnLikeOut, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opRandnLikeOut, out, "out")
 	abi.Call(&opRandnLikeOut, &args, &res)
 	return out
@@ -819,7 +819,7 @@ func Randperm(n int, dtype torch.DType, layout torch.Layout, device torch.Device
 	var res op.Results
 	args.Int(int64(n))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandperm, &args, &res)
@@ -837,7 +837,7 @@ func RandpermGenerator(n int, generator *torch.Generator, dtype torch.DType, lay
 	args.Int(int64(n))
 	abi.Generator(&args, generator)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRandpermGenerator, &args, &res)
@@ -884,7 +884,7 @@ func Range(start, end torch.Scalar, dtype torch.DType, layout torch.Layout, devi
 	abi.Scalar(&args, start)
 	abi.Scalar(&args, end)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRange, &args, &res)
@@ -934,7 +934,7 @@ func RangeStep(start, end, step torch.Scalar, dtype torch.DType, layout torch.La
 	abi.Scalar(&args, end)
 	abi.Scalar(&args, step)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opRangeStep, &args, &res)
@@ -1829,7 +1829,7 @@ func Resize(self *torch.Tensor, size []int, memoryFormat torch.MemoryFormat) *to
 	var res op.Results
 	need(&args, &opResize, self, "self")
 	args.Ints(size)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opResize, &args, &res)
 	return abi.Result(&res)
 }
@@ -1844,7 +1844,7 @@ func ResizeAs(self, theTemplate *torch.Tensor, memoryFormat torch.MemoryFormat) 
 	var res op.Results
 	need(&args, &opResizeAs, self, "self")
 	need(&args, &opResizeAs, theTemplate, "the_template")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opResizeAs, &args, &res)
 	return abi.Result(&res)
 }
@@ -1859,7 +1859,7 @@ func ResizeAsOut(self, theTemplate *torch.Tensor, memoryFormat torch.MemoryForma
 	var res op.Results
 	need(&args, &opResizeAsOut, self, "self")
 	need(&args, &opResizeAsOut, theTemplate, "the_template")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opResizeAsOut, out, "out")
 	abi.Call(&opResizeAsOut, &args, &res)
 	return out

@@ -31,7 +31,7 @@ func ResizeAs_(self, theTemplate *torch.Tensor, memoryFormat torch.MemoryFormat)
 	var res op.Results
 	need(&args, &opResizeAs_, self, "self")
 	need(&args, &opResizeAs_, theTemplate, "the_template")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opResizeAs_, &args, &res)
 	return self
 }
@@ -46,7 +46,7 @@ func ResizeOut(self *torch.Tensor, size []int, memoryFormat torch.MemoryFormat, 
 	var res op.Results
 	need(&args, &opResizeOut, self, "self")
 	args.Ints(size)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opResizeOut, out, "out")
 	abi.Call(&opResizeOut, &args, &res)
 	return out
@@ -108,7 +108,7 @@ func Resize_(self *torch.Tensor, size []int, memoryFormat torch.MemoryFormat) *t
 	var res op.Results
 	need(&args, &opResize_, self, "self")
 	args.Ints(size)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opResize_, &args, &res)
 	return self
 }

@@ -74,7 +74,7 @@ func ScalarTensor(s torch.Scalar, dtype torch.DType, layout torch.Layout, device
 	var res op.Results
 	abi.Scalar(&args, s)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opScalarTensor, &args, &res)

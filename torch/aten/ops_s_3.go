@@ -120,7 +120,7 @@ func Spdiags(diagonals, offsets *torch.Tensor, shape []int, layout torch.Layout)
 	need(&args, &opSpdiags, diagonals, "diagonals")
 	need(&args, &opSpdiags, offsets, "offsets")
 	args.Ints(shape)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Call(&opSpdiags, &args, &res)
 	return abi.Result(&res)
 }
@@ -136,7 +136,7 @@ func SpdiagsOut(diagonals, offsets *torch.Tensor, shape []int, layout torch.Layo
 	need(&args, &opSpdiagsOut, diagonals, "diagonals")
 	need(&args, &opSpdiagsOut, offsets, "offsets")
 	args.Ints(shape)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	need(&args, &opSpdiagsOut, out, "out")
 	abi.Call(&opSpdiagsOut, &args, &res)
 	return out

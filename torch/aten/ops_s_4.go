@@ -1722,7 +1722,7 @@ func SymIsContiguous(self *torch.Tensor, memoryFormat torch.MemoryFormat) bool {
 	var args op.Args
 	var res op.Results
 	need(&args, &opSymIsContiguous, self, "self")
-	needEnum(&args, &opSymIsContiguous, uint8(memoryFormat), "memory_format")
+	needMemoryFormat(&args, &opSymIsContiguous, memoryFormat, "memory_format")
 	abi.Call(&opSymIsContiguous, &args, &res)
 	return res.Int() != 0
 }

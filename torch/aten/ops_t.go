@@ -960,11 +960,11 @@ func ToCopy(self *torch.Tensor, dtype torch.DType, layout torch.Layout, device t
 	var res op.Results
 	need(&args, &opToCopy, self, "self")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	args.Bool(nonBlocking)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opToCopy, &args, &res)
 	return abi.Result(&res)
 }
@@ -979,7 +979,7 @@ func ToCopyOut(self *torch.Tensor, nonBlocking bool, memoryFormat torch.MemoryFo
 	var res op.Results
 	need(&args, &opToCopyOut, self, "self")
 	args.Bool(nonBlocking)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opToCopyOut, out, "out")
 	abi.Call(&opToCopyOut, &args, &res)
 	return out
@@ -1041,7 +1041,7 @@ func ToDevice(self *torch.Tensor, device torch.Device, dtype torch.DType, nonBlo
 	needDType(&args, &opToDevice, dtype, "dtype")
 	args.Bool(nonBlocking)
 	args.Bool(copy)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opToDevice, &args, &res)
 	return abi.Result(&res)
 }
@@ -1058,7 +1058,7 @@ func ToDtype(self *torch.Tensor, dtype torch.DType, nonBlocking, copy bool, memo
 	needDType(&args, &opToDtype, dtype, "dtype")
 	args.Bool(nonBlocking)
 	args.Bool(copy)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opToDtype, &args, &res)
 	return abi.Result(&res)
 }
@@ -1073,12 +1073,12 @@ func ToDtypeLayout(self *torch.Tensor, dtype torch.DType, layout torch.Layout, d
 	var res op.Results
 	need(&args, &opToDtypeLayout, self, "self")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	args.Bool(nonBlocking)
 	args.Bool(copy)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opToDtypeLayout, &args, &res)
 	return abi.Result(&res)
 }
@@ -1138,7 +1138,7 @@ func ToOther(self, other *torch.Tensor, nonBlocking, copy bool, memoryFormat tor
 	need(&args, &opToOther, other, "other")
 	args.Bool(nonBlocking)
 	args.Bool(copy)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opToOther, &args, &res)
 	return abi.Result(&res)
 }
@@ -1183,7 +1183,7 @@ func ToSparse(self *torch.Tensor, layout torch.Layout, blocksize []int, denseDim
 	var args op.Args
 	var res op.Results
 	need(&args, &opToSparse, self, "self")
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	sizedInts(&args, &opToSparse, blocksize, 2, 2, true, "blocksize")
 	optInt(&args, denseDim)
 	abi.Call(&opToSparse, &args, &res)
@@ -1633,7 +1633,7 @@ func TrilIndices(row, col, offset int, dtype torch.DType, layout torch.Layout, d
 	args.Int(int64(col))
 	args.Int(int64(offset))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opTrilIndices, &args, &res)
@@ -1850,7 +1850,7 @@ func TriuIndices(row, col, offset int, dtype torch.DType, layout torch.Layout, d
 	args.Int(int64(col))
 	args.Int(int64(offset))
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opTriuIndices, &args, &res)

@@ -68,7 +68,7 @@ func ValidateSparseCompressedTensorArgs(compressedIndices, plainIndices, values 
 	need(&args, &opValidateSparseCompressedTensorArgs, plainIndices, "plain_indices")
 	need(&args, &opValidateSparseCompressedTensorArgs, values, "values")
 	args.Ints(size)
-	needEnum(&args, &opValidateSparseCompressedTensorArgs, uint8(layout), "layout")
+	needLayout(&args, &opValidateSparseCompressedTensorArgs, layout, "layout")
 	optBool(&args, checkPinning)
 	abi.Call(&opValidateSparseCompressedTensorArgs, &args, &res)
 }

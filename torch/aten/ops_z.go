@@ -57,7 +57,7 @@ func Zeros(size []int, dtype torch.DType, layout torch.Layout, device torch.Devi
 	var res op.Results
 	args.Ints(size)
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
 	abi.Call(&opZeros, &args, &res)
@@ -74,10 +74,10 @@ func ZerosLike(self *torch.Tensor, dtype torch.DType, layout torch.Layout, devic
 	var res op.Results
 	need(&args, &opZerosLike, self, "self")
 	abi.DType(&args, dtype)
-	abi.Enum(&args, uint8(layout))
+	abi.Layout(&args, layout)
 	abi.Device(&args, device)
 	optBool(&args, pinMemory)
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	abi.Call(&opZerosLike, &args, &res)
 	return abi.Result(&res)
 }
@@ -91,7 +91,7 @@ func ZerosLikeOut(self *torch.Tensor, memoryFormat torch.MemoryFormat, out *torc
 	var args op.Args
 	var res op.Results
 	need(&args, &opZerosLikeOut, self, "self")
-	abi.Enum(&args, uint8(memoryFormat))
+	abi.MemoryFormat(&args, memoryFormat)
 	need(&args, &opZerosLikeOut, out, "out")
 	abi.Call(&opZerosLikeOut, &args, &res)
 	return out

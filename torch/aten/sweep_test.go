@@ -47,7 +47,7 @@ func wrong(all []any, s *schema.Schema) []any {
 func refusedCall(t *testing.T, s *schema.Schema, args []any) {
 	t.Helper()
 	name := s.FullName()
-	err := torch.Try(func() { aten.Call(name, args...) })
+	err := torch.Try(func() { aten.CallPrivate(name, args...) })
 	var te *torch.Error
 	require.ErrorAs(t, err, &te, name)
 	require.Contains(t, te.Error(), name)
@@ -101,7 +101,7 @@ func TestSweepOneWrongArgument(t *testing.T) {
 			}
 			for _, bad := range contrary(a.Type) {
 				kw[a.Name] = bad
-				err := torch.Try(func() { aten.Call(s.FullName(), kw) })
+				err := torch.Try(func() { aten.CallPrivate(s.FullName(), kw) })
 				require.ErrorContains(t, err, "argument "+a.Name+" (", "%s with %T", s.FullName(), bad)
 				n++
 			}

@@ -24,6 +24,9 @@ func setMode(operation string, m Module, eval bool) {
 // Apply calls f with every module of a model, children before the module that holds them, as for setting initial values
 // (torch.nn.Module.apply). A shared module comes once for each place it is in.
 func Apply(m Module, f func(Module)) {
+	if f == nil {
+		torch.Fail("nn.Apply", "the function is nil")
+	}
 	var visit func(n *node)
 	visit = func(n *node) {
 		for _, c := range n.children {

@@ -22,7 +22,9 @@ func sparseStep(o optim.Optimizer, w *torch.Tensor, rows ...int64) {
 	})
 }
 
-func sparseWeight() nn.Parameter { return nn.NewParameter(torch.Arange(0, 12).Reshape(4, 3).Float().DivScalar(10)) }
+func sparseWeight() nn.Parameter {
+	return nn.NewParameter(torch.Arange(0, 12).Reshape(4, 3).Float().DivScalar(10))
+}
 
 // The bits are those of torch.optim.SparseAdam of PyTorch 2.11.
 func TestSparseAdam(t *testing.T) {

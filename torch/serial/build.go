@@ -209,7 +209,7 @@ func (b *builder) compressed(t *ptfile.Tensor, parts []*torch.Tensor) *torch.Ten
 			abi.Tensor(a, p)
 		}
 		a.Ints(t.Shape)
-		abi.Enum(a, uint8(layout))
+		abi.Layout(a, layout)
 		a.None()
 	})
 	return abi.Result(call(&opCompressed, func(a *op.Args) {
@@ -218,7 +218,7 @@ func (b *builder) compressed(t *ptfile.Tensor, parts []*torch.Tensor) *torch.Ten
 		}
 		a.Ints(t.Shape)
 		abi.DType(a, parts[2].DType())
-		abi.Enum(a, uint8(layout))
+		abi.Layout(a, layout)
 		abi.Device(a, parts[0].Device())
 		a.Bool(false)
 	}))
@@ -238,7 +238,7 @@ func (b *builder) coo(t *ptfile.Tensor, parts []*torch.Tensor) *torch.Tensor {
 		abi.Tensor(a, parts[1])
 		a.Ints(t.Shape)
 		abi.DType(a, parts[1].DType())
-		abi.Enum(a, uint8(torch.SparseCOO))
+		abi.Layout(a, torch.SparseCOO)
 		abi.Device(a, parts[1].Device())
 		a.Bool(false)
 		a.Bool(coalesced)

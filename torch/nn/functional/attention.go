@@ -24,7 +24,23 @@ func ScaledDotProductAttention(query, key, value *torch.Tensor, opts ...SDPAOpti
 		torch.Fail("F.ScaledDotProductAttention", "Mask and Causal can't be given together")
 	}
 	probability("F.ScaledDotProductAttention", o.Dropout)
+	if o.GQA {
+		sharedHeads(query, key, value)
+	}
 	return aten.ScaledDotProductAttention(query, key, value, o.Mask, o.Dropout, o.Causal, o.Scale, o.GQA)
+}
+
+// sharedHeads wants heads of queries that those of keys and values divide: libtorch divides by a number of 0, which ends the process.
+func sharedHeads(query, key, value *torch.Tensor) {
+	for _, t := range []*torch.Tensor{key, value} {
+		if query.Dim() < 3 || t.Dim() < 3 {
+			return // libtorch says what is missing
+		}
+		if n := t.Size(-3); n == 0 || query.Size(-3)%n != 0 {
+			torch.Fail("F.ScaledDotProductAttention", "with GQA the heads of query must be a multiple of those of key and value, got %v, %v and %v",
+				query.Shape(), key.Shape(), value.Shape())
+		}
+	}
 }
 
 // MultiHeadAttentionOptions are the weights and options of MultiHeadAttentionForward. Weights that are nil are absent.
