@@ -23,6 +23,7 @@ var guards = map[string]func(g asked) string{
 	"view":        func(g asked) string { return g.plain("self") },
 	"view_copy":   func(g asked) string { return g.plain("self") },
 
+	"select":                 parts,
 	"channel_shuffle":        func(g asked) string { return g.positive("groups") },
 	"native_channel_shuffle": func(g asked) string { return g.positive("groups") },
 	"cumulative_trapezoid":   func(g asked) string { return g.strided("y") },
@@ -264,6 +265,26 @@ func first(problems ...string) string {
 	for _, p := range problems {
 		if p != "" {
 			return p
+		}
+	}
+	return ""
+}
+
+// parts wants an index within every part of a nested tensor.
+func parts(g asked) string {
+	t, dim, index := g.tensor("self"), g.number("dim"), g.number("index")
+	if t == nil || !abi.IsNested(t) {
+		return ""
+	}
+	if dim < 0 {
+		dim += t.Dim()
+	}
+	if dim < 1 || dim >= t.Dim() {
+		return ""
+	}
+	for i, part := range UnbindInt(t, 0) {
+		if n := part.Size(dim - 1); index < -n || index >= n {
+			return fmt.Sprintf("index %d is beyond part %d of self, %v", index, i, part.Shape())
 		}
 	}
 	return ""
