@@ -28,6 +28,8 @@ var guards = map[string]func(g asked) string{
 	"native_channel_shuffle": func(g asked) string { return g.positive("groups") },
 	"cumulative_trapezoid":   func(g asked) string { return g.strided("y") },
 	"diff":                   func(g asked) string { return g.strided("self") },
+	"index_add":              func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
+	"index_add_":             func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
 	"index_copy":             func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
 	"index_copy_":            func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
 	"range":                  wholeStep,

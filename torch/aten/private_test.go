@@ -52,6 +52,7 @@ func TestGuardsOfWhatTheSweepFound(t *testing.T) {
 		"rows, an int32":       {"aten::embedding_dense_backward", []any{torch.Ones(2, 3), i, int32(2), -1, true}, "want 0 to 1"},
 		"places":               {"aten::adaptive_max_pool2d_backward", []any{torch.Ones(1, 1, 1), torch.Ones(1, 2, 2), torch.From([]int64{99}, 1, 1, 1)}, "want 0 to 3"},
 		"copy of sparse":       {"aten::copy", []any{csr, x}, "self is sparse_csr"},
+		"source in oneDNN's":   {"aten::index_add_", []any{torch.Ones(3), 0, torch.From([]int64{0, 9, 2}), aten.ToMkldnn(torch.Ones(3), 0)}, "source is mkldnn"},
 		"diff of sparse":       {"aten::diff", []any{csr}, "self is sparse_csr"},
 		"view of quantized":    {"aten::view.dtype", []any{q, torch.Float8E4M3FN}, "not quantized"},
 		"groups":               {"aten::native_channel_shuffle", []any{torch.Ones(1, 2, 2, 2), 0}, "groups is 0"},
