@@ -32,6 +32,8 @@ var guards = map[string]func(g asked) string{
 	"index_add_":             func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
 	"index_copy":             func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
 	"index_copy_":            func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
+	"random":                 first53,
+	"random_":                first53,
 	"range":                  wholeStep,
 	"arange":                 wholeStep,
 	"trapezoid":              func(g asked) string { return g.strided("y") },
@@ -272,6 +274,15 @@ func first(problems ...string) string {
 	return ""
 }
 
+// first53 wants a lowest number from which a floating type can count on: the search for the next one does not end otherwise.
+func first53(g asked) string {
+	t, n := g.tensor("self"), g.number("from")
+	if t != nil && t.DType().IsFloating() && (n > 1<<53 || n < -1<<53) {
+		return fmt.Sprintf("from is %d: want one from -2^53 to 2^53 for %s", n, t.DType())
+	}
+	return ""
+}
+
 // parts wants an index within every part of a nested tensor.
 func parts(g asked) string {
 	t, dim, index := g.tensor("self"), g.number("dim"), g.number("index")
@@ -285,7 +296,7 @@ func parts(g asked) string {
 		return ""
 	}
 	for i, part := range UnbindInt(t, 0) {
-		if n := part.Size(dim - 1); index < -n || index >= n {
+		if n := part.Size(dim - 1); index < 0 || index >= n {
 			return fmt.Sprintf("index %d is beyond part %d of self, %v", index, i, part.Shape())
 		}
 	}

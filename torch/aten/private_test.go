@@ -1,6 +1,7 @@
 package aten_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,7 +47,7 @@ func TestGuardsOfWhatTheSweepFound(t *testing.T) {
 	}{
 		"out without memory":   {"aten::randn.out", []any{[]int{2}, kw{"out": zero}}, "argument out (Tensor) is written"},
 		"self without memory":  {"aten::resize_", []any{zero, []int{9}}, "argument self (Tensor) is written"},
-		"lists of two lengths": {"aten::_foreach_copy", []any{[]*torch.Tensor{x}, []*torch.Tensor{x, x}}, "argument src has 2 elements, and self 1"},
+		"lists of two lengths": {"aten::_foreach_copy_", []any{[]*torch.Tensor{x}, []*torch.Tensor{x, x}}, "argument src has 2 elements, and self 1"},
 		"no scalars":           {"aten::_foreach_addcdiv_.ScalarList", []any{[]*torch.Tensor{x}, []*torch.Tensor{x}, []*torch.Tensor{x}, []float64{}}, "argument scalars has 0"},
 		"rows":                 {"aten::embedding_dense_backward", []any{torch.Ones(2, 3), i, 2, -1, true}, "indices go from 0 to 7: want 0 to 1"},
 		"rows, an int32":       {"aten::embedding_dense_backward", []any{torch.Ones(2, 3), i, int32(2), -1, true}, "want 0 to 1"},
@@ -63,6 +64,7 @@ func TestGuardsOfWhatTheSweepFound(t *testing.T) {
 		"oneDNN":      {"aten::zero", []any{dnn}, "four bytes each"},
 		"ragged":      {"aten::select.int", []any{ragged, -1, 1}, "index 1 is beyond part 1"},
 		"never ends":  {"aten::choose_qparams_optimized", []any{x, 4, -1, 0.1, 4}, "n_bins is -1"},
+		"no end":      {"aten::random_.from", []any{x, math.MaxInt, nil}, "want one from -2^53"},
 		"empty list":  {"aten::concat.out", []any{[]*torch.Tensor{}, kw{"out": q}}, "tensors has 0 tensors"},
 		"empty input": {"aten::native_batch_norm_backward", []any{x, torch.Zeros(0, 4), nil, nil, nil, x, x, true, 1.0, []bool{true, false, false}}, "input has no elements"},
 	} {
