@@ -62,6 +62,14 @@ func Drop(h []Handle) int {
 	return int(C.gl_drop((*C.gl_handle)(unsafe.Pointer(&h[0])), C.uint64_t(len(h))))
 }
 
+// Sift moves the handles in use to the front of h and returns how many there are.
+func Sift(h []Handle) int {
+	if len(h) == 0 {
+		return 0
+	}
+	return int(C.gl_sift((*C.gl_handle)(unsafe.Pointer(&h[0])), C.uint64_t(len(h))))
+}
+
 // Alive tells whether a handle's tensor is still there.
 func Alive(h Handle) bool { return C.gl_alive(C.gl_handle(h)) != 0 }
 

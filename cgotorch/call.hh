@@ -6,6 +6,7 @@
 #include <deque>
 #include <mutex>
 
+#include "collect.h"
 #include "guard.h"
 #include "state.h"
 #include "shortcuts.hh"
@@ -13,6 +14,7 @@
 namespace golite {
 
 Table table;
+__thread HandleCount handle_count;
 std::atomic<Slot*> Table::chunks_[kChunks];
 std::atomic<bool> cpp_traces{false};
 
@@ -108,7 +110,9 @@ c10::IValue Reader::value() {
 
 void Writer::tensor(at::Tensor&& t) {
   uint64_t bytes = t.has_storage() ? t.unsafeGetTensorImpl()->unsafe_storage().nbytes() : 0;
-  word(table.put(std::move(t)));
+  Handle h = table.put(std::move(t));
+  if (static_cast<int64_t>(bytes) >= Suspects::kLeast) suspects.note(h);
+  word(h);
   word(bytes);
 }
 
@@ -283,12 +287,17 @@ void gl_take(uint64_t spill, uint64_t* out) {
 void gl_free_text(uint64_t text) { std::free(reinterpret_cast<void*>(text)); }
 
 int64_t gl_drop(const gl_handle* h, uint64_t n) {
+  bool outer = std::exchange(thread_state.dropping, true);
+  int64_t dropped = -1;
   try {
-    return static_cast<int64_t>(table.drop(h, n));
+    dropped = static_cast<int64_t>(table.drop(h, n));
   } catch (...) {
-    return -1;
   }
+  thread_state.dropping = outer;
+  return dropped;
 }
+
+uint64_t gl_sift(gl_handle* h, uint64_t n) { return table.sift(h, n); }
 
 int32_t gl_alive(gl_handle h) { return table.alive(h); }
 int64_t gl_live(void) { return table.live(); }

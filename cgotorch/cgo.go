@@ -37,6 +37,8 @@ package cgotorch
 #cgo nocallback gl_scope
 #cgo nocallback gl_scope_now
 #cgo nocallback gl_grad_mode
+#cgo noescape gl_sift
+#cgo nocallback gl_sift
 #cgo nocallback gl_alive
 #cgo nocallback gl_live
 // Backward runs Go's hooks and functions, and a goroutine's stack may move meanwhile: its buffers must lie on the heap.

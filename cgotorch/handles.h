@@ -40,6 +40,23 @@ struct StaleHandle : std::exception {
   Handle handle;
 };
 
+// HandleCount counts the handles in use. Each thread counts for itself, and adds what it counted to the sum in portions.
+struct HandleCount {
+  static constexpr int32_t kPortion = 64;
+  static inline std::atomic<int64_t> sum{0};
+
+  void add(int32_t n) {
+    if ((own += n) >= kPortion || own <= -kPortion) settle();
+  }
+  void settle() {
+    sum.fetch_add(own, std::memory_order_relaxed);
+    own = 0;
+  }
+
+  int32_t own;
+};
+extern __thread HandleCount handle_count;
+
 class Table {
  public:
   // put moves a defined tensor into a free slot and returns its handle.
@@ -49,19 +66,30 @@ class Table {
     s.impl = t.unsafeReleaseTensorImpl();
     uint64_t gen = s.word.load(std::memory_order_relaxed) >> 32;
     s.word.store(gen << 32 | kLive, std::memory_order_release);
+    handle_count.add(1);
     return gen << 32 | i;
   }
 
   // pin holds the handle's tensor in its slot until unpin, or throws StaleHandle.
   Slot* pin(Handle h) {
-    Slot* s = find(h);
+    Slot* s = try_pin(h);
     if (!s) throw StaleHandle(h);
+    return s;
+  }
+
+  // try_pin is pin that returns null where the tensor was released.
+  Slot* try_pin(Handle h) noexcept {
+    Slot* s = find(h);
+    if (!s) return nullptr;
     uint64_t w = s->word.load(std::memory_order_acquire);
     do {
-      if (w >> 32 != h >> 32 || !(w & kLive)) throw StaleHandle(h);
+      if (w >> 32 != h >> 32 || !(w & kLive)) return nullptr;
     } while (!s->word.compare_exchange_weak(w, w + 1, std::memory_order_acquire));
     return s;
   }
+
+  // pins is how many pins a slot has, the caller's own included.
+  static uint32_t pins(const Slot* s) { return static_cast<uint32_t>(s->word.load(std::memory_order_relaxed)) & (kEnding - 1); }
 
   // unpin ends a pin; i is the slot's index, the handle's lower half.
   void unpin(Slot* s, uint32_t i) {
@@ -107,10 +135,16 @@ class Table {
       c10::intrusive_ptr<at::TensorImpl>::reclaim(impl);
     }
     if (first) push(first, last);
+    handle_count.add(-static_cast<int32_t>(dropped));
     return dropped;
   }
 
-  // live counts the handles in use. It looks at all slots there are: a count kept at each call would cost each call.
+  // sift moves the handles in use to the front of a list and returns how many there are.
+  size_t sift(Handle* h, size_t n) {
+    return static_cast<size_t>(std::remove_if(h, h + n, [this](Handle x) { return !alive(x); }) - h);
+  }
+
+  // live counts the handles in use by looking at all slots that there ever were.
   int64_t live() {
     int64_t n = 0;
     uint32_t top = top_.load(std::memory_order_acquire);

@@ -13,9 +13,12 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <unordered_map>
 
+#include "collect.h"
 #include "lists.h"
 #include "overrides.h"
+#include "state.h"
 
 #if defined(__APPLE__)
 #include <malloc/malloc.h>
@@ -107,24 +110,39 @@ void SmallBlocks::settle() {
   }
   tensor_bytes.add(allocated, freed);
   allocated = freed = 0;
+  handle_count.settle();
 }
 
-// BigBlocks are the process's free blocks of kLeast bytes and more: those that are no thread's SmallBlocks. None of them is left to malloc's
-// own lists: an aligned block needs a free one of its size, the alignment and a header, so that the hole which it leaves between two blocks in use
-// is too small for its like, and each epoch that moves small blocks about would cost a heap some holes for good.
+// BigBlocks are the process's free blocks of kLeast bytes and more: those that are no thread's SmallBlocks.
+//
+// Why from kLeast, though malloc maps those of kMapped and more only: an aligned block needs a free one of its size, the
+// alignment and a header, so that the hole which it leaves between two blocks in use is too small for its like, and each
+// epoch that moves small blocks about would cost a heap some holes for good.
 class BigBlocks {
  public:
   static constexpr size_t kLeast = 16 << 10;
+  // kMapped is the size from which malloc gives a block a mapping of its own, which goes back to the kernel when it is freed.
+  static constexpr size_t kMapped = 128 << 10;
 
-  // take returns a block of n bytes or somewhat more, a kept one if there is one of this size.
-  void* take(size_t n) {
+  std::atomic<int64_t> used{0};  // bytes of blocks of kMapped and more that are in use
+
+  // take returns a block of n bytes or somewhat more, a kept one if there is one that is at most twice as large. excess is what such a one
+  // has beyond n: it does not count as in use.
+  void* take(size_t n, size_t& excess) {
+    excess = 0;
     size_t c = up(n);
+    if (n >= kMapped) allowance.need(tensor_bytes.live, static_cast<int64_t>(size(c)), !thread_state.dropping);
     Block* b;
     Block* surplus;
     {
       std::lock_guard<std::mutex> l(m_);
       b = fit(c);
       if (b) remove(b);
+      if (b && b->c > c + kNear) {
+        excess = size(b->c) - size(c);
+        excesses_[b] = excess;
+        excess_ += static_cast<int64_t>(excess);
+      }
       look(size(c));
       surplus = trim(size(c));
     }
@@ -136,6 +154,17 @@ class BigBlocks {
       empty();
     }
     return c10::alloc_cpu(size(c));
+  }
+
+  // excess forgets what take gave beyond what was asked for, and returns it.
+  size_t excess(void* p) {
+    std::lock_guard<std::mutex> l(m_);
+    auto i = excesses_.find(p);
+    if (i == excesses_.end()) return 0;
+    size_t n = i->second;
+    excesses_.erase(i);
+    excess_ -= static_cast<int64_t>(n);
+    return n;
   }
 
   void give(void* p, size_t usable) {
@@ -168,41 +197,50 @@ class BigBlocks {
     Block *next, *prev, *newer, *older;
     size_t c;
   };
-  static constexpr int kBits = 14, kParts = 8;  // sizes: eighths of a power of two, from 2^14
-  static constexpr int kWindow = 1024;
+  static constexpr int kBits = 14, kParts = 64;  // sizes: parts of a power of two, from 2^14
+  static constexpr size_t kNear = 2;             // a block that is larger by so many parts counts as it is
+  static constexpr int kWindow = 16 * 1024;
 
-  static size_t size(size_t c) { return (kParts + c % kParts) << (c / kParts + kBits - 3); }
+  static size_t size(size_t c) { return (kParts + c % kParts) << (c / kParts + kBits - 6); }
   static size_t down(size_t n) {
     int k = 63 - __builtin_clzll(n);
-    return (k - kBits) * kParts + ((n >> (k - 3)) - kParts);
+    return (k - kBits) * kParts + ((n >> (k - 6)) - kParts);
   }
   static size_t up(size_t n) {
     size_t c = down(n);
     return size(c) == n ? c : c + 1;
   }
 
-  // fit finds the smallest block that is at most twice the size: without that, as many blocks of each size would be kept as were in use
-  // at once, and they are at different times.
+  // fit finds the smallest block that is at most twice the size: without that, as many blocks of each size would be kept
+  // as were in use at once, and they are at different times. Those that are not mapped must be near it: to note their
+  // excess would cost more than they do.
   Block* fit(size_t c) {
-    for (size_t i = c; i <= c + kParts; i++) {
+    size_t most = c + (size(c) < kMapped ? kNear : kParts);
+    for (size_t i = c; i <= most; i++) {
       if (by_size_[i]) return by_size_[i];
     }
     return nullptr;
   }
 
-  // look keeps the most bytes that were in use at once during the last one to two windows.
+  // look keeps the most bytes that were in use at once during the last one to two windows. A mapped block counts as 16
+  // others: windows of many small ones would be too short.
   void look(int64_t coming) {
-    recent_ = std::max(recent_, tensor_bytes.live.load(std::memory_order_relaxed) + coming);
-    if (++looks_ % kWindow == 0) {
+    int64_t live = tensor_bytes.live.load(std::memory_order_relaxed);
+    allowance.seen(live);
+    recent_ = std::max(recent_, live + coming);
+    looks_ += coming < static_cast<int64_t>(kMapped) ? 1 : 16;
+    if (looks_ >= kWindow) {
+      looks_ = 0;
       before_ = recent_;
       recent_ = 0;
+      if (++windows_ % 16 == 0) allowance.decay();
     }
   }
 
   // trim takes the oldest blocks out until what is kept and what is in use, or about to be, fits into one and a half of what was lately
   // in use. Without the half, a training step near its peak drops blocks that the next one asks for, and pays for clearing new pages.
   Block* trim(int64_t coming) {
-    int64_t most = std::max(before_, recent_) * 3 / 2 - tensor_bytes.live.load(std::memory_order_relaxed) - coming;
+    int64_t most = std::max(before_, recent_) * 3 / 2 - tensor_bytes.live.load(std::memory_order_relaxed) - excess_ - coming;
     Block* out = nullptr;
     while (oldest_ && kept_ > most) {
       Block* b = oldest_;
@@ -239,24 +277,27 @@ class BigBlocks {
   }
 
   std::mutex m_;
+  std::unordered_map<void*, size_t> excesses_;  // of blocks in use
+  int64_t excess_ = 0;
   Block* by_size_[(65 - kBits) * kParts] = {};
   Block *oldest_ = nullptr, *newest_ = nullptr;
   int64_t kept_ = 0, recent_ = 0, before_ = 0;
-  uint64_t looks_ = 0;
+  int looks_ = 0;
+  uint64_t windows_ = 0;
 };
 
 // big_blocks is never destroyed: tensors outlive static variables.
 BigBlocks& big_blocks = *new BigBlocks;
 
-// kMapped is the size from which malloc gives a block a mapping of its own, which goes back to the kernel when it is freed.
-constexpr int kMapped = 128 << 10;
-
 struct CountingAllocator final : at::Allocator {
   at::DataPtr allocate(size_t n) override {
     void* p = nullptr;
     if (n > SmallBlocks::kMost) {
-      p = big_blocks.take(std::max(n, SmallBlocks::least()));
-      tensor_bytes.add(static_cast<int64_t>(GL_USABLE(p)), 0);
+      size_t excess = 0;
+      p = big_blocks.take(std::max(n, SmallBlocks::least()), excess);
+      int64_t usable = static_cast<int64_t>(GL_USABLE(p) - excess);
+      tensor_bytes.add(usable, 0);
+      if (usable >= static_cast<int64_t>(BigBlocks::kMapped)) big_blocks.used.fetch_add(usable, std::memory_order_relaxed);
     } else if (n > 0) {
       p = small_blocks.take(n);
     }
@@ -267,7 +308,9 @@ struct CountingAllocator final : at::Allocator {
     if (!p) return;
     size_t size = GL_USABLE(p);
     if (size < SmallBlocks::least()) return small_blocks.give(p, SmallBlocks::down(size));
-    tensor_bytes.add(0, static_cast<int64_t>(size));
+    size_t used = size < BigBlocks::kMapped ? size : size - big_blocks.excess(p);
+    tensor_bytes.add(0, static_cast<int64_t>(used));
+    if (used >= BigBlocks::kMapped) big_blocks.used.fetch_sub(static_cast<int64_t>(used), std::memory_order_relaxed);
     big_blocks.give(p, size);
   }
 
@@ -285,7 +328,7 @@ struct Install {
 #ifdef __GLIBC__
     // Left to itself, glibc moves big blocks from mappings of their own into its heap, which keeps their pages when they are freed. A user's own
     // setting stands.
-    if (overridden("mallopt") && !std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, kMapped);
+    if (overridden("mallopt") && !std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, static_cast<int>(BigBlocks::kMapped));
 #endif
   }
 } install;
@@ -297,14 +340,28 @@ using namespace golite;
 
 extern "C" {
 
-// gl_memory gives the bytes of CPU tensor memory in use, their peak, and all that was ever allocated. Each thread's last 256 KiB of
-// small tensors may be missing, but for the calling one's.
+// gl_memory gives the bytes of CPU tensor memory in use, their peak, all that was ever allocated, the bytes in use of big blocks, and
+// the handles in use. Each thread's last 256 KiB of small tensors and last few handles may be missing, but for the calling one's.
 void gl_memory(int64_t* out, int32_t reset_peak) {
   small_blocks.settle();
   out[0] = tensor_bytes.live.load(std::memory_order_relaxed);
   out[1] = tensor_bytes.peak.load(std::memory_order_relaxed);
   out[2] = tensor_bytes.total.load(std::memory_order_relaxed);
+  out[3] = big_blocks.used.load(std::memory_order_relaxed);
+  out[4] = HandleCount::sum.load(std::memory_order_relaxed);
   if (reset_peak) tensor_bytes.peak.store(out[0]);
 }
+
+// gl_collectable estimates the bytes on a kind of device that a collection by Go would free.
+int64_t gl_collectable(int32_t device) {
+  try {
+    return suspects.dead(static_cast<c10::DeviceType>(device));
+  } catch (...) {
+    return 0;
+  }
+}
+
+uint64_t gl_await_collection(void) { return collector.await(); }
+void gl_collected(uint64_t request, int32_t ran) { collector.done(request, ran != 0); }
 
 }  // extern "C"

@@ -106,13 +106,32 @@ func SetDefaultDType(dtype int32) int32 { return int32(C.gl_default_dtype(C.int3
 // process's. The goroutine must be locked to its thread.
 func SetThreadDType(dtype int32) (before int32) { return int32(C.gl_thread_dtype(C.int32_t(dtype))) }
 
-// Memory returns the bytes of CPU tensor memory in use, their peak, and the sum of all allocations.
-// resetPeak sets the peak to what is in use now.
-func Memory(resetPeak bool) (live, peak, total int64) {
-	var out [3]C.int64_t
-	C.gl_memory(&out[0], flag(resetPeak))
-	return int64(out[0]), int64(out[1]), int64(out[2])
+// MemoryFigures are those of the process's CPU tensors, in bytes.
+type MemoryFigures struct {
+	Live, Peak, Total int64 // in use, the most that was, the sum of all allocations
+	Big               int64 // in use, of BigTensor bytes and more each
+	Handles           int64 // how many handles are in use, by a count that may be late by some of each thread's
 }
+
+// BigTensor is the size from which the shim's allocator has Go collect by itself.
+const BigTensor = 128 << 10
+
+// Memory returns the figures. resetPeak sets the peak to what is in use now.
+func Memory(resetPeak bool) MemoryFigures {
+	var out [5]C.int64_t
+	C.gl_memory(&out[0], flag(resetPeak))
+	return MemoryFigures{int64(out[0]), int64(out[1]), int64(out[2]), int64(out[3]), int64(out[4])}
+}
+
+// Collectable estimates the bytes of big tensors, on a kind of device by libtorch's number, that a collection would free: those that
+// nothing but handles holds, some of which may be in use in Go.
+func Collectable(device int32) int64 { return int64(C.gl_collectable(C.int32_t(device))) }
+
+// AwaitCollection waits until the allocator wants a collection, and returns the request, for Collected. One goroutine calls it.
+func AwaitCollection() (request uint64) { return uint64(C.gl_await_collection()) }
+
+// Collected ends the allocator's requests up to this one, with a collection or without.
+func Collected(request uint64, ran bool) { C.gl_collected(C.uint64_t(request), flag(ran)) }
 
 // SetDeterministic is torch.use_deterministic_algorithms.
 func SetDeterministic(on, warnOnly bool) { C.gl_deterministic(flag(on), flag(warnOnly)) }

@@ -16,6 +16,7 @@ struct ThreadState {
   uint64_t threads_seen = 0;    // the threads_wanted that this thread has taken over
   at::Generator* generator = nullptr;  // this thread's default CPU generator; null: the process's
   int32_t dtype = 0;                   // this thread's default dtype, plus 1; 0: the process's
+  bool dropping = false;               // in gl_drop, for which a collection may be waiting
 
   // enter brings the thread's OpenMP and MKL settings up to date: libtorch keeps them per thread,
   // and goroutines change threads.

@@ -20,9 +20,19 @@
 //
 // Go's garbage collector doesn't see tensor memory, so scopes free it: Scope runs a function and then
 // releases all that was made in it, in one call. The body of a data loader's loop is a scope. Keep takes a
-// tensor out of all scopes, ScopeOf hands its result to the scope around it. A tensor made outside of any
-// scope, or of 1 MB and more, is also freed when the collector finds that nobody uses it. A tensor used
-// after its release panics, and says where it was made; it never reads freed memory.
+// tensor out of all scopes, ScopeOf hands its result to the scope around it. A tensor used after its
+// release panics, and says where it was made; it never reads freed memory.
+//
+// The collector frees tensors too, when it finds that the program has dropped them: those made outside of
+// any scope, and in a scope all of 128 KB and more, and the small ones beyond the first 8 MB (a tensor
+// counts with its bytes and 1 KB for its objects). A long scope, such as one around the generation of a
+// text, therefore holds no more than that of what was dropped.
+//
+// Collections run when they are needed. On the CPU, big tensors never make the memory in use rise above
+// what was needed so far, beyond 16 MB, before a collection has freed what was dropped: an allocation
+// waits for it. So the peak of a training step is about PyTorch's. Small tensors cause a collection when
+// their cost has grown by a share; goroutines that make them faster than they are freed wait for that, a
+// second at a time at most. Tensors on a GPU are collected where libtorch's reserve would have to grow.
 //
 // # Goroutines
 //

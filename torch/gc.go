@@ -2,6 +2,7 @@ package torch
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,38 +10,86 @@ import (
 	"github.com/golite/golite/cgotorch"
 )
 
-// The collector knows a tensor's few words in Go and not its megabytes in libtorch. pacer makes up for
-// that: when the bytes that only the collector can free have grown by a share of all live bytes, it
-// collects, and waits until the tensors found dead are freed.
+// The collector knows a tensor's few words in Go and not what it costs in libtorch. Two things make up for that.
+//
+// Big tensors on the CPU: libtorch's allocator has a collection run before their memory grows beyond the most that was needed so far
+// (cgotorch/collect.h); the goroutine of serveAllocator runs it.
+//
+// All others: pacer. When what they cost has grown by a share, it collects and waits until the tensors found dead are freed. Goroutines
+// that make tensors faster than they are freed wait for that as well, for a bounded time.
 var pacer struct {
 	sync.Mutex
-	grown    atomic.Int64 // bytes given to the collector since the last look
-	cpu, gpu int64        // live bytes on the CPU and on all GPUs after the last collection, or the least since
-	last     time.Time
-	lasting  time.Duration // how long a collection takes, as far as known
+	grown      atomic.Int64 // bytes and objects given to the collector since the last look
+	fresh      atomic.Int64 // the part of it that is the cost of small tensors
+	small, gpu int64        // the cost of small tensors and the live bytes on all GPUs after the last collection, or the least since
+	last       time.Time
+	lasting    time.Duration // how long a collection takes, as far as known
 }
 
 const (
-	paceLook  = 4 << 20 // bytes between two looks
-	paceShare = 12      // collect when live bytes have grown by 1/paceShare
+	objectBytes = 1 << 10 // what a tensor costs besides its elements: libtorch's objects and Go's
+	paceLook    = 4 << 20 // cost between two looks
+	paceShare   = 12      // collect when the cost has grown by 1/paceShare
+	paceAhead   = 8       // goroutines wait where they are so many looks ahead of a running collection
+	longest     = 20 * time.Millisecond
 )
 
-// paceGC takes note of bytes that were left to the collector.
-func paceGC(n int64) {
-	if pacer.grown.Add(n) < paceLook || !pacer.TryLock() {
+func init() { go serveAllocator() }
+
+// serveAllocator runs the collections that the allocator asks for. Where they take long, as the program's own heap is large, they take a
+// fifth of the time at most.
+func serveAllocator() {
+	runtime.LockOSThread() // it waits in C, and runtime.GC yields in a loop, which costs a locked goroutine's processor less
+	for {
+		request := cgotorch.AwaitCollection()
+		pacer.Lock()
+		run := pacer.lasting < longest || time.Since(pacer.last) > 4*pacer.lasting
+		if run {
+			collectAll(cleanupsWait)
+		}
+		pacer.Unlock()
+		cgotorch.Collected(request, run)
+	}
+}
+
+// paceGC takes note of a tensor that was left to the collector.
+func paceGC(bytes int64) {
+	fresh := int64(objectBytes)
+	if bytes < cgotorch.BigTensor {
+		fresh += bytes
+	}
+	fresh = pacer.fresh.Add(fresh)
+	if pacer.grown.Add(bytes+objectBytes) < paceLook || !takeTurn(fresh) {
 		return
 	}
 	defer pacer.Unlock()
 	pacer.grown.Store(0)
-	onCPU, onGPUs, reserved := liveBytes()
-	pacer.cpu, pacer.gpu = min(pacer.cpu, onCPU), min(pacer.gpu, onGPUs)
+	pacer.fresh.Store(0)
+	small, onGPUs, reserved := liveCosts()
+	pacer.small, pacer.gpu = min(pacer.small, small), min(pacer.gpu, onGPUs)
 	// Collections may take a fifth of the time, unless much has grown meanwhile.
 	soon := time.Since(pacer.last) < 5*pacer.lasting
-	if !worthIt(pacer.cpu, onCPU, soon) && (!worthIt(pacer.gpu, onGPUs, soon) || roomOnGPUs(onGPUs, reserved)) {
-		return
+	if worthIt(pacer.small, small, soon) || onGPUs > 0 && worthOnGPUs(onGPUs, reserved, soon) {
+		collectAll(cleanupsWait)
 	}
-	collect(50 * time.Millisecond)
-	pacer.cpu, pacer.gpu, _ = liveBytes()
+}
+
+// takeTurn locks the pacer, and reports whether it did. Where another goroutine has it and tensors come faster than that one's collection
+// frees them, it waits, for about a second at most.
+func takeTurn(fresh int64) bool {
+	if pacer.TryLock() {
+		return true
+	}
+	if fresh < paceAhead*paceLook {
+		return false
+	}
+	for range 1000 {
+		time.Sleep(time.Millisecond)
+		if pacer.TryLock() {
+			return true
+		}
+	}
+	return false
 }
 
 // worthIt tells whether so much has grown that a collection is called for: a share of what there was, and where there was one lately a
@@ -56,26 +105,48 @@ func worthIt(base, live int64, soon bool) bool {
 	return live-base >= enough
 }
 
+// worthOnGPUs reports whether a collection is called for on GPUs: libtorch's reserve would have to grow, and either tensors that nothing
+// else holds are a 64th of what there is, or as much has grown as for others. The caller holds the pacer.
+func worthOnGPUs(live, reserved int64, soon bool) bool {
+	if roomOnGPUs(live, reserved) {
+		return false
+	}
+	code, _ := Device{Type: CUDAType}.code()
+	return cgotorch.Collectable(int32(code)) >= max(paceLook, live/64) || worthIt(pacer.gpu, live, soon)
+}
+
 // roomOnGPUs tells that the memory which libtorch has on GPUs holds some more than there is: nothing is to be saved then, and a GPU would
 // wait for the kernels that nobody starts during a collection. The first step of a training loop is collected as it goes, the next ones
 // where they come near what that one took.
 func roomOnGPUs(live, reserved int64) bool { return live < reserved-reserved/paceShare }
 
-// liveBytes are those of tensors in use, and what libtorch has reserved for them on GPUs.
-func liveBytes() (onCPU, onGPUs, reserved int64) {
-	onCPU, _, _ = cgotorch.Memory(false)
+// liveCosts are the cost of tensors below cgotorch.BigTensor on the CPU, with the objects of all tensors, the bytes of tensors on GPUs,
+// and what libtorch has reserved for them there.
+func liveCosts() (small, onGPUs, reserved int64) {
+	m := cgotorch.Memory(false)
 	onGPUs, reserved = cgotorch.CUDAAllocated()
-	return onCPU, onGPUs, reserved
+	return m.Live - m.Big + m.Handles*objectBytes, onGPUs, reserved
 }
 
 // collectNow is for a failed allocation: it collects whatever the pace.
 func collectNow() {
 	pacer.Lock()
 	defer pacer.Unlock()
-	collect(time.Second)
+	collectAll(time.Second)
 }
 
-// collect runs the collector and gives the cleanups that it found some time to run. The caller holds the pacer.
+// cleanupsWait is how long a collection waits for the tensors that it found dead to be freed.
+const cleanupsWait = 500 * time.Millisecond
+
+// collectAll collects and takes note of what is left. The caller holds the pacer.
+func collectAll(wait time.Duration) {
+	pacer.fresh.Store(0)
+	collect(wait)
+	pacer.small, pacer.gpu, _ = liveCosts()
+	pacer.small = max(0, pacer.small-pacer.fresh.Load()) // others made tensors meanwhile, which it could not find dead
+}
+
+// collect runs the collector and waits until the cleanups that it found have run. The caller holds the pacer.
 func collect(wait time.Duration) {
 	if !cgotorch.Overridden("gc") {
 		return
@@ -84,13 +155,24 @@ func collect(wait time.Duration) {
 	done := make(chan struct{})
 	func() { runtime.AddCleanup(new([64]byte), func(c chan struct{}) { close(c) }, done) }()
 	runtime.GC()
+	lasting := time.Since(start)
 	select {
 	case <-done:
-		runtime.Gosched()
+		// Cleanups run in no order.
+		for !cleanupsRan() && time.Since(start) < wait {
+			time.Sleep(50 * time.Microsecond)
+		}
 	case <-time.After(wait):
 	}
 	// One that took long was most likely kept waiting by other programs; a large heap shows in several.
-	pacer.last, pacer.lasting = time.Now(), min(time.Since(start), 2*pacer.lasting+time.Millisecond/4)
+	pacer.last, pacer.lasting = time.Now(), min(lasting, 2*pacer.lasting+time.Millisecond/4)
+}
+
+// cleanupsRan reports whether all cleanups that collections have found have run.
+func cleanupsRan() bool {
+	s := [2]metrics.Sample{{Name: "/gc/cleanups/queued:cleanups"}, {Name: "/gc/cleanups/executed:cleanups"}}
+	metrics.Read(s[:])
+	return s[0].Value.Kind() != metrics.KindUint64 || s[1].Value.Uint64() >= s[0].Value.Uint64()
 }
 
 // MemoryStats are figures of tensor memory on the CPU, in bytes.
@@ -103,6 +185,6 @@ type MemoryStats struct {
 // Memory returns the figures of the process's CPU tensor memory. With resetPeak the peak starts anew from
 // what is in use now, as torch.cuda.reset_peak_memory_stats does.
 func Memory(resetPeak bool) MemoryStats {
-	live, peak, total := cgotorch.Memory(resetPeak)
-	return MemoryStats{live, peak, total}
+	m := cgotorch.Memory(resetPeak)
+	return MemoryStats{m.Live, m.Peak, m.Total}
 }

@@ -19,6 +19,30 @@ type scope struct {
 	root      bool   // a rank's own: what is made directly in it belongs to the collector
 	device    Device // of a WithDevice, whose tensors join the scope around it
 	log       []cgotorch.Handle
+	full      int   // the length at which the log is cleared of handles that are gone
+	held      int64 // the cost of tensors that only the scope's end frees
+}
+
+// Without gradients nothing else would free an activation before the scope's end, and a program can't know how long the scope is in which a
+// function of its is called. So the end of a scope frees few tensors that the collector may not: scopeHolds bytes in all with objectBytes
+// for each, none of them big. A cleanup for each tensor would double what a small operation costs.
+const (
+	scopeHolds = 8 << 20
+	scopeLog   = 1 << 13 // entries of a log before it is first cleared
+)
+
+// join adds a handle to the scope, and reports whether only the scope's end is to free it.
+func (s *scope) join(h cgotorch.Handle, bytes int64) bool {
+	s.log = append(s.log, h)
+	if bytes < cgotorch.BigTensor && s.held < scopeHolds {
+		s.held += bytes + objectBytes
+		return true
+	}
+	if len(s.log) >= max(s.full, scopeLog) {
+		s.log = s.log[:cgotorch.Sift(s.log)]
+		s.full = 2 * len(s.log)
+	}
+	return false
 }
 
 // Scopes are found by token: the place in a table, and a count so that a token is never used again.
@@ -127,7 +151,7 @@ func (s *scope) end() {
 	if cap(s.log) > 1<<16 {
 		s.log = nil
 	}
-	s.log = s.log[:0]
+	s.log, s.full, s.held = s.log[:0], 0, 0
 	scopeLock.Lock()
 	defer scopeLock.Unlock()
 	scopes[s.token%maxScopes].Store(nil)

@@ -29,20 +29,13 @@ func newTensor(h cgotorch.Handle, bytes int64, scope uint64) *Tensor {
 	return t
 }
 
-// bigTensor is the size from which a tensor is freed by the collector even inside a scope: without
-// gradients nothing else would free an activation before the scope's end.
-const bigTensor = 1 << 20
-
 // adopt decides who frees a handle: the scope, or the collector, or whichever comes first.
 func adopt(t *Tensor, h cgotorch.Handle, bytes int64, token uint64) {
 	if tracker.on.Load() {
 		track(t, h)
 	}
-	if s := scopeOf(token); s != nil {
-		s.log = append(s.log, h)
-		if bytes < bigTensor {
-			return
-		}
+	if s := scopeOf(token); s != nil && s.join(h, bytes) {
+		return
 	}
 	runtime.AddCleanup(t, release, h)
 	paceGC(bytes)

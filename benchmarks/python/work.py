@@ -6,7 +6,7 @@
 
 It answers each line that it reads with the microseconds of one step and those of the processor that it took, over a block of
 steps that takes about a tenth of a second. "ranks" measures a step that several processes do together, "checkpoint" a save and a
-load. "start", "epoch", "eval", "sampler", "loader" and "load" measure a whole process: they print one line and end.
+load. "start", "epoch", "eval", "trains", "scope", "sampler", "loader" and "load" measure a whole process: they print one line and end.
 """
 
 import gzip
@@ -15,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import torch
@@ -22,6 +23,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 DIM, HEADS, DEPTH, VOCAB, SEQ = 128, 4, 4, 256, 64
+WORDS, LONG = 2000, 1024
 
 
 def report(**values):
@@ -44,10 +46,10 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self):
+    def __init__(self, seq=SEQ):
         super().__init__()
         self.tok = nn.Embedding(VOCAB, DIM)
-        self.pos = nn.Parameter(torch.randn(SEQ, DIM) * 0.02)
+        self.pos = nn.Parameter(torch.randn(seq, DIM) * 0.02)
         self.blocks = nn.ModuleList(Block() for _ in range(DEPTH))
         self.norm = nn.LayerNorm(DIM)
         self.head = nn.Linear(DIM, VOCAB, bias=False)
@@ -71,6 +73,20 @@ def cnn():
     return nn.Sequential(
         nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten(),
         nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10), nn.LogSoftmax(1))
+
+
+class Words(nn.Module):
+    """The language model of PyTorch's word_language_model example."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.drop = nn.Embedding(WORDS, 200), nn.Dropout(0.2)
+        self.body = nn.LSTM(200, 200, 2, dropout=0.2, batch_first=True)
+        self.out = nn.Linear(200, WORDS)
+
+    def forward(self, ids):
+        x, _ = self.body(self.drop(self.words(ids)))
+        return F.log_softmax(self.out(self.drop(x)), -1).view(-1, WORDS)
 
 
 def fabric_of(devices):
@@ -360,6 +376,86 @@ def evaluate(name):
     report(value=resident("VmHWM") - before, ms=(time.perf_counter() - begin) * 1e3 / batches)
 
 
+def large(name):
+    """A training step of a large model or batch."""
+    if name == "transformer":
+        net, x, y = GPT(LONG), torch.randint(VOCAB, (4, LONG)), torch.randint(VOCAB, (4 * LONG,))
+        return training("torch", net, torch.optim.AdamW(net.parameters(), 3e-4), x, lambda out: F.cross_entropy(out.view(-1, VOCAB), y))
+    if name == "cnn":
+        net, x, y = cnn(), torch.randn(256, 1, 28, 28), torch.randint(10, (256,))
+        return training("torch", net, torch.optim.Adam(net.parameters(), 1e-3), x, lambda out: F.nll_loss(out, y))
+    net, x, y = Words(), torch.randint(WORDS, (32, 128)), torch.randint(WORDS, (32 * 128,))
+    return training("torch", net, torch.optim.SGD(net.parameters(), 0.1), x, lambda out: F.nll_loss(out, y))
+
+
+def tensor_peak(run):
+    """The most bytes of tensors that were allocated and not freed while run ran, by the profiler's events."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as p:
+        kept = run()
+    with tempfile.NamedTemporaryFile(suffix=".json") as trace:
+        p.export_chrome_trace(trace.name)
+        with open(trace.name) as f:
+            events = [e for e in json.load(f)["traceEvents"] if e.get("name") == "[memory]"]
+    del kept
+    live = most = 0
+    for e in sorted(events, key=lambda e: e["args"]["Ev Idx"]):
+        live += e["args"]["Bytes"]
+        most = max(most, live)
+    return most
+
+
+def trains(name):
+    """Training steps of a large model or batch: the most bytes that tensors had in use in the first step and in all, by how many bytes
+    the process's memory peaked above where it stood before the model was made, and how long a step took."""
+    tiny = nn.Linear(2, 2)
+    training("torch", tiny, torch.optim.AdamW(tiny.parameters()), torch.zeros(2, 2), lambda out: out.sum())()  # imports the optimizers
+    before = new_peak()
+    step, times = large(name), []
+    for _ in range(TRAINED):
+        begin = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - begin)
+    grown = resident("VmHWM") - before
+    del step
+
+    def run(steps):
+        step = large(name)
+        for _ in range(steps):
+            step()
+        return step
+
+    report(first=tensor_peak(lambda: run(1)), value=tensor_peak(lambda: run(3)), resident=grown, ms=sorted(times)[TRAINED // 2] * 1e3)
+
+
+TRAINED = 25
+
+
+def one_scope(mode):
+    """Computes for long without gradients, nanoGPT's generate or a chain of layers: by how many bytes the process's memory peaked above
+    where it stood before the model was made."""
+    torch.zeros(1).add(1)
+    before = new_peak()
+    if mode == "generate":
+        net, ids = GPT(), torch.zeros(1, 1, dtype=torch.int64)
+        begin = time.perf_counter()
+        with torch.no_grad():
+            for _ in range(400):
+                logits = net(ids if ids.shape[1] <= SEQ else ids[:, -SEQ:])
+                logits = logits[:, -1] / 0.8
+                v, _ = torch.topk(logits, 200)
+                logits = logits.masked_fill(logits < v[:, [-1]], -float("inf"))
+                ids = torch.cat((ids, torch.multinomial(F.softmax(logits, -1), 1)), 1)
+    else:
+        net, x = deep(100, 512), torch.randn(256, 512)
+        begin = time.perf_counter()
+        with torch.no_grad():
+            for _ in range(10):
+                net(x).sum()
+    report(value=resident("VmHWM") - before, ms=(time.perf_counter() - begin) * 1e3)
+
+
 def samples(n):
     """A whole pass of a random sampler."""
     before, begin, total = new_peak(), time.perf_counter(), 0
@@ -379,6 +475,10 @@ def main():
         epoch(int(mode), sys.argv[3])
     elif name == "eval":
         evaluate(mode)
+    elif name == "trains":
+        trains(mode)
+    elif name == "scope":
+        one_scope(mode)
     elif name == "sampler":
         samples(int(mode))
     elif name == "loader":

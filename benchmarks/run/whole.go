@@ -34,9 +34,27 @@ func wholeGroups(t tools) []group {
 	}
 }
 
-// memoryGroups measure the memory of evaluation, and that of data sets of many samples.
+// memoryGroups measure the memory of evaluation and of training, and that of data sets of many samples.
 func memoryGroups(t tools) []group {
 	var all []group
+	for _, model := range []string{"transformer", "cnn", "lstm"} {
+		title := " of training " + model
+		all = append(all, group{name: "trains-" + model, whole: true, contestants: []contestant{t.ours(ours, "trains", model), t.theirs(torch, "trains", model)},
+			rows: []row{
+				{"peak of tensors" + title + ", first step", ours, torch, "first", "bytes", 1.02, "", ""},
+				{"peak of tensors" + title, ours, torch, "value", "bytes", 1.02, "", ""},
+				{"resident memory" + title, ours, torch, "resident", "bytes", 1.02, "", ""},
+				{"step" + title, ours, torch, "ms", "ms", 1, "", ""},
+			}})
+	}
+	for _, c := range []struct{ mode, title string }{{"generate", "generating 400 tokens"}, {"chain", "evaluating 100 layers"}} {
+		all = append(all, group{name: "scope-" + c.mode, whole: true, contestants: []contestant{t.ours(ours, "scope", c.mode), t.theirs(torch, "scope", c.mode)},
+			rows: []row{
+				{"peak memory of the process, " + c.title + " in one scope", ours, torch, "peak", "bytes", 1.3, "", ""},
+				{"memory above the start, " + c.title + " in one scope", ours, torch, "value", "bytes", 0, "", ""},
+				{"time of " + c.title + " in one scope", ours, torch, "ms", "ms", 0, "", ""},
+			}})
+	}
 	for _, model := range []string{"mlp20", "cnn", "transformer"} {
 		all = append(all, group{name: "eval-" + model, whole: true, contestants: []contestant{t.ours(ours, "eval", model), t.theirs(torch, "eval", model)},
 			rows: []row{{"memory of evaluating " + model, ours, torch, "value", "bytes", 1.2, "", ""}, {"time of evaluating " + model, ours, torch, "ms", "ms", 0, "", ""}}})

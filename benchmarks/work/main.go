@@ -11,7 +11,7 @@
 // (golite's packages without lite), "fused" (the same with libtorch's fused optimizer), "lite". "ranks" measures a step that several
 // ranks do together, "device" one that a GPU computes (mlp and gpt2 as "lite" or "captured" steps, "loader" with its batches "read" or
 // "ready"; on cpu they are tiny; with BENCH_TRACE=FILE it writes libtorch's profile of five steps there first), "checkpoint" a save and a load. "card"
-// prints the GPU's name. Workloads that measure a whole process ("start", "epoch", "eval", "long", "sampler", "loader", "load") print one line and end.
+// prints the GPU's name. Workloads that measure a whole process ("start", "epoch", "eval", "trains", "scope", "long", "sampler", "loader", "load") print one line and end.
 // One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
 package main
 
@@ -61,6 +61,10 @@ func work(args []string) error {
 		return epoch(mode)
 	case "eval":
 		return evaluate(mode)
+	case "trains":
+		return trains(mode)
+	case "scope":
+		return oneScope(mode)
 	case "long":
 		return long(mode)
 	case "sampler":

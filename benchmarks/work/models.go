@@ -79,7 +79,7 @@ type gpt struct {
 	Head   *nn.Linear
 }
 
-func newGPT() *gpt {
+func newGPT(seq int) *gpt {
 	g := &gpt{
 		Tok: nn.NewEmbedding(vocab, dim), Pos: nn.NewParameter(torch.Randn(seq, dim).MulScalar(0.02)),
 		Norm: nn.NewLayerNorm(dim), Head: nn.NewLinear(dim, vocab, nn.LinearOptions{NoBias: true}),
@@ -96,4 +96,28 @@ func (g *gpt) Forward(ids *torch.Tensor) *torch.Tensor {
 		x = b.Forward(x)
 	}
 	return g.Head.Forward(g.Norm.Forward(x))
+}
+
+// The language model's sizes.
+const words, hidden = 2000, 200
+
+// lstm is the language model of PyTorch's word_language_model example.
+type lstm struct {
+	nn.Base
+	Words *nn.Embedding
+	Drop  *nn.Dropout
+	Body  *nn.LSTM
+	Out   *nn.Linear
+}
+
+func newLSTM() *lstm {
+	return &lstm{
+		Words: nn.NewEmbedding(words, hidden), Drop: nn.NewDropout(0.2),
+		Body: nn.NewLSTM(hidden, hidden, nn.RNNOptions{NumLayers: 2, Dropout: 0.2, BatchFirst: true}), Out: nn.NewLinear(hidden, words),
+	}
+}
+
+func (l *lstm) Forward(ids *torch.Tensor) *torch.Tensor {
+	x, _, _ := l.Body.Forward(l.Drop.Forward(l.Words.Forward(ids)))
+	return F.LogSoftmax(l.Out.Forward(l.Drop.Forward(x)), -1).View(-1, words)
 }

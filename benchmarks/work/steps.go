@@ -32,7 +32,7 @@ func find(name, mode string, l *lite.Lite) (workload, error) {
 		opt := optim.NewAdam(nn.Parameters(net), 1e-3, optim.AdamOptions{Fused: fused})
 		return training(l, net, net.Forward, opt, x, func(out *torch.Tensor) *torch.Tensor { return F.NLLLoss(out, y) }, 0)
 	case "transformer":
-		net := newGPT()
+		net := newGPT(seq)
 		x, y := torch.RandInt(0, vocab, 8, seq), torch.RandInt(0, vocab, 8*seq)
 		opt := optim.NewAdamW(nn.Parameters(net), 3e-4, optim.AdamWOptions{Fused: fused})
 		loss := func(out *torch.Tensor) *torch.Tensor { return F.CrossEntropy(out.View(-1, vocab), y) }

@@ -101,7 +101,7 @@ func evaluate(name string) (err error) {
 			nn.Eval(net)
 			forward, x = net.Forward, torch.Randn(256, 1, 28, 28)
 		case "transformer":
-			net := newGPT()
+			net := newGPT(seq)
 			forward, x = net.Forward, torch.RandInt(0, vocab, 64, seq)
 		default:
 			err = fmt.Errorf("no model %q", name)

@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		save(ranks)
 		return
 	}
+	if name := os.Getenv(trains); name != "" {
+		train(name)
+		return
+	}
 	fixture.Main(m)
 }
 
