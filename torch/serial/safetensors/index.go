@@ -31,9 +31,10 @@ type index struct {
 	files []string
 }
 
-// looksIndex reports whether a file that begins with head is JSON, and so may be an index.
+// looksIndex reports whether a file that begins with head is JSON, and so may be an index. A header of 31,520 bytes has a
+// length that begins with a space and a brace as well, but as every length it has zeros after that, which no text has.
 func looksIndex(head []byte) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{"))
+	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) && !bytes.Contains(head[:min(len(head), 8)], []byte{0})
 }
 
 // isIndex reports whether the file at a path may be an index.

@@ -2,6 +2,7 @@ package safetensors_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -128,6 +129,26 @@ func TestHostileIndexes(t *testing.T) {
 func listFile(t *testing.T) []byte {
 	t.Helper()
 	return []byte("\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02]K\x01a.\x80\x02].")
+}
+
+// TestHeadersLikeAnIndex: the length of a header that begins as JSON does, a space and a brace, makes no index of its file,
+// alone or as a part of a model.
+func TestHeadersLikeAnIndex(t *testing.T) {
+	for _, n := range []int{0x7b20, 0x7b0a, 0x17b, 0x7b0920} { // a space or a line's end before the brace, or the brace alone
+		const head = `{"0.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`
+		raw := binary.LittleEndian.AppendUint64(nil, uint64(n))
+		raw = append(raw, head+strings.Repeat(" ", n-len(head)-1)+"}\x00\x00\x80\x3f"...)
+		path := filepath.Join(t.TempDir(), "model.safetensors")
+		require.NoError(t, os.WriteFile(path, raw, 0o644))
+		index := filepath.Join(filepath.Dir(path), "model.safetensors.index.json")
+		require.NoError(t, os.WriteFile(index, []byte(`{"weight_map": {"0.weight": "model.safetensors"}}`), 0o644))
+		for _, p := range []string{path, index} {
+			f, err := safetensors.Open(p)
+			require.NoError(t, err, "a header of %d bytes", n)
+			require.Equal(t, []string{"0.weight"}, f.Names)
+			require.NoError(t, f.Close())
+		}
+	}
 }
 
 // TestHugeIndexes: a file that is too long is not read, and many tensors take no more than their share of time.
