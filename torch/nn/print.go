@@ -1,8 +1,10 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -22,7 +24,9 @@ import (
 func (Base) Format(s fmt.State, verb rune) {
 	out := "nn.Module()"
 	if m := formatted(s); m != nil {
-		out = repr(m)
+		if err := torch.Try(func() { out = repr(m) }); err != nil {
+			out = unprintable(m, err)
+		}
 	}
 	if verb == 'q' {
 		out = strconv.Quote(out)
@@ -57,7 +61,7 @@ func repr(v any) string {
 		if m, ok = p.Interface().(Module); !ok {
 			return "nn.Module()"
 		}
-		if own, ok := m.(fmt.Stringer); ok {
+		if own, ok := m.(fmt.Stringer); ok && !callsItself(p.Type()) {
 			return own.String()
 		}
 	}
@@ -65,7 +69,41 @@ func repr(v any) string {
 		return "Module()"
 	}
 	w := &walker{operation: "nn.Base.Format", active: map[visit]bool{}, lenient: true}
-	return w.module("", m).repr("")
+	return w.module("", m).text("") // its own String, if it has one, was asked for above
+}
+
+// callsItself reports whether a pointer type's String method is at work in this goroutine: one that prints the struct, as
+// in fmt.Sprintf("%+v", *m), is not called again for it.
+func callsItself(pointer reflect.Type) bool {
+	own := fmt.Sprintf("%s.(*%s).String", pointer.Elem().PkgPath(), pointer.Elem().Name())
+	pcs := make([]uintptr, 256)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs)])
+	for {
+		f, more := frames.Next()
+		if f.Function == own {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// unprintable is the text of a module whose own can't be had.
+func unprintable(m any, err error) string {
+	t := reflect.TypeOf(m)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return className(t) + "(" + fault(err) + ")"
+}
+
+// fault is an error's text on one line, without the operation and the place, which are those of the printing.
+func fault(err error) string {
+	if e, ok := errors.AsType[*torch.Error](err); ok {
+		return "<" + strings.ReplaceAll(e.Message, "\n", " ") + ">"
+	}
+	return "<" + strings.ReplaceAll(err.Error(), "\n", " ") + ">"
 }
 
 // describer is a module with settings to print. Those of this package have the method extraRepr, which a struct that
@@ -87,12 +125,21 @@ func (n *node) repr(name string) string {
 	if own, ok := n.module.(fmt.Stringer); ok {
 		return own.String()
 	}
+	return n.text(name)
+}
+
+// text is repr without the module's own String.
+func (n *node) text(name string) string {
 	if name == "" {
 		name = n.typeName()
 	}
 	var extra []string
-	if s := n.extraRepr(); s != "" {
-		extra = strings.Split(s, "\n")
+	var settings string
+	if err := torch.Try(func() { settings = n.extraRepr() }); err != nil { // of a layer without its tensors
+		settings = fault(err)
+	}
+	if settings != "" {
+		extra = strings.Split(settings, "\n")
 	}
 	children := n.childLines()
 	switch {

@@ -326,3 +326,48 @@ func TestANilModulePrintsAsNone(t *testing.T) {
 	require.Equal(t, "half(\n  (fc): None\n)", fmt.Sprint(&half{}))
 	require.ErrorContains(t, torch.Try(func() { Parameters(&half{}) }), "the module fc is nil")
 }
+
+type ring struct {
+	Base
+	Next *ring
+	FC   *Linear
+}
+
+type byName struct {
+	Base
+	Blocks map[string]*Block
+}
+
+// A model with a fault is looked at in order to find it: what can be written is, and the fault stands in its place.
+func TestAFaultyModelPrintsItsFault(t *testing.T) {
+	r := &ring{FC: NewLinear(1, 1)}
+	r.Next = r
+	require.Equal(t, "ring(<next leads back to a module that holds it: a model must not contain itself; "+
+		"`torch:\"-\"` leaves a field out>)", fmt.Sprint(r))
+	require.Contains(t, fmt.Sprint(*r), "ring(<next.next leads back to a module that holds it")
+	require.Contains(t, fmt.Sprint(&byName{}), "byName(<nn.byName.Blocks (in the model itself) is a Go map of modules")
+	require.Equal(t, "Embedding(<the tensor is nil>)", fmt.Sprint(&Embedding{}))
+
+	gone := NewSequential(NewLinear(1, 2), NewEmbedding(3, 4))
+	gone.At(1).(*Embedding).Weight.Release()
+	text := fmt.Sprint(gone)
+	require.True(t, strings.HasPrefix(text, "Sequential(\n  (0): Linear(in_features=1, out_features=2, bias=True)\n"+
+		"  (1): Embedding(<a tensor was used after it was released"), text)
+	require.Len(t, strings.Split(text, "\n"), 4)
+}
+
+type byValue struct {
+	Base
+	FC *Linear
+}
+
+func (v *byValue) String() string { return "fields " + fmt.Sprintf("%+v", *v) }
+
+// A String method that prints the struct that it belongs to would call itself without end.
+func TestAStringMethodThatPrintsItsOwnStruct(t *testing.T) {
+	want := "fields byValue(\n  (fc): Linear(in_features=1, out_features=1, bias=True)\n)"
+	m := &byValue{FC: NewLinear(1, 1)}
+	require.Equal(t, want, fmt.Sprint(m))
+	require.Equal(t, want, fmt.Sprint(*m))
+	require.Equal(t, "["+want+"]", fmt.Sprint([]byValue{*m}))
+}
