@@ -145,8 +145,9 @@ func (c *CSV) LogMetrics(metrics map[string]float64, step int64) error {
 		maps.Copy(last.values, metrics)
 		last.stale = true
 	} else {
-		if c.pending() >= c.o.FlushEvery {
-			err = c.flush()
+		if c.pending() >= c.o.FlushEvery && c.failed == nil { // after a failure once an interval, as all rows are written again
+			c.failed = c.flush()
+			err = c.failed
 		}
 		values := maps.Clone(metrics)
 		if values == nil {
@@ -325,6 +326,7 @@ func (c *CSV) write(from int) error {
 		err = c.file.Truncate(end)
 	}
 	if err != nil {
+		_ = c.file.Truncate(c.end) // a part of a row is of no use; the next write begins there either way
 		return fmt.Errorf("logger: writing %s: %w", c.path(), err)
 	}
 	c.columns, c.end = columns, end

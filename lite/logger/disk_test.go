@@ -170,12 +170,67 @@ func TestFailedRowsAreKept(t *testing.T) {
 	})
 }
 
+// TestAFullDiskCostsNoTime: while the disk takes nothing, a call does not write all that is kept again. What a failed write
+// left of a row is removed.
+func TestAFullDiskCostsNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const room, rows = 5_000, 20_000
+		var limit syscall.Rlimit
+		require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit))
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: room, Max: limit.Max}))
+		defer func() { require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)) }()
+		dir := t.TempDir()
+		c, err := logger.NewCSV(dir)
+		require.NoError(t, err)
+		tb, err := logger.NewTensorBoard(dir, logger.TensorBoardOptions{BufferBytes: 1000})
+		require.NoError(t, err)
+		refused := [2]int{}
+		log := func(i int) {
+			metrics := map[string]float64{"loss": float64(i), "acc": 0.123456789}
+			for k, err := range []error{c.LogMetrics(metrics, int64(i)), tb.LogMetrics(metrics, int64(i))} {
+				if err != nil {
+					require.ErrorIs(t, err, syscall.EFBIG)
+					refused[k]++
+				}
+			}
+		}
+		var before, after syscall.Rusage
+		require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &before))
+		for i := range rows {
+			log(i)
+		}
+		require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &after))
+		spent := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+		require.Less(t, spent, 5*time.Second, "it took two minutes when each call wrote everything again")
+		require.Greater(t, min(refused[0], refused[1]), rows/2, "each call reports that rows are not written")
+		text, err := os.ReadFile(c.Path())
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(text), room)
+		require.True(t, strings.HasSuffix(string(text), "\n"), "a part of a row stays: %q", text[max(0, len(text)-20):])
+
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		require.Len(t, table(t, c.Path()), rows+1)
+		data, err := os.ReadFile(tb.Path())
+		require.NoError(t, err)
+		require.Len(t, records(t, data), rows+1)
+		refused = [2]int{}
+		log(rows)
+		require.Zero(t, refused)
+		require.NoError(t, c.Close(nil))
+		require.NoError(t, tb.Close(nil))
+	})
+}
+
 // TestAppendRepairsTheLastRow: a row that was cut is removed, whole rows stay, and what is not a table is left alone.
 func TestAppendRepairsTheLastRow(t *testing.T) {
 	whole := "step,loss,acc\n0,0.5,1\n1,0.25,1\n"
 	for _, c := range []struct{ name, text, kept, problem string }{
 		{name: "whole", text: whole, kept: whole},
 		{name: "empty", text: "", kept: ""},
+		{name: "a header that was cut", text: "step,loss,a", kept: ""},
+		{name: "the beginning of a header", text: "st", kept: ""},
 		{name: "header", text: "step,loss,acc\n", kept: "step,loss,acc\n"},
 		{name: "fields are missing", text: whole + "2,0.12", kept: whole},
 		{name: "the last number is cut", text: whole + "2,0.125,0.1", kept: whole},
@@ -186,7 +241,8 @@ func TestAppendRepairsTheLastRow(t *testing.T) {
 		{name: "Python's line ends", text: "step,loss,acc\r\n0,1,2\r\n1,", kept: "step,loss,acc\r\n0,1,2\r\n"},
 		{name: "a row in the middle", text: "step,loss,acc\n0,0.5\n1,0.25,1\n", problem: "line 2 has 2 fields, the first line 3"},
 		{name: "a quote in the middle", text: "step,loss,acc\n0,\"a\"b,1\n1,0.25,1\n", problem: "line 2"},
-		{name: "no table", text: "notes", problem: "no table of metrics"},
+		{name: "no table", text: "steps to take", problem: "no table of metrics"},
+		{name: "notes", text: "notes", problem: "no table of metrics"},
 		{name: "another table", text: "epoch,loss\n0,1\n", problem: "no table of metrics"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -90,6 +90,9 @@ func wholeRows(text []byte) (columns []string, n int, err error) {
 	r := csv.NewReader(bytes.NewReader(text))
 	r.FieldsPerRecord = -1
 	first, err := r.Read()
+	if cut := text[len(text)-1] != '\n' && int(r.InputOffset()) == len(text); cut && beginsTable(text) {
+		return nil, 0, nil // the first line itself was being written: there are no rows
+	}
 	if err != nil || first[0] != "step" || text[r.InputOffset()-1] != '\n' {
 		return nil, 0, fmt.Errorf("no table of metrics: want a first line that begins with \"step\", found %q; "+
 			"give another folder, or another name in CSVOptions.File", first)
@@ -113,6 +116,12 @@ func wholeRows(text []byte) (columns []string, n int, err error) {
 		}
 		return first[1:], n, nil
 	}
+}
+
+// beginsTable reports whether a text is the beginning of a table's first line.
+func beginsTable(text []byte) bool {
+	const first = "step"
+	return bytes.HasPrefix(text, []byte(first+",")) || bytes.HasPrefix([]byte(first), text)
 }
 
 // makeFolder makes a folder, and verifies that files can be made in it.

@@ -134,10 +134,12 @@ func (t *TensorBoard) write(event []byte) error {
 		return err
 	}
 	t.buf = appendRecord(t.buf, event)
-	if len(t.buf) >= t.o.BufferBytes {
-		return t.flush()
+	if len(t.buf) >= t.o.BufferBytes && t.failed == nil { // after a failure once an interval, as all is written again
+		t.failed = t.flush()
 	}
-	t.arm()
+	if len(t.buf) > 0 {
+		t.arm()
+	}
 	return t.failed
 }
 
