@@ -57,6 +57,9 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 	if err != nil {
 		return err
 	}
+	if name := filepath.Base(target); IsTemp(name) {
+		return fmt.Errorf("%s is a name of temporary files, which a save of %s removes; give another name", name, TempOf(name))
+	}
 	dir := filepath.Dir(target)
 	if err := makeDirs(fsys, dir); err != nil {
 		return err
@@ -162,6 +165,9 @@ func followDangling(path string) (string, error) {
 		to, err := os.Readlink(path)
 		if err != nil {
 			return path, nil // it is no link
+		}
+		if to == "" || os.IsPathSeparator(to[len(to)-1]) {
+			return "", fmt.Errorf("it is a link to %s: %w", to, errFolder)
 		}
 		if !filepath.IsAbs(to) {
 			to = filepath.Join(filepath.Dir(path), to)

@@ -213,3 +213,26 @@ func TestNoFileName(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries)
 }
+
+// TestALinkToAFolderThatIsNotThere: no file is made that can't be opened by the name it was saved under.
+func TestALinkToAFolderThatIsNotThere(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink("folder/", link))
+	err := atomicfile.Write(atomicfile.OS, link, 1, text("x"))
+	require.EqualError(t, err, "save "+link+": it is a link to folder/: it is a folder; give the name of a file")
+	require.NoFileExists(t, filepath.Join(dir, "folder"))
+}
+
+// TestATemporarysName: a file of such a name would be removed by the next save of another.
+func TestATemporarysName(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, ".a.pt.tmp-ABCDEFGHIJKL")
+	link := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink(filepath.Base(path), link))
+	for _, name := range []string{path, link} {
+		err := atomicfile.Write(atomicfile.OS, name, 1, text("x"))
+		require.ErrorContains(t, err, "is a name of temporary files, which a save of a.pt removes; give another name")
+		require.NoFileExists(t, path)
+	}
+}
