@@ -45,7 +45,10 @@ func (e *ErrMismatch) Error() string {
 		}
 		fmt.Fprintf(&b, "%s%s is %v, want %v", sep, m.Key, m.Saved, m.Want)
 	}
-	if len(e.Missing)+len(e.Unexpected) > 0 {
+	switch {
+	case len(e.Missing) > 0 && len(e.Unexpected) > 0:
+		b.WriteString(" (LoadOptions.Rename gives saved keys the model's names; NonStrict: true accepts missing and unexpected keys)")
+	case len(e.Missing)+len(e.Unexpected) > 0:
 		b.WriteString(" (LoadOptions{NonStrict: true} accepts missing and unexpected keys)")
 	}
 	return b.String()

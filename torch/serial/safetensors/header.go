@@ -72,7 +72,9 @@ func parseHeader(raw []byte, dataSize int64) (*header, error) {
 			})
 		}
 		e := entry{name: key}
-		if err := e.parse(d); err != nil {
+		if err := e.parse(d); errs.Typed(err) {
+			return err
+		} else if err != nil {
 			return fmt.Errorf("tensor %q: %w", key, err)
 		}
 		h.entries = append(h.entries, e)
@@ -122,10 +124,14 @@ func (e *entry) parse(d *json.Decoder) error {
 			if err != nil {
 				return err
 			}
-			name, _ := t.(string)
-			dtype, ok := dtypes[name]
+			name, ok := t.(string)
 			if !ok {
-				return &errs.ErrUnsupported{What: fmt.Sprintf("safetensors dtype %v", t)}
+				return fmt.Errorf("the dtype %v is no name", t)
+			}
+			dtype, ok := dtypes[name]
+			if !ok { // F4, F6_E2M3 and F6_E3M2, which share bytes, or of a later version of the format
+				return &errs.ErrUnsupported{What: fmt.Sprintf("the safetensors dtype %q, of tensor %q,", name, e.name),
+					Remedy: "in Python, convert the tensor to another dtype before it is saved, such as torch.bfloat16"}
 			}
 			e.dtype = dtype
 			return nil
@@ -146,9 +152,6 @@ func (e *entry) parse(d *json.Decoder) error {
 		return fmt.Errorf("unknown field %q", key)
 	})
 	if err != nil {
-		if errs.Typed(err) {
-			return err
-		}
 		return err
 	}
 	if fields != 3 || e.dtype == "" || e.shape == nil {

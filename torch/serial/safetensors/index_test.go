@@ -151,6 +151,18 @@ func TestHeadersLikeAnIndex(t *testing.T) {
 	}
 }
 
+// TestDTypesThatAreNotRead: a dtype of the format that golite has not is named as such, and is no damage.
+func TestDTypesThatAreNotRead(t *testing.T) {
+	for _, dtype := range []string{"F4", "F6_E2M3", "F6_E3M2", "F99"} {
+		head := `{"w":{"dtype":"` + dtype + `","shape":[16],"data_offsets":[0,8]}}`
+		raw := append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head+"12345678"...)
+		_, err := safetensors.Read(bytes.NewReader(raw), int64(len(raw)), "m.safetensors")
+		require.EqualError(t, err, `m.safetensors: the safetensors dtype "`+dtype+`", of tensor "w", is not supported; `+
+			"in Python, convert the tensor to another dtype before it is saved, such as torch.bfloat16")
+		require.True(t, errs.Typed(err))
+	}
+}
+
 // TestHugeIndexes: a file that is too long is not read, and many tensors take no more than their share of time.
 func TestHugeIndexes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.safetensors.index.json")
