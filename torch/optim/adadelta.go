@@ -33,30 +33,27 @@ func NewAdadeltaGroups(groups []Group, lr float64, opts ...AdadeltaOptions) *Ada
 		torch.Fail("optim.NewAdadelta", "rho is %v: want 0 to 1", rho)
 	}
 	a := &Adadelta{}
-	a.setUp(adadelta{}, groups, ParamGroup{LR: lr, Rho: rho, Eps: orElse(o.Eps, 1e-6),
-		WeightDecay: o.WeightDecay, Maximize: o.Maximize})
+	a.setUp(adadelta{torchRule{"Adadelta", adadeltaSettings, ParamGroup{
+		LR: lr, Rho: rho, Eps: orElse(o.Eps, 1e-6), WeightDecay: o.WeightDecay, Maximize: o.Maximize,
+	}}}, groups)
 	return a
 }
 
-type adadelta struct{}
+type adadelta struct{ torchRule }
 
-func (adadelta) name() string { return "Adadelta" }
-
-func (adadelta) slots() []string { return []string{"step", "square_avg", "acc_delta"} }
-
-func (adadelta) init(g *ParamGroup, p *torch.Tensor) *state {
-	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p)}}
+// adadeltaSettings are the settings of Adadelta, as torch.optim.Adadelta has them.
+var adadeltaSettings = []string{
+	"lr", "rho", "eps", "weight_decay", "maximize", "capturable", "foreach", "differentiable",
 }
 
-func (adadelta) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"rho", &g.Rho}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay}, {"maximize", &g.Maximize},
-		{"capturable", false}, {"foreach", nil}, {"differentiable", false}}
+func (adadelta) Slots() []Slot {
+	return []Slot{{Name: "step"}, {Name: "square_avg"}, {Name: "acc_delta"}}
 }
 
-func (adadelta) update(g *ParamGroup, b *batch) {
-	b.count(func(float64, *batch) {})
-	grads, _ := b.descent(g, true)
-	squares, moved := b.need(1), b.need(2)
+func (adadelta) Update(g *ParamGroup, b *Batch) {
+	b.CountSteps(func(float64, *Batch) {})
+	grads, _ := b.effectiveGrads(g, true)
+	squares, moved := b.State("square_avg"), b.State("acc_delta")
 	scale(squares, g.Rho)
 	aten.ForeachAddcmulScalar_(squares, grads, grads, torch.Float(1-g.Rho))
 
@@ -69,5 +66,5 @@ func (adadelta) update(g *ParamGroup, b *batch) {
 
 	scale(moved, g.Rho)
 	aten.ForeachAddcmulScalar_(moved, steps, steps, torch.Float(1-g.Rho))
-	aten.ForeachAddList_(b.params, steps, torch.Float(-g.LR))
+	aten.ForeachAddList_(b.Params, steps, torch.Float(-g.LR))
 }

@@ -33,46 +33,51 @@ func NewAdagradGroups(groups []Group, lr float64, opts ...AdagradOptions) *Adagr
 	atLeastZero("Adagrad", "decay of the learning rate", o.LRDecay)
 	atLeastZero("Adagrad", "initial value", o.InitialValue)
 	a := &Adagrad{}
-	a.setUp(adagrad{}, groups, ParamGroup{LR: lr, LRDecay: o.LRDecay, Eps: orElse(o.Eps, 1e-10),
-		WeightDecay: o.WeightDecay, InitialAcc: o.InitialValue, Maximize: o.Maximize, Fused: o.Fused})
+	a.setUp(adagrad{torchRule{"Adagrad", adagradSettings, ParamGroup{
+		LR: lr, LRDecay: o.LRDecay, Eps: orElse(o.Eps, 1e-10), WeightDecay: o.WeightDecay,
+		InitialAcc: o.InitialValue, Maximize: o.Maximize, Fused: o.Fused,
+	}}}, groups)
 	return a
 }
 
-type adagrad struct{}
+type adagrad struct{ torchRule }
 
-func (adagrad) name() string { return "Adagrad" }
-
-func (adagrad) early() {}
-
-func (adagrad) slots() []string { return []string{"step", "sum"} }
-
-func (adagrad) init(g *ParamGroup, p *torch.Tensor) *state {
-	return &state{slots: []*torch.Tensor{counter(g, p), torch.FullLike(p, g.InitialAcc)}}
+// adagradSettings are the settings of Adagrad, as torch.optim.Adagrad has them.
+var adagradSettings = []string{
+	"lr", "lr_decay", "eps", "weight_decay", "initial_accumulator_value", "foreach", "maximize",
+	"differentiable", "fused",
 }
 
-func (adagrad) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"lr_decay", &g.LRDecay}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay},
-		{"initial_accumulator_value", &g.InitialAcc}, {"foreach", nil}, {"maximize", &g.Maximize}, {"differentiable", false}, {"fused", fusedFlag(g)}}
+func (adagrad) EagerInit() {}
+
+func (adagrad) Slots() []Slot {
+	return []Slot{{Name: "step"}, {Name: "sum", Init: func(g *ParamGroup, p *torch.Tensor) *torch.Tensor {
+		return torch.FullLike(p, g.InitialAcc)
+	}}}
 }
 
-func (adagrad) update(g *ParamGroup, b *batch) {
+func (adagrad) Capturable(g *ParamGroup) error { return needsFused(g) }
+
+func (adagrad) Update(g *ParamGroup, b *Batch) {
 	if g.Fused {
-		b.fused(true, func(b *batch) {
+		b.fused(true, func(b *Batch) {
 			if b.rate != nil {
-				aten.FusedAdagradTensorLr_(b.params, b.grads, b.need(1), b.slot(0), b.rate, g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, b.unless)
+				aten.FusedAdagradTensorLr_(b.Params, b.Grads, b.State("sum"), b.State("step"), b.rate,
+					g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, b.foundInf)
 				return
 			}
-			aten.FusedAdagrad_(b.params, b.grads, b.need(1), b.slot(0), g.LR, g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, b.unless)
+			aten.FusedAdagrad_(b.Params, b.Grads, b.State("sum"), b.State("step"), g.LR,
+				g.LRDecay, g.WeightDecay, g.Eps, g.Maximize, nil, b.foundInf)
 		})
 		return
 	}
-	b.count(func(steps float64, b *batch) {
-		grads, _ := b.descent(g, true)
+	b.CountSteps(func(steps float64, b *Batch) {
+		grads, _ := b.effectiveGrads(g, true)
 		rate := g.LR / (1 + (steps-1)*g.LRDecay)
-		sums := b.need(1)
+		sums := b.State("sum")
 		aten.ForeachAddcmulScalar_(sums, grads, grads, torch.Float(1))
 		roots := aten.ForeachSqrt(sums)
 		aten.ForeachAddScalar_(roots, torch.Float(g.Eps))
-		aten.ForeachAddcdivScalar_(b.params, grads, roots, torch.Float(-rate))
+		aten.ForeachAddcdivScalar_(b.Params, grads, roots, torch.Float(-rate))
 	})
 }

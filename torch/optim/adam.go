@@ -32,8 +32,11 @@ func NewAdam(params []nn.Parameter, lr float64, opts ...AdamOptions) *Adam {
 func NewAdamGroups(groups []Group, lr float64, opts ...AdamOptions) *Adam {
 	o := one("Adam", opts)
 	a := &Adam{}
-	a.setUp(adam{"Adam"}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
-		WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused})
+	a.setUp(adam{torchRule{"Adam", adamSettings, ParamGroup{
+		LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, AMSGrad: o.AMSGrad, Maximize: o.Maximize,
+		Fused: o.Fused,
+	}}}, groups)
 	return a
 }
 
@@ -62,97 +65,88 @@ func NewAdamW(params []nn.Parameter, lr float64, opts ...AdamWOptions) *AdamW {
 func NewAdamWGroups(groups []Group, lr float64, opts ...AdamWOptions) *AdamW {
 	o := one("AdamW", opts)
 	a := &AdamW{}
-	a.setUp(adam{"AdamW"}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
-		WeightDecay: orElse(o.WeightDecay, 0.01), Decoupled: true, AMSGrad: o.AMSGrad, Maximize: o.Maximize, Fused: o.Fused})
+	a.setUp(adam{torchRule{"AdamW", adamSettings, ParamGroup{
+		LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: orElse(o.WeightDecay, 0.01), Decoupled: true, AMSGrad: o.AMSGrad, Maximize: o.Maximize,
+		Fused: o.Fused,
+	}}}, groups)
 	return a
 }
 
 // adam is the rule of both: they differ in what their weight decay decays.
-type adam struct{ label string }
+type adam struct{ torchRule }
 
-// The slots of adam's state.
-const (
-	adamStep = iota
-	adamAvg
-	adamSq
-	adamMaxSq
-)
-
-func (a adam) name() string { return a.label }
-
-func (adam) slots() []string {
-	return []string{"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
+// adamSettings are the settings of Adam and AdamW, as torch.optim.Adam has them.
+var adamSettings = []string{
+	"lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "foreach", "capturable", "differentiable",
+	"fused", "decoupled_weight_decay",
 }
 
-func (adam) init(g *ParamGroup, p *torch.Tensor) *state {
-	s := &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p), nil}}
-	if g.AMSGrad {
-		s.slots[adamMaxSq] = torch.ZerosLike(p)
-	}
-	return s
+func (adam) Slots() []Slot {
+	return []Slot{{Name: "step"}, {Name: "exp_avg"}, {Name: "exp_avg_sq"},
+		{Name: "max_exp_avg_sq", Init: when(func(g *ParamGroup) bool { return g.AMSGrad })}}
 }
 
-func (adam) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay}, {"amsgrad", &g.AMSGrad},
-		{"maximize", &g.Maximize}, {"foreach", nil}, {"capturable", false}, {"differentiable", false}, {"fused", fusedFlag(g)},
-		{"decoupled_weight_decay", &g.Decoupled}}
-}
+// Capturable requires Fused, whose kernels count the steps on the device.
+func (adam) Capturable(g *ParamGroup) error { return needsFused(g) }
 
-func (a adam) update(g *ParamGroup, b *batch) {
+func (a adam) Update(g *ParamGroup, b *Batch) {
 	if g.Fused {
-		b.fused(true, func(part *batch) { a.fused(g, part) })
+		b.fused(true, func(part *Batch) { a.fused(g, part) })
 		return
 	}
-	grads, _ := b.descent(g, !g.Decoupled)
+	grads, _ := b.effectiveGrads(g, !g.Decoupled)
 	b.decouple(g)
-	b.moments(g, grads, adamAvg, adamSq)
+	b.moments(g, grads)
 	if g.AMSGrad {
-		aten.ForeachMaximumList_(b.need(adamMaxSq), b.slot(adamSq))
+		aten.ForeachMaximumList_(b.State("max_exp_avg_sq"), b.State("exp_avg_sq"))
 	}
-	b.count(func(steps float64, part *batch) {
-		squares := part.slot(adamSq)
+	b.CountSteps(func(steps float64, part *Batch) {
+		squares := part.State("exp_avg_sq")
 		if g.AMSGrad {
-			squares = part.slot(adamMaxSq)
+			squares = part.State("max_exp_avg_sq")
 		}
 		size := g.LR / (1 - pow(g.Betas[0], steps))
 		root := pow(1-pow(g.Betas[1], steps), 0.5)
 		denominators := aten.ForeachSqrt(squares)
 		aten.ForeachDivScalar_(denominators, torch.Float(root))
 		aten.ForeachAddScalar_(denominators, torch.Float(g.Eps))
-		aten.ForeachAddcdivScalar_(part.params, part.slot(adamAvg), denominators, torch.Float(-size))
+		aten.ForeachAddcdivScalar_(part.Params, part.State("exp_avg"), denominators, torch.Float(-size))
 	})
 }
 
-func (adam) fused(g *ParamGroup, b *batch) {
+func (adam) fused(g *ParamGroup, b *Batch) {
 	var largest []*torch.Tensor
 	if g.AMSGrad {
-		largest = b.need(adamMaxSq)
+		largest = b.State("max_exp_avg_sq")
 	}
 	if b.rate != nil {
 		f := aten.FusedAdamTensorLr_
 		if g.Decoupled {
 			f = aten.FusedAdamwTensorLr_
 		}
-		f(b.params, b.grads, b.slot(adamAvg), b.slot(adamSq), largest, b.slot(adamStep), b.rate, g.Betas[0], g.Betas[1], g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.unless)
+		f(b.Params, b.Grads, b.State("exp_avg"), b.State("exp_avg_sq"), largest, b.State("step"), b.rate, g.Betas[0], g.Betas[1],
+			g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.foundInf)
 		return
 	}
 	f := aten.FusedAdam_
 	if g.Decoupled {
 		f = aten.FusedAdamw_
 	}
-	f(b.params, b.grads, b.slot(adamAvg), b.slot(adamSq), largest, b.slot(adamStep), g.LR, g.Betas[0], g.Betas[1], g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.unless)
+	f(b.Params, b.Grads, b.State("exp_avg"), b.State("exp_avg_sq"), largest, b.State("step"), g.LR, g.Betas[0], g.Betas[1],
+		g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.foundInf)
 }
 
 // decouple lets the weights themselves decay, if the group's decay is of that kind.
-func (b *batch) decouple(g *ParamGroup) {
+func (b *Batch) decouple(g *ParamGroup) {
 	if g.Decoupled && g.WeightDecay != 0 {
-		scale(b.params, 1-g.LR*g.WeightDecay)
+		scale(b.Params, 1-g.LR*g.WeightDecay)
 	}
 }
 
-// moments updates the running means of the gradients and of their squares, which are in two slots.
-func (b *batch) moments(g *ParamGroup, grads []*torch.Tensor, mean, square int) {
-	aten.ForeachLerpScalar_(b.slot(mean), grads, torch.Float(1-g.Betas[0]))
-	scale(b.slot(square), g.Betas[1])
-	aten.ForeachAddcmulScalar_(b.slot(square), grads, grads, torch.Float(1-g.Betas[1]))
+// moments updates the running means of the gradients and of their squares.
+func (b *Batch) moments(g *ParamGroup, grads []*torch.Tensor) {
+	aten.ForeachLerpScalar_(b.State("exp_avg"), grads, torch.Float(1-g.Betas[0]))
+	scale(b.State("exp_avg_sq"), g.Betas[1])
+	aten.ForeachAddcmulScalar_(b.State("exp_avg_sq"), grads, grads, torch.Float(1-g.Betas[1]))
 }

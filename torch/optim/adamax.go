@@ -29,30 +29,28 @@ func NewAdamax(params []nn.Parameter, lr float64, opts ...AdamaxOptions) *Adamax
 func NewAdamaxGroups(groups []Group, lr float64, opts ...AdamaxOptions) *Adamax {
 	o := one("Adamax", opts)
 	a := &Adamax{}
-	a.setUp(adamax{}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
-		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Maximize: o.Maximize})
+	a.setUp(adamax{torchRule{"Adamax", adamaxSettings, ParamGroup{
+		LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, Maximize: o.Maximize,
+	}}}, groups)
 	return a
 }
 
-type adamax struct{}
+type adamax struct{ torchRule }
 
-func (adamax) name() string { return "Adamax" }
-
-func (adamax) slots() []string { return []string{"step", "exp_avg", "exp_inf"} }
-
-func (adamax) init(g *ParamGroup, p *torch.Tensor) *state {
-	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p)}}
+// adamaxSettings are the settings of Adamax, as torch.optim.Adamax has them.
+var adamaxSettings = []string{
+	"lr", "betas", "eps", "weight_decay", "foreach", "maximize", "differentiable", "capturable",
 }
 
-func (adamax) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay}, {"foreach", nil},
-		{"maximize", &g.Maximize}, {"differentiable", false}, {"capturable", false}}
+func (adamax) Slots() []Slot {
+	return []Slot{{Name: "step"}, {Name: "exp_avg"}, {Name: "exp_inf"}}
 }
 
-func (adamax) update(g *ParamGroup, b *batch) {
-	grads, fresh := b.descent(g, true)
-	aten.ForeachLerpScalar_(b.need(1), grads, torch.Float(1-g.Betas[0]))
-	largest := b.need(2)
+func (adamax) Update(g *ParamGroup, b *Batch) {
+	grads, fresh := b.effectiveGrads(g, true)
+	aten.ForeachLerpScalar_(b.State("exp_avg"), grads, torch.Float(1-g.Betas[0]))
+	largest := b.State("exp_inf")
 	scale(largest, g.Betas[1])
 	if fresh {
 		aten.ForeachAbs_(grads)
@@ -61,8 +59,8 @@ func (adamax) update(g *ParamGroup, b *batch) {
 	}
 	aten.ForeachAddScalar_(grads, torch.Float(g.Eps))
 	aten.ForeachMaximumList_(largest, grads)
-	b.count(func(steps float64, b *batch) {
+	b.CountSteps(func(steps float64, b *Batch) {
 		rate := g.LR / (1 - pow(g.Betas[0], steps))
-		aten.ForeachAddcdivScalar_(b.params, b.slot(1), b.slot(2), torch.Float(-rate))
+		aten.ForeachAddcdivScalar_(b.Params, b.State("exp_avg"), b.State("exp_inf"), torch.Float(-rate))
 	})
 }

@@ -30,60 +30,61 @@ func NewASGD(params []nn.Parameter, lr float64, opts ...ASGDOptions) *ASGD {
 func NewASGDGroups(groups []Group, lr float64, opts ...ASGDOptions) *ASGD {
 	o := one("ASGD", opts)
 	a := &ASGD{}
-	a.setUp(asgd{}, groups, ParamGroup{LR: lr, Lambd: orElse(o.Lambd, 1e-4), Alpha: orElse(o.Alpha, 0.75),
-		T0: orElse(o.T0, 1e6), WeightDecay: o.WeightDecay, Maximize: o.Maximize})
+	a.setUp(asgd{torchRule{"ASGD", asgdSettings, ParamGroup{
+		LR: lr, Lambd: orElse(o.Lambd, 1e-4), Alpha: orElse(o.Alpha, 0.75), T0: orElse(o.T0, 1e6),
+		WeightDecay: o.WeightDecay, Maximize: o.Maximize,
+	}}}, groups)
 	return a
 }
 
-type asgd struct{}
+type asgd struct{ torchRule }
 
-// The slots of asgd's state.
-const (
-	asgdEta = 1 + iota
-	asgdMu
-	asgdMean
-)
-
-func (asgd) name() string { return "ASGD" }
-
-func (asgd) slots() []string { return []string{"step", "eta", "mu", "ax"} }
-
-func (asgd) init(g *ParamGroup, p *torch.Tensor) *state {
-	o := torch.Options{DType: torch.Float32, Device: p.Device()}
-	return &state{slots: []*torch.Tensor{o.Zeros(), o.Scalar(g.LR), o.Ones(), torch.ZerosLike(p)}}
+// asgdSettings are the settings of ASGD, as torch.optim.ASGD has them.
+var asgdSettings = []string{
+	"lr", "lambd", "alpha", "t0", "weight_decay", "foreach", "maximize", "differentiable", "capturable",
 }
 
-func (asgd) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"lambd", &g.Lambd}, {"alpha", &g.Alpha}, {"t0", &g.T0}, {"weight_decay", &g.WeightDecay},
-		{"foreach", nil}, {"maximize", &g.Maximize}, {"differentiable", false}, {"capturable", false}}
+func (asgd) Slots() []Slot {
+	onDevice := func(v func(g *ParamGroup) float64) func(*ParamGroup, *torch.Tensor) *torch.Tensor {
+		return func(g *ParamGroup, p *torch.Tensor) *torch.Tensor {
+			return torch.Options{DType: torch.Float32, Device: p.Device()}.Scalar(v(g))
+		}
+	}
+	return []Slot{
+		{Name: "step", Init: onDevice(func(*ParamGroup) float64 { return 0 })},
+		{Name: "eta", Init: onDevice(func(g *ParamGroup) float64 { return g.LR })},
+		{Name: "mu", Init: onDevice(func(*ParamGroup) float64 { return 1 })},
+		{Name: "ax"},
+	}
 }
 
 // pace is what a parameter's step and averaging go by.
 type pace struct{ steps, eta, mu float64 }
 
-func (r asgd) update(g *ParamGroup, b *batch) {
-	b.count(func(float64, *batch) {})
-	paces := make([]pace, len(b.params))
+func (r asgd) Update(g *ParamGroup, b *Batch) {
+	b.CountSteps(func(float64, *Batch) {})
+	etas, mus := b.State("eta"), b.State("mu")
+	paces := make([]pace, len(b.Params))
 	for i, s := range b.states {
-		paces[i] = pace{s.steps, s.slots[asgdEta].Item(), s.slots[asgdMu].Item()}
+		paces[i] = pace{s.steps, etas[i].Item(), mus[i].Item()}
 	}
-	split(b, func(i int) pace { return paces[i] }, func(p pace, part *batch) { r.step(g, part, p) })
+	split(b, func(i int) pace { return paces[i] }, func(p pace, part *Batch) { r.step(g, part, p) })
 }
 
-func (asgd) step(g *ParamGroup, b *batch, p pace) {
-	grads, _ := b.descent(g, true)
-	scale(b.params, 1-g.Lambd*p.eta)
-	aten.ForeachAddList_(b.params, grads, torch.Float(-p.eta))
-	means := b.slot(asgdMean)
+func (asgd) step(g *ParamGroup, b *Batch, p pace) {
+	grads, _ := b.effectiveGrads(g, true)
+	scale(b.Params, 1-g.Lambd*p.eta)
+	aten.ForeachAddList_(b.Params, grads, torch.Float(-p.eta))
+	means := b.State("ax")
 	if p.mu == 1 {
-		aten.ForeachCopy_(means, b.params, false)
+		aten.ForeachCopy_(means, b.Params, false)
 	} else {
-		apart := aten.ForeachSubList(b.params, means, torch.Float(1))
+		apart := aten.ForeachSubList(b.Params, means, torch.Float(1))
 		scale(apart, p.mu)
 		aten.ForeachAddList_(means, apart, torch.Float(1))
 	}
-	set(b.slot(asgdEta), g.LR/pow(1+g.Lambd*g.LR*p.steps, g.Alpha))
-	set(b.slot(asgdMu), 1/max(1, p.steps-g.T0))
+	set(b.State("eta"), g.LR/pow(1+g.Lambd*g.LR*p.steps, g.Alpha))
+	set(b.State("mu"), 1/max(1, p.steps-g.T0))
 }
 
 // set fills all tensors with a number.

@@ -18,10 +18,10 @@ func (c *cycledMomentum) prepare(name string, o Optimizer, lowest, highest []flo
 	if !c.on {
 		return
 	}
-	b := o.base()
+	b := baseOf("optim.New"+name, o)
 	c.beta = b.hasSetting("betas")
 	if !c.beta && !b.hasSetting("momentum") {
-		torch.Fail("optim.New"+name, "%s has neither momentum nor betas to cycle: set NoCycleMomentum", b.rule.name())
+		torch.Fail("optim.New"+name, "%s has neither momentum nor betas to cycle: set NoCycleMomentum", b.rule.Name())
 	}
 	for i, g := range b.groups {
 		c.set(g, highest[i])
@@ -87,7 +87,7 @@ func NewCyclicLR(o Optimizer, baseLR, maxLR float64, opts ...CyclicLROptions) *C
 	s.lowestM = perGroup("CyclicLR", "momenta", o, nil, orElse(s.options.BaseMomentum, 0.8))
 	s.highestM = perGroup("CyclicLR", "momenta", o, nil, orElse(s.options.MaxMomentum, 0.9))
 	s.momentum.on = !s.options.NoCycleMomentum
-	for i, g := range o.base().groups {
+	for i, g := range o.ParamGroups() {
 		g.LR = lowest[i]
 	}
 	s.momentum.prepare("CyclicLR", o, s.lowestM, s.highestM)
@@ -195,7 +195,7 @@ func NewOneCycleLR(o Optimizer, maxLR float64, totalSteps int, opts ...OneCycleL
 		s.strategy = "linear"
 	}
 	highest := perGroup("OneCycleLR", "highest rates", o, given.MaxLRs, maxLR)
-	for i, g := range o.base().groups {
+	for i, g := range o.ParamGroups() {
 		first := highest[i] / orElse(given.DivFactor, 25)
 		g.InitialLR, g.MaxLR, g.MinLR = new(first), new(highest[i]), new(first/orElse(given.FinalDivFactor, 1e4))
 	}

@@ -13,8 +13,11 @@
 // their own. A step is a few calls into libtorch, whatever the number of parameters, and gives the bits of PyTorch's
 // default; with Fused, those of fused=True. State dicts have Python's layout, so that a checkpoint can change sides.
 //
-// Constructors of optimizers panic with a *torch.Error if there are no parameters, one is nil, is there twice or is the
-// result of an operation, if learning rate, weight decay, momentum or eps is negative or NaN, if a beta is not from 0 to
-// below 1, and if there is more than one options struct; those of schedulers for what their comments name. No rate
-// has a default here; PyTorch's stands in the constructor's comment.
+// An optimizer of one's own is a Rule, of which New makes an Optimizer: docs/optimizers.md writes one step by step, and
+// examples/optimizers has Lion and Muon.
+//
+// Constructors of optimizers panic with a *torch.Error if there are no parameters, one is nil, is there twice or is
+// the result of an operation, if learning rate, weight decay, momentum or eps is negative or NaN, if a beta is not
+// from 0 to below 1, and if there is more than one options struct; those of schedulers for what their comments name.
+// No rate has a default here; PyTorch's stands in the constructor's comment.
 package optim

@@ -5,8 +5,8 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// pow is C's pow, which Python computes with: Go's differs from it in the last bit now and then. libtorch's logspace calls
-// it.
+// pow is C's pow, which Python computes with: Go's differs from it in the last bit now and then. libtorch's logspace
+// calls it.
 func pow(base, exponent float64) (p float64) {
 	if exponent == 1 {
 		return base
@@ -47,8 +47,8 @@ func fusedFlag(g *ParamGroup) any {
 	return nil
 }
 
-// scale multiplies tensors of one type by a number, in place. libtorch's foreach kernel rounds the number to 16 bits for
-// tensors of 16 bits, which PyTorch's loop doesn't; given as a tensor of 64 bits it stays what it is.
+// scale multiplies tensors of one type by a number, in place. libtorch's foreach kernel rounds the number to 16 bits
+// for tensors of 16 bits, which PyTorch's loop doesn't; given as a tensor of 64 bits it stays what it is.
 func scale(list []*torch.Tensor, by float64) {
 	if d := list[0].DType(); d == torch.Float16 || d == torch.BFloat16 {
 		aten.ForeachMulTensor_(list, torch.Options{DType: torch.Float64}.Scalar(by))

@@ -16,6 +16,10 @@ type Group struct {
 	Momentum    *float64       // SGD's and RMSprop's
 	Betas       *[2]float64    // Adam's and its kin's
 	Eps         *float64       // what is added to the denominator
+
+	// Extra is further settings by PyTorch's names: any of the optimizer's, such as "nesterov" of SGD, or the
+	// "ns_steps" of a Rule of one's own. A name that the optimizer does not have, or a value of another type, panics.
+	Extra map[string]any
 }
 
 // ParamGroup is a group of parameters and the settings that hold for it now (torch.optim.Optimizer.param_groups).
@@ -40,12 +44,9 @@ type ParamGroup struct {
 
 	// What CyclicLR, OneCycleLR and SWALR keep in the group, as in Python; nil until they do.
 	MaxLR, MinLR, BaseMomentum, MaxMomentum, SWALR *float64
-}
 
-// setting is one entry of a group in a state dict: a *float64, *bool, *[2]float64, or a value that never changes.
-type setting struct {
-	key   string
-	value any
+	// Extra is the settings of a Rule that have no field here, by name; a value keeps the type of its default.
+	Extra map[string]any
 }
 
 // one returns the only element of a trailing options parameter, or the zero value.
@@ -57,28 +58,6 @@ func orElse[T any](p *T, d T) T {
 		return d
 	}
 	return *p
-}
-
-// paramGroup is a copy of the optimizer's settings with the group's own in their place, checked.
-func paramGroup(operation string, g Group, settings ParamGroup) *ParamGroup {
-	p := settings
-	p.Params = g.Params
-	p.LR = orElse(g.LR, p.LR)
-	p.WeightDecay = orElse(g.WeightDecay, p.WeightDecay)
-	p.Momentum = orElse(g.Momentum, p.Momentum)
-	p.Betas = orElse(g.Betas, p.Betas)
-	p.Eps = orElse(g.Eps, p.Eps)
-	for what, v := range map[string]float64{"learning rate": p.LR, "weight decay": p.WeightDecay, "momentum": p.Momentum, "eps": p.Eps} {
-		if !(v >= 0) {
-			torch.Fail(operation, "the %s is %v: want 0 or more", what, v)
-		}
-	}
-	for _, b := range p.Betas {
-		if !(b >= 0 && b < 1) {
-			torch.Fail(operation, "the betas are %v: want both from 0 to below 1", p.Betas)
-		}
-	}
-	return &p
 }
 
 func single(params []nn.Parameter) []Group { return []Group{{Params: params}} }

@@ -25,10 +25,15 @@ type LBFGSOptions struct {
 // calls Backward and returns the loss; Step panics. All parameters are one group on one device.
 type LBFGS struct {
 	Base
+	lbfgsSettings // the group's, read at the beginning of a step
+	memory        memory
+}
+
+// lbfgsSettings are the settings of LBFGS beside the rate.
+type lbfgsSettings struct {
 	maxIter, maxEval, history     int
 	toleranceGrad, toleranceDelta float64
 	strongWolfe                   bool
-	memory                        memory
 }
 
 // memory is what LBFGS remembers from step to step.
@@ -46,23 +51,26 @@ type memory struct {
 // where every constructor does (see the package's comment), and if MaxIter or HistorySize is below 1.
 func NewLBFGS(params []nn.Parameter, lr float64, opts ...LBFGSOptions) *LBFGS {
 	o := one("LBFGS", opts)
-	l := &LBFGS{maxIter: orElse(o.MaxIter, 20), history: orElse(o.HistorySize, 100), toleranceGrad: orElse(o.ToleranceGrad, 1e-7),
-		toleranceDelta: orElse(o.ToleranceChange, 1e-9), strongWolfe: o.StrongWolfe}
-	l.maxEval = orElse(o.MaxEval, l.maxIter*5/4)
-	if l.maxIter < 1 || l.history < 1 {
-		torch.Fail("optim.NewLBFGS", "MaxIter is %d and HistorySize %d: want 1 or more", l.maxIter, l.history)
+	set := lbfgsSettings{maxIter: orElse(o.MaxIter, 20), history: orElse(o.HistorySize, 100),
+		toleranceGrad: orElse(o.ToleranceGrad, 1e-7), toleranceDelta: orElse(o.ToleranceChange, 1e-9), strongWolfe: o.StrongWolfe}
+	set.maxEval = orElse(o.MaxEval, set.maxIter*5/4)
+	if set.maxIter < 1 || set.history < 1 {
+		torch.Fail("optim.NewLBFGS", "MaxIter is %d and HistorySize %d: want 1 or more", set.maxIter, set.history)
 	}
-	l.setUp(lbfgs{l}, single(params), ParamGroup{LR: lr})
+	l := &LBFGS{}
+	l.setUp(lbfgs{lr, set}, single(params))
 	return l
 }
 
 // AddParamGroup panics: LBFGS has one group.
 func (l *LBFGS) AddParamGroup(Group) {
+	l.made("optim.LBFGS.AddParamGroup")
 	torch.Fail("optim.LBFGS.AddParamGroup", "LBFGS takes all parameters as one vector, in one group")
 }
 
 // Step panics: see StepFunc.
 func (l *LBFGS) Step() {
+	l.made("optim.LBFGS.Step")
 	torch.Fail("optim.LBFGS.Step", "LBFGS computes the loss several times a step: call StepFunc with a closure")
 }
 
@@ -71,6 +79,8 @@ func (l *LBFGS) StepFunc(closure func() *torch.Tensor) *torch.Tensor {
 	if closure == nil {
 		torch.Fail("optim.LBFGS.StepFunc", "the closure is nil")
 	}
+	l.made("optim.LBFGS.StepFunc")
+	l.readSettings()
 	var loss *torch.Tensor
 	step := func() {
 		loss = torch.ScopeOf(func() *torch.Tensor {
@@ -223,14 +233,14 @@ func (m *memory) direction(grad *torch.Tensor, size int) {
 	step := times(m.dir, m.length)
 	ys := aten.Dot(y, step)
 	if ys.Item() > 1e-10 {
-		if len(m.olds) == size {
+		for len(m.olds) > 0 && len(m.olds) >= size {
 			m.olds, m.steps, m.ro = m.olds[1:], m.steps[1:], m.ro[1:]
 		}
 		m.olds, m.steps, m.ro = append(m.olds, y), append(m.steps, step), append(m.ro, aten.Reciprocal(ys))
 		m.diagonal = aten.DivTensor(ys, aten.Dot(y, y))
 	}
-	if m.al == nil {
-		m.al = make([]*torch.Tensor, size)
+	if missing := max(size, len(m.olds)) - len(m.al); missing > 0 {
+		m.al = append(m.al, make([]*torch.Tensor, missing)...)
 	}
 	q := aten.Neg(grad)
 	for i := len(m.olds) - 1; i >= 0; i-- {
@@ -280,24 +290,38 @@ func (l *LBFGS) moveState() {
 	})
 }
 
-// lbfgs is the rule, for the state dict's groups.
-type lbfgs struct{ l *LBFGS }
+// lbfgs is the Rule of the settings alone. LBFGS has an update that no Rule can make: it evaluates the closure again
+// and again, and takes the parameters as one vector.
+type lbfgs struct {
+	lr float64
+	lbfgsSettings
+}
 
-func (lbfgs) name() string { return "LBFGS" }
+func (lbfgs) Name() string { return "LBFGS" }
 
-func (lbfgs) slots() []string { return nil }
+func (lbfgs) torchName() string { return "LBFGS" }
 
-func (lbfgs) init(*ParamGroup, *torch.Tensor) *state { return &state{} }
+func (lbfgs) Slots() []Slot { return nil }
 
-func (lbfgs) update(*ParamGroup, *batch) {}
+func (lbfgs) Update(*ParamGroup, *Batch) {}
 
-func (r lbfgs) settings(g *ParamGroup) []setting {
+func (lbfgs) Capturable(*ParamGroup) error { return errInGo }
+
+func (r lbfgs) Defaults() map[string]any {
 	var line any
-	if r.l.strongWolfe {
+	if r.strongWolfe {
 		line = "strong_wolfe"
 	}
-	return []setting{{"lr", &g.LR}, {"max_iter", &r.l.maxIter}, {"max_eval", &r.l.maxEval}, {"tolerance_grad", &r.l.toleranceGrad},
-		{"tolerance_change", &r.l.toleranceDelta}, {"history_size", &r.l.history}, {"line_search_fn", line}}
+	return map[string]any{"lr": r.lr, "max_iter": r.maxIter, "max_eval": r.maxEval, "tolerance_grad": r.toleranceGrad,
+		"tolerance_change": r.toleranceDelta, "history_size": r.history, "line_search_fn": line}
+}
+
+// readSettings takes the group's settings, which a loaded state or the user may have changed.
+func (l *LBFGS) readSettings() {
+	e := l.groups[0].Extra
+	l.maxIter, l.maxEval, l.history = e["max_iter"].(int), e["max_eval"].(int), e["history_size"].(int)
+	l.toleranceGrad, l.toleranceDelta = e["tolerance_grad"].(float64), e["tolerance_change"].(float64)
+	l.strongWolfe = e["line_search_fn"] == "strong_wolfe"
 }
 
 // StateDict returns the state in Python's layout: all of it is the first parameter's.
@@ -338,6 +362,9 @@ func (l *LBFGS) StateDict() map[string]any {
 
 // LoadStateDict copies a state in Python's layout; on an error nothing is changed.
 func (l *LBFGS) LoadStateDict(d map[string]any) error {
+	if err := torch.Try(func() { l.made("optim.LBFGS.LoadStateDict") }); err != nil {
+		return err
+	}
 	states, err := numbered(d["state"])
 	if err != nil {
 		return fmt.Errorf("optim: state of LBFGS: %w", err)

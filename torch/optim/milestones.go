@@ -225,7 +225,7 @@ func children(name string, o Optimizer, schedulers []Scheduler) group {
 	}
 	var g group
 	if o != nil {
-		g.opt = o.base()
+		g.opt = baseOf("optim.New"+name, o)
 	}
 	for i, s := range schedulers {
 		c, ok := s.(child)

@@ -32,54 +32,46 @@ func NewNAdamGroups(groups []Group, lr float64, opts ...NAdamOptions) *NAdam {
 	decay := orElse(o.MomentumDecay, 4e-3)
 	atLeastZero("NAdam", "decay of the momentum", decay)
 	a := &NAdam{}
-	a.setUp(nadam{}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
-		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, MomentumDecay: decay, Decoupled: o.Decoupled, Maximize: o.Maximize})
+	a.setUp(nadam{torchRule{"NAdam", nadamSettings, ParamGroup{
+		LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, MomentumDecay: decay, Decoupled: o.Decoupled, Maximize: o.Maximize,
+	}}}, groups)
 	return a
 }
 
-type nadam struct{}
+type nadam struct{ torchRule }
 
-// The slots of nadam's state.
-const (
-	nadamProduct = 1 + iota
-	nadamAvg
-	nadamSq
-)
-
-func (nadam) name() string { return "NAdam" }
-
-func (nadam) slots() []string { return []string{"step", "mu_product", "exp_avg", "exp_avg_sq"} }
-
-func (nadam) init(g *ParamGroup, p *torch.Tensor) *state {
-	return &state{slots: []*torch.Tensor{counter(g, p), torch.Options{DType: torch.Float32}.Ones(), torch.ZerosLike(p), torch.ZerosLike(p)}}
+// nadamSettings are the settings of NAdam, as torch.optim.NAdam has them.
+var nadamSettings = []string{
+	"lr", "betas", "eps", "weight_decay", "momentum_decay", "decoupled_weight_decay", "maximize", "foreach",
+	"capturable", "differentiable",
 }
 
-func (nadam) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay},
-		{"momentum_decay", &g.MomentumDecay}, {"decoupled_weight_decay", &g.Decoupled}, {"maximize", &g.Maximize},
-		{"foreach", nil}, {"capturable", false}, {"differentiable", false}}
+func (nadam) Slots() []Slot {
+	product := func(*ParamGroup, *torch.Tensor) *torch.Tensor { return torch.Options{DType: torch.Float32}.Ones() }
+	return []Slot{{Name: "step"}, {Name: "mu_product", Init: product}, {Name: "exp_avg"}, {Name: "exp_avg_sq"}}
 }
 
-func (r nadam) update(g *ParamGroup, b *batch) {
-	b.count(func(steps float64, b *batch) {
-		grads, _ := b.descent(g, !g.Decoupled)
+func (r nadam) Update(g *ParamGroup, b *Batch) {
+	b.CountSteps(func(steps float64, b *Batch) {
+		grads, _ := b.effectiveGrads(g, !g.Decoupled)
 		b.decouple(g)
 		mu := g.Betas[0] * (1 - 0.5*pow(0.96, steps*g.MomentumDecay))
 		next := g.Betas[0] * (1 - 0.5*pow(0.96, (steps+1)*g.MomentumDecay))
-		scale(b.slot(nadamProduct), mu)
-		b.moments(g, grads, nadamAvg, nadamSq)
-		denominators := aten.ForeachDivScalar(b.slot(nadamSq), torch.Float(1-pow(g.Betas[1], steps)))
+		scale(b.State("mu_product"), mu)
+		b.moments(g, grads)
+		denominators := aten.ForeachDivScalar(b.State("exp_avg_sq"), torch.Float(1-pow(g.Betas[1], steps)))
 		aten.ForeachSqrt_(denominators)
 		aten.ForeachAddScalar_(denominators, torch.Float(g.Eps))
 		ofGrad, ofMean := r.rates(g, b, mu, next)
-		aten.ForeachAddcdivScalarList_(b.params, grads, denominators, ofGrad)
-		aten.ForeachAddcdivScalarList_(b.params, b.slot(nadamAvg), denominators, ofMean)
+		aten.ForeachAddcdivScalarList_(b.Params, grads, denominators, ofGrad)
+		aten.ForeachAddcdivScalarList_(b.Params, b.State("exp_avg"), denominators, ofMean)
 	})
 }
 
 // rates gives the step sizes for the gradients and for their means: they depend on a product that each parameter keeps.
-func (nadam) rates(g *ParamGroup, b *batch, mu, next float64) (ofGrad, ofMean []torch.Scalar) {
-	for _, t := range b.slot(nadamProduct) {
+func (nadam) rates(g *ParamGroup, b *Batch, mu, next float64) (ofGrad, ofMean []torch.Scalar) {
+	for _, t := range b.State("mu_product") {
 		product := t.Item()
 		ofGrad = append(ofGrad, torch.Float(-g.LR*(1-mu)/(1-product)))
 		ofMean = append(ofMean, torch.Float((-g.LR*next)/(1-product*next)))

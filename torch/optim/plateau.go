@@ -38,7 +38,7 @@ type ReduceLROnPlateau struct {
 // It panics if Factor is not below 1, or MinLRs has another length than there are groups.
 func NewReduceLROnPlateau(o Optimizer, opts ...PlateauOptions) *ReduceLROnPlateau {
 	given := one("ReduceLROnPlateau", opts)
-	s := &ReduceLROnPlateau{opt: o.base(), factor: orElse(given.Factor, 0.1), threshold: orElse(given.Threshold, 1e-4),
+	s := &ReduceLROnPlateau{opt: baseOf("optim.NewReduceLROnPlateau", o), factor: orElse(given.Factor, 0.1), threshold: orElse(given.Threshold, 1e-4),
 		eps: orElse(given.Eps, 1e-8), mode: "min", thresholdMode: "rel", patience: orElse(given.Patience, 10),
 		cooldown: given.Cooldown, worst: math.Inf(1), lowest: perGroup("ReduceLROnPlateau", "lowest rates", o, given.MinLRs, given.MinLR)}
 	if !(s.factor < 1) {
@@ -156,7 +156,7 @@ func NewSWALR(o Optimizer, lr float64, opts ...SWALROptions) *SWALR {
 		s.strategy = "linear"
 	}
 	for i, v := range perGroup("SWALR", "rates", o, given.LRs, lr) {
-		o.base().groups[i].SWALR = new(v)
+		o.ParamGroups()[i].SWALR = new(v)
 	}
 	s.start("SWALR", o, s.next, setting{"_anneal_strategy", &s.strategy}, setting{"anneal_epochs", &s.epochs})
 	return s

@@ -3,6 +3,7 @@ package optim
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,11 @@ func (b *Base) String() string {
 		return "Optimizer ()"
 	}
 	var out strings.Builder
-	out.WriteString(b.rule.name() + " (\n")
+	out.WriteString(b.rule.Name() + " (\n")
+	text := func(_ string, v any) string { return pythonText("", v) }
+	if _, own := b.rule.(torchRules); own {
+		text = pythonText
+	}
 	for i, g := range b.groups {
 		if i > 0 {
 			out.WriteString("\n")
@@ -25,14 +30,15 @@ func (b *Base) String() string {
 		settings := b.groupSettings(g)
 		slices.SortFunc(settings, func(a, b setting) int { return cmp.Compare(a.key, b.key) })
 		for _, s := range settings {
-			fmt.Fprintf(&out, "    %s: %s\n", s.key, pythonText(s.key, value(s.value)))
+			fmt.Fprintf(&out, "    %s: %s\n", s.key, text(s.key, value(s.value)))
 		}
 	}
 	out.WriteString(")")
 	return out.String()
 }
 
-// wholeNumbers are the settings whose value in Python is an int where it is a whole number, for their defaults are.
+// wholeNumbers are the settings of PyTorch's optimizers whose default in Python is an int: they are printed as one
+// where they have its value. Those of other rules are printed by their type.
 var wholeNumbers = map[string]func(float64) bool{
 	"momentum": isZero, "dampening": isZero, "weight_decay": isZero, "lr_decay": isZero,
 	"initial_accumulator_value": isZero,
@@ -52,8 +58,19 @@ func pythonText(key string, v any) string {
 			return strconv.Itoa(int(v))
 		}
 		return text.Float(v)
-	case [2]float64:
-		return "(" + pythonText(key, v[0]) + ", " + pythonText(key, v[1]) + ")"
+	case string:
+		return v
 	}
-	return fmt.Sprint(v)
+	items, ok := list(v)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	parts := make([]string, len(items))
+	for i, x := range items {
+		parts[i] = pythonText(key, x)
+	}
+	if reflect.TypeOf(v).Kind() == reflect.Slice {
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
 }

@@ -30,47 +30,46 @@ func NewRAdam(params []nn.Parameter, lr float64, opts ...RAdamOptions) *RAdam {
 func NewRAdamGroups(groups []Group, lr float64, opts ...RAdamOptions) *RAdam {
 	o := one("RAdam", opts)
 	a := &RAdam{}
-	a.setUp(radam{}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}),
-		Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, Maximize: o.Maximize})
+	a.setUp(radam{torchRule{"RAdam", radamSettings, ParamGroup{
+		LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8),
+		WeightDecay: o.WeightDecay, Decoupled: o.Decoupled, Maximize: o.Maximize,
+	}}}, groups)
 	return a
 }
 
-type radam struct{}
+type radam struct{ torchRule }
 
-func (radam) name() string { return "RAdam" }
-
-func (radam) slots() []string { return []string{"step", "exp_avg", "exp_avg_sq"} }
-
-func (radam) init(g *ParamGroup, p *torch.Tensor) *state {
-	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p)}}
+// radamSettings are the settings of RAdam, as torch.optim.RAdam has them.
+var radamSettings = []string{
+	"lr", "betas", "eps", "weight_decay", "maximize", "foreach", "capturable", "decoupled_weight_decay",
+	"differentiable",
 }
 
-func (radam) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"weight_decay", &g.WeightDecay}, {"maximize", &g.Maximize},
-		{"foreach", nil}, {"capturable", false}, {"decoupled_weight_decay", &g.Decoupled}, {"differentiable", false}}
+func (radam) Slots() []Slot {
+	return []Slot{{Name: "step"}, {Name: "exp_avg"}, {Name: "exp_avg_sq"}}
 }
 
-func (radam) update(g *ParamGroup, b *batch) {
-	grads, _ := b.descent(g, !g.Decoupled)
+func (radam) Update(g *ParamGroup, b *Batch) {
+	grads, _ := b.effectiveGrads(g, !g.Decoupled)
 	b.decouple(g)
-	b.moments(g, grads, 1, 2)
-	b.count(func(steps float64, b *batch) {
+	b.moments(g, grads)
+	b.CountSteps(func(steps float64, b *Batch) {
 		power := pow(g.Betas[1], steps)
 		correction := 1 - power
-		updates := aten.ForeachDivScalar(b.slot(1), torch.Float(1-pow(g.Betas[0], steps)))
+		updates := aten.ForeachDivScalar(b.State("exp_avg"), torch.Float(1-pow(g.Betas[0], steps)))
 		scale(updates, g.LR)
 
 		// How long the running mean of squares is, in steps, now and in the end.
 		last := 2/(1-g.Betas[1]) - 1
 		length := last - 2*steps*power/correction
 		if length > 5 {
-			rates := aten.ForeachSqrt(b.slot(2))
+			rates := aten.ForeachSqrt(b.State("exp_avg_sq"))
 			aten.ForeachAddScalar_(rates, torch.Float(g.Eps))
 			aten.ForeachReciprocal_(rates)
 			scale(rates, pow(correction, 0.5))
 			aten.ForeachMulList_(updates, rates)
 			scale(updates, pow((length-4)*(length-2)*last/((last-4)*(last-2)*length), 0.5))
 		}
-		aten.ForeachAddList_(b.params, updates, torch.Float(-1))
+		aten.ForeachAddList_(b.Params, updates, torch.Float(-1))
 	})
 }

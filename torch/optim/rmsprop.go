@@ -32,49 +32,36 @@ func NewRMSpropGroups(groups []Group, lr float64, opts ...RMSpropOptions) *RMSpr
 	r := &RMSprop{}
 	alpha := orElse(o.Alpha, 0.99)
 	atLeastZero("RMSprop", "alpha", alpha)
-	r.setUp(rmsprop{}, groups, ParamGroup{LR: lr, Alpha: alpha, Eps: orElse(o.Eps, 1e-8),
-		WeightDecay: o.WeightDecay, Momentum: o.Momentum, Centered: o.Centered, Maximize: o.Maximize})
+	r.setUp(rmsprop{torchRule{"RMSprop", rmspropSettings, ParamGroup{
+		LR: lr, Alpha: alpha, Eps: orElse(o.Eps, 1e-8), WeightDecay: o.WeightDecay, Momentum: o.Momentum,
+		Centered: o.Centered, Maximize: o.Maximize,
+	}}}, groups)
 	return r
 }
 
-type rmsprop struct{}
+type rmsprop struct{ torchRule }
 
-// The slots of rmsprop's state.
-const (
-	rmsSq = 1 + iota
-	rmsMomentum
-	rmsMean
-)
-
-func (rmsprop) name() string { return "RMSprop" }
-
-func (rmsprop) slots() []string { return []string{"step", "square_avg", "momentum_buffer", "grad_avg"} }
-
-func (rmsprop) init(g *ParamGroup, p *torch.Tensor) *state {
-	s := &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), nil, nil}}
-	if g.Momentum > 0 {
-		s.slots[rmsMomentum] = torch.ZerosLike(p)
-	}
-	if g.Centered {
-		s.slots[rmsMean] = torch.ZerosLike(p)
-	}
-	return s
+// rmspropSettings are the settings of RMSprop, as torch.optim.RMSprop has them.
+var rmspropSettings = []string{
+	"lr", "momentum", "alpha", "eps", "centered", "weight_decay", "capturable", "foreach", "maximize",
+	"differentiable",
 }
 
-func (rmsprop) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"momentum", &g.Momentum}, {"alpha", &g.Alpha}, {"eps", &g.Eps}, {"centered", &g.Centered},
-		{"weight_decay", &g.WeightDecay}, {"capturable", false}, {"foreach", nil}, {"maximize", &g.Maximize}, {"differentiable", false}}
+func (rmsprop) Slots() []Slot {
+	return []Slot{{Name: "step"}, {Name: "square_avg"},
+		{Name: "momentum_buffer", Init: when(func(g *ParamGroup) bool { return g.Momentum > 0 })},
+		{Name: "grad_avg", Init: when(func(g *ParamGroup) bool { return g.Centered })}}
 }
 
-func (rmsprop) update(g *ParamGroup, b *batch) {
-	b.count(func(float64, *batch) {})
-	grads, _ := b.descent(g, true)
-	squares := b.slot(rmsSq)
+func (rmsprop) Update(g *ParamGroup, b *Batch) {
+	b.CountSteps(func(float64, *Batch) {})
+	grads, _ := b.effectiveGrads(g, true)
+	squares := b.State("square_avg")
 	scale(squares, g.Alpha)
 	aten.ForeachAddcmulScalar_(squares, grads, grads, torch.Float(1-g.Alpha))
 	var roots []*torch.Tensor
 	if g.Centered {
-		means := b.need(rmsMean)
+		means := b.State("grad_avg")
 		aten.ForeachLerpScalar_(means, grads, torch.Float(1-g.Alpha))
 		roots = aten.ForeachAddcmulScalar(squares, means, means, torch.Float(-1))
 		aten.ForeachSqrt_(roots)
@@ -83,11 +70,11 @@ func (rmsprop) update(g *ParamGroup, b *batch) {
 	}
 	aten.ForeachAddScalar_(roots, torch.Float(g.Eps))
 	if g.Momentum > 0 {
-		buffers := b.need(rmsMomentum)
+		buffers := b.State("momentum_buffer")
 		scale(buffers, g.Momentum)
 		aten.ForeachAddcdivScalar_(buffers, grads, roots, torch.Float(1))
-		aten.ForeachAddList_(b.params, buffers, torch.Float(-g.LR))
+		aten.ForeachAddList_(b.Params, buffers, torch.Float(-g.LR))
 		return
 	}
-	aten.ForeachAddcdivScalar_(b.params, grads, roots, torch.Float(-g.LR))
+	aten.ForeachAddcdivScalar_(b.Params, grads, roots, torch.Float(-g.LR))
 }

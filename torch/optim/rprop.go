@@ -33,36 +33,28 @@ func NewRpropGroups(groups []Group, lr float64, opts ...RpropOptions) *Rprop {
 		torch.Fail("optim.NewRprop", "the etas are %v: want the first between 0 and 1, the second above 1", etas)
 	}
 	r := &Rprop{}
-	r.setUp(rprop{}, groups, ParamGroup{LR: lr, Etas: etas,
-		StepSizes: orElse(o.StepSizes, [2]float64{1e-6, 50}), Maximize: o.Maximize})
+	r.setUp(rprop{torchRule{"Rprop", rpropSettings, ParamGroup{
+		LR: lr, Etas: etas, StepSizes: orElse(o.StepSizes, [2]float64{1e-6, 50}), Maximize: o.Maximize,
+	}}}, groups)
 	return r
 }
 
-type rprop struct{}
+type rprop struct{ torchRule }
 
-// The slots of rprop's state.
-const (
-	rpropPrevious = 1 + iota
-	rpropSize
-)
-
-func (rprop) name() string { return "Rprop" }
-
-func (rprop) slots() []string { return []string{"step", "prev", "step_size"} }
-
-func (rprop) init(g *ParamGroup, p *torch.Tensor) *state {
-	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.FullLike(p, g.LR)}}
+// rpropSettings are the settings of Rprop, as torch.optim.Rprop has them.
+var rpropSettings = []string{
+	"lr", "etas", "step_sizes", "foreach", "maximize", "differentiable", "capturable",
 }
 
-func (rprop) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"etas", &g.Etas}, {"step_sizes", &g.StepSizes}, {"foreach", nil}, {"maximize", &g.Maximize},
-		{"differentiable", false}, {"capturable", false}}
+func (rprop) Slots() []Slot {
+	size := func(g *ParamGroup, p *torch.Tensor) *torch.Tensor { return torch.FullLike(p, g.LR) }
+	return []Slot{{Name: "step"}, {Name: "prev"}, {Name: "step_size", Init: size}}
 }
 
-func (rprop) update(g *ParamGroup, b *batch) {
-	b.count(func(float64, *batch) {})
-	grads, _ := b.descent(g, false)
-	previous, sizes := b.need(rpropPrevious), b.slot(rpropSize)
+func (rprop) Update(g *ParamGroup, b *Batch) {
+	b.CountSteps(func(float64, *Batch) {})
+	grads, _ := b.effectiveGrads(g, false)
+	previous, sizes := b.State("prev"), b.State("step_size")
 	factors := aten.ForeachMulList(grads, previous)
 	aten.ForeachSign_(factors)
 	aten.ForeachCopy_(previous, grads, false)
@@ -76,5 +68,5 @@ func (rprop) update(g *ParamGroup, b *batch) {
 	aten.ForeachMulList_(sizes, factors)
 	aten.ForeachClampMinScalar_(sizes, torch.Float(g.StepSizes[0]))
 	aten.ForeachClampMaxScalar_(sizes, torch.Float(g.StepSizes[1]))
-	aten.ForeachAddcmulScalar_(b.params, aten.ForeachSign(previous), sizes, torch.Float(-1))
+	aten.ForeachAddcmulScalar_(b.Params, aten.ForeachSign(previous), sizes, torch.Float(-1))
 }

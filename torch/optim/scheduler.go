@@ -39,7 +39,7 @@ type LRScheduler struct {
 
 // start fills an LRScheduler and makes its initial step, as PyTorch's constructors do.
 func (s *LRScheduler) start(label string, o Optimizer, rates func() []float64, fields ...setting) {
-	s.label, s.opt, s.rates, s.fields = label, o.base(), rates, fields
+	s.label, s.opt, s.rates, s.fields = label, baseOf("optim.New"+label, o), rates, fields
 	if s.advance == nil {
 		s.advance = s.step
 	}
@@ -230,7 +230,7 @@ func numbers(to *[]float64, v any) (func(), error) {
 
 // perGroup gives each group its own number of list, or all the same if there is no list.
 func perGroup(name, what string, o Optimizer, list []float64, same float64) []float64 {
-	n := len(o.base().groups)
+	n := len(baseOf("optim.New"+name, o).groups)
 	if list == nil {
 		return slices.Repeat([]float64{same}, n)
 	}
@@ -238,9 +238,4 @@ func perGroup(name, what string, o Optimizer, list []float64, same float64) []fl
 		torch.Fail("optim.New"+name, "there are %d %s, and the optimizer has %d groups", len(list), what, n)
 	}
 	return slices.Clone(list)
-}
-
-// hasSetting tells whether an optimizer's groups have a setting of that name.
-func (b *Base) hasSetting(key string) bool {
-	return slices.ContainsFunc(b.rule.settings(b.groups[0]), func(s setting) bool { return s.key == key })
 }

@@ -14,7 +14,7 @@ type LambdaLR struct{ LRScheduler }
 // NewLambdaLR makes a LambdaLR with one function for all groups; it is called with 0 at once
 // (torch.optim.lr_scheduler.LambdaLR). It panics if the function is nil.
 func NewLambdaLR(o Optimizer, factor func(step int) float64) *LambdaLR {
-	return NewLambdaLRGroups(o, slices.Repeat([]func(int) float64{factor}, len(o.base().groups))...)
+	return NewLambdaLRGroups(o, slices.Repeat([]func(int) float64{factor}, len(o.ParamGroups()))...)
 }
 
 // NewLambdaLRGroups is NewLambdaLR with a function for each group (torch.optim.lr_scheduler.LambdaLR with a list). It
@@ -29,7 +29,7 @@ func NewLambdaLRGroups(o Optimizer, factors ...func(step int) float64) *LambdaLR
 }
 
 func checkFactors(name string, o Optimizer, factors []func(int) float64) {
-	if n := len(o.base().groups); len(factors) != n {
+	if n := len(o.ParamGroups()); len(factors) != n {
 		torch.Fail("optim.New"+name, "there are %d functions, and the optimizer has %d groups", len(factors), n)
 	}
 	if slices.ContainsFunc(factors, func(f func(int) float64) bool { return f == nil }) {
@@ -44,7 +44,7 @@ type MultiplicativeLR struct{ LRScheduler }
 // NewMultiplicativeLR makes a MultiplicativeLR with one function for all groups; its first call is with 1
 // (torch.optim.lr_scheduler.MultiplicativeLR). It panics if the function is nil.
 func NewMultiplicativeLR(o Optimizer, factor func(step int) float64) *MultiplicativeLR {
-	return NewMultiplicativeLRGroups(o, slices.Repeat([]func(int) float64{factor}, len(o.base().groups))...)
+	return NewMultiplicativeLRGroups(o, slices.Repeat([]func(int) float64{factor}, len(o.ParamGroups()))...)
 }
 
 // NewMultiplicativeLRGroups is NewMultiplicativeLR with a function for each group

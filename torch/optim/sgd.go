@@ -1,6 +1,8 @@
 package optim
 
 import (
+	"fmt"
+
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/nn"
@@ -31,38 +33,43 @@ func NewSGD(params []nn.Parameter, lr float64, opts ...SGDOptions) *SGD {
 func NewSGDGroups(groups []Group, lr float64, opts ...SGDOptions) *SGD {
 	o := one("SGD", opts)
 	s := &SGD{}
-	s.setUp(sgd{}, groups, ParamGroup{LR: lr, Momentum: o.Momentum, Dampening: o.Dampening, WeightDecay: o.WeightDecay,
-		Nesterov: o.Nesterov, Maximize: o.Maximize, Fused: o.Fused})
+	s.setUp(sgd{torchRule{"SGD", sgdSettings, ParamGroup{
+		LR: lr, Momentum: o.Momentum, Dampening: o.Dampening, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov,
+		Maximize: o.Maximize, Fused: o.Fused,
+	}}}, groups)
 	return s
 }
 
-type sgd struct{}
+type sgd struct{ torchRule }
 
-func (sgd) name() string { return "SGD" }
+// sgdSettings are the settings of SGD, as torch.optim.SGD has them.
+var sgdSettings = []string{
+	"lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize", "foreach", "differentiable", "fused",
+}
 
-func (sgd) sparse() {}
+func (sgd) SparseGrads() {}
 
-func (sgd) check(operation string, g *ParamGroup) {
+// Check refuses Nesterov without what it needs.
+func (sgd) Check(g *ParamGroup) error {
 	if g.Nesterov && (g.Momentum <= 0 || g.Dampening != 0) {
-		torch.Fail(operation, "Nesterov's momentum needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
+		return fmt.Errorf("Nesterov's momentum needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
 	}
+	return nil
 }
 
-func (sgd) slots() []string { return []string{"momentum_buffer"} }
-
-func (sgd) init(*ParamGroup, *torch.Tensor) *state { return &state{slots: make([]*torch.Tensor, 1)} }
-
-func (sgd) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"momentum", &g.Momentum}, {"dampening", &g.Dampening}, {"weight_decay", &g.WeightDecay},
-		{"nesterov", &g.Nesterov}, {"maximize", &g.Maximize}, {"foreach", nil}, {"differentiable", false}, {"fused", fusedFlag(g)}}
+func (sgd) Slots() []Slot {
+	return []Slot{{Name: "momentum_buffer", Init: unused}}
 }
 
-func (r sgd) update(g *ParamGroup, b *batch) {
+// Capturable accepts all settings: nothing is computed from one step to the next in Go.
+func (sgd) Capturable(*ParamGroup) error { return nil }
+
+func (r sgd) Update(g *ParamGroup, b *Batch) {
 	if g.Fused {
 		r.fused(g, b)
 		return
 	}
-	grads, _ := b.descent(g, true)
+	grads, _ := b.effectiveGrads(g, true)
 	if g.Momentum != 0 {
 		buffers := r.momentum(g, b, grads)
 		if g.Nesterov {
@@ -71,11 +78,11 @@ func (r sgd) update(g *ParamGroup, b *batch) {
 			grads = buffers
 		}
 	}
-	aten.ForeachAddList_(b.params, grads, torch.Float(-g.LR))
+	aten.ForeachAddList_(b.Params, grads, torch.Float(-g.LR))
 }
 
 // momentum brings the buffers up to date; a parameter's first is a copy of its gradient.
-func (sgd) momentum(g *ParamGroup, b *batch, grads []*torch.Tensor) []*torch.Tensor {
+func (sgd) momentum(g *ParamGroup, b *Batch, grads []*torch.Tensor) []*torch.Tensor {
 	buffers := b.slot(0)
 	var old, oldGrads []*torch.Tensor
 	for i, buf := range buffers {
@@ -93,22 +100,24 @@ func (sgd) momentum(g *ParamGroup, b *batch, grads []*torch.Tensor) []*torch.Ten
 	return buffers
 }
 
-func (r sgd) fused(g *ParamGroup, b *batch) {
-	b.fused(false, func(part *batch) {
+func (r sgd) fused(g *ParamGroup, b *Batch) {
+	b.fused(false, func(part *Batch) {
 		if g.Momentum == 0 {
 			r.kernel(g, part, nil, false)
 			return
 		}
-		split(part, func(i int) bool { return part.slot(0)[i] == nil }, func(first bool, part *batch) {
-			r.kernel(g, part, part.need(0), first)
+		split(part, func(i int) bool { return part.slot(0)[i] == nil }, func(first bool, part *Batch) {
+			r.kernel(g, part, part.slotOrZeros(0), first)
 		})
 	})
 }
 
-func (sgd) kernel(g *ParamGroup, b *batch, buffers []*torch.Tensor, first bool) {
+func (sgd) kernel(g *ParamGroup, b *Batch, buffers []*torch.Tensor, first bool) {
 	if b.rate != nil {
-		aten.FusedSgdTensorLr_(b.params, b.grads, buffers, g.WeightDecay, g.Momentum, b.rate, g.Dampening, g.Nesterov, g.Maximize, first, nil, b.unless)
+		aten.FusedSgdTensorLr_(b.Params, b.Grads, buffers, g.WeightDecay, g.Momentum, b.rate,
+			g.Dampening, g.Nesterov, g.Maximize, first, nil, b.foundInf)
 		return
 	}
-	aten.FusedSgd_(b.params, b.grads, buffers, g.WeightDecay, g.Momentum, g.LR, g.Dampening, g.Nesterov, g.Maximize, first, nil, b.unless)
+	aten.FusedSgd_(b.Params, b.Grads, buffers, g.WeightDecay, g.Momentum, g.LR,
+		g.Dampening, g.Nesterov, g.Maximize, first, nil, b.foundInf)
 }

@@ -15,12 +15,14 @@ type SparseAdamOptions struct {
 	Maximize bool        // go up the gradient
 }
 
-// SparseAdam is Adam for parameters whose gradients are sparse, such as those of an nn.Embedding with Sparse: only the rows
-// that a gradient has are changed, and their running means (torch.optim.SparseAdam; PyTorch's default rate is 0.001).
+// SparseAdam is Adam for parameters whose gradients are sparse, such as those of an nn.Embedding with Sparse: only
+// the rows that a gradient has are changed, and their running means (torch.optim.SparseAdam; PyTorch's default rate
+// is 0.001).
 type SparseAdam struct{ Base }
 
-// NewSparseAdam makes an optimizer of params with a learning rate (torch.optim.SparseAdam, whose default rate is 0.001). It
-// panics where every constructor does (see the package's comment). Step panics for a gradient that is not sparse.
+// NewSparseAdam makes an optimizer of params with a learning rate (torch.optim.SparseAdam, whose default rate is
+// 0.001). It panics where every constructor does (see the package's comment). Step panics for a gradient that is not
+// sparse.
 func NewSparseAdam(params []nn.Parameter, lr float64, opts ...SparseAdamOptions) *SparseAdam {
 	return NewSparseAdamGroups(single(params), lr, opts...)
 }
@@ -30,45 +32,45 @@ func NewSparseAdam(params []nn.Parameter, lr float64, opts ...SparseAdamOptions)
 func NewSparseAdamGroups(groups []Group, lr float64, opts ...SparseAdamOptions) *SparseAdam {
 	o := one("SparseAdam", opts)
 	s := &SparseAdam{}
-	s.setUp(sparseAdam{}, groups, ParamGroup{LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8), Maximize: o.Maximize})
+	s.setUp(sparseAdam{torchRule{"SparseAdam", sparseAdamSettings, ParamGroup{
+		LR: lr, Betas: orElse(o.Betas, [2]float64{0.9, 0.999}), Eps: orElse(o.Eps, 1e-8), Maximize: o.Maximize,
+	}}}, groups)
 	return s
 }
 
-type sparseAdam struct{}
+type sparseAdam struct{ torchRule }
 
-func (sparseAdam) name() string { return "SparseAdam" }
-
-func (sparseAdam) sparse() {}
-
-// wholeSteps marks that Python counts its steps in an int.
-func (sparseAdam) wholeSteps() {}
-
-func (sparseAdam) slots() []string { return []string{"step", "exp_avg", "exp_avg_sq"} }
-
-func (sparseAdam) init(g *ParamGroup, p *torch.Tensor) *state {
-	return &state{slots: []*torch.Tensor{counter(g, p), torch.ZerosLike(p), torch.ZerosLike(p)}}
+// sparseAdamSettings are the settings of SparseAdam, as torch.optim.SparseAdam has them.
+var sparseAdamSettings = []string{
+	"lr", "betas", "eps", "maximize",
 }
 
-func (sparseAdam) settings(g *ParamGroup) []setting {
-	return []setting{{"lr", &g.LR}, {"betas", &g.Betas}, {"eps", &g.Eps}, {"maximize", &g.Maximize}}
+func (sparseAdam) SparseGrads() {}
+
+// integerSteps marks that Python counts its steps in an int.
+func (sparseAdam) integerSteps() {}
+
+func (sparseAdam) Slots() []Slot {
+	return []Slot{{Name: "step"}, {Name: "exp_avg"}, {Name: "exp_avg_sq"}}
 }
 
-func (r sparseAdam) update(g *ParamGroup, b *batch) {
-	for i, grad := range b.grads {
+func (r sparseAdam) Update(g *ParamGroup, b *Batch) {
+	for i, grad := range b.Grads {
 		if grad.Layout() != torch.SparseCOO {
 			torch.Fail("optim.SparseAdam", "the gradient of a parameter %v is %s: SparseAdam takes sparse gradients alone, optim.Adam the others",
-				b.params[i].Shape(), grad.Layout())
+				b.Params[i].Shape(), grad.Layout())
 		}
 	}
-	b.count(func(steps float64, b *batch) {
-		avgs, squares := b.need(1), b.need(2)
-		for i, p := range b.params {
-			r.row(g, steps, p, b.grads[i], avgs[i], squares[i])
+	b.CountSteps(func(steps float64, b *Batch) {
+		avgs, squares := b.State("exp_avg"), b.State("exp_avg_sq")
+		for i, p := range b.Params {
+			r.row(g, steps, p, b.Grads[i], avgs[i], squares[i])
 		}
 	})
 }
 
-// row changes what a gradient has of a parameter and its running means. In each mean old becomes old + (1-beta)·(new - old).
+// row changes what a gradient has of a parameter and its running means. In each mean old becomes old + (1-beta)·(new
+// - old).
 func (sparseAdam) row(g *ParamGroup, steps float64, p, grad, avg, square *torch.Tensor) {
 	if g.Maximize {
 		grad = aten.Neg(grad)

@@ -13,16 +13,17 @@ import (
 // StateDict returns the state in Python's layout: under "state" each parameter's, by its number through all groups;
 // under "param_groups" the groups' settings, with "params" the numbers of their parameters.
 func (b *Base) StateDict() map[string]any {
+	b.made("optim.Base.StateDict")
 	states := map[int]any{}
-	_, whole := b.rule.(interface{ wholeSteps() })
+	_, whole := b.rule.(integerSteps)
 	for i, p := range b.tensors {
 		s := b.states[p]
 		if s == nil {
 			continue
 		}
 		entry := map[string]any{}
-		for k, name := range b.rule.slots() {
-			switch {
+		for k := range b.slots {
+			switch name := b.slots[k].Name; {
 			case name == "step" && whole:
 				entry[name] = int(s.steps)
 			case name == "step":
@@ -51,17 +52,6 @@ func (b *Base) StateDict() map[string]any {
 	return map[string]any{"state": states, "param_groups": groups}
 }
 
-// groupSettings is a rule's settings and those that schedulers added.
-func (b *Base) groupSettings(g *ParamGroup) []setting {
-	s := b.rule.settings(g)
-	for _, key := range keptNames {
-		if p := *g.kept(key); p != nil {
-			s = append(s, setting{key, p})
-		}
-	}
-	return s
-}
-
 // value is what a setting's pointer points at.
 func value(v any) any {
 	switch v := v.(type) {
@@ -87,11 +77,14 @@ func value(v any) any {
 	return v
 }
 
-// LoadStateDict copies a state in Python's layout, from StateDict or from a file that Python wrote. Tensors are copied to
-// their parameter's device and type. On an error nothing is changed.
+// LoadStateDict copies a state in Python's layout, from StateDict or from a file that Python wrote. Tensors are
+// copied to their parameter's device and type. On an error nothing is changed.
 func (b *Base) LoadStateDict(d map[string]any) error {
+	if err := torch.Try(func() { b.made("optim.Base.LoadStateDict") }); err != nil {
+		return err
+	}
 	fail := func(format string, args ...any) error {
-		return fmt.Errorf("optim: state of %s: %s", b.rule.name(), fmt.Sprintf(format, args...))
+		return fmt.Errorf("optim: state of %s: %s", b.rule.Name(), fmt.Sprintf(format, args...))
 	}
 	groups, ok := list(d["param_groups"])
 	if !ok {
@@ -119,6 +112,7 @@ func (b *Base) LoadStateDict(d map[string]any) error {
 			numbers = append(numbers, n)
 		}
 		loaded[i] = *b.groups[i]
+		loaded[i].Extra = cloneExtra(loaded[i].Extra)
 		if err := b.loadGroup(&loaded[i], entry); err != nil {
 			return fail("group %d: %v", i, err)
 		}
@@ -146,22 +140,16 @@ func (b *Base) loadGroup(g *ParamGroup, entry map[string]any) error {
 			*g.kept(key) = &f
 		}
 	}
-	for _, s := range b.rule.settings(g) {
-		v, there := entry[s.key]
-		if !there || v == nil {
+	for _, key := range b.keys {
+		v, there := entry[key]
+		if !there || key == "fused" || slices.Contains(fixedNames, key) {
 			continue
 		}
-		ok := true
-		switch p := s.value.(type) {
-		case *float64:
-			*p, ok = number(v)
-		case *bool:
-			*p, ok = v.(bool)
-		case *[2]float64:
-			*p, ok = pair(v)
+		if fallback, extra := b.settings.Extra[key]; v == nil && (!extra || fallback != nil) {
+			continue
 		}
-		if !ok {
-			return fmt.Errorf("%s is %v, a %s", s.key, v, typename.Of(v))
+		if err := g.set(key, v, b.settings.Extra); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -197,21 +185,20 @@ func (b *Base) loadStates(v any, numbers []int, groups []ParamGroup) (map[*torch
 
 // loadSlots makes a parameter's state from a file's; what the file hasn't is as before the first step.
 func (b *Base) loadSlots(slots map[string]any, g *ParamGroup, p *torch.Tensor) (s *state, err error) {
-	names := b.rule.slots()
 	for name := range slots {
-		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("it has %q, which %s doesn't keep: is it another optimizer's?", name, b.rule.name())
+		if !slices.ContainsFunc(b.slots, func(o Slot) bool { return o.Name == name }) {
+			return nil, fmt.Errorf("it has %q, which %s doesn't keep: is it another optimizer's?", name, b.rule.Name())
 		}
 	}
 	torch.NoGrad(func() {
 		torch.Outside(func() {
-			s = b.rule.init(g, p)
-			for k, name := range names {
-				if v, there := slots[name]; there && v != nil && err == nil {
-					s.slots[k], err = loadedTensor(name, v, g, p)
+			s = b.newState(g, p)
+			for k, slot := range b.slots {
+				if v, there := slots[slot.Name]; there && v != nil && err == nil {
+					s.slots[k], err = loadedTensor(slot.Name, v, s.slots[k], g, p)
 				}
 			}
-			if err == nil && names[0] == "step" {
+			if err == nil && b.counts() {
 				s.steps = s.slots[0].Item()
 			}
 		})
@@ -219,8 +206,8 @@ func (b *Base) loadSlots(slots map[string]any, g *ParamGroup, p *torch.Tensor) (
 	return s, err
 }
 
-// loadedTensor is a copy of a file's tensor, or number, for the state of p.
-func loadedTensor(name string, v any, g *ParamGroup, p *torch.Tensor) (*torch.Tensor, error) {
+// loadedTensor is a copy of a file's tensor, or number, for the state of p. like is what it takes the place of, or nil.
+func loadedTensor(name string, v any, like *torch.Tensor, g *ParamGroup, p *torch.Tensor) (*torch.Tensor, error) {
 	t, ok := v.(*torch.Tensor)
 	if !ok {
 		f, ok := number(v)
@@ -232,8 +219,16 @@ func loadedTensor(name string, v any, g *ParamGroup, p *torch.Tensor) (*torch.Te
 	if name == "step" && t.Numel() != 1 {
 		return nil, fmt.Errorf("step has shape %v, want one number", t.Shape())
 	}
-	if t.Dim() > 0 && name != "step" && !slices.Equal(t.Shape(), p.Shape()) {
-		return nil, fmt.Errorf("%s has shape %v, and the parameter %v", name, t.Shape(), p.Shape())
+	want := p.Shape()
+	if like != nil && like.Dim() > 0 {
+		want = like.Shape()
+	}
+	switch {
+	case t.Dim() == 0 || name == "step" || slices.Equal(t.Shape(), want):
+	case slices.Equal(want, p.Shape()):
+		return nil, fmt.Errorf("%s has shape %v, and the parameter %v", name, t.Shape(), want)
+	default:
+		return nil, fmt.Errorf("%s has shape %v, want %v for a parameter %v", name, t.Shape(), want, p.Shape())
 	}
 	if moved := placed(name, t, p, g.Fused); moved != t {
 		return moved, nil

@@ -6,9 +6,9 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// num is a number of the line search. Python computes with floats, with tensors of no dimensions, and with both together:
-// the sum of a float and a float32 tensor is a float32 tensor. dtype is 0 for a float, and the tensor's type otherwise;
-// these functions round as PyTorch does.
+// num is a number of the line search. Python computes with floats, with tensors of no dimensions, and with both
+// together: the sum of a float and a float32 tensor is a float32 tensor. dtype is 0 for a float, and the tensor's
+// type otherwise; these functions round as PyTorch does.
 type num struct {
 	v     float64
 	dtype torch.DType
