@@ -39,8 +39,9 @@ const (
 // Go: what the step does besides tensors (counting, logging, branches) happens in the first calls only, and gradients aren't to be seen after it. The
 // step must not wait for the device (Item, printing a tensor), and must not add to gradients of an earlier step: it calls ZeroGrad.
 //
-// Optimizers need Fused, unless they are plain SGD without a scaler. Fused ones may have another learning rate at every step; other settings, and the
-// rate of plain SGD, are part of the recording, which is made anew when they change now and then. A state that is loaded makes it anew as well.
+// Optimizers need Fused, unless they are plain SGD or a rule of one's own that can be captured (optim.Rule), without a
+// scaler. Fused ones may have another learning rate at every step; other settings, and the rate of the others, are part of
+// the recording, which is made anew when they change now and then. A state that is loaded makes it anew as well.
 //
 // Where it can't be replayed the step runs as it is, and the log says so once, with the reason: batches of another shape (the last one of a pass, say;
 // those of up to 3 shapes that come often have recordings of their own), a step that can't be recorded, settings that change all the time, several

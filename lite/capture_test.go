@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/cuda"
 	"github.com/golite/golite/torch/nn"
 	F "github.com/golite/golite/torch/nn/functional"
@@ -216,6 +217,66 @@ func TestCaptureHeedsTheOptimizers(t *testing.T) {
 		changing.call(b)
 		require.Contains(t, changing.logs.All()[0].Message, "settings changed after 1 steps")
 
+	})
+}
+
+// signs is a user's rule: each weight goes by the sign of a running mean.
+type signs struct{}
+
+func (signs) Name() string                         { return "Signs" }
+func (signs) Defaults() map[string]any             { return map[string]any{"lr": 0.01} }
+func (signs) Slots() []optim.Slot                  { return []optim.Slot{{Name: "exp_avg"}} }
+func (signs) Capturable(g *optim.ParamGroup) error { return nil }
+
+func (signs) Update(g *optim.ParamGroup, b *optim.Batch) {
+	aten.ForeachLerpScalar_(b.State("exp_avg"), b.Grads, torch.Float(0.1))
+	aten.ForeachAddList_(b.Params, aten.ForeachSign(b.State("exp_avg")), torch.Float(-g.LR))
+}
+
+// A user's rule that can be captured is, with the weights of steps that are not.
+func TestCaptureOfAUsersRule(t *testing.T) {
+	train := func(captured bool) (w []float32) {
+		onCPU(t, func(l *Lite) {
+			l.SeedEverything(1)
+			net := nn.NewLinear(3, 1)
+			opt := optim.New(signs{}, optim.Group{Params: nn.Parameters(net)})
+			require.NoError(t, l.SetupOptimizers(opt))
+			step := func(b batchOf) *torch.Tensor {
+				opt.ZeroGrad()
+				loss := net.Forward(b.X).Pow(2).Sum()
+				l.Backward(loss)
+				opt.Step()
+				return loss.Detach()
+			}
+			tp := tape(l, step)
+			if captured {
+				step = tp.call
+			}
+			for i := range captureWarmup + 4 {
+				step(batchOf{X: torch.Full(float64(i-3), 1, 3)})
+			}
+			require.Equal(t, captured, tp.replayed > 0)
+			require.Zero(t, tp.logs.Len())
+			w = torch.ToSlice[float32](net.Weight.Detach())
+		})
+		return w
+	}
+	require.Equal(t, train(false), train(true))
+}
+
+// Setup refuses an optimizer that no constructor has made, with the remedy, and nothing of it is kept.
+func TestSetupRefusesAnOptimizerThatWasNotMade(t *testing.T) {
+	type own struct{ optim.Base }
+	onCPU(t, func(l *Lite) {
+		for _, opt := range []optim.Optimizer{&own{}, &optim.Adam{}, &struct{ *optim.Base }{}, struct{ optim.Optimizer }{}} {
+			var e *torch.Error
+			net := nn.NewLinear(1, 1)
+			_, err := Setup(l, net, net.Forward, opt)
+			require.ErrorAs(t, err, &e)
+			require.ErrorContains(t, err, "lite: Setup: optimizer 0 (")
+			require.ErrorContains(t, err, "was not made by optim.New or a constructor such as optim.NewAdam")
+			require.Empty(t, l.steppers)
+		}
 	})
 }
 

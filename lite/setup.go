@@ -174,8 +174,10 @@ func (l *Lite) setupOptimizers(opts []optim.Optimizer) error {
 			return fmt.Errorf("lite: Setup: LBFGS evaluates the model several times a step, which a gradient scaler can't follow: use another optimizer or precision than %s", l.precision.Name())
 		}
 		s := &stepper{l: l, o: o}
-		if err := optim.Intercept(o, s); err != nil {
+		if err := optim.Intercept(o, s); errors.Is(err, optim.ErrIntercepted) {
 			return fmt.Errorf("lite: Setup: optimizer %d (%T) was set up already: an optimizer is passed once", i, o)
+		} else if err != nil {
+			return fmt.Errorf("lite: Setup: optimizer %d (%T): %w", i, o, err)
 		}
 		l.atEnd(func() { optim.Release(o) })
 		l.steppers = append(l.steppers, s)
