@@ -24,6 +24,11 @@ func TestPitfallsShowsItsProgram(t *testing.T) {
 	shows(t, "pitfalls.md", 12, func(int) string { return "pitfalls_test.go" })
 }
 
+func TestOptimizersShowsItsPrograms(t *testing.T) {
+	files := []string{"lion.go", "lion.go", "lion.go", "lion.go", "main.go", "muon.go"}
+	shows(t, "optimizers.md", len(files), func(i int) string { return filepath.Join("..", "examples", "optimizers", files[i]) })
+}
+
 // shows tells whether the blocks of a page are in their programs, where they may stand further to the right.
 func shows(t *testing.T, page string, n int, program func(i int) string) {
 	t.Helper()
