@@ -8,6 +8,7 @@ SEED        ?= 1
 TESTFLAGS   ?= -timeout 20m
 DEMOFLAGS   ?= -epochs 3 -checkpoint mnist.pt
 TARGETS     ?= cpu
+TAG         ?= v0.1.0
 
 # The race detector compiles cgotorch's C++ a second time, and pays where goroutines meet.
 RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./torch
@@ -15,7 +16,7 @@ RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./t
 say = @printf '\n== %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz sweep bench generate test-engines test-cuda test-gpu check-docker clean
+.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz sweep bench api api-diff generate test-engines test-cuda test-gpu check-docker clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -87,6 +88,12 @@ test-gpu: cuda ## Run what needs a GPU, on a machine that has one: tests, the de
 
 check-docker: ## Run the Dockerfile's steps without a Docker engine (as root, with debootstrap); TARGETS=cpu,cuda adds CUDA's image.
 	$(GO) run ./scripts/check-docker -target $(TARGETS)
+
+api: ## Record the exported names anew (api/*.txt), for review; say in CHANGELOG.md what changed.
+	$(GO) run ./scripts/api
+
+api-diff: ## Print the exported names that were removed (-) and added (+) since TAG (v0.1.0): a tag, branch or commit.
+	@$(GO) run ./scripts/api -diff $(TAG)
 
 generate: libtorch ## Write the generated code anew (torch/aten, zz_generated_*.go).
 	$(GO) generate ./...
