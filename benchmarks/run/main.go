@@ -76,6 +76,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer results.close()
+	if results.switches, err = switchesOf(ctx, t.work); err != nil {
+		return err
+	}
 	all := groups(t, o.threads)
 	if o.device != "" {
 		all, results.threads = deviceGroups(t, o.device), deviceThreads

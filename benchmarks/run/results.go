@@ -40,6 +40,9 @@ type line struct {
 	OursName   string   `json:"ours_name"`
 	Threads    int      `json:"threads"`
 	Card       string   `json:"card,omitempty"` // the GPU
+	Processor  string   `json:"processor"`
+	MKLAVX512  bool     `json:"mkl_avx512"` // golite's matrix products used kernels for AVX-512 that its peers go without
+	Overrides  string   `json:"overrides"`  // GOLITE_OVERRIDES
 	Time       string   `json:"time"`
 }
 
@@ -48,28 +51,49 @@ type results struct {
 	threads int
 	card    string
 	lines   []line
+	switches
 }
 
 func openResults(dir string, threads int) (*results, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	name := time.Now().UTC().Format("2006-01-02") + "-" + machine() + ".jsonl"
+	name := time.Now().UTC().Format("2006-01-02") + "-" + machine(processor()) + ".jsonl"
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	return &results{file: f, threads: threads}, err
 }
 
-// machine names the processor and how many cores there are.
-func machine() string {
-	model := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for l := range strings.Lines(string(b)) {
-			if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == "model name" {
-				model = strings.TrimSpace(v)
-				break
-			}
+// processor is the processor as /proc/cpuinfo describes it: virtual machines often hide the model's name, and the vendor,
+// family and model then say which kernels a library takes.
+func processor() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	return processorOf(string(b))
+}
+
+// processorOf reads the first processor of /proc/cpuinfo.
+func processorOf(info string) string {
+	first, _, _ := strings.Cut(info, "\n\n")
+	about := map[string]string{}
+	for l := range strings.Lines(first) {
+		if k, v, ok := strings.Cut(l, ":"); ok {
+			about[strings.TrimSpace(k)] = strings.TrimSpace(v)
 		}
 	}
+	if about["model name"] == "" {
+		return runtime.GOARCH
+	}
+	if about["vendor_id"] == "" {
+		return about["model name"]
+	}
+	return fmt.Sprintf("%s (%s, family %s, model %s)", about["model name"], about["vendor_id"], about["cpu family"], about["model"])
+}
+
+// machine names the processor and how many cores there are.
+func machine(processor string) string {
+	model, _, _ := strings.Cut(processor, " (")
 	clean := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			return r
@@ -85,8 +109,7 @@ func (r *results) add(w row, samples map[string][]sample) error {
 	if n == 0 {
 		return fmt.Errorf("%s: nothing was measured of %q", w.name, w.ours)
 	}
-	l := line{Name: w.name, Ours: ours, Unit: w.unit, Spread: spread, Rounds: n, OursName: w.ours, PeerName: w.peer, Threads: r.threads, Card: r.card,
-		Time: time.Now().UTC().Format(time.RFC3339)}
+	l := line{Name: w.name, Ours: ours, Unit: w.unit, Spread: spread, Rounds: n, OursName: w.ours, PeerName: w.peer}
 	if w.goal != 0 {
 		l.Goal = &w.goal
 	}
@@ -109,7 +132,10 @@ func (r *results) add(w row, samples map[string][]sample) error {
 	return r.write(l)
 }
 
+// write completes a line by what all lines of a run share, and appends it to the file.
 func (r *results) write(l line) error {
+	l.Threads, l.Card, l.Time = r.threads, r.card, time.Now().UTC().Format(time.RFC3339)
+	l.Processor, l.MKLAVX512, l.Overrides = processor(), r.MKLAVX512, r.Overrides
 	r.lines = append(r.lines, l)
 	b, err := json.Marshal(l)
 	if err != nil {
@@ -147,6 +173,7 @@ func middle(samples []sample, field string) (median, spread float64, n int) {
 
 // print writes the table for people.
 func (r *results) print(out io.Writer) {
+	fmt.Fprintf(out, "%s; MKL's kernels for AVX-512 beyond PyTorch's: %t; GOLITE_OVERRIDES=%q\n", processor(), r.MKLAVX512, r.Overrides)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\tours\t±\tpeer\t±\t\tratio\tby cpu\tgoal\t")
 	for _, l := range r.lines {

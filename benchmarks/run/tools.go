@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,6 +61,24 @@ func buildTools(ctx context.Context) (tools, error) {
 	}
 	t.python = strings.TrimSpace(string(out)) + "/bin/python"
 	return t, nil
+}
+
+// switches are what golite changes in a process where its peers do not, as far as it bears on their times.
+type switches struct {
+	MKLAVX512 bool   `json:"mkl_avx512"`
+	Overrides string `json:"overrides"`
+}
+
+// switchesOf asks golite's side, which runs in the driver's environment.
+func switchesOf(ctx context.Context, work string) (s switches, err error) {
+	out, err := exec.CommandContext(ctx, work, "switches").Output()
+	if err != nil {
+		return s, fmt.Errorf("%s switches: %w", work, err)
+	}
+	if err := json.Unmarshal(out, &s); err != nil {
+		return s, fmt.Errorf("%s switches printed %q: %w", work, out, err)
+	}
+	return s, nil
 }
 
 func stale(target, source string) bool {

@@ -4,6 +4,7 @@
 //	work ranks WORKLOAD goroutines|processes COUNT
 //	work device WORKLOAD MODE cpu|cuda
 //	work card
+//	work switches
 //	work checkpoint|load DIR
 //
 // It warms up, prints {"ready":true}, and answers each line that it reads with {"value":…,"cpu":…}: the microseconds of one step,
@@ -11,7 +12,8 @@
 // (golite's packages without lite), "fused" (the same with libtorch's fused optimizer), "lite". "ranks" measures a step that several
 // ranks do together, "device" one that a GPU computes (mlp and gpt2 as "lite" or "captured" steps, "loader" with its batches "read" or
 // "ready"; on cpu they are tiny; with BENCH_TRACE=FILE it writes libtorch's profile of five steps there first), "checkpoint" a save and a load. "card"
-// prints the GPU's name. Workloads that measure a whole process ("start", "epoch", "eval", "trains", "scope", "long", "sampler", "loader", "load") print one line and end.
+// prints the GPU's name, "switches" which of the process-wide effects that bear on times are on. Workloads that measure a
+// whole process ("start", "epoch", "eval", "trains", "scope", "long", "sampler", "loader", "load") print one line and end.
 // One operation has as many threads as OMP_NUM_THREADS says, one where it doesn't.
 package main
 
@@ -76,6 +78,8 @@ func work(args []string) error {
 		return loading(args[1], args[2] == "shuffled")
 	case "card":
 		return card()
+	case "switches":
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"mkl_avx512": torch.MKLAVX512(), "overrides": os.Getenv("GOLITE_OVERRIDES")})
 	case "device":
 		if len(args) != 4 {
 			return fmt.Errorf("usage: work device WORKLOAD MODE cpu|cuda")
