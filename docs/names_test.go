@@ -122,7 +122,7 @@ func TestNamesOfGoliteExist(t *testing.T) {
 		}
 		exported[name] = true
 	}
-	golite := regexp.MustCompile(`^(lite|torch|nn|optim|data|ddp|amp|cluster|serial|logger)\.[A-Z][A-Za-z.]*$`)
+	golite := regexp.MustCompile(`^(lite|torch|nn|optim|data|ddp|dist|amp|cluster|serial|logger)\.[A-Z][A-Za-z.]*$`)
 	n := 0
 	for _, cells := range rows(t, "names.md") {
 		for i, cell := range cells {
