@@ -13,10 +13,14 @@ TAG         ?= v0.1.0
 # The race detector compiles cgotorch's C++ a second time, and pays where goroutines meet.
 RACE = $(patsubst %,./%/...,$(wildcard torch/data ddp lite internal/launch)) ./torch
 
+# SANITIZE picks parts of scripts/sanitize/run.sh (drivers, tests, valgrind); empty: all.
+SANITIZE  ?=
+SANITIZED ?= $(patsubst %,./%,$(wildcard cgotorch dist ddp))
+
 say = @printf '\n== %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz sweep bench api api-diff generate test-engines test-cuda test-gpu check-docker clean
+.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz sweep bench api api-diff generate sanitize test-engines test-cuda test-gpu check-docker clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -75,6 +79,9 @@ sweep: libtorch ## Call every operator on random arguments, in child processes, 
 
 bench: libtorch ## Measure golite beside its peers (installs them): minutes; -only in BENCHFLAGS picks some.
 	$(GO) run ./benchmarks/run $(BENCHFLAGS)
+
+sanitize: libtorch ## Run the C++ part and its tests under ASan and UBSan, what threads share under TSan, a training step under valgrind.
+	PACKAGES="$(SANITIZED)" scripts/sanitize/run.sh $(SANITIZE)
 
 test-engines: libtorch ## Run the ranks under torchrun, mpirun and srun for real; installs them (as root).
 	scripts/engines/test.sh

@@ -30,15 +30,28 @@ void fold(T* acc, const T* x, size_t n, F f) {
   for (size_t i = 0; i < n; i++) acc[i] = f(acc[i], x[i]);
 }
 
+// Wide is the type in which numbers of a type are added and multiplied: integers without a sign, whose overflow wraps around
+// as that of tensors does.
+template <class T>
+struct Wide {
+  using Type = T;
+};
+template <class T>
+  requires std::is_integral_v<T>
+struct Wide<T> {
+  using Type = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
+};
+
 template <class T>
 void combine(T* acc, const T* x, size_t n, int op) {
   using Op = c10d::ReduceOp;
+  using W = typename Wide<T>::Type;
   switch (op) {
     case Op::SUM:
     case Op::AVG:
-      return fold(acc, x, n, [](T a, T b) { return static_cast<T>(a + b); });
+      return fold(acc, x, n, [](T a, T b) { return static_cast<T>(static_cast<W>(a) + static_cast<W>(b)); });
     case Op::PRODUCT:
-      return fold(acc, x, n, [](T a, T b) { return static_cast<T>(a * b); });
+      return fold(acc, x, n, [](T a, T b) { return static_cast<T>(static_cast<W>(a) * static_cast<W>(b)); });
     case Op::MIN:
       return fold(acc, x, n, [](T a, T b) { return b < a ? b : a; });
     case Op::MAX:

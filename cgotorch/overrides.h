@@ -9,8 +9,14 @@
 #include <cstdlib>
 #include <cstring>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// gcc and clang name the sanitizers that they compile for in different ways.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_HWADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GOLITE_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(hwaddress_sanitizer) || __has_feature(memory_sanitizer) || \
+    __has_feature(thread_sanitizer)
+#define GOLITE_SANITIZED 1
+#endif
 #endif
 
 extern "C" [[gnu::weak]] void __asan_init(void);
@@ -46,7 +52,7 @@ inline bool overridden(const char* name) {
 }
 
 // keeps_blocks is overridden for stores of freed blocks. A tool that watches memory sees no use of freed memory in those:
-// they are off under AddressSanitizer and valgrind.
+// they are off under a sanitizer and valgrind.
 inline bool keeps_blocks(const char* name) {
 #ifdef GOLITE_SANITIZED
   (void)name;

@@ -168,7 +168,11 @@ int64_t gl_gen_seed(uint64_t gen, uint64_t seed, uint64_t* out, uint32_t room) {
 }
 
 int64_t gl_gen_initial_seed(uint64_t gen, uint64_t* out, uint32_t room) {
-  return guarded(out, room, [&](Writer& w) { w.word(generator(gen).current_seed()); });
+  return guarded(out, room, [&](Writer& w) {
+    at::Generator g = generator(gen);
+    std::lock_guard<std::mutex> l(g.mutex());
+    w.word(g.current_seed());
+  });
 }
 
 int64_t gl_gen_state(uint64_t gen, uint64_t* out, uint32_t room) {
