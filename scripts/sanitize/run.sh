@@ -120,7 +120,7 @@ valgrind_part() {
 	found "Invalid read" memcheck "$work/plain" freed-object
 	clean memcheck "$work/plain" step
 	say "valgrind: Go"
-	go build -tags valgrind -o "$work/step" ./scripts/sanitize/step
+	go build -tags valgrind -ldflags=-w -o "$work/step" ./scripts/sanitize/step
 	clean memcheck "$work/step"
 	cat "$work/log"
 }
