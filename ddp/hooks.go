@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 )
@@ -44,7 +45,7 @@ type Bucket struct {
 // BucketHook is a Hook of the program's own: it returns the mean of the bucket's buffer over all ranks, a tensor of
 // the same length, or nil if it has written it into Buffer. It runs within backward, in a scope of its own, and waits for
 // the other ranks there.
-type BucketHook func(g *Group, b *Bucket) *torch.Tensor
+type BucketHook func(g *dist.Group, b *Bucket) *torch.Tensor
 
 func (f BucketHook) install(d *DistributedDataParallel) error {
 	forget, err := d.r.Hook(func(index int, last bool, buffer cgotorch.Handle, gradients, parameters []cgotorch.Handle) (result cgotorch.Handle) {

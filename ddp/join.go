@@ -1,7 +1,12 @@
 package ddp
 
 import (
+	"context"
+
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/dist"
+	"github.com/golite/golite/internal/distabi"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 )
 
@@ -24,7 +29,7 @@ func (d *DistributedDataParallel) Join(f func(), opts ...JoinOptions) {
 	if f == nil {
 		torch.Fail("ddp.DistributedDataParallel.Join", "the function is nil")
 	}
-	o, err := optional("ddp.Join", opts)
+	o, err := options.Named("ddp.Join", opts)
 	if err != nil {
 		torch.Fail("ddp.Join", "%v", err)
 	}
@@ -74,15 +79,17 @@ func (d *DistributedDataParallel) notifyJoin() {
 	}
 	one := torch.Ones(1)
 	if !d.join.opts.DivideByRemaining || !d.sync {
-		d.g.AllReduce(one, Sum)
+		d.g.AllReduce(one, dist.Sum)
 		one.Release()
 		return
 	}
-	w := d.g.AllReduceAsync(one, Sum)
-	if err := d.r.Join(cgotorch.JoinCount, w.c); err != nil {
+	w := d.g.AllReduceAsync(one, dist.Sum)
+	if err := d.r.Join(cgotorch.JoinCount, distabi.WorkHandle(w)); err != nil {
 		argumentError("Join", err)
 	}
-	w.finish()
+	if err := w.Wait(context.Background()); err != nil {
+		panic(err)
+	}
 }
 
 // notifyBackward tells them whether its gradients are reduced.
@@ -101,16 +108,16 @@ func (d *DistributedDataParallel) notifyBackward() {
 func (d *DistributedDataParallel) count(n float64) int {
 	t := torch.Full(n, 1)
 	defer t.Release()
-	return int(d.g.AllReduce(t, Sum).Item())
+	return int(d.g.AllReduce(t, dist.Sum).Item())
 }
 
 // commonRank agrees on the highest rank among those that offer themselves.
 func (d *DistributedDataParallel) commonRank(me bool) int {
 	mine := int64(-1)
 	if me {
-		mine = int64(d.g.rank)
+		mine = int64(d.g.Rank())
 	}
 	t := torch.From([]int64{mine}, 1)
 	defer t.Release()
-	return int(d.g.AllReduce(t, Max).Item())
+	return int(d.g.AllReduce(t, dist.Max).Item())
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
+	"github.com/golite/golite/internal/ranktest"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -45,7 +47,7 @@ func (m *deep) Run(x *torch.Tensor) *torch.Tensor {
 
 // timeline is what happened in one backward pass, by the clock of spans.
 type timeline struct {
-	buckets  []ddp.Span
+	buckets  []dist.Span
 	gradient [deepLayers]time.Duration // when the layer's weights had theirs
 	end      time.Duration
 }
@@ -58,7 +60,7 @@ func TestReductionOverlapsWithBackward(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			var mu sync.Mutex
 			lines := make([]timeline, 2)
-			requireNone(t, runRanks(t, kind, 2, ddp.Options{}, func(ctx context.Context, g *ddp.Group) error {
+			ranktest.RequireNone(t, ranktest.Run(t, kind, 2, dist.Options{}, func(ctx context.Context, g *dist.Group) error {
 				line, err := traceBackward(ctx, g)
 				mu.Lock()
 				defer mu.Unlock()
@@ -76,14 +78,14 @@ func TestReductionOverlapsWithBackward(t *testing.T) {
 						require.Less(t, b.Start, line.gradient[0], "bucket %d waited for the first layer's gradients", i)
 					}
 				}
-				came := slices.IndexFunc(line.buckets, func(b ddp.Span) bool { return b.End < line.gradient[0] })
+				came := slices.IndexFunc(line.buckets, func(b dist.Span) bool { return b.End < line.gradient[0] })
 				require.GreaterOrEqual(t, came, 0, "no sum had come before the first layer's gradients")
 			}
 		})
 	}
 }
 
-func traceBackward(ctx context.Context, g *ddp.Group) (line timeline, err error) {
+func traceBackward(ctx context.Context, g *dist.Group) (line timeline, err error) {
 	net := newDeep()
 	bytes := 4 * (deepWidth*deepWidth + deepWidth)
 	d, err := ddp.Wrap(ctx, g, net, ddp.ParallelOptions{BucketCapMB: float64(bytes) / (1 << 20)})
@@ -107,23 +109,23 @@ func traceBackward(ctx context.Context, g *ddp.Group) (line timeline, err error)
 			if i == 0 {
 				line.buckets = append(line.buckets, awaitBucket(g)...)
 			}
-			line.gradient[i] = ddp.Now()
+			line.gradient[i] = dist.Now()
 			return nil
 		})
 	}
 	step()
-	line.end = ddp.Now()
+	line.end = dist.Now()
 	for _, s := range g.Trace(0) {
 		if strings.HasPrefix(s.What, "all_reduce") {
 			line.buckets = append(line.buckets, s)
 		}
 	}
-	slices.SortFunc(line.buckets, func(a, b ddp.Span) int { return a.Number - b.Number })
+	slices.SortFunc(line.buckets, func(a, b dist.Span) int { return a.Number - b.Number })
 	return line, nil
 }
 
 // awaitBucket waits for the first reductions to end, and takes them out of the trace.
-func awaitBucket(g *ddp.Group) (ended []ddp.Span) {
+func awaitBucket(g *dist.Group) (ended []dist.Span) {
 	for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(100 * time.Microsecond) {
 		for _, s := range g.Trace(100) {
 			if strings.HasPrefix(s.What, "all_reduce") {
@@ -152,7 +154,7 @@ func (l timeline) String() string {
 
 // TestBucketsAreLaidOutAnewOnce: after the first step, in the order in which gradients came.
 func TestBucketsAreLaidOutAnewOnce(t *testing.T) {
-	everywhere(t, func(ctx context.Context, t *testing.T, g *ddp.Group) error {
+	ranktest.Everywhere(t, func(ctx context.Context, t *testing.T, g *dist.Group) error {
 		net := newDeep()
 		d, err := ddp.Wrap(ctx, g, net, ddp.ParallelOptions{BucketCapMB: 0.02})
 		if err != nil {

@@ -3,6 +3,7 @@ package ddp
 import (
 	"fmt"
 
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 )
@@ -61,15 +62,15 @@ type compressor struct {
 // factor is a gradient as a matrix, with the two that stand for it: m is about p times q transposed.
 type factor struct{ m, p, q *torch.Tensor }
 
-func (s *compressor) reduce(g *Group, b *Bucket) *torch.Tensor {
+func (s *compressor) reduce(g *dist.Group, b *Bucket) *torch.Tensor {
 	defer func() {
 		if b.Last {
 			s.step++
 		}
 	}()
 	if s.step < s.o.StartStep {
-		b.Buffer.DivScalar_(float64(g.size))
-		g.AllReduce(b.Buffer, Sum)
+		b.Buffer.DivScalar_(float64(g.Size()))
+		g.AllReduce(b.Buffer, dist.Sum)
 		return nil
 	}
 	var before *torch.Tensor
@@ -92,14 +93,14 @@ func (s *compressor) reduce(g *Group, b *Bucket) *torch.Tensor {
 	for _, f := range factors {
 		aten.BmmOut(f.m, f.q, f.p)
 	}
-	g.AllReduce(flat, Sum).DivScalar_(float64(g.size))
+	g.AllReduce(flat, dist.Sum).DivScalar_(float64(g.Size()))
 	unflatten(flat, rest)
-	g.AllReduce(s.p[b.Index], Sum) // orthogonalized next: no need to divide
+	g.AllReduce(s.p[b.Index], dist.Sum) // orthogonalized next: no need to divide
 	for _, f := range factors {
 		orthogonalize(f.p, s.o.Epsilon)
 		aten.BmmOut(f.m.Transpose(1, 2), f.p, f.q)
 	}
-	g.AllReduce(s.q[b.Index], Sum).DivScalar_(float64(g.size))
+	g.AllReduce(s.q[b.Index], dist.Sum).DivScalar_(float64(g.Size()))
 	for _, f := range factors {
 		aten.BmmOut(f.p, f.q.Transpose(1, 2), f.m)
 	}

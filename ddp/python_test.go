@@ -16,7 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/python"
+	"github.com/golite/golite/internal/ranktest"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -79,34 +81,34 @@ func startPython(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bytes.
 }
 
 // withPython runs f as the rank mine of two; the other one is Python's. The store is rank 0's.
-func withPython(t *testing.T, mine int, cases, wrong string, f func(ctx context.Context, g *ddp.Group) error) (cmd *exec.Cmd, out *bytes.Buffer, err error) {
+func withPython(t *testing.T, mine int, cases, wrong string, f func(ctx context.Context, g *dist.Group) error) (cmd *exec.Cmd, out *bytes.Buffer, err error) {
 	t.Helper()
 	port := 0
-	var store *ddp.Store
+	var store *dist.Store
 	var serr error
 	if mine == 0 {
-		store, serr = ddp.NewTCPStore(t.Context(), "127.0.0.1", 0, ddp.TCPStoreOptions{Server: true, Workers: 2})
+		store, serr = dist.NewTCPStore(t.Context(), "127.0.0.1", 0, dist.TCPStoreOptions{Server: true, Workers: 2})
 		require.NoError(t, serr)
 		port = store.Port()
 	} else {
-		port = freePort(t)
+		port = ranktest.FreePort(t)
 	}
 	cmd, out, _ = startPython(t, strconv.Itoa(1-mine), strconv.Itoa(port), cases, wrong)
 	if mine == 1 {
-		store, serr = ddp.NewTCPStore(t.Context(), "127.0.0.1", port, ddp.TCPStoreOptions{Workers: 2, Timeout: time.Minute})
+		store, serr = dist.NewTCPStore(t.Context(), "127.0.0.1", port, dist.TCPStoreOptions{Workers: 2, Timeout: time.Minute})
 		require.NoError(t, serr)
 	}
 	defer store.Close()
-	join := func(ctx context.Context, r int) (*ddp.Group, error) {
-		return ddp.NewGlooWithPyTorch(ctx, store, r, 2, ddp.Options{Timeout: time.Minute})
+	join := func(ctx context.Context, r int) (*dist.Group, error) {
+		return dist.NewGlooWithPyTorch(ctx, store, r, 2, dist.Options{Timeout: time.Minute})
 	}
-	return cmd, out, rank(t.Context(), mine, join, f)
+	return cmd, out, ranktest.Rank(t.Context(), mine, join, f)
 }
 
 // meetPython is the Go side of the collectives.
-func meetPython(g *ddp.Group) error {
+func meetPython(g *dist.Group) error {
 	r := float64(g.Rank())
-	if got := floats(g.AllReduce(filled(r+1, 5), ddp.Sum)); got[4] != 3 {
+	if got := floats(g.AllReduce(filled(r+1, 5), dist.Sum)); got[4] != 3 {
 		return fmt.Errorf("all_reduce: %v", got)
 	}
 	for src := range 2 {
@@ -132,7 +134,7 @@ func TestARankOfPythons(t *testing.T) {
 	for mine := range 2 {
 		t.Run(fmt.Sprintf("Go is rank %d", mine), func(t *testing.T) {
 			got := map[string]trained{}
-			cmd, out, err := withPython(t, mine, strings.Join(names, ","), "", func(ctx context.Context, g *ddp.Group) (err error) {
+			cmd, out, err := withPython(t, mine, strings.Join(names, ","), "", func(ctx context.Context, g *dist.Group) (err error) {
 				if err := meetPython(g); err != nil {
 					return err
 				}
@@ -170,7 +172,7 @@ func TestAPythonRankWithAnotherModel(t *testing.T) {
 		"shape": "parameter 0, weight, is [2 3] here, on rank 1, and another on rank 0",
 	} {
 		t.Run(wrong, func(t *testing.T) {
-			cmd, _, err := withPython(t, 1, "", wrong, func(ctx context.Context, g *ddp.Group) error {
+			cmd, _, err := withPython(t, 1, "", wrong, func(ctx context.Context, g *dist.Group) error {
 				if err := meetPython(g); err != nil {
 					return err
 				}

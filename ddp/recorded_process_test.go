@@ -15,10 +15,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
+	"github.com/golite/golite/internal/ranktest"
 )
 
-func init() { roles["trains as recorded"] = recordedRank }
+func init() { ranktest.Roles["trains as recorded"] = recordedRank }
 
 // recordedJob is what recordedRank is told, in a file. It writes what it has to show beside it, a file for each rank.
 type recordedJob struct {
@@ -49,15 +50,15 @@ func recordedRank() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	join := func(ctx context.Context, r int) (*ddp.Group, error) {
-		s, err := ddp.NewTCPStore(ctx, "127.0.0.1", job.Port, ddp.TCPStoreOptions{Server: r == 0})
+	join := func(ctx context.Context, r int) (*dist.Group, error) {
+		s, err := dist.NewTCPStore(ctx, "127.0.0.1", job.Port, dist.TCPStoreOptions{Server: r == 0})
 		if err != nil {
 			return nil, err
 		}
-		return ddp.NewGloo(ctx, s, r, job.World)
+		return dist.NewGloo(ctx, s, r, job.World)
 	}
 	got := map[string]trained{}
-	err = rank(ctx, r, join, func(ctx context.Context, g *ddp.Group) (err error) {
+	err = ranktest.Rank(ctx, r, join, func(ctx context.Context, g *dist.Group) (err error) {
 		if g.InProcess() {
 			return fmt.Errorf("rank %d is no process of its own", r)
 		}
@@ -84,7 +85,7 @@ func TestTrainingInProcessesIsPyTorchs(t *testing.T) {
 	file, all := recorded(t)
 	for _, world := range []int{2, 3} {
 		t.Run(fmt.Sprint(world), func(t *testing.T) {
-			job := recordedJob{Port: freePort(t), World: world, Cases: map[string]training{}}
+			job := recordedJob{Port: ranktest.FreePort(t), World: world, Cases: map[string]training{}}
 			for name, r := range all {
 				if r.World == world {
 					r.Losses = nil
@@ -98,7 +99,7 @@ func TestTrainingInProcessesIsPyTorchs(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, text, 0o644))
 			ranks := make([]*exec.Cmd, world)
 			for r := range ranks {
-				ranks[r] = startRole(t, "trains as recorded", jobVariable+"="+path, placeVariable+"="+strconv.Itoa(r))
+				ranks[r] = ranktest.StartRole(t, "trains as recorded", jobVariable+"="+path, placeVariable+"="+strconv.Itoa(r))
 			}
 			for r, cmd := range ranks {
 				require.NoError(t, cmd.Wait(), "rank %d", r)

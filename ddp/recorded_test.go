@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/fixture"
+	"github.com/golite/golite/internal/ranktest"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	F "github.com/golite/golite/torch/nn/functional"
@@ -197,13 +199,13 @@ type trained struct {
 }
 
 // train does what a case says, as one rank.
-func (r training) train(ctx context.Context, g *ddp.Group) (got trained, err error) {
+func (r training) train(ctx context.Context, g *dist.Group) (got trained, err error) {
 	gen := torch.NewGenerator(r.Seed)
 	torch.WithGenerator(gen, func() { got, err = r.trainWith(ctx, g, gen) })
 	return got, err
 }
 
-func (r training) trainWith(ctx context.Context, g *ddp.Group, gen *torch.Generator) (got trained, err error) {
+func (r training) trainWith(ctx context.Context, g *dist.Group, gen *torch.Generator) (got trained, err error) {
 	net, shape := build(r.Model)
 	o, err := r.options()
 	if err != nil {
@@ -301,11 +303,11 @@ func recorded(t *testing.T) (file *fixture.File, cases map[string]training) {
 func TestTrainingIsPyTorchs(t *testing.T) {
 	file, cases := recorded(t)
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		for _, kind := range kinds {
+		for _, kind := range ranktest.Kinds {
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				r := cases[name]
 				got := make([]trained, r.World)
-				requireNone(t, runRanks(t, kind, r.World, ddp.Options{}, func(ctx context.Context, g *ddp.Group) (err error) {
+				ranktest.RequireNone(t, ranktest.Run(t, kind, r.World, dist.Options{}, func(ctx context.Context, g *dist.Group) (err error) {
 					got[g.Rank()], err = r.train(ctx, g)
 					return err
 				}))

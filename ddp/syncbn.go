@@ -1,6 +1,7 @@
 package ddp
 
 import (
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	F "github.com/golite/golite/torch/nn/functional"
@@ -16,7 +17,7 @@ import (
 type SyncBatchNorm struct{ *nn.BatchNorm1d }
 
 // NewSyncBatchNorm makes a batch normalisation of features channels over a group's ranks.
-func NewSyncBatchNorm(g *Group, features int, opts ...nn.BatchNormOptions) *SyncBatchNorm {
+func NewSyncBatchNorm(g *dist.Group, features int, opts ...nn.BatchNormOptions) *SyncBatchNorm {
 	b := &SyncBatchNorm{nn.NewBatchNorm1d(features, opts...)}
 	ConvertSyncBatchNorm(b, g)
 	return b
@@ -25,11 +26,15 @@ func NewSyncBatchNorm(g *Group, features int, opts ...nn.BatchNormOptions) *Sync
 // ConvertSyncBatchNorm lets all nn.BatchNorm1d, 2d and 3d inside a model, or the model itself, normalise as SyncBatchNorm
 // does, over a group's ranks, and returns how many there are (torch.nn.SyncBatchNorm.convert_sync_batchnorm). The modules
 // stay what they are, with their tensors and keys.
-func ConvertSyncBatchNorm(m nn.Module, g *Group) int { return nn.NormalizeWith(m, g.batchNorm) }
+func ConvertSyncBatchNorm(m nn.Module, g *dist.Group) int {
+	return nn.NormalizeWith(m, func(x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor {
+		return batchNorm(g, x, runningMean, runningVar, o)
+	})
+}
 
 // syncNorm is one normalisation.
 type syncNorm struct {
-	g              *Group
+	g              *dist.Group
 	eps, momentum  float64
 	total          float64       // values per channel over all ranks
 	mean, variance *torch.Tensor // the running ones, or nil
@@ -39,8 +44,8 @@ type syncNorm struct {
 }
 
 // batchNorm is F.BatchNorm over all ranks, in training.
-func (g *Group) batchNorm(x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor {
-	if g.size == 1 {
+func batchNorm(g *dist.Group, x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor {
+	if g.Size() == 1 {
 		return F.BatchNorm(x, runningMean, runningVar, o)
 	}
 	n := &syncNorm{g: g, eps: *o.Eps, momentum: *o.Momentum, mean: runningMean, variance: runningVar, stat: torch.Float32}
@@ -132,7 +137,7 @@ func (n *syncNorm) backward(c *torch.FunctionCtx, grads []*torch.Tensor) []*torc
 	if !c.NeedsInputGrad(0) {
 		return out
 	}
-	both := n.g.AllReduce(torch.Cat([]*torch.Tensor{sum, lean}, 0), Sum).DivScalar(n.total)
+	both := n.g.AllReduce(torch.Cat([]*torch.Tensor{sum, lean}, 0), dist.Sum).DivScalar(n.total)
 	sum, lean = both.Narrow(0, 0, sum.Numel()), both.Narrow(0, sum.Numel(), lean.Numel())
 	dx := g.Sub(n.wide(sum)).Sub(apart.Mul(n.wide(lean.Mul(scale).Mul(scale))))
 	if len(out) > 1 {

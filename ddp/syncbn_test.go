@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
+	"github.com/golite/golite/internal/ranktest"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -58,10 +60,10 @@ var wholeBatches = []wholeBatch{
 
 func TestSyncBatchNormIsBatchNormOfTheWhole(t *testing.T) {
 	for _, w := range wholeBatches {
-		for _, kind := range kinds {
+		for _, kind := range ranktest.Kinds {
 			for _, ranks := range []int{2, 3} {
 				t.Run(fmt.Sprintf("%s/%s/%d", w.name, kind, ranks), func(t *testing.T) {
-					requireNone(t, runRanks(t, kind, ranks, ddp.Options{}, func(_ context.Context, g *ddp.Group) error { w.check(t, g); return nil }))
+					ranktest.RequireNone(t, ranktest.Run(t, kind, ranks, dist.Options{}, func(_ context.Context, g *dist.Group) error { w.check(t, g); return nil }))
 				})
 			}
 		}
@@ -69,7 +71,7 @@ func TestSyncBatchNormIsBatchNormOfTheWhole(t *testing.T) {
 }
 
 // check holds a rank's outputs, gradients and statistics against the whole's, in float64.
-func (w wholeBatch) check(t *testing.T, g *ddp.Group) {
+func (w wholeBatch) check(t *testing.T, g *dist.Group) {
 	whole, sizes, from := w.cut(g.Size())
 	r := g.Rank()
 	gen := func(seed uint64) torch.Options { return torch.Options{Generator: torch.NewGenerator(seed)} }
@@ -102,12 +104,12 @@ func (w wholeBatch) check(t *testing.T, g *ddp.Group) {
 	near("running variances", ref.RunningVar.DivScalar(w.scale*w.scale), b.RunningVar.DivScalar(w.scale*w.scale))
 	assert.Equal(t, int64(1), torch.Item[int64](b.NumBatchesTracked.Tensor))
 	many := float64(whole.Numel()) / 3 // a sum of so many
-	near("the weight's gradient, over all ranks", ref.Weight.Grad().DivScalar(many), g.AllReduce(b.Weight.Grad().To(torch.Float64), ddp.Sum).DivScalar(many))
-	near("the bias's gradient, over all ranks", ref.Bias.Grad().DivScalar(many), g.AllReduce(b.Bias.Grad().To(torch.Float64), ddp.Sum).DivScalar(many))
+	near("the weight's gradient, over all ranks", ref.Weight.Grad().DivScalar(many), g.AllReduce(b.Weight.Grad().To(torch.Float64), dist.Sum).DivScalar(many))
+	near("the bias's gradient, over all ranks", ref.Bias.Grad().DivScalar(many), g.AllReduce(b.Bias.Grad().To(torch.Float64), dist.Sum).DivScalar(many))
 }
 
 func TestSyncBatchNormInEvaluationMakesNoCollective(t *testing.T) {
-	everywhere(t, func(_ context.Context, t *testing.T, g *ddp.Group) error {
+	ranktest.Everywhere(t, func(_ context.Context, t *testing.T, g *dist.Group) error {
 		b, ref := ddp.NewSyncBatchNorm(g, 3), nn.NewBatchNorm2d(3)
 		nn.Eval(b)
 		nn.Eval(ref)
@@ -124,7 +126,7 @@ func TestSyncBatchNormInEvaluationMakesNoCollective(t *testing.T) {
 
 // TestSyncBatchNormMakesOneCollectiveEachWay, as PyTorch's does.
 func TestSyncBatchNormMakesOneCollectiveEachWay(t *testing.T) {
-	requireNone(t, runRanks(t, "inprocess", 2, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+	ranktest.RequireNone(t, ranktest.Run(t, "inprocess", 2, dist.Options{}, func(_ context.Context, g *dist.Group) error {
 		b := ddp.NewSyncBatchNorm(g, 3)
 		for _, c := range []struct {
 			needs bool
@@ -146,9 +148,9 @@ func TestSyncBatchNormMakesOneCollectiveEachWay(t *testing.T) {
 
 // TestSyncBatchNormOverASubGroup counts over its ranks alone; a rank by itself normalises its own batch.
 func TestSyncBatchNormOverASubGroup(t *testing.T) {
-	for _, kind := range kinds {
+	for _, kind := range ranktest.Kinds {
 		t.Run(kind, func(t *testing.T) {
-			requireNone(t, runRanks(t, kind, 3, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+			ranktest.RequireNone(t, ranktest.Run(t, kind, 3, dist.Options{}, func(_ context.Context, g *dist.Group) error {
 				pair, err := g.Sub(0, 2)
 				if err != nil {
 					return err
@@ -174,11 +176,11 @@ func TestSyncBatchNormOverASubGroup(t *testing.T) {
 }
 
 func TestSyncBatchNormRefusesWhatIsNoBatch(t *testing.T) {
-	requireNone(t, runRanks(t, "inprocess", 2, ddp.Options{}, func(_ context.Context, g *ddp.Group) error {
+	ranktest.RequireNone(t, ranktest.Run(t, "inprocess", 2, dist.Options{}, func(_ context.Context, g *dist.Group) error {
 		b := ddp.NewSyncBatchNorm(g, 3)
-		assert.ErrorContains(t, ddp.Try(func() { b.Forward(torch.Zeros(3)) }), "dimensions, got [3]")
-		assert.ErrorContains(t, ddp.Try(func() { b.Forward(torch.Zeros(2, 1)) }), "want 3 channels, got an input [2 1]")
-		assert.ErrorContains(t, ddp.Try(func() { b.Forward(torch.Zeros(g.Rank(), 3)) }), "more than one value per channel over all ranks in training, got 1")
+		assert.ErrorContains(t, dist.Try(func() { b.Forward(torch.Zeros(3)) }), "dimensions, got [3]")
+		assert.ErrorContains(t, dist.Try(func() { b.Forward(torch.Zeros(2, 1)) }), "want 3 channels, got an input [2 1]")
+		assert.ErrorContains(t, dist.Try(func() { b.Forward(torch.Zeros(g.Rank(), 3)) }), "more than one value per channel over all ranks in training, got 1")
 		return nil
 	}))
 }
@@ -204,7 +206,7 @@ func (m *normed) Run(x *torch.Tensor) *torch.Tensor {
 // TestConvertSyncBatchNorm: a converted model on parts of a batch is the model on the whole, in its outputs, the mean of its
 // gradients, and its buffers; its keys stay.
 func TestConvertSyncBatchNorm(t *testing.T) {
-	everywhere(t, func(_ context.Context, t *testing.T, g *ddp.Group) error {
+	ranktest.Everywhere(t, func(_ context.Context, t *testing.T, g *dist.Group) error {
 		const each = 4
 		ranks := g.Size()
 		var ref *normed
@@ -223,7 +225,7 @@ func TestConvertSyncBatchNorm(t *testing.T) {
 			assert.InDeltaSlice(t, floats(want.Detach().Narrow(0, each*g.Rank(), each)), floats(got.Detach()), 1e-4)
 			params := nn.Parameters(net)
 			for i, p := range nn.Parameters(ref) {
-				assert.InDeltaSlice(t, floats(p.Grad()), floats(g.AllReduce(params[i].Grad().Clone(), ddp.Sum)), 2e-3)
+				assert.InDeltaSlice(t, floats(p.Grad()), floats(g.AllReduce(params[i].Grad().Clone(), dist.Sum)), 2e-3)
 			}
 		}
 		state := nn.StateDict(net)

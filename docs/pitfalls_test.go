@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
@@ -95,8 +96,8 @@ func TestPitfallsMetrics(t *testing.T) {
 		// Rank 0 has a loss of 3 over one sample, rank 1 one of 2 over three.
 		seen, loss := 1+2*l.GlobalRank(), torch.From([]float32{float32(3 - l.GlobalRank())})
 
-		total := lite.Sum(l, seen) // exact for integers
-		l.AllReduce(loss, ddp.Sum) // in place
+		total := lite.Sum(l, seen)  // exact for integers
+		l.AllReduce(loss, dist.Sum) // in place
 		mean := loss.Item() / float64(total)
 		require.Equal(t, 5.0/4, mean)
 		return nil

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -113,7 +114,7 @@ func (h *handle) rebuild(want []*torch.Tensor) {
 		p.RequiresGrad_(false)
 	}
 	if err != nil {
-		var lost *ddp.RankError
+		var lost *dist.RankError
 		if errors.As(err, &lost) {
 			panic(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
@@ -290,7 +291,7 @@ func TestStepsThatAreRightOnSeveralRanks(t *testing.T) {
 			for n := range 3 {
 				opt.ZeroGrad()
 				l.Backward(loss.Forward(model.Forward(rowsOf(l, n))))
-				l.AllReduce(loss.Scale.Grad(), ddp.Mean)
+				l.AllReduce(loss.Scale.Grad(), dist.Mean)
 				opt.Step()
 			}
 			return append(nn.Parameters(net), loss.Scale), nil
@@ -401,12 +402,11 @@ func TestLayersUnfrozenAfterSetup(t *testing.T) {
 			return err
 		}))
 		for name, s := range map[string]lite.DDPSpawn{
-			"plain":                {},
 			"FindUnusedParameters": {FindUnusedParameters: true},
 			"GradientAsBucketView": {GradientAsBucketView: true},
-			"NoInitSync":           {NoInitSync: true},
-			"BucketHook":           {Hook: ddp.BucketHook(func(g *ddp.Group, b *ddp.Bucket) *torch.Tensor { return g.AllReduce(b.Buffer, ddp.Mean) })},
-			"PowerSGD":             {Hook: ddp.PowerSGD{}},
+			"NoInitSync":           {NoInitSync: true}, "plain": {},
+			"BucketHook": {Hook: ddp.BucketHook(func(g *dist.Group, b *ddp.Bucket) *torch.Tensor { return g.AllReduce(b.Buffer, dist.Mean) })},
+			"PowerSGD":   {Hook: ddp.PowerSGD{}},
 		} {
 			for _, ranks := range []int{2, 3} {
 				t.Run(fmt.Sprintf("%s/%d/all %v", name, ranks, all), func(t *testing.T) {

@@ -1,17 +1,17 @@
 package lite
 
 import (
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/values"
 	"github.com/golite/golite/torch"
 )
 
 // AllReduce combines a tensor of equal shape over all ranks, in place, and returns it: the mean by default
 // (torch.distributed.all_reduce). Integers are averaged by dividing the sum, cut towards zero. Alone it does nothing.
-func (l *Lite) AllReduce(t *torch.Tensor, op ...ddp.Op) *torch.Tensor {
-	o := ddp.Mean
+func (l *Lite) AllReduce(t *torch.Tensor, op ...dist.Op) *torch.Tensor {
+	o := dist.Mean
 	if len(op) > 1 {
-		torch.Fail("lite.AllReduce", "want at most one ddp.Op, got %d", len(op))
+		torch.Fail("lite.AllReduce", "want at most one dist.Op, got %d", len(op))
 	}
 	if len(op) == 1 {
 		o = op[0]

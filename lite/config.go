@@ -8,11 +8,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 )
 
 // DefaultTimeout is how long a rank waits for its peers in a collective where Config.Timeout is 0.
-const DefaultTimeout = ddp.DefaultTimeout
+const DefaultTimeout = dist.DefaultTimeout
 
 // Config says on which devices, with which strategy and in which precision Run runs. The zero Config is one CPU in 32 bits.
 //

@@ -34,5 +34,5 @@
 // # Errors
 //
 // What touches files, devices or peers returns an error. What runs once a step (Forward, Backward, Step, collectives)
-// panics with a *torch.Error or *ddp.RankError, and Run returns that as an error, with the rank it happened on.
+// panics with a *torch.Error or *dist.RankError, and Run returns that as an error, with the rank it happened on.
 package lite

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
@@ -85,7 +85,7 @@ func faultRank(ctx context.Context, l *lite.Lite) (got result, err error) {
 			l.Backward(loss)
 			opt.Step()
 			if kind != "skip" || !mine || step != faultAt {
-				l.AllReduce(loss.Detach(), ddp.Mean)
+				l.AllReduce(loss.Detach(), dist.Mean)
 			}
 		})
 		time.Sleep(time.Millisecond)

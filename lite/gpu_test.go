@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
@@ -173,7 +173,7 @@ func TestRanksOnGPUs(t *testing.T) {
 		all := l.Group().AllGather(net.Weight.Detach())
 		require.True(t, all[0].Equal(all[1]), "the ranks have the same weights")
 		sum := torch.Options{Device: l.Device()}.Ones(1)
-		l.Group().AllReduce(sum, ddp.Sum)
+		l.Group().AllReduce(sum, dist.Sum)
 		require.Equal(t, 2.0, sum.Item())
 		return nil
 	}))

@@ -2,6 +2,7 @@ package lite
 
 import (
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/torch"
 )
 
@@ -14,12 +15,12 @@ import (
 //
 // Lite's own collectives go through the same group: all ranks make all calls in the same order. A rank alone has a group
 // of one, so that a program needs no second way. The run closes it.
-func (l *Lite) Group() *ddp.Group {
+func (l *Lite) Group() *dist.Group {
 	if l.peers != nil {
 		return l.peers.g
 	}
 	if l.alone == nil {
-		hub := ddp.NewHub(1)
+		hub := dist.NewHub(1)
 		l.atEnd(hub.Close)
 		g, err := hub.Group(l.ctx, 0)
 		if err == nil {

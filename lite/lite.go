@@ -13,6 +13,7 @@ import (
 
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/torch"
 )
 
@@ -24,9 +25,9 @@ type Lite struct {
 	device    torch.Device
 	place     place
 	precision amp.Precision
-	peers     *peers     // nil: the only rank
-	alone     *ddp.Group // of a rank without peers: Group makes it
-	replicas  *replicas  // nil: one device
+	peers     *peers      // nil: the only rank
+	alone     *dist.Group // of a rank without peers: Group makes it
+	replicas  *replicas   // nil: one device
 	log       *zap.Logger
 	out       io.Writer
 

@@ -2,18 +2,19 @@ package lite
 
 import (
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/torch"
 )
 
 // peers are the other ranks, as a process group reaches them. A rank alone has none. What a collective can't do for a
-// lost peer it panics with, as a *ddp.RankError.
+// lost peer it panics with, as a *dist.RankError.
 type peers struct {
-	g    *ddp.Group
+	g    *dist.Group
 	opts ddp.ParallelOptions
 }
 
-func (p *peers) allReduce(t *torch.Tensor, op ddp.Op) { p.g.AllReduce(t, op) }
-func (p *peers) barrier()                             { p.g.Barrier() }
+func (p *peers) allReduce(t *torch.Tensor, op dist.Op) { p.g.AllReduce(t, op) }
+func (p *peers) barrier()                              { p.g.Barrier() }
 
 // broadcast gives every rank src's bytes, exchange gives every rank the bytes of all.
 func (p *peers) broadcast(b []byte, src int) []byte { return p.g.BroadcastBytes(b, src) }
@@ -42,7 +43,7 @@ func parallelOptions(s Strategy) ddp.ParallelOptions {
 }
 
 // newPeers makes a rank's peers of its group. On a GPU tensors go through NCCL.
-func (j *job) newPeers(g *ddp.Group, device torch.Device) (*peers, error) {
+func (j *job) newPeers(g *dist.Group, device torch.Device) (*peers, error) {
 	if device.Type == torch.CUDAType {
 		if err := g.AttachNCCL(); err != nil {
 			return nil, err

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/launch"
 	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/lite/cluster"
@@ -124,7 +124,7 @@ func report(err error, world int) *launch.Report {
 	if errors.As(err, &p) {
 		r.Message, r.Stack = fmt.Sprintf("panic: %v", p.value), string(p.stack)
 	}
-	var re *ddp.RankError
+	var re *dist.RankError
 	if errors.As(err, &re) {
 		r.Secondary, r.Late = true, len(re.Waiting) > 0
 		if re.World == world { // a smaller group of the program's own has other numbers
@@ -161,7 +161,7 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 		return j.apart(err)
 	}
 	defer store.Close()
-	g, err := ddp.NewGloo(ctx, store, at.global, at.world, j.groupOptions())
+	g, err := dist.NewGloo(ctx, store, at.global, at.world, j.groupOptions())
 	if err != nil {
 		return j.apart(err)
 	}
@@ -179,12 +179,12 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 }
 
 // groupOptions are the group's settings.
-func (j *job) groupOptions() ddp.Options {
-	return ddp.Options{Timeout: j.plan.timeout, Debug: j.plan.debug}
+func (j *job) groupOptions() dist.Options {
+	return dist.Options{Timeout: j.plan.timeout, Debug: j.plan.debug}
 }
 
 // whereabouts is what the supervisor is told once a second, and when a rank has failed.
-func whereabouts(g *ddp.Group, step int64) launch.State {
+func whereabouts(g *dist.Group, step int64) launch.State {
 	s := launch.State{Step: step}
 	if p := g.Pending(); len(p) > 0 {
 		s.Waiting, s.Seq = p[0].What, uint64(p[0].Number)
@@ -200,7 +200,7 @@ var failedRank = regexp.MustCompile(`aborted the group: rank (\d+) failed: `)
 
 // leave ends a rank's part in the group. Ranks that did well, or were asked to stop, leave together: a connection that
 // closes early would look like a lost peer to a slower one. A rank that failed frees the others at once.
-func leave(g *ddp.Group, err error) error {
+func leave(g *dist.Group, err error) error {
 	if err != nil && !errors.Is(err, ErrStopped) {
 		g.Abort(fmt.Sprintf(failedText, g.Rank(), text.FirstLine(err.Error())))
 		return err
@@ -226,7 +226,7 @@ func (j *job) apart(err error) error {
 	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && e.AgentStore() || p.GlobalRank == 0 {
 		return err
 	}
-	if re, ok := errors.AsType[*ddp.RankError](err); ok {
+	if re, ok := errors.AsType[*dist.RankError](err); ok {
 		if len(re.Lost) == 0 && re.Cause == nil {
 			re.Lost = []int{0}
 		}
@@ -235,13 +235,13 @@ func (j *job) apart(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return &ddp.RankError{Rank: p.GlobalRank, World: p.WorldSize, Op: "lite.Run", Reason: err.Error(), Lost: []int{0},
+	return &dist.RankError{Rank: p.GlobalRank, World: p.WorldSize, Op: "lite.Run", Reason: err.Error(), Lost: []int{0},
 		Waiting: []string{"missing: rank 0"}, Cause: err}
 }
 
 // explain adds to the error of a rank that has not met the others, and that golite did not start, why it is one.
 func (j *job) explain(err error) error {
-	re, ok := errors.AsType[*ddp.RankError](err)
+	re, ok := errors.AsType[*dist.RankError](err)
 	if !ok || j.met.Load() || re.Cause == nil || j.plan.variables == "" {
 		return err
 	}
@@ -251,10 +251,10 @@ func (j *job) explain(err error) error {
 }
 
 // openStore opens the store through which the ranks find each other: rank 0 keeps it, unless torchrun's agent does.
-func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, error) {
+func (j *job) openStore(ctx context.Context, child *launch.Child) (*dist.Store, error) {
 	p := j.plan.place
 	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && e.AgentStore() {
-		s, err := ddp.NewTCPStore(ctx, p.MainAddress, p.MainPort, ddp.TCPStoreOptions{Timeout: j.plan.timeout})
+		s, err := dist.NewTCPStore(ctx, p.MainAddress, p.MainPort, dist.TCPStoreOptions{Timeout: j.plan.timeout})
 		if err != nil {
 			return nil, err
 		}
@@ -269,7 +269,7 @@ func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, e
 	ctx, cancel := context.WithTimeoutCause(ctx, j.plan.timeout, lateError{j.plan.timeout})
 	defer cancel()
 	if p.GlobalRank == 0 {
-		s, err := ddp.NewTCPStore(ctx, p.MainAddress, port, ddp.TCPStoreOptions{Server: true, Timeout: j.plan.timeout})
+		s, err := dist.NewTCPStore(ctx, p.MainAddress, port, dist.TCPStoreOptions{Server: true, Timeout: j.plan.timeout})
 		if err == nil && child != nil {
 			err = child.PublishPort(s.Port())
 		}
@@ -281,5 +281,5 @@ func (j *job) openStore(ctx context.Context, child *launch.Child) (*ddp.Store, e
 			return nil, err
 		}
 	}
-	return ddp.NewTCPStore(ctx, p.MainAddress, port, ddp.TCPStoreOptions{Timeout: j.plan.timeout})
+	return dist.NewTCPStore(ctx, p.MainAddress, port, dist.TCPStoreOptions{Timeout: j.plan.timeout})
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/launch"
 )
 
@@ -22,12 +22,12 @@ func TestReport(t *testing.T) {
 		"an error":           {errors.New("the disk is full"), launch.Report{}},
 		"asked to stop":      {fmt.Errorf("after step 3: %w", ErrStopped), launch.Report{Stopped: true}},
 		"a panic":            {&panicError{"boom", []byte("main.train")}, launch.Report{Message: "panic: boom", Stack: "main.train"}},
-		"a lost peer":        {&ddp.RankError{World: 4, Lost: []int{2}}, launch.Report{Secondary: true, Blames: []int{2}}},
-		"one of a sub-group": {&ddp.RankError{World: 2, Lost: []int{1}}, launch.Report{Secondary: true}},
-		"a peer that failed": {&ddp.RankError{World: 4, Reason: "rank 3 aborted the group: " + fmt.Sprintf(failedText, 3, "no")},
+		"a lost peer":        {&dist.RankError{World: 4, Lost: []int{2}}, launch.Report{Secondary: true, Blames: []int{2}}},
+		"one of a sub-group": {&dist.RankError{World: 2, Lost: []int{1}}, launch.Report{Secondary: true}},
+		"a peer that failed": {&dist.RankError{World: 4, Reason: "rank 3 aborted the group: " + fmt.Sprintf(failedText, 3, "no")},
 			launch.Report{Secondary: true, Blames: []int{3}}},
-		"an aborted group": {&ddp.RankError{World: 4, Reason: "rank 3 aborted the group: its context ended: enough"}, launch.Report{Secondary: true}},
-		"time is up":       {&ddp.RankError{World: 4, Waiting: []string{"rank 0 waits"}}, launch.Report{Secondary: true, Late: true}},
+		"an aborted group": {&dist.RankError{World: 4, Reason: "rank 3 aborted the group: its context ended: enough"}, launch.Report{Secondary: true}},
+		"time is up":       {&dist.RankError{World: 4, Waiting: []string{"rank 0 waits"}}, launch.Report{Secondary: true, Late: true}},
 	} {
 		if c.want.Message == "" {
 			c.want.Message = c.err.Error()
@@ -45,7 +45,7 @@ func TestOutcome(t *testing.T) {
 	}{
 		"it was not asked":                {false, false, context.Canceled, context.Canceled},
 		"its context has ended":           {true, false, fmt.Errorf("step 3: %w", context.Canceled), ErrStopped},
-		"so have its peers":               {true, false, &ddp.RankError{Cause: context.Canceled}, ErrStopped},
+		"so have its peers":               {true, false, &dist.RankError{Cause: context.Canceled}, ErrStopped},
 		"a loader's error was ignored":    {true, true, nil, ErrStopped},
 		"it had ended by itself":          {true, false, nil, nil},
 		"another error":                   {true, true, full, full},

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
@@ -105,7 +106,7 @@ func TestEverySettingOfDDP(t *testing.T) {
 	plain := traceSteps(t, lite.DDPSpawn{})
 	require.Equal(t, sums("Float[320064]", "Float[325000]"), plain.calls)
 	require.False(t, plain.views)
-	own := ddp.BucketHook(func(g *ddp.Group, b *ddp.Bucket) *torch.Tensor { return g.AllReduce(b.Buffer, ddp.Max) })
+	own := ddp.BucketHook(func(g *dist.Group, b *ddp.Bucket) *torch.Tensor { return g.AllReduce(b.Buffer, dist.Max) })
 	for name, c := range map[string]struct {
 		set   lite.DDPSpawn
 		calls []string
@@ -280,7 +281,7 @@ func TestGroup(t *testing.T) {
 					same("size", ranks, g.Size()),
 					same("rank", l.GlobalRank(), g.Rank()),
 					same("the group, asked for again", true, g == l.Group()),
-					same("a product", []float64{0, 1, 2, 6}[ranks], g.AllReduce(torch.Full(float64(l.GlobalRank()+1), 1), ddp.Product).Item()),
+					same("a product", []float64{0, 1, 2, 6}[ranks], g.AllReduce(torch.Full(float64(l.GlobalRank()+1), 1), dist.Product).Item()),
 					same("in the sub-group", l.GlobalRank() == ranks-1, last != nil),
 				)
 			}))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
@@ -157,7 +157,7 @@ func trainRecorded[M nn.Module](l *lite.Lite, r recordedCase, net M, run func(*t
 		}
 	}
 	for name, b := range nn.NamedBuffers(net) {
-		for rank, part := range ddp.AllGatherValues(l.Group(), b.ToBytes()) {
+		for rank, part := range dist.AllGatherValues(l.Group(), b.ToBytes()) {
 			one := bits(b.Tensor)
 			one.Data = part
 			got.Tensors[fmt.Sprintf("buffer.%d.%s", rank, name)] = one

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
@@ -156,9 +156,9 @@ func collectives(ctx context.Context, l *lite.Lite) error {
 	mine := func() *torch.Tensor { return torch.From([]float32{float32(l.GlobalRank() + 1)}, 1) }
 	for _, c := range []struct {
 		name string
-		op   []ddp.Op
+		op   []dist.Op
 		want float64
-	}{{"max", []ddp.Op{ddp.Max}, 2}, {"sum", []ddp.Op{ddp.Sum}, 3}, {"mean", []ddp.Op{ddp.Mean}, 1.5}, {"default", nil, 1.5}, {"min", []ddp.Op{ddp.Min}, 1}} {
+	}{{"max", []dist.Op{dist.Max}, 2}, {"sum", []dist.Op{dist.Sum}, 3}, {"mean", []dist.Op{dist.Mean}, 1.5}, {"default", nil, 1.5}, {"min", []dist.Op{dist.Min}, 1}} {
 		x := mine()
 		if r := l.AllReduce(x, c.op...); r != x || x.Item() != c.want {
 			return fmt.Errorf("row 37, %s: want %v in the same tensor, got %v", c.name, c.want, r.Item())

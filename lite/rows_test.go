@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/datasets/mnist"
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
@@ -325,7 +325,7 @@ func TestRow37To39CollectivesAlone(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		x := torch.Ones(2)
 		require.Same(t, x, l.AllReduce(x))
-		require.Same(t, x, l.AllReduce(x, ddp.Sum))
+		require.Same(t, x, l.AllReduce(x, dist.Sum))
 		require.Equal(t, []float32{1, 1}, torch.ToSlice[float32](x))
 		require.Equal(t, []int{7}, lite.AllGather(l, 7))
 		require.Equal(t, 7, lite.Sum(l, 7))

@@ -14,7 +14,7 @@ import (
 
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/launch"
 	"github.com/golite/golite/internal/values"
 	"github.com/golite/golite/torch"
@@ -259,7 +259,7 @@ func guard(f func() error) (err error) {
 		case nil:
 		case error:
 			var te *torch.Error
-			var re *ddp.RankError
+			var re *dist.RankError
 			if errors.As(v, &te) || errors.As(v, &re) {
 				err = v
 				return

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 )
@@ -29,7 +29,7 @@ func (j *job) runGoroutines(ctx context.Context) error {
 	defer stop.close()
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	hub := ddp.NewHub(n)
+	hub := dist.NewHub(n)
 	defer hub.Close()
 	seed := torch.DefaultGenerator(torch.CPU).State()
 
@@ -45,11 +45,11 @@ func (j *job) runGoroutines(ctx context.Context) error {
 }
 
 // goroutineRank is one rank's life. Its default generator begins as the process's is.
-func (j *job) goroutineRank(ctx context.Context, hub *ddp.Hub, rank int, seed *torch.Tensor, stop *stopper) (err error) {
+func (j *job) goroutineRank(ctx context.Context, hub *dist.Hub, rank int, seed *torch.Tensor, stop *stopper) (err error) {
 	own := torch.NewGenerator(0)
 	own.SetState(seed)
 	torch.WithGenerator(own, func() {
-		var g *ddp.Group
+		var g *dist.Group
 		if g, err = hub.Group(ctx, rank, j.groupOptions()); err != nil {
 			return
 		}
@@ -143,6 +143,6 @@ func rankFailure(e rankEnd) error {
 
 // fromPeer tells an error that another rank caused.
 func fromPeer(err error) bool {
-	var re *ddp.RankError
+	var re *dist.RankError
 	return errors.As(err, &re)
 }

@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/launch"
 	"github.com/golite/golite/torch"
 )
@@ -143,6 +143,6 @@ func (l *Lite) anyRank(here bool) bool {
 	}
 	t := torch.From([]int64{n}, 1)
 	defer t.Release()
-	l.peers.allReduce(t, ddp.Max)
+	l.peers.allReduce(t, dist.Max)
 	return t.Item() > 0
 }

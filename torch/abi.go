@@ -173,6 +173,15 @@ func (ABI) IsNested(t *Tensor) bool { return t.flag(cgotorch.FlagNested) }
 // alive until the call is over.
 func (ABI) Handle(t *Tensor) cgotorch.Handle { return t.h() }
 
+// Handles is Handle for each tensor of a list.
+func (ABI) Handles(list []*Tensor) []cgotorch.Handle {
+	h := make([]cgotorch.Handle, len(list))
+	for i, t := range list {
+		h[i] = t.h()
+	}
+	return h
+}
+
 // Alias gives the shim a handle of its own to a tensor.
 func (ABI) Alias(operation string, t *Tensor) cgotorch.Handle {
 	h, _, err := cgotorch.Alias(t.h())

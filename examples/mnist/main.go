@@ -10,7 +10,7 @@ import (
 	"os"
 
 	"github.com/golite/golite/datasets/mnist"
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
@@ -259,6 +259,6 @@ func evaluate(ctx context.Context, l *lite.Lite, test data.Dataset[data.Example]
 	if err != nil {
 		return 0, err
 	}
-	l.AllReduce(correct, ddp.Sum)
+	l.AllReduce(correct, dist.Sum)
 	return correct.Item() / float64(lite.Sum(l, seen)), nil
 }

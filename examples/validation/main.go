@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"github.com/golite/golite/datasets/mnist"
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
@@ -76,7 +76,7 @@ func evaluate(ctx context.Context, l *lite.Lite, model *lite.Net[*nn.Sequential]
 
 	// Ranks may have had different numbers of batches: they meet here, and nowhere in the loop.
 	total := float64(lite.Sum(l, seen))
-	l.AllReduce(loss, ddp.Sum)
-	l.AllReduce(correct, ddp.Sum)
+	l.AllReduce(loss, dist.Sum)
+	l.AllReduce(correct, dist.Sum)
 	return Metrics{Loss: loss.Item() / total, Accuracy: correct.Item() / total}, nil
 }

@@ -39,7 +39,7 @@ func TestInside(t *testing.T) {
 		{"github.com/golite/golite/lite.(*Lite).Backward", "/m/lite/step.go", true},
 		{"github.com/golite/golite/lite.Capture[...].func1", "/m/lite/capture.go", true},
 		{"github.com/golite/golite/amp.(*GradScaler).Step", "/m/amp/scaler.go", true},
-		{"github.com/golite/golite/ddp.(*Group).AllReduce", "/m/ddp/group.go", true},
+		{"github.com/golite/golite/dist.(*Group).AllReduce", "/m/dist/collectives.go", true},
 		{"github.com/golite/golite/cgotorch.Call", "/m/cgotorch/call.go", true},
 		{"github.com/golite/golite/internal/op.Call", "/m/internal/op/op.go", true},
 		{"github.com/golite/golite/datasets/mnist.Train", "/m/datasets/mnist/mnist.go", true},

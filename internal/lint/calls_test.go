@@ -15,20 +15,22 @@ var exits = map[string]bool{
 
 // mayExit lists the functions outside of programs that may, each with its reason.
 var mayExit = map[string]string{
-	"internal/launch/child.go": "a rank whose supervisor is gone, or that must not run on, ends itself",
+	"internal/ranktest/ranktest.go": "for tests only: a rank of a test in a process of its own",
+	"internal/launch/child.go":      "a rank whose supervisor is gone, or that must not run on, ends itself",
 }
 
 // ops are the rooms whose functions panic with *torch.Error: tensor operations, and what runs once a step and is made of
-// them (Forward, Backward, Step, collectives, where a lost peer is a *ddp.RankError).
+// them (Forward, Backward, Step, collectives, where a lost peer is a *dist.RankError).
 var ops = []string{
 	"torch", "torch/aten", "torch/cuda", "torch/nn", "torch/nn/functional", "torch/nn/init", "torch/optim", "amp", "internal/op",
-	"ddp", "lite",
+	"dist", "ddp", "lite",
 }
 
 // mayPanic lists the files outside of ops that may, each with its reason.
 var mayPanic = map[string]string{
-	"internal/fixture/main.go":    "for tests only: it runs before there is a testing.T",
-	"internal/launch/protocol.go": "a struct of plain fields always encodes; anything else is a bug here",
+	"internal/ranktest/ranktest.go": "for tests only: it runs before there is a testing.T",
+	"internal/fixture/main.go":      "for tests only: it runs before there is a testing.T",
+	"internal/launch/protocol.go":   "a struct of plain fields always encodes; anything else is a bug here",
 }
 
 func TestForbiddenCalls(t *testing.T) {

@@ -37,8 +37,11 @@ var law = map[string]int{
 	"internal/values":           4, // tensors are among what ranks send each other
 	"amp/...":                   4,
 	"datasets/...":              5,
-	"ddp/...":                   5,
-	"lite/...":                  6,
+	"internal/distabi":          2, // C handles
+	"internal/ranktest":         5, // runs the ranks of tests
+	"dist/...":                  5,
+	"ddp/...":                   6,
+	"lite/...":                  7,
 	"examples/...":              8,
 	"docs/...":                  8,
 	"benchmarks/...":            8,
@@ -56,6 +59,7 @@ var apart = []struct{ from, to, why string }{
 	{"torch/nn", "torch/optim", "optimizers know modules, not the other way"},
 	{"torch/nn", "torch/data", "modules know nothing of data sets"},
 	{"torch/optim", "torch/data", "optimizers know nothing of data sets"},
+	{"dist", "datasets", "a library brings no data set along"},
 	{"ddp", "datasets", "a library brings no data set along"},
 }
 

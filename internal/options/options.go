@@ -18,6 +18,14 @@ func One[T any](given []T) (o T, err error) {
 	return o, nil
 }
 
+// Named is One with the function's name before an error's text.
+func Named[T any](function string, given []T) (o T, err error) {
+	if o, err = One(given); err != nil {
+		err = fmt.Errorf("%s: %w", function, err)
+	}
+	return o, err
+}
+
 // Must is One for operations that panic: fail, which is torch.Fail, is given the operation's name and the error's text.
 func Must[T any](operation string, given []T, fail func(operation, format string, args ...any)) T {
 	o, err := One(given)

@@ -10,7 +10,7 @@
 # Lightning is needed for the benchmark only.
 set -u
 cd "$(dirname "$0")/../.."
-packages="torch torch/cuda torch/profiler torch/nn torch/optim torch/data amp ddp lite"
+packages="torch torch/cuda torch/profiler torch/nn torch/optim torch/data amp dist ddp lite"
 precisions="32-true 64-true 16-mixed bf16-mixed 16-true bf16-true"
 say() { printf '\n== %s (%ss)\n' "$1" "$(($(date +%s) - begin))"; }
 begin=$(date +%s)

@@ -1,0 +1,450 @@
+package ddp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/dist"
+	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/distabi"
+	"github.com/golite/golite/internal/op"
+	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
+)
+
+// ParallelOptions are the optional arguments of New; the zero value is PyTorch's default.
+type ParallelOptions struct {
+	// FindUnusedParameters looks in each forward pass for parameters that have no part in it, so that the others'
+	// gradients don't wait for theirs.
+	FindUnusedParameters bool
+	// StaticGraph says that each step uses the same parameters, in the same order.
+	StaticGraph bool
+	// GradientAsBucketView lets gradients be views of the buckets in which they travel: it saves their memory once.
+	GradientAsBucketView bool
+	// NoBroadcastBuffers keeps each rank's own buffers, from the start on (broadcast_buffers=False).
+	NoBroadcastBuffers bool
+	// NoInitSync leaves the parameters as they are at the start, which must then be equal (init_sync=False).
+	NoInitSync bool
+	// BucketCapMB is the size of a bucket in MiB; 0 is 25, with a first bucket of 1.
+	BucketCapMB float64
+	// Hook sends gradients in another form: HookFP16, HookBF16, PowerSGD, or one of the program's own. The default is
+	// to sum them as they are.
+	Hook Hook
+	// Name is the model's, for messages.
+	Name string
+}
+
+// DistributedDataParallel keeps the copies of a model that ranks train together equal: the gradients of each backward pass
+// become their mean over all ranks, while backward still runs (torch.nn.parallel.DistributedDataParallel). It is c10d's
+// own Reducer.
+//
+// The model's forward pass stands between Before and After:
+//
+//	d, err := ddp.Wrap(ctx, group, net)
+//	...
+//	d.Before()
+//	out := d.After(net.Forward(x))[0]
+//	loss := F.CrossEntropy(out, y)
+//	group.Guard(loss.Backward)
+type DistributedDataParallel struct {
+	g       *dist.Group
+	r       cgotorch.Reducer
+	opts    ParallelOptions
+	params  []*torch.Tensor                  // all, in the model's order
+	buffers iter.Seq2[string, *torch.Tensor] // none where each rank keeps its own
+	trained []*torch.Tensor                  // those that have gradients
+	names   []string                         // of those
+	forget  func()
+	closing sync.Once
+
+	sync      bool // backward reduces: false in NoSync
+	paramSync bool // the last forward's backward reduced: buffers are broadcast before the next
+	learned   bool // a forward pass has led to one that reduces
+	prepared  bool // After has prepared for a backward pass since the last Before
+	rebuilt   int
+	join      *join
+}
+
+const (
+	stateBytes  = 250 << 20 // a message at the start
+	bufferBytes = 250 << 20
+)
+
+// Wrap is New for a module.
+func Wrap(ctx context.Context, g *dist.Group, m nn.Module, opts ...ParallelOptions) (*DistributedDataParallel, error) {
+	params := func(yield func(string, *torch.Tensor) bool) {
+		for name, p := range nn.NamedParameters(m) {
+			if !yield(name, p.Tensor) {
+				return
+			}
+		}
+	}
+	buffers := func(yield func(string, *torch.Tensor) bool) {
+		for name, b := range nn.NamedBuffers(m) {
+			if !yield(name, b.Tensor) {
+				return
+			}
+		}
+	}
+	o, err := options.Named("ddp.Wrap", opts)
+	if err != nil {
+		return nil, err
+	}
+	if o.Name == "" {
+		o.Name = fmt.Sprintf("%T", m)
+	}
+	return New(ctx, g, params, buffers, o)
+}
+
+// ErrNothingToTrain is New's error, on all ranks, for a model of which no parameter requires a gradient: there is nothing
+// to keep equal. Nothing was broadcast then.
+var ErrNothingToTrain = errors.New("no parameter requires a gradient: there is nothing to train together")
+
+// New ties a model's parameters to those of the other ranks: it checks that all ranks have the same, by name, shape, type
+// and order, gives them rank 0's values, buffers included, and from then on averages their gradients. Both sequences may
+// be read again later; parameters must stay the same tensors. Where the models differ every rank gets an error that
+// names the first difference. ctx bounds the check.
+func New(ctx context.Context, g *dist.Group, params, buffers iter.Seq2[string, *torch.Tensor], opts ...ParallelOptions) (*DistributedDataParallel, error) {
+	o, err := options.Named("ddp.New", opts)
+	if err != nil {
+		return nil, err
+	}
+	if o.BucketCapMB < 0 {
+		return nil, fmt.Errorf("ddp.New: BucketCapMB is %v: want more than 0, or 0 for 25", o.BucketCapMB)
+	}
+	if buffers == nil || o.NoBroadcastBuffers {
+		buffers = func(func(string, *torch.Tensor) bool) {}
+	}
+	d := &DistributedDataParallel{g: g, opts: o, buffers: buffers, sync: true, paramSync: true}
+	var mine description
+	for name, p := range params {
+		mine.Parameters = append(mine.Parameters, described{name, p.Shape(), p.DType().String(), !p.RequiresGrad()})
+		d.params = append(d.params, p)
+		if p.RequiresGrad() {
+			d.trained = append(d.trained, p)
+			d.names = append(d.names, name)
+		}
+	}
+	for name, b := range buffers {
+		mine.Buffers = append(mine.Buffers, described{name, b.Shape(), b.DType().String(), false})
+	}
+	if err := d.agree(ctx, mine); err != nil {
+		return nil, err
+	}
+	if err := d.reducer(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// agree compares the ranks' models and lets them start as equals.
+func (d *DistributedDataParallel) agree(ctx context.Context, mine description) error {
+	stop := context.AfterFunc(ctx, func() { d.g.Abort(fmt.Sprintf("ddp.New was given up: %v", context.Cause(ctx))) })
+	defer stop()
+	var wrong error
+	err := dist.Try(func() {
+		if wrong = d.verify(mine); wrong != nil {
+			return
+		}
+		if len(d.trained) == 0 {
+			wrong = fmt.Errorf("ddp.New: %s: %w", cmp.Or(d.opts.Name, "the model"), ErrNothingToTrain)
+			return
+		}
+		if !d.opts.NoInitSync {
+			d.synchronize(0)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return wrong
+}
+
+func (d *DistributedDataParallel) reducer() error {
+	flags, bytes := 0, 25<<20
+	for _, f := range []struct {
+		on   bool
+		flag int
+	}{
+		{d.opts.FindUnusedParameters, cgotorch.FindUnused},
+		{d.opts.GradientAsBucketView, cgotorch.BucketView},
+		{d.opts.StaticGraph, cgotorch.StaticGraph},
+		{d.opts.BucketCapMB > 0, cgotorch.OwnCap},
+	} {
+		if f.on {
+			flags |= f.flag
+		}
+	}
+	if d.opts.BucketCapMB > 0 {
+		bytes = int(d.opts.BucketCapMB * (1 << 20))
+	}
+	r, err := cgotorch.NewReducer(distabi.Handle(d.g), flags, bytes, d.opts.Name, torch.ABI{}.Handles(d.trained), d.names)
+	if err != nil {
+		return fmt.Errorf("ddp.New: %s", text.FirstLine(err.Message))
+	}
+	d.r = r
+	if d.opts.Hook != nil {
+		if err := d.opts.Hook.install(d); err != nil {
+			d.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// Group returns the ranks' group.
+func (d *DistributedDataParallel) Group() *dist.Group { return d.g }
+
+// Before comes ahead of a forward pass in training: it gives the buffers rank 0's values. Without gradients it does
+// nothing, and makes no collective: ranks may then have different numbers of batches. For a module in evaluation mode
+// neither Before nor After is called.
+func (d *DistributedDataParallel) Before() {
+	if !torch.GradEnabled() {
+		return
+	}
+	d.g.Guard(func() {
+		torch.Outside(func() {
+			d.notifyJoin()
+			d.prepared = false
+			var err *cgotorch.Error
+			if d.sync {
+				var anew bool
+				if anew, err = d.r.Forward(); anew {
+					d.rebuilt++
+				}
+			} else {
+				err = d.r.Join(cgotorch.JoinRebuild, 0)
+			}
+			if err != nil {
+				d.refuseUnused(err.Message)
+				argumentError("DistributedDataParallel", err)
+			}
+			if d.paramSync {
+				d.broadcastBuffers()
+			}
+			d.notifyBackward()
+		})
+	})
+}
+
+// missed is how the Reducer tells which parameters it waits for, by their numbers.
+var missed = regexp.MustCompile(`did not receive grad for rank \d+:([ \d]+)`)
+
+// refuseUnused names the parameters that the last backward pass gave no gradient to, where that is what a message is about.
+func (d *DistributedDataParallel) refuseUnused(message string) {
+	m := missed.FindStringSubmatch(message)
+	if m == nil {
+		return
+	}
+	var names []string
+	for _, digits := range strings.Fields(m[1]) {
+		if i, err := strconv.Atoi(digits); err == nil && i < len(d.names) {
+			names = append(names, d.names[i])
+		}
+	}
+	torch.Fail("ddp.DistributedDataParallel", "the last backward pass gave no gradient to %s of %s, and so their means are still waited for: they had no part in the loss; set FindUnusedParameters (strategy %q) or StaticGraph",
+		strings.Join(names, ", "), cmp.Or(d.opts.Name, "the model"), "ddp_find_unused_parameters")
+}
+
+// After comes behind the forward pass and is given its outputs; what it returns takes their place. A backward pass
+// inside of the forward pass takes an After of its own ahead of it, which is given the loss.
+func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tensor {
+	if !torch.GradEnabled() {
+		return outputs
+	}
+	if !d.sync {
+		if d.opts.StaticGraph && !d.learned {
+			torch.Fail("ddp.DistributedDataParallel", "StaticGraph learns the graph from the first backward pass, which must reduce: NoSync comes after it")
+		}
+		d.paramSync = false
+		return d.sink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "")
+	}
+	d.paramSync, d.learned = true, true
+	if d.prepared {
+		return d.again(outputs)
+	}
+	d.prepared = true
+	return d.sink(outputs, d.prepare(outputs), "")
+}
+
+// prepare has the Reducer wait for the gradients of a backward pass, and reports whether the outputs must go through
+// its node.
+func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool) {
+	var graph []*torch.Tensor
+	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
+		graph = withGraph(outputs)
+	}
+	needed, err := d.r.Backward("the backward of the forward pass at "+callers.Site(), torch.ABI{}.Handles(graph))
+	runtime.KeepAlive(outputs)
+	if err != nil {
+		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, outputs...))
+	}
+	return needed
+}
+
+// again is After where a backward pass inside of the forward pass has reduced already. Another may come or not: the
+// Reducer is prepared when it begins, as it would take the gradients of whatever backward pass comes next for those
+// that it waits for.
+func (d *DistributedDataParallel) again(outputs []*torch.Tensor) []*torch.Tensor {
+	d.rebuild()
+	return d.sink(outputs, true, "the backward of the forward pass at "+callers.Site())
+}
+
+// rebuild lays the buckets out anew where that is due: the Reducer can't do it any more once it has prepared for
+// another backward pass.
+func (d *DistributedDataParallel) rebuild() {
+	d.g.Guard(func() {
+		if err := d.r.Join(cgotorch.JoinRebuild, 0); err != nil {
+			d.refuseUnused(err.Message)
+			argumentError("DistributedDataParallel", err)
+		}
+	})
+}
+
+func withGraph(list []*torch.Tensor) (graph []*torch.Tensor) {
+	for _, t := range list {
+		if t != nil && t.RequiresGrad() {
+			graph = append(graph, t)
+		}
+	}
+	return graph
+}
+
+// sink leads outputs that have a graph through the Reducer's node, which prepares the Reducer where there is a site.
+func (d *DistributedDataParallel) sink(outputs []*torch.Tensor, needed bool, site string) []*torch.Tensor {
+	graph := withGraph(outputs)
+	if !needed || len(graph) == 0 {
+		return outputs
+	}
+	var r op.Results
+	w, err := d.r.Sink(site, torch.ABI{}.Handles(graph), r.Buffer())
+	runtime.KeepAlive(graph)
+	if err != nil {
+		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, graph...))
+	}
+	r.Set(w)
+	passed := torch.ABI{}.ResultList(&r)
+	all := make([]*torch.Tensor, len(outputs))
+	for i, t := range outputs {
+		all[i] = t
+		if t != nil && t.RequiresGrad() {
+			all[i], passed = passed[0], passed[1:]
+		}
+	}
+	return all
+}
+
+// Forward runs f, a forward pass, between Before and After.
+func (d *DistributedDataParallel) Forward(f func() *torch.Tensor) *torch.Tensor {
+	if f == nil {
+		torch.Fail("ddp.DistributedDataParallel.Forward", "the function is nil")
+	}
+	d.Before()
+	return d.After(f())[0]
+}
+
+// NoSync runs f, in which backward passes add up gradients on this rank alone; the first backward after it reduces their
+// sum (DistributedDataParallel.no_sync). The forward pass belongs into f as well.
+func (d *DistributedDataParallel) NoSync(f func()) {
+	if f == nil {
+		torch.Fail("ddp.DistributedDataParallel.NoSync", "the function is nil")
+	}
+	before := d.sync
+	d.sync = false
+	defer func() { d.sync = before }()
+	f()
+}
+
+// SetSync is NoSync for those who can't use a function: it says whether backward passes reduce from now on, and returns
+// whether they did.
+func (d *DistributedDataParallel) SetSync(on bool) (before bool) {
+	before, d.sync = d.sync, on
+	return before
+}
+
+// Rebuilt tells how often buckets were laid out anew, in the order in which gradients came: once, usually.
+func (d *DistributedDataParallel) Rebuilt() int { return d.rebuilt }
+
+// synchronize gives all ranks a rank's parameters and buffers.
+func (d *DistributedDataParallel) synchronize(src int) {
+	d.coalesced(append(slices.Clone(d.params), d.shared()...), src, stateBytes)
+}
+
+// shared lists the buffers that are broadcast.
+func (d *DistributedDataParallel) shared() (list []*torch.Tensor) {
+	for _, b := range d.buffers {
+		list = append(list, b)
+	}
+	return list
+}
+
+func (d *DistributedDataParallel) broadcastBuffers() {
+	if list := d.shared(); len(list) > 0 {
+		src := 0
+		if d.join != nil {
+			src = d.commonRank(true)
+		}
+		d.coalesced(list, src, bufferBytes)
+	}
+}
+
+func (d *DistributedDataParallel) coalesced(list []*torch.Tensor, src, bytes int) {
+	if len(list) == 0 || d.g.Size() == 1 {
+		return
+	}
+	detached := make([]*torch.Tensor, len(list))
+	torch.NoGrad(func() {
+		for i, t := range list {
+			detached[i] = t.Detach()
+		}
+	})
+	err := distabi.Handle(d.g).BroadcastCoalesced(src, bytes, callers.Site(), torch.ABI{}.Handles(detached))
+	for _, t := range detached {
+		t.Release()
+	}
+	if err != nil {
+		if aborted, _ := d.g.Aborted(); aborted {
+			panic(distabi.Failure(d.g, "Broadcast", callers.Site(), err.Message))
+		}
+		argumentError("DistributedDataParallel", err, list...)
+	}
+}
+
+// Close takes the Reducer out of the model, whose parameters stay.
+func (d *DistributedDataParallel) Close() {
+	d.closing.Do(func() {
+		if d.r != 0 {
+			d.r.Free()
+		}
+		if d.forget != nil {
+			d.forget()
+		}
+	})
+}
+
+// Stats returns what c10d's Logger knows of the model: sizes of buckets, average times in nanoseconds of forward, backward,
+// communication and their overlap (torch's DDPLoggingData). Times are taken in the first ten steps and every hundredth.
+func (d *DistributedDataParallel) Stats() (numbers map[string]int64, texts map[string]string) {
+	numbers, texts, err := d.r.Stats()
+	if err != nil {
+		argumentError("DistributedDataParallel", err)
+	}
+	return numbers, texts
+}
+
+// argumentError panics with what libtorch, or the shim, says about a call's arguments.
+func argumentError(op string, err *cgotorch.Error, tensors ...*torch.Tensor) {
+	panic(torch.ABI{}.Error("ddp."+op, err, tensors...))
+}

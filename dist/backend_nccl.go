@@ -1,0 +1,80 @@
+package dist
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/torch"
+)
+
+// knowNCCL tells the shim once how NCCL's backends are made.
+var knowNCCL = sync.OnceFunc(func() { cgotorch.SetMaker("nccl", cgotorch.NCCL()) })
+
+// AttachNCCL lets the group's collectives on CUDA tensors, the Reducer's among them, go through NCCL: one communicator for each rank, be the ranks
+// processes or goroutines, each on a device of its own. Tensors on the CPU go as before. All ranks call it; groups that Sub makes afterwards have it
+// too. It connects nothing: the first collective does. Such a collective returns when it is in the device's queue; what uses its result comes after it
+// there, and waiting for the device (Item, ToSlice) waits for it. An abort, a deadline or a lost peer ends it as it ends others.
+//
+// The error says why there is no NCCL: it comes with libcgotorch_cuda.so.
+func (g *Group) AttachNCCL() error {
+	if cgotorch.NCCL() == nil {
+		_, why := cgotorch.CUDALibrary()
+		return fmt.Errorf("dist.Group.AttachNCCL: no NCCL: %s", why)
+	}
+	knowNCCL()
+	store, release, err := g.meetingPlace()
+	if err != nil {
+		return fmt.Errorf("dist.Group.AttachNCCL: %w", err)
+	}
+	defer release()
+	kind := int32(torch.CUDAType) - 1
+	if err := g.c.Attach("nccl", kind, store, g.opts.Timeout); err != nil {
+		return fmt.Errorf("dist.Group.AttachNCCL: %s", text.FirstLine(err.Message))
+	}
+	g.nccl = true
+	return nil
+}
+
+// meetingPlace is a store in which the group's ranks find each other; release gives it back.
+func (g *Group) meetingPlace() (s cgotorch.Store, release func(), err error) {
+	if g.hub == nil {
+		return g.store.c, func() {}, nil
+	}
+	shared, err := g.hub.sharedStore()
+	if err != nil {
+		return 0, nil, err
+	}
+	s, cerr := cgotorch.PrefixStore("group"+g.name, shared)
+	if cerr != nil {
+		return 0, nil, fmt.Errorf("%s", text.FirstLine(cerr.Message))
+	}
+	return s, s.Free, nil
+}
+
+// sharedStore is the one store of all the hub's ranks, made by the first who asks.
+func (h *Hub) sharedStore() (cgotorch.Store, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.store == 0 {
+		s, err := cgotorch.HashStore()
+		if err != nil {
+			return 0, fmt.Errorf("%s", text.FirstLine(err.Message))
+		}
+		h.store = s
+	}
+	return h.store, nil
+}
+
+// inherit gives a sub-group what its parent has.
+func (g *Group) inherit(parent *Group) (*Group, error) {
+	if !parent.nccl {
+		return g, nil
+	}
+	if err := g.AttachNCCL(); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}

@@ -1,0 +1,143 @@
+package dist
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Keys under which processes sign in, and say where they reach the store.
+const (
+	keyHere      = "here"      // by rank
+	keyRoute     = "route"     // by rank: the store's address, as its machine sees it
+	keyConnected = "connected" // by rank: Gloo has reached all others
+)
+
+// loopback tells whether a host's name can only mean this machine. Other names may lead to a loopback address as well, on
+// the machine that they are the name of.
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// route finds the addresses, here and there, between which this machine reaches the store.
+func (s *Store) route(ctx context.Context) (here, there net.IP, err error) {
+	// Connecting a UDP socket sends nothing: it only asks for the way.
+	c, err := (&net.Dialer{}).DialContext(ctx, "udp", net.JoinHostPort(s.host, strconv.Itoa(s.port)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("dist.NewGloo: no way from here to %s: %w; name a network interface in GLOO_SOCKET_IFNAME", s.host, err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).IP, c.RemoteAddr().(*net.UDPAddr).IP, nil
+}
+
+// tellRoute says where this rank reaches the store, where that may be another address for others.
+func (g *Group) tellRoute(ctx context.Context) error {
+	if g.store.host == "" || loopback(g.store.host) {
+		return nil
+	}
+	_, there, err := g.store.route(ctx)
+	if err != nil {
+		return err
+	}
+	return g.store.set(ctx, of(keyRoute, g.rank), []byte(there.String()))
+}
+
+// address chooses where Gloo listens: the interfaces asked for, else the address from which this machine reaches the
+// store. Where the store's host is this machine, its name may lead to a loopback address, of no use to other machines: then
+// it is the address that they use.
+func (g *Group) address(ctx context.Context) (host string, interfaces []string, err error) {
+	interfaces = g.opts.Interfaces
+	if env := os.Getenv("GLOO_SOCKET_IFNAME"); len(interfaces) == 0 && env != "" {
+		interfaces = strings.Split(env, ",")
+	}
+	for _, name := range interfaces {
+		if _, err := net.InterfaceByName(name); err != nil {
+			return "", nil, fmt.Errorf("dist.NewGloo: this machine has no network interface %q; it has %s", name, interfaceNames())
+		}
+	}
+	if len(interfaces) > 0 {
+		return "", interfaces, nil
+	}
+	if g.store.host == "" || loopback(g.store.host) {
+		return "127.0.0.1", nil, nil // a file, memory, or a store of this machine's: the ranks share it unless an interface is named
+	}
+	here, _, err := g.store.route(ctx)
+	if err == nil && here.IsLoopback() && g.size > 1 {
+		here, err = g.seenFromOutside(ctx, here)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return here.String(), nil, nil
+}
+
+// seenFromOutside is the address under which ranks on other machines know the store's machine, this one. If there are none,
+// the one given will do.
+func (g *Group) seenFromOutside(ctx context.Context, inside net.IP) (net.IP, error) {
+	mine, err := ownAddresses()
+	if err != nil {
+		return nil, fmt.Errorf("dist.NewGloo: the addresses of this machine: %w; name a network interface in GLOO_SOCKET_IFNAME", err)
+	}
+	if g.pytorch { // its ranks don't say
+		if len(mine) == 1 {
+			return mine[0], nil
+		}
+		return nil, g.nameAnInterface(mine)
+	}
+	outside := false
+	for r := range g.size {
+		v, err := g.store.Get(ctx, of(keyRoute, r))
+		if err != nil {
+			return nil, err
+		}
+		seen := net.ParseIP(string(v))
+		if seen == nil || seen.IsLoopback() {
+			continue
+		}
+		outside = true
+		for _, ip := range mine {
+			if ip.Equal(seen) {
+				return ip, nil
+			}
+		}
+	}
+	if outside {
+		return nil, g.nameAnInterface(mine)
+	}
+	return inside, nil
+}
+
+func (g *Group) nameAnInterface(mine []net.IP) error {
+	return fmt.Errorf("dist.NewGloo: %q leads to a loopback address on this machine, and which of its addresses %v others can reach is not known; name its network interface in GLOO_SOCKET_IFNAME (there are %s)",
+		g.store.host, mine, interfaceNames())
+}
+
+// ownAddresses lists this machine's addresses that other machines can use.
+func ownAddresses() ([]net.IP, error) {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var own []net.IP
+	for _, a := range list {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			own = append(own, n.IP)
+		}
+	}
+	return own, nil
+}
+
+func interfaceNames() string {
+	list, err := net.Interfaces()
+	if err != nil {
+		return "none that can be listed"
+	}
+	var names []string
+	for _, i := range list {
+		names = append(names, i.Name)
+	}
+	return strings.Join(names, ", ")
+}

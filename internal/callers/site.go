@@ -1,0 +1,75 @@
+package callers
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// sites remembers the text of call sites by their return addresses: looking one up anew takes a hundred times longer.
+var sites sync.Map
+
+// near reaches from a collective to the program in most cases, far through all that golite may wrap around it, such as an
+// operation with a gradient: unwinding costs by the frame.
+type (
+	near [10]uintptr
+	far  [32]uintptr
+)
+
+// Site names the place in the program from which golite was called: "dir/file.go:12".
+func Site() string {
+	var n near
+	runtime.Callers(3, n[:])
+	if s, ok := sites.Load(n); ok && s != "" {
+		return s.(string)
+	} else if !ok {
+		place, outside := describeSite(n[:])
+		if outside {
+			sites.Store(n, place)
+			return place
+		}
+		sites.Store(n, "") // further out
+	}
+	var f far
+	runtime.Callers(3, f[:])
+	if s, ok := sites.Load(f); ok {
+		return s.(string)
+	}
+	place, _ := describeSite(f[:])
+	sites.Store(f, place)
+	return place
+}
+
+// describeSite gives the innermost place outside of golite, or else the innermost of all.
+func describeSite(a []uintptr) (place string, outside bool) {
+	n := len(a)
+	for n > 0 && a[n-1] == 0 {
+		n--
+	}
+	frames := runtime.CallersFrames(a[:n])
+	for {
+		f, more := frames.Next()
+		if f.File != "" {
+			here := fmt.Sprintf("%s:%d", shortened(f.File), f.Line)
+			if !Inside(f.Function, f.File) {
+				return here, true
+			}
+			if place == "" {
+				place = here
+			}
+		}
+		if !more {
+			return place, false
+		}
+	}
+}
+
+// shortened keeps a path's last two elements: where a checkout lies is not the same on all machines.
+func shortened(path string) string {
+	parts := strings.Split(path, "/")
+	if len(parts) > 2 {
+		parts = parts[len(parts)-2:]
+	}
+	return strings.Join(parts, "/")
+}
