@@ -50,14 +50,14 @@ type ParallelOptions struct {
 // become their mean over all ranks, while backward still runs (torch.nn.parallel.DistributedDataParallel). It is c10d's
 // own Reducer.
 //
-// The model's forward pass stands between Before and After:
+// The model's forward pass stands between PreForward and PostForward:
 //
 //	d, err := ddp.Wrap(ctx, group, net)
 //	...
-//	d.Before()
-//	out := d.After(net.Forward(x))[0]
+//	d.PreForward()
+//	out := d.PostForward(net.Forward(x))[0]
 //	loss := F.CrossEntropy(out, y)
-//	group.Guard(loss.Backward)
+//	group.TranslateErrors(loss.Backward)
 type DistributedDataParallel struct {
 	g       *dist.Group
 	r       cgotorch.Reducer
@@ -69,12 +69,12 @@ type DistributedDataParallel struct {
 	forget  func()
 	closing sync.Once
 
-	sync      bool // backward reduces: false in NoSync
-	paramSync bool // the last forward's backward reduced: buffers are broadcast before the next
-	learned   bool // a forward pass has led to one that reduces
-	prepared  bool // After has prepared for a backward pass since the last Before
-	rebuilt   int
-	join      *join
+	sync             bool // backward reduces: false in NoSync
+	paramSync        bool // the last forward's backward reduced: buffers are broadcast before the next
+	staticGraphReady bool // a forward pass has led to one that reduces
+	prepared         bool // PostForward has prepared for a backward pass since the last PreForward
+	rebuilt          int
+	join             *join
 }
 
 const (
@@ -128,9 +128,9 @@ func New(ctx context.Context, g *dist.Group, params, buffers iter.Seq2[string, *
 		buffers = func(func(string, *torch.Tensor) bool) {}
 	}
 	d := &DistributedDataParallel{g: g, opts: o, buffers: buffers, sync: true, paramSync: true}
-	var mine description
+	var mine modelSpec
 	for name, p := range params {
-		mine.Parameters = append(mine.Parameters, described{name, p.Shape(), p.DType().String(), !p.RequiresGrad()})
+		mine.Parameters = append(mine.Parameters, paramSpec{name, p.Shape(), p.DType().String(), !p.RequiresGrad()})
 		d.params = append(d.params, p)
 		if p.RequiresGrad() {
 			d.trained = append(d.trained, p)
@@ -138,7 +138,7 @@ func New(ctx context.Context, g *dist.Group, params, buffers iter.Seq2[string, *
 		}
 	}
 	for name, b := range buffers {
-		mine.Buffers = append(mine.Buffers, described{name, b.Shape(), b.DType().String(), false})
+		mine.Buffers = append(mine.Buffers, paramSpec{name, b.Shape(), b.DType().String(), false})
 	}
 	if err := d.agree(ctx, mine); err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func New(ctx context.Context, g *dist.Group, params, buffers iter.Seq2[string, *
 }
 
 // agree compares the ranks' models and lets them start as equals.
-func (d *DistributedDataParallel) agree(ctx context.Context, mine description) error {
+func (d *DistributedDataParallel) agree(ctx context.Context, mine modelSpec) error {
 	stop := context.AfterFunc(ctx, func() { d.g.Abort(fmt.Sprintf("ddp.New was given up: %v", context.Cause(ctx))) })
 	defer stop()
 	var wrong error
@@ -207,14 +207,14 @@ func (d *DistributedDataParallel) reducer() error {
 // Group returns the ranks' group.
 func (d *DistributedDataParallel) Group() *dist.Group { return d.g }
 
-// Before comes ahead of a forward pass in training: it gives the buffers rank 0's values. Without gradients it does
+// PreForward comes ahead of a forward pass in training: it gives the buffers rank 0's values. Without gradients it does
 // nothing, and makes no collective: ranks may then have different numbers of batches. For a module in evaluation mode
-// neither Before nor After is called.
-func (d *DistributedDataParallel) Before() {
+// neither PreForward nor PostForward is called.
+func (d *DistributedDataParallel) PreForward() {
 	if !torch.GradEnabled() {
 		return
 	}
-	d.g.Guard(func() {
+	d.g.TranslateErrors(func() {
 		torch.Outside(func() {
 			d.notifyJoin()
 			d.prepared = false
@@ -239,12 +239,12 @@ func (d *DistributedDataParallel) Before() {
 	})
 }
 
-// missed is how the Reducer tells which parameters it waits for, by their numbers.
-var missed = regexp.MustCompile(`did not receive grad for rank \d+:([ \d]+)`)
+// missingGradients matches the Reducer's message about the parameters that it waits for, by their numbers.
+var missingGradients = regexp.MustCompile(`did not receive grad for rank \d+:([ \d]+)`)
 
 // refuseUnused names the parameters that the last backward pass gave no gradient to, where that is what a message is about.
 func (d *DistributedDataParallel) refuseUnused(message string) {
-	m := missed.FindStringSubmatch(message)
+	m := missingGradients.FindStringSubmatch(message)
 	if m == nil {
 		return
 	}
@@ -258,25 +258,25 @@ func (d *DistributedDataParallel) refuseUnused(message string) {
 		strings.Join(names, ", "), cmp.Or(d.opts.Name, "the model"), "ddp_find_unused_parameters")
 }
 
-// After comes behind the forward pass and is given its outputs; what it returns takes their place. A backward pass
-// inside of the forward pass takes an After of its own ahead of it, which is given the loss.
-func (d *DistributedDataParallel) After(outputs ...*torch.Tensor) []*torch.Tensor {
+// PostForward comes behind the forward pass and is given its outputs; what it returns takes their place. A backward pass
+// inside of the forward pass takes a PostForward of its own ahead of it, which is given the loss.
+func (d *DistributedDataParallel) PostForward(outputs ...*torch.Tensor) []*torch.Tensor {
 	if !torch.GradEnabled() {
 		return outputs
 	}
 	if !d.sync {
-		if d.opts.StaticGraph && !d.learned {
+		if d.opts.StaticGraph && !d.staticGraphReady {
 			torch.Fail("ddp.DistributedDataParallel", "StaticGraph learns the graph from the first backward pass, which must reduce: NoSync comes after it")
 		}
 		d.paramSync = false
-		return d.sink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "")
+		return d.attachDDPSink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "")
 	}
-	d.paramSync, d.learned = true, true
+	d.paramSync, d.staticGraphReady = true, true
 	if d.prepared {
 		return d.again(outputs)
 	}
 	d.prepared = true
-	return d.sink(outputs, d.prepare(outputs), "")
+	return d.attachDDPSink(outputs, d.prepare(outputs), "")
 }
 
 // prepare has the Reducer wait for the gradients of a backward pass, and reports whether the outputs must go through
@@ -294,18 +294,18 @@ func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool)
 	return needed
 }
 
-// again is After where a backward pass inside of the forward pass has reduced already. Another may come or not: the
+// again is PostForward where a backward pass inside of the forward pass has reduced already. Another may come or not: the
 // Reducer is prepared when it begins, as it would take the gradients of whatever backward pass comes next for those
 // that it waits for.
 func (d *DistributedDataParallel) again(outputs []*torch.Tensor) []*torch.Tensor {
 	d.rebuild()
-	return d.sink(outputs, true, "the backward of the forward pass at "+callers.Site())
+	return d.attachDDPSink(outputs, true, "the backward of the forward pass at "+callers.Site())
 }
 
 // rebuild lays the buckets out anew where that is due: the Reducer can't do it any more once it has prepared for
 // another backward pass.
 func (d *DistributedDataParallel) rebuild() {
-	d.g.Guard(func() {
+	d.g.TranslateErrors(func() {
 		if err := d.r.Join(cgotorch.JoinRebuild, 0); err != nil {
 			d.refuseUnused(err.Message)
 			argumentError("DistributedDataParallel", err)
@@ -322,8 +322,8 @@ func withGraph(list []*torch.Tensor) (graph []*torch.Tensor) {
 	return graph
 }
 
-// sink leads outputs that have a graph through the Reducer's node, which prepares the Reducer where there is a site.
-func (d *DistributedDataParallel) sink(outputs []*torch.Tensor, needed bool, site string) []*torch.Tensor {
+// attachDDPSink leads outputs that have a graph through the Reducer's node, which prepares the Reducer where there is a site.
+func (d *DistributedDataParallel) attachDDPSink(outputs []*torch.Tensor, needed bool, site string) []*torch.Tensor {
 	graph := withGraph(outputs)
 	if !needed || len(graph) == 0 {
 		return outputs
@@ -346,13 +346,13 @@ func (d *DistributedDataParallel) sink(outputs []*torch.Tensor, needed bool, sit
 	return all
 }
 
-// Forward runs f, a forward pass, between Before and After.
+// Forward runs f, a forward pass, between PreForward and PostForward.
 func (d *DistributedDataParallel) Forward(f func() *torch.Tensor) *torch.Tensor {
 	if f == nil {
 		torch.Fail("ddp.DistributedDataParallel.Forward", "the function is nil")
 	}
-	d.Before()
-	return d.After(f())[0]
+	d.PreForward()
+	return d.PostForward(f())[0]
 }
 
 // NoSync runs f, in which backward passes add up gradients on this rank alone; the first backward after it reduces their
@@ -374,16 +374,16 @@ func (d *DistributedDataParallel) SetSync(on bool) (before bool) {
 	return before
 }
 
-// Rebuilt tells how often buckets were laid out anew, in the order in which gradients came: once, usually.
+// Rebuilt returns how often buckets were laid out anew, in the order in which gradients came: once, usually.
 func (d *DistributedDataParallel) Rebuilt() int { return d.rebuilt }
 
 // synchronize gives all ranks a rank's parameters and buffers.
 func (d *DistributedDataParallel) synchronize(src int) {
-	d.coalesced(append(slices.Clone(d.params), d.shared()...), src, stateBytes)
+	d.broadcastCoalesced(append(slices.Clone(d.params), d.syncedBuffers()...), src, stateBytes)
 }
 
-// shared lists the buffers that are broadcast.
-func (d *DistributedDataParallel) shared() (list []*torch.Tensor) {
+// syncedBuffers lists the buffers that are broadcast.
+func (d *DistributedDataParallel) syncedBuffers() (list []*torch.Tensor) {
 	for _, b := range d.buffers {
 		list = append(list, b)
 	}
@@ -391,16 +391,16 @@ func (d *DistributedDataParallel) shared() (list []*torch.Tensor) {
 }
 
 func (d *DistributedDataParallel) broadcastBuffers() {
-	if list := d.shared(); len(list) > 0 {
+	if list := d.syncedBuffers(); len(list) > 0 {
 		src := 0
 		if d.join != nil {
 			src = d.commonRank(true)
 		}
-		d.coalesced(list, src, bufferBytes)
+		d.broadcastCoalesced(list, src, bufferBytes)
 	}
 }
 
-func (d *DistributedDataParallel) coalesced(list []*torch.Tensor, src, bytes int) {
+func (d *DistributedDataParallel) broadcastCoalesced(list []*torch.Tensor, src, bytes int) {
 	if len(list) == 0 || d.g.Size() == 1 {
 		return
 	}

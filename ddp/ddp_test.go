@@ -87,7 +87,7 @@ func TestBuffersOfOnesOwnMayDiffer(t *testing.T) {
 			return err
 		}
 		defer d.Close()
-		d.Before()
+		d.PreForward()
 		assert.Equal(t, filled(float64(g.Rank()), 1+g.Rank()).ToBytes(), m.buffers[0].ToBytes())
 		return nil
 	})
@@ -156,7 +156,7 @@ func TestAnUnusedParameter(t *testing.T) {
 				defer d.Close()
 				for range 2 {
 					out := d.Forward(func() *torch.Tensor { return net.Run(torch.Randn(8, 16), 0) })
-					g.Guard(func() { out.Sum().Backward() })
+					g.TranslateErrors(func() { out.Sum().Backward() })
 				}
 				return nil
 			})
@@ -196,7 +196,7 @@ func TestSetSyncIsNoSync(t *testing.T) {
 		defer d.Close()
 		pass := func() float32 {
 			out := d.Forward(func() *torch.Tensor { return net.Forward(filled(float64(g.Rank()+1), 1, 3)) })
-			g.Guard(func() { out.Sum().Backward() })
+			g.TranslateErrors(func() { out.Sum().Backward() })
 			return floats(net.Weight.Grad())[0]
 		}
 		mean := float32(g.Size()+1) / 2
@@ -226,9 +226,9 @@ func TestAnOutputThatTheLossDoesNotUse(t *testing.T) {
 		defer d.Close()
 		for range 3 {
 			x := torch.Randn(4, 3)
-			d.Before()
-			out := d.After(net.A.Forward(x), net.B.Forward(x))
-			g.Guard(func() { out[0].Sum().Backward() })
+			d.PreForward()
+			out := d.PostForward(net.A.Forward(x), net.B.Forward(x))
+			g.TranslateErrors(func() { out[0].Sum().Backward() })
 			assert.NotNil(t, net.A.Weight.Grad())
 			assert.Nil(t, net.B.Weight.Grad())
 		}
@@ -251,7 +251,7 @@ func TestAHookOfTheProgramsOwn(t *testing.T) {
 		}
 		defer d.Close()
 		out := d.Forward(func() *torch.Tensor { return net.Forward(filled(1, 1, 3)) })
-		g.Guard(func() { out.Sum().Backward() })
+		g.TranslateErrors(func() { out.Sum().Backward() })
 		assert.Equal(t, float32(g.Size()), floats(net.Weight.Grad())[0], "a sum and no mean")
 		assert.Equal(t, 1, calls)
 		return nil
@@ -287,7 +287,7 @@ func TestJoinWithoutBatches(t *testing.T) {
 				d.Join(func() {
 					for range 2 * (g.Rank() % 2) { // rank 1 alone has any
 						out := d.Forward(func() *torch.Tensor { return net.Run(torch.Randn(2, 1, 28, 28), 0) })
-						g.Guard(func() { out.Sum().Backward() })
+						g.TranslateErrors(func() { out.Sum().Backward() })
 						torch.NoGrad(func() { net.FC.Weight.Sub_(net.FC.Weight.Grad()) })
 					}
 				})
@@ -314,7 +314,7 @@ func TestAHooksPanicComesOutOfBackward(t *testing.T) {
 		}
 		defer d.Close()
 		out := d.Forward(func() *torch.Tensor { return net.Forward(filled(1, 1, 3)) })
-		assert.ErrorContains(t, dist.Try(func() { g.Guard(func() { out.Sum().Backward() }) }), "hook: no")
+		assert.ErrorContains(t, dist.Try(func() { g.TranslateErrors(func() { out.Sum().Backward() }) }), "hook: no")
 		return nil
 	}))
 }

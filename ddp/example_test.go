@@ -14,13 +14,13 @@ import (
 
 // Two goroutines train one model, each with data of its own, and see the same parameters.
 func Example() {
-	hub := dist.NewHub(2)
-	defer hub.Close()
+	world := dist.NewLocalWorld(2)
+	defer world.Close()
 	var all sync.WaitGroup
-	for rank := range hub.Size() {
+	for rank := range world.Size() {
 		all.Go(func() {
 			torch.Root(func() {
-				if err := train(context.Background(), hub, rank); err != nil {
+				if err := train(context.Background(), world, rank); err != nil {
 					fmt.Println(err)
 				}
 			})
@@ -31,8 +31,8 @@ func Example() {
 }
 
 // train learns to multiply by 3.
-func train(ctx context.Context, hub *dist.Hub, rank int) error {
-	g, err := hub.Group(ctx, rank)
+func train(ctx context.Context, world *dist.LocalWorld, rank int) error {
+	g, err := world.Group(ctx, rank)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func train(ctx context.Context, hub *dist.Hub, rank int) error {
 		for range 50 {
 			opt.ZeroGrad()
 			out := model.Forward(func() *torch.Tensor { return net.Forward(x) })
-			g.Guard(func() { out.Sub(y).Square().Sum().Backward() })
+			g.TranslateErrors(func() { out.Sub(y).Square().Sum().Backward() })
 			opt.Step()
 		}
 		weights := dist.AllGatherValues(g, float64(int(net.Weight.Item()*100+0.5))/100)

@@ -33,7 +33,7 @@ func (c compress) install(d *DistributedDataParallel) error {
 
 // Bucket is a number of gradients that travel together (torch.distributed.GradBucket). It holds only while the hook runs.
 type Bucket struct {
-	// Index is the bucket's number, and Last tells whether it is the last of this backward pass.
+	// Index is the bucket's number, and Last reports whether it is the last of this backward pass.
 	Index int
 	Last  bool
 	// Buffer holds all gradients, one after the other, in one dimension.

@@ -36,20 +36,20 @@ func (d *DistributedDataParallel) Join(f func(), opts ...JoinOptions) {
 	d.join = &join{opts: o}
 	defer func() { d.join = nil }()
 	f()
-	torch.Outside(func() { d.g.Guard(d.shadow) })
+	torch.Outside(func() { d.g.TranslateErrors(d.matchPeers) })
 }
 
-// shadow answers the collectives of the ranks that still have batches.
-func (d *DistributedDataParallel) shadow() {
+// matchPeers issues the collectives that ranks with remaining batches expect.
+func (d *DistributedDataParallel) matchPeers() {
 	last := true
 	for d.count(0) > 0 {
 		last = false
-		d.shadowStep()
+		d.matchStep()
 	}
 	d.synchronize(d.commonRank(last))
 }
 
-func (d *DistributedDataParallel) shadowStep() {
+func (d *DistributedDataParallel) matchStep() {
 	act := func(action int) {
 		if err := d.r.Join(action, 0); err != nil {
 			argumentError("Join", err)
@@ -57,8 +57,8 @@ func (d *DistributedDataParallel) shadowStep() {
 	}
 	act(cgotorch.JoinRebuild)
 	if d.paramSync {
-		if list := d.shared(); len(list) > 0 {
-			d.coalesced(list, d.commonRank(false), bufferBytes)
+		if list := d.syncedBuffers(); len(list) > 0 {
+			d.broadcastCoalesced(list, d.commonRank(false), bufferBytes)
 		}
 	}
 	d.paramSync = d.count(0) > 0 // does any rank reduce this step?

@@ -1,13 +1,13 @@
 package ddp
 
-// twister is the Mersenne twister MT19937, in which NumPy's RandomState draws PowerSGD's seeds.
-type twister struct {
+// mt19937 is the Mersenne twister MT19937, in which NumPy's RandomState draws PowerSGD's seeds.
+type mt19937 struct {
 	state [624]uint32
 	at    int
 }
 
-func newTwister(seed uint32) *twister {
-	t := &twister{at: 624}
+func newMT19937(seed uint32) *mt19937 {
+	t := &mt19937{at: 624}
 	t.state[0] = seed
 	for i := 1; i < len(t.state); i++ {
 		before := t.state[i-1]
@@ -16,7 +16,7 @@ func newTwister(seed uint32) *twister {
 	return t
 }
 
-func (t *twister) refill() {
+func (t *mt19937) refill() {
 	n := len(t.state)
 	for i := range n {
 		y := t.state[i]&0x80000000 | t.state[(i+1)%n]&0x7fffffff
@@ -29,7 +29,7 @@ func (t *twister) refill() {
 	t.at = 0
 }
 
-func (t *twister) next() uint32 {
+func (t *mt19937) next() uint32 {
 	if t.at == len(t.state) {
 		t.refill()
 	}
@@ -42,7 +42,7 @@ func (t *twister) next() uint32 {
 }
 
 // below draws a number less than n as RandomState.randint does: it masks bits off, and draws again where that is too much.
-func (t *twister) below(n uint32) uint32 {
+func (t *mt19937) below(n uint32) uint32 {
 	mask := n - 1
 	for s := 1; s < 32; s *= 2 {
 		mask |= mask >> s

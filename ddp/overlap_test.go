@@ -96,7 +96,7 @@ func traceBackward(ctx context.Context, g *dist.Group) (line timeline, err error
 	step := func() {
 		nn.ZeroGrad(net)
 		loss := d.Forward(func() *torch.Tensor { return net.Run(torch.Randn(8, deepWidth)) }).Sum()
-		g.Guard(func() { loss.Backward() })
+		g.TranslateErrors(func() { loss.Backward() })
 	}
 	step()
 	step() // buckets are laid out anew before it
@@ -164,7 +164,7 @@ func TestBucketsAreLaidOutAnewOnce(t *testing.T) {
 		for step := range 4 {
 			out := d.Forward(func() *torch.Tensor { return net.Run(torch.Randn(8, deepWidth)) })
 			assert.Equal(t, min(step, 1), d.Rebuilt(), "before step %d", step)
-			g.Guard(func() { out.Sum().Backward() })
+			g.TranslateErrors(func() { out.Sum().Backward() })
 		}
 		numbers, texts := d.Stats()
 		assert.Equal(t, int64(1), numbers["has_rebuilt_buckets"])

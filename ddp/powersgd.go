@@ -46,7 +46,7 @@ func (o PowerSGD) install(d *DistributedDataParallel) error {
 	case o.StartStep < 2 && !(o.NoErrorFeedback && o.NoWarmStart):
 		return fmt.Errorf("ddp.PowerSGD: StartStep is %d: want at least 2, as buckets are laid out anew after the first step", o.StartStep)
 	}
-	s := &compressor{o: o, random: newTwister(o.Seed), err: map[int]*torch.Tensor{}, p: map[int]*torch.Tensor{}, q: map[int]*torch.Tensor{}}
+	s := &compressor{o: o, random: newMT19937(o.Seed), err: map[int]*torch.Tensor{}, p: map[int]*torch.Tensor{}, q: map[int]*torch.Tensor{}}
 	return BucketHook(s.reduce).install(d)
 }
 
@@ -54,7 +54,7 @@ func (o PowerSGD) install(d *DistributedDataParallel) error {
 type compressor struct {
 	o      PowerSGD
 	step   int
-	random *twister
+	random *mt19937
 	err    map[int]*torch.Tensor // what compression lost
 	p, q   map[int]*torch.Tensor // the factors of all its matrices, one after the other
 }

@@ -223,7 +223,7 @@ func (r training) trainWith(ctx context.Context, g *dist.Group, gen *torch.Gener
 	batch := func() {
 		x, y := in.Randn(shape...), in.RandInt(0, 10, 8)
 		loss := F.CrossEntropy(d.Forward(func() *torch.Tensor { return net.Run(x, len(got.Losses)) }), y)
-		g.Guard(func() { loss.Backward() })
+		g.TranslateErrors(func() { loss.Backward() })
 		got.Losses = append(got.Losses, loss.Item())
 	}
 	step := func(n int) {

@@ -91,7 +91,7 @@ func (w wholeBatch) check(t *testing.T, g *dist.Group) {
 	mine := whole.Narrow(0, from[r], sizes[r]).Clone().RequiresGrad_(true)
 	got := b.Forward(mine)
 	assert.Equal(t, w.dtype, got.DType())
-	g.Guard(func() { got.Backward(torch.BackwardOptions{Gradient: push.Narrow(0, from[r], sizes[r])}) })
+	g.TranslateErrors(func() { got.Backward(torch.BackwardOptions{Gradient: push.Narrow(0, from[r], sizes[r])}) })
 
 	near := func(what string, want, got *torch.Tensor) {
 		t.Helper()
@@ -135,7 +135,7 @@ func TestSyncBatchNormMakesOneCollectiveEachWay(t *testing.T) {
 			x := torch.Randn(2, 3, 4).RequiresGrad_(c.needs)
 			g.Trace(100)
 			y := b.Forward(x)
-			g.Guard(func() { y.Sum().Backward() })
+			g.TranslateErrors(func() { y.Sum().Backward() })
 			spans := g.Trace(0)
 			assert.Len(t, spans, c.want)
 			for _, span := range spans {
@@ -221,7 +221,7 @@ func TestConvertSyncBatchNorm(t *testing.T) {
 			want := ref.Run(whole)
 			want.Pow(3).Sum().Backward()
 			got := net.Run(whole.Narrow(0, each*g.Rank(), each))
-			g.Guard(func() { got.Pow(3).Sum().Backward() })
+			g.TranslateErrors(func() { got.Pow(3).Sum().Backward() })
 			assert.InDeltaSlice(t, floats(want.Detach().Narrow(0, each*g.Rank(), each)), floats(got.Detach()), 1e-4)
 			params := nn.Parameters(net)
 			for i, p := range nn.Parameters(ref) {

@@ -10,15 +10,15 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// described is what ranks must agree about in a parameter or a buffer.
-type described struct {
+// paramSpec is what ranks must agree about in a parameter or a buffer.
+type paramSpec struct {
 	Name  string
 	Shape []int
 	DType string
 	Fixed bool // a parameter without gradient
 }
 
-func (p described) String() string {
+func (p paramSpec) String() string {
 	s := fmt.Sprintf("%s %s%v", p.Name, p.DType, p.Shape)
 	if p.Fixed {
 		s += " without gradient"
@@ -26,16 +26,16 @@ func (p described) String() string {
 	return s
 }
 
-func (p described) equal(q described) bool {
+func (p paramSpec) equal(q paramSpec) bool {
 	return p.Name == q.Name && p.DType == q.DType && p.Fixed == q.Fixed && slices.Equal(p.Shape, q.Shape)
 }
 
-// description is a rank's model, in its order. Buffers that each rank keeps for itself are no part of it.
-type description struct{ Parameters, Buffers []described }
+// modelSpec is a rank's model, in its order. Buffers that each rank keeps for itself are no part of it.
+type modelSpec struct{ Parameters, Buffers []paramSpec }
 
 // verify compares the models of all ranks. Every rank sees all of them, so every rank finds the same difference. Where
 // some ranks are PyTorch's it is their way of comparing.
-func (d *DistributedDataParallel) verify(mine description) error {
+func (d *DistributedDataParallel) verify(mine modelSpec) error {
 	if distabi.WithPyTorch(d.g) {
 		return d.verifyAsPyTorch()
 	}
@@ -43,9 +43,9 @@ func (d *DistributedDataParallel) verify(mine description) error {
 	if err := gob.NewEncoder(&b).Encode(mine); err != nil {
 		return fmt.Errorf("ddp.New: %w", err)
 	}
-	parameters, buffers := make([][]described, d.g.Size()), make([][]described, d.g.Size())
+	parameters, buffers := make([][]paramSpec, d.g.Size()), make([][]paramSpec, d.g.Size())
 	for r, list := range d.g.AllGatherBytes(b.Bytes()) {
-		var other description
+		var other modelSpec
 		if err := gob.NewDecoder(bytes.NewReader(list)).Decode(&other); err != nil {
 			return fmt.Errorf("ddp.New: rank %d's list of parameters: %w", r, err)
 		}
@@ -60,7 +60,7 @@ func (d *DistributedDataParallel) verify(mine description) error {
 }
 
 // difference describes the first parameter, or buffer, in which a rank's list differs from rank 0's, "" if there is none.
-func difference(what string, all [][]described) string {
+func difference(what string, all [][]paramSpec) string {
 	first, at, who := "", -1, -1
 	for r := 1; r < len(all); r++ {
 		for i := range max(len(all[0]), len(all[r])) {
@@ -79,7 +79,7 @@ func difference(what string, all [][]described) string {
 	return first
 }
 
-func entry(list []described, i int) string {
+func entry(list []paramSpec, i int) string {
 	if i >= len(list) {
 		return "missing"
 	}

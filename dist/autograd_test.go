@@ -16,7 +16,7 @@ func TestAllGatherGradOfSomeCopies(t *testing.T) {
 	ranktest.Everywhere(t, func(_ context.Context, t *testing.T, g *dist.Group) error {
 		x := filled(float64(g.Rank()+1), 3).RequiresGrad_(true)
 		parts := g.AllGatherGrad(x)
-		g.Guard(func() { parts[0].MulScalar(float64(g.Rank() + 1)).Sum().Backward() })
+		g.TranslateErrors(func() { parts[0].MulScalar(float64(g.Rank() + 1)).Sum().Backward() })
 		want := float32(0)
 		if g.Rank() == 0 { // 1 + 2 + ... of all ranks' losses
 			want = float32(g.Size()*(g.Size()+1)) / 2
@@ -37,7 +37,7 @@ func TestAllReduceGrad(t *testing.T) {
 			y := g.AllReduceGrad(x.Transpose(0, 1), op)
 			assert.InDelta(t, all*scale, y.Mean().Item(), 1e-6, "%v", op)
 			assert.InDelta(t, g.Rank()+1, x.Detach().Mean().Item(), 0, "x stays")
-			g.Guard(func() { y.MulScalar(float64(g.Rank() + 1)).Sum().Backward() })
+			g.TranslateErrors(func() { y.MulScalar(float64(g.Rank() + 1)).Sum().Backward() })
 			assert.InDelta(t, all*scale, x.Grad().Mean().Item(), 1e-6, "%v", op)
 		}
 		g.Trace(10)

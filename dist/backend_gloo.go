@@ -69,7 +69,7 @@ func connect(ctx context.Context, s *Store, name string, g *Group) (*Group, erro
 	g.store, g.opts = view, g.opts.filled()
 	within, cancel := g.deadline(ctx)
 	defer cancel()
-	debug, err := g.meet(within)
+	debug, err := g.signIn(within)
 	if err != nil {
 		view.Close()
 		return nil, err
@@ -84,23 +84,23 @@ func (g *Group) deadline(ctx context.Context) (context.Context, context.CancelFu
 
 // meet waits until every rank has signed in, so that the one that is missing can be named, and takes over rank 0's
 // choice of debug mode.
-func (g *Group) meet(ctx context.Context) (debug bool, err error) {
+func (g *Group) signIn(ctx context.Context) (debug bool, err error) {
 	if g.rank == 0 {
 		if err := g.store.set(ctx, "debug", strconv.AppendBool(nil, g.opts.Debug)); err != nil {
 			return false, err
 		}
 	}
-	if err := g.tellRoute(ctx); err != nil {
+	if err := g.publishRoute(ctx); err != nil {
 		return false, err
 	}
-	if n, err := g.store.add(ctx, of(keyHere, g.rank), 1); err != nil {
+	if n, err := g.store.add(ctx, rankKey(keyPresent, g.rank), 1); err != nil {
 		return false, err
 	} else if n > 1 {
 		return false, fmt.Errorf("dist.NewGloo: another process is rank %d already; two jobs must not share a store", g.rank)
 	}
 	for r := range g.size {
-		if err := g.store.Wait(ctx, of(keyHere, r)); err != nil {
-			return false, g.incomplete(ctx, keyHere, "has not come to dist.NewGloo", err)
+		if err := g.store.Wait(ctx, rankKey(keyPresent, r)); err != nil {
+			return false, g.incomplete(ctx, keyPresent, "has not come to dist.NewGloo", err)
 		}
 	}
 	v, err := g.store.Get(ctx, "debug")
@@ -125,7 +125,7 @@ func (g *Group) incomplete(ctx context.Context, key, what string, err error) err
 		return fmt.Errorf("%w; all %d ranks had signed in", err, g.size)
 	}
 	if g.store.kept {
-		time.Sleep(farewell) // a process that ends now takes the store along, in which the others find who is missing
+		time.Sleep(abortGrace) // a process that ends now takes the store along, in which the others find who is missing
 	}
 	missing := "missing: rank " + joined(absent)
 	return &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo", Reason: fmt.Sprintf("%v; %s, which %s", context.Cause(ctx), missing, what),
@@ -135,7 +135,7 @@ func (g *Group) incomplete(ctx context.Context, key, what string, err error) err
 // without lists the other ranks that have not set their key. The context may have ended: the store gets a moment to
 // answer.
 func (g *Group) without(key string) (absent []int, known bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	store := g.store
 	if key == keyConnected && store.host != "" { // Gloo holds the connection while it waits for the others
@@ -147,7 +147,7 @@ func (g *Group) without(key string) (absent []int, known bool) {
 		store = beside
 	}
 	for _, r := range g.others() {
-		there, err := store.check(ctx, of(key, r))
+		there, err := store.check(ctx, rankKey(key, r))
 		if err != nil {
 			return nil, false
 		}
@@ -193,9 +193,9 @@ func dial(ctx, within context.Context, g *Group, debug bool) (*Group, error) {
 		}
 		g.c = o.c
 		if !g.pytorch { // its ranks look for no such key
-			_ = g.store.set(within, of(keyConnected, g.rank), []byte("1")) // serves to name the ranks that are late, and no more
+			_ = g.store.set(within, rankKey(keyConnected, g.rank), []byte("1")) // serves to name the ranks that are late, and no more
 		}
-		g.lines = g.readLines(within, debug)
+		g.endpoints = g.readEndpoints(within, debug)
 		return newGroup(ctx, g), nil
 	case <-within.Done():
 		err := fmt.Errorf("connecting from %s: %w", from(host, interfaces), context.Cause(within))

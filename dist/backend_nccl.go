@@ -9,8 +9,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// knowNCCL tells the shim once how NCCL's backends are made.
-var knowNCCL = sync.OnceFunc(func() { cgotorch.SetMaker("nccl", cgotorch.NCCL()) })
+// registerNCCL tells the shim once how NCCL's backends are made.
+var registerNCCL = sync.OnceFunc(func() { cgotorch.SetMaker("nccl", cgotorch.NCCL()) })
 
 // AttachNCCL lets the group's collectives on CUDA tensors, the Reducer's among them, go through NCCL: one communicator for each rank, be the ranks
 // processes or goroutines, each on a device of its own. Tensors on the CPU go as before. All ranks call it; groups that Sub makes afterwards have it
@@ -23,8 +23,8 @@ func (g *Group) AttachNCCL() error {
 		_, why := cgotorch.CUDALibrary()
 		return fmt.Errorf("dist.Group.AttachNCCL: no NCCL: %s", why)
 	}
-	knowNCCL()
-	store, release, err := g.meetingPlace()
+	registerNCCL()
+	store, release, err := g.bootstrapStore()
 	if err != nil {
 		return fmt.Errorf("dist.Group.AttachNCCL: %w", err)
 	}
@@ -37,12 +37,12 @@ func (g *Group) AttachNCCL() error {
 	return nil
 }
 
-// meetingPlace is a store in which the group's ranks find each other; release gives it back.
-func (g *Group) meetingPlace() (s cgotorch.Store, release func(), err error) {
-	if g.hub == nil {
+// bootstrapStore is a store in which the group's ranks find each other; release gives it back.
+func (g *Group) bootstrapStore() (s cgotorch.Store, release func(), err error) {
+	if g.local == nil {
 		return g.store.c, func() {}, nil
 	}
-	shared, err := g.hub.sharedStore()
+	shared, err := g.local.sharedStore()
 	if err != nil {
 		return 0, nil, err
 	}
@@ -53,22 +53,22 @@ func (g *Group) meetingPlace() (s cgotorch.Store, release func(), err error) {
 	return s, s.Free, nil
 }
 
-// sharedStore is the one store of all the hub's ranks, made by the first who asks.
-func (h *Hub) sharedStore() (cgotorch.Store, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.store == 0 {
+// sharedStore is the one store of all the world's ranks. The first call makes it.
+func (w *LocalWorld) sharedStore() (cgotorch.Store, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.store == 0 {
 		s, err := cgotorch.HashStore()
 		if err != nil {
 			return 0, fmt.Errorf("%s", text.FirstLine(err.Message))
 		}
-		h.store = s
+		w.store = s
 	}
-	return h.store, nil
+	return w.store, nil
 }
 
-// inherit gives a sub-group what its parent has.
-func (g *Group) inherit(parent *Group) (*Group, error) {
+// attachParentBackends attaches the backends of the parent to a sub-group.
+func (g *Group) attachParentBackends(parent *Group) (*Group, error) {
 	if !parent.nccl {
 		return g, nil
 	}

@@ -18,9 +18,9 @@ func TestAttachNCCLSaysWhyThereIsNone(t *testing.T) {
 	if path != "" {
 		t.Skip("skipped: libcgotorch_cuda.so is open")
 	}
-	hub := dist.NewHub(1)
-	defer hub.Close()
-	g, err := hub.Group(t.Context(), 0)
+	world := dist.NewLocalWorld(1)
+	defer world.Close()
+	g, err := world.Group(t.Context(), 0)
 	require.NoError(t, err)
 	defer g.Close()
 	require.ErrorContains(t, g.AttachNCCL(), why)
@@ -33,14 +33,14 @@ func onEachGPU(t *testing.T, f func(ctx context.Context, g *dist.Group, on torch
 	if n == 0 {
 		t.Skip("skipped: no CUDA device")
 	}
-	hub := dist.NewHub(n)
-	defer hub.Close()
+	world := dist.NewLocalWorld(n)
+	defer world.Close()
 	var wg sync.WaitGroup
 	errs := make([]error, n)
 	for rank := range n {
 		wg.Go(func() {
 			torch.Root(func() {
-				g, err := hub.Group(t.Context(), rank)
+				g, err := world.Group(t.Context(), rank)
 				if errs[rank] = err; err != nil {
 					return
 				}

@@ -10,12 +10,12 @@ import (
 
 // operation is a collective with its tensors on the Go side.
 type operation struct {
-	g        *Group
-	name     string
-	call     cgotorch.Collective
-	in, out  []*torch.Tensor
-	carriers []*torch.Tensor // what travels for them
-	after    []func()        // when it has succeeded
+	g       *Group
+	name    string
+	call    cgotorch.Collective
+	in, out []*torch.Tensor
+	staged  []*torch.Tensor // in and out as the backend gets them
+	after   []func()        // when it has succeeded
 }
 
 // begin names a collective. inPlace tensors are written by it, out ones hold its results.
@@ -23,32 +23,32 @@ func (g *Group) begin(name string, kind int) *operation {
 	return &operation{g: g, name: name, call: cgotorch.Collective{Kind: kind, Site: callers.Site()}}
 }
 
-// give adds tensors that are read. Gloo and shared memory want them contiguous, and their values in memory: others
+// input adds tensors that are read. Gloo and shared memory want them contiguous, and their values in memory: others
 // travel as copies.
-func (o *operation) give(list ...*torch.Tensor) *operation {
+func (o *operation) input(list ...*torch.Tensor) *operation {
 	for _, t := range list {
-		o.in = append(o.in, o.dense(t, false))
+		o.in = append(o.in, o.contiguous(t, false))
 	}
 	return o
 }
 
-// change adds tensors that are read and written.
-func (o *operation) change(list ...*torch.Tensor) *operation {
+// inout adds tensors that are read and written.
+func (o *operation) inout(list ...*torch.Tensor) *operation {
 	for _, t := range list {
-		o.in = append(o.in, o.dense(t, true))
+		o.in = append(o.in, o.contiguous(t, true))
 	}
 	return o
 }
 
-// fill adds tensors that are written.
-func (o *operation) fill(list ...*torch.Tensor) *operation {
+// output adds tensors that are written.
+func (o *operation) output(list ...*torch.Tensor) *operation {
 	for _, t := range list {
-		o.out = append(o.out, o.dense(t, true))
+		o.out = append(o.out, o.contiguous(t, true))
 	}
 	return o
 }
 
-func (o *operation) dense(t *torch.Tensor, written bool) *torch.Tensor {
+func (o *operation) contiguous(t *torch.Tensor, written bool) *torch.Tensor {
 	if t == nil {
 		torch.Fail("dist."+o.name, "a tensor is nil")
 	}
@@ -110,7 +110,7 @@ func (o *operation) start() cgotorch.Outcome {
 		case <-o.g.done:
 		}
 	}
-	o.carry()
+	o.stageTensors()
 	out, err := o.g.c.Run(&o.call)
 	runtime.KeepAlive(o)
 	if err != nil {

@@ -17,7 +17,7 @@ func (g *Group) AllReduce(t *torch.Tensor, op Op) *torch.Tensor {
 func (g *Group) AllReduceAsync(t *torch.Tensor, op Op) *Work { return g.allReduce(t, op).async() }
 
 func (g *Group) allReduce(t *torch.Tensor, op Op) *operation {
-	o := g.begin("AllReduce", cgotorch.AllReduce).change(t)
+	o := g.begin("AllReduce", cgotorch.AllReduce).inout(t)
 	o.call.Op = int(op)
 	return o
 }
@@ -36,9 +36,9 @@ func (g *Group) broadcast(t *torch.Tensor, src int) *operation {
 	o := g.begin("Broadcast", cgotorch.Broadcast)
 	o.call.Root = src
 	if g.rank != src {
-		return o.change(t)
+		return o.inout(t)
 	}
-	o.give(t) // it stays as it is
+	o.input(t) // it stays as it is
 	o.checkWritable(t)
 	return o
 }
@@ -59,9 +59,9 @@ func (g *Group) reduce(t *torch.Tensor, dst int, op Op) *operation {
 	g.checkRoot("Reduce", dst)
 	o := g.begin("Reduce", cgotorch.Reduce)
 	if g.rank == dst {
-		o.change(t)
+		o.inout(t)
 	} else {
-		o.give(t)
+		o.input(t)
 	}
 	o.call.Op, o.call.Root = int(op), dst
 	return o
@@ -82,8 +82,8 @@ func (g *Group) AllGatherAsync(t *torch.Tensor) ([]*torch.Tensor, *Work) {
 }
 
 func (g *Group) allGather(t *torch.Tensor) *operation {
-	o := g.begin("AllGather", cgotorch.AllGather).give(t)
-	return o.fill(g.places(t)...)
+	o := g.begin("AllGather", cgotorch.AllGather).input(t)
+	return o.output(g.places(t)...)
 }
 
 // places makes a tensor like t for each rank.
@@ -110,7 +110,7 @@ func (g *Group) AllGatherIntoAsync(out, t *torch.Tensor) *Work {
 
 func (g *Group) allGatherInto(out, t *torch.Tensor) *operation {
 	g.checkParts("AllGatherInto", "out", "the tensor", out, t)
-	o := g.begin("AllGatherInto", cgotorch.AllGatherInto).give(t).fill(out)
+	o := g.begin("AllGatherInto", cgotorch.AllGatherInto).input(t).output(out)
 	o.out[0], o.in[0] = g.joined(o.out[0], o.in[0])
 	return o
 }
@@ -130,7 +130,7 @@ func (g *Group) ReduceScatterAsync(out *torch.Tensor, list []*torch.Tensor, op O
 func (g *Group) reduceScatter(out *torch.Tensor, list []*torch.Tensor, op Op) *operation {
 	g.checkCount("ReduceScatter", "tensors", len(list))
 	likeOut("ReduceScatter", out, list)
-	o := g.begin("ReduceScatter", cgotorch.ReduceScatter).give(list...).fill(out)
+	o := g.begin("ReduceScatter", cgotorch.ReduceScatter).input(list...).output(out)
 	o.call.Op = int(op)
 	return o
 }
@@ -150,7 +150,7 @@ func (g *Group) ReduceScatterTensorAsync(out, t *torch.Tensor, op Op) *Work {
 
 func (g *Group) reduceScatterTensor(out, t *torch.Tensor, op Op) *operation {
 	g.checkParts("ReduceScatterTensor", "the tensor", "out", t, out)
-	o := g.begin("ReduceScatterTensor", cgotorch.ReduceScatterTensor).give(t).fill(out)
+	o := g.begin("ReduceScatterTensor", cgotorch.ReduceScatterTensor).input(t).output(out)
 	o.in[0], o.out[0] = g.joined(o.in[0], o.out[0])
 	o.call.Op = int(op)
 	return o
@@ -171,10 +171,10 @@ func (g *Group) GatherAsync(t *torch.Tensor, dst int) ([]*torch.Tensor, *Work) {
 
 func (g *Group) gather(t *torch.Tensor, dst int) *operation {
 	g.checkRoot("Gather", dst)
-	o := g.begin("Gather", cgotorch.Gather).give(t)
+	o := g.begin("Gather", cgotorch.Gather).input(t)
 	o.call.Root = dst
 	if g.rank == dst {
-		o.fill(g.places(t)...)
+		o.output(g.places(t)...)
 	}
 	return o
 }
@@ -192,11 +192,11 @@ func (g *Group) ScatterAsync(out *torch.Tensor, list []*torch.Tensor, src int) *
 
 func (g *Group) scatter(out *torch.Tensor, list []*torch.Tensor, src int) *operation {
 	g.checkRoot("Scatter", src)
-	o := g.begin("Scatter", cgotorch.Scatter).fill(out)
+	o := g.begin("Scatter", cgotorch.Scatter).output(out)
 	if g.rank == src {
 		g.checkCount("Scatter", "tensors", len(list))
 		likeOut("Scatter", out, list)
-		o.give(list...)
+		o.input(list...)
 	}
 	o.call.Root = src
 	return o
@@ -213,7 +213,7 @@ func (g *Group) allToAll(out, in []*torch.Tensor) *operation {
 	g.checkCount("AllToAll", "tensors to send", len(in))
 	g.checkCount("AllToAll", "tensors to fill", len(out))
 	alike("AllToAll", append(out[:len(out):len(out)], in...)...)
-	return g.begin("AllToAll", cgotorch.AllToAll).give(in...).fill(out...)
+	return g.begin("AllToAll", cgotorch.AllToAll).input(in...).output(out...)
 }
 
 // AllToAllSingle sends parts of in, cut along its first dimension, to the ranks, and fills out with the parts that they
@@ -231,7 +231,7 @@ func (g *Group) AllToAllSingleAsync(out, in *torch.Tensor, inLengths, outLengths
 
 func (g *Group) allToAllSingle(out, in *torch.Tensor, inLengths, outLengths []int) *operation {
 	g.checkSplits("AllToAllSingle", out, in, outLengths, inLengths)
-	o := g.begin("AllToAllSingle", cgotorch.AllToAllSingle).give(in).fill(out)
+	o := g.begin("AllToAllSingle", cgotorch.AllToAllSingle).input(in).output(out)
 	o.call.InLengths, o.call.OutLengths = inLengths, outLengths
 	return o
 }
@@ -242,7 +242,7 @@ func (g *Group) Send(t *torch.Tensor, dst, tag int) { g.SendAsync(t, dst, tag).f
 // SendAsync is Send in the background: the tensor must not be written before the work is done.
 func (g *Group) SendAsync(t *torch.Tensor, dst, tag int) *Work {
 	g.checkRoot("Send", dst)
-	o := g.begin("Send", cgotorch.Send).give(t)
+	o := g.begin("Send", cgotorch.Send).input(t)
 	o.call.Root, o.call.Tag = dst, tag
 	return o.async()
 }
@@ -260,7 +260,7 @@ func (g *Group) RecvAsync(t *torch.Tensor, src, tag int) *Work {
 	if src != AnyRank {
 		g.checkRoot("Recv", src)
 	}
-	o := g.begin("Recv", cgotorch.Recv).change(t)
+	o := g.begin("Recv", cgotorch.Recv).inout(t)
 	o.call.Root, o.call.Tag = src, tag
 	return o.async()
 }

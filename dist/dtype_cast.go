@@ -5,7 +5,7 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// reduces tells whether the collective combines values.
+// reduces reports whether the collective combines values.
 func (o *operation) reduces() bool {
 	switch o.call.Kind {
 	case cgotorch.AllReduce, cgotorch.Reduce, cgotorch.ReduceScatter, cgotorch.ReduceScatterTensor:
@@ -37,11 +37,11 @@ func (o *operation) checkOp() {
 }
 
 func reducible(d torch.DType) bool {
-	return d == torch.Int16 || d == torch.Bool || known(d, true)
+	return d == torch.Int16 || d == torch.Bool || glooSupports(d, true)
 }
 
-// known tells whether Gloo has numbers of a type, to combine or to move.
-func known(d torch.DType, combine bool) bool {
+// glooSupports reports whether Gloo has a type, to combine or to move.
+func glooSupports(d torch.DType, combine bool) bool {
 	switch d {
 	case torch.UInt8, torch.Int8, torch.Int32, torch.Int64, torch.Float16, torch.BFloat16, torch.Float32, torch.Float64:
 		return true
@@ -51,13 +51,13 @@ func known(d torch.DType, combine bool) bool {
 	return false
 }
 
-// carried gives Gloo what it knows in place of tensors of other types: where values only travel, their bytes; where they are
-// combined, bools as bytes, and integers of 16 bits as such of 32.
-func (o *operation) carried(list []*torch.Tensor, written bool) []*torch.Tensor {
+// castForBackend replaces tensors of types that Gloo lacks: by their bytes where values are only moved; where they are
+// combined bools become bytes, and 16-bit integers become 32-bit ones.
+func (o *operation) castForBackend(list []*torch.Tensor, written bool) []*torch.Tensor {
 	out := make([]*torch.Tensor, len(list))
 	for i, t := range list {
 		out[i] = t
-		if known(t.DType(), o.reduces()) || t.Device().Type != torch.CPUType {
+		if glooSupports(t.DType(), o.reduces()) || t.Device().Type != torch.CPUType {
 			continue
 		}
 		torch.NoGrad(func() {
@@ -78,20 +78,20 @@ func (o *operation) carried(list []*torch.Tensor, written bool) []*torch.Tensor 
 	return out
 }
 
-// carry prepares the tensors of the call.
-func (o *operation) carry() {
+// stageTensors prepares the tensors of the call.
+func (o *operation) stageTensors() {
 	if o.reduces() {
 		o.checkOp()
 	}
 	in, out := o.in, o.out
-	if o.g.hub == nil {
+	if o.g.local == nil {
 		changed := o.call.Kind == cgotorch.AllReduce || o.call.Kind == cgotorch.Reduce && o.call.Root == o.g.rank
-		in, out = o.carried(in, changed), o.carried(out, true)
+		in, out = o.castForBackend(in, changed), o.castForBackend(out, true)
 		if o.reduces() && len(in) > 0 && in[0] != o.in[0] && o.in[0].DType() == torch.Bool {
 			o.call.Op = int(bytesOp(Op(o.call.Op)))
 		}
 	}
-	o.carriers = append(in[:len(in):len(in)], out...)
+	o.staged = append(in[:len(in):len(in)], out...)
 	o.call.In, o.call.Out = torch.ABI{}.Handles(in), torch.ABI{}.Handles(out)
 }
 

@@ -48,26 +48,26 @@ func TestNoCollectiveBeginsWhenTheContextHasEnded(t *testing.T) {
 	}
 }
 
-// TestARankOfAHubIsTakenOnce, and again when all have left.
-func TestARankOfAHubIsTakenOnce(t *testing.T) {
-	hub := dist.NewHub(2)
-	defer hub.Close()
+// TestARankOfALocalWorldIsTakenOnce, and again when all have left.
+func TestARankOfALocalWorldIsTakenOnce(t *testing.T) {
+	world := dist.NewLocalWorld(2)
+	defer world.Close()
 	take := func(r int) *dist.Group {
-		g, err := hub.Group(t.Context(), r)
+		g, err := world.Group(t.Context(), r)
 		require.NoError(t, err)
 		return g
 	}
 	zero := take(0)
-	_, err := hub.Group(t.Context(), 0)
-	require.ErrorContains(t, err, "dist.Hub.Group: somebody is rank 0 already")
+	_, err := world.Group(t.Context(), 0)
+	require.ErrorContains(t, err, "dist.LocalWorld.Group: rank 0 has been taken already")
 	one := take(1)
 	zero.Close()
-	_, err = hub.Group(t.Context(), 0)
+	_, err = world.Group(t.Context(), 0)
 	require.ErrorContains(t, err, "rank 0 has closed its group, and others have not")
 	one.Close()
 
 	// The second round knows nothing of the first, also when ranks wait for each other for a while.
-	join := func(ctx context.Context, r int) (*dist.Group, error) { return hub.Group(ctx, r) }
+	join := func(ctx context.Context, r int) (*dist.Group, error) { return world.Group(ctx, r) }
 	ranktest.RequireNone(t, ranktest.RunWith(t, t.Context(), 2, join, func(_ context.Context, g *dist.Group) error {
 		if g.Rank() == 1 {
 			time.Sleep(2500 * time.Millisecond)

@@ -19,23 +19,23 @@ func description4(host string, ip [4]byte, port uint16) []byte {
 	return append(b, a...)
 }
 
-func TestParseLine(t *testing.T) {
+func TestParseEndpoint(t *testing.T) {
 	whole := description4("vm", [4]byte{10, 0, 0, 7}, 42357)
-	ip, port, ok := parseLine(whole)
+	ip, port, ok := parseEndpoint(whole)
 	require.True(t, ok)
 	require.Equal(t, "10.0.0.7", ip)
 	require.Equal(t, 42357, port)
 	for n := range whole {
-		if _, _, ok := parseLine(whole[:n]); ok {
+		if _, _, ok := parseEndpoint(whole[:n]); ok {
 			t.Fatalf("%d of %d bytes are taken for a description", n, len(whole))
 		}
 	}
-	_, _, ok = parseLine(binary.LittleEndian.AppendUint64(nil, 1<<63))
+	_, _, ok = parseEndpoint(binary.LittleEndian.AppendUint64(nil, 1<<63))
 	require.False(t, ok)
 }
 
-func TestSuspects(t *testing.T) {
-	g := &Group{rank: 0, size: 4, lines: []line{
+func TestCandidates(t *testing.T) {
+	g := &Group{rank: 0, size: 4, endpoints: []endpoint{
 		{0, "10.0.0.1", 1000}, {1, "10.0.0.1", 0x8983}, {2, "10.0.0.2", 1000}, {3, "10.0.0.2", 2000},
 	}}
 	for reason, want := range map[string][]int{
@@ -48,6 +48,6 @@ func TestSuspects(t *testing.T) {
 		"rank 1 aborted the group: [10.0.0.1]:33673":                                                                   nil,
 		"time is up after 1s: rank 0 waited in all_reduce":                                                             nil,
 	} {
-		require.Equal(t, want, g.suspects(reason), reason)
+		require.Equal(t, want, g.candidates(reason), reason)
 	}
 }

@@ -85,11 +85,11 @@ func Try(f func()) (err error) {
 	return nil
 }
 
-// Guard runs f, and turns an operation's error that came from a lost rank into the *RankError it is: the Reducer meets
-// the other ranks inside Backward, which knows only of *torch.Error. Everything else passes through.
-func (g *Group) Guard(f func()) {
+// TranslateErrors runs f, and panics with a *RankError where f panics with a *torch.Error because the group was aborted:
+// the Reducer communicates inside Backward, whose errors are *torch.Error. Other panics pass through.
+func (g *Group) TranslateErrors(f func()) {
 	if f == nil {
-		torch.Fail("dist.Group.Guard", "the function is nil")
+		torch.Fail("dist.Group.TranslateErrors", "the function is nil")
 	}
 	site := callers.Site()
 	defer func() {

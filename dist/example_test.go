@@ -43,11 +43,11 @@ func ExampleNewGloo() {
 
 // Two reductions are on their way while the rank goes on.
 func ExampleGroup_AllReduceAsync() {
-	hub := dist.NewHub(1)
-	defer hub.Close()
+	world := dist.NewLocalWorld(1)
+	defer world.Close()
 	torch.Root(func() {
 		ctx := context.Background()
-		g, err := hub.Group(ctx, 0)
+		g, err := world.Group(ctx, 0)
 		if err != nil {
 			fmt.Println(err)
 			return

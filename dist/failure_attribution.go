@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// line is where Gloo listens on a rank.
-type line struct {
+// endpoint is the address at which Gloo listens on a rank.
+type endpoint struct {
 	rank int
 	ip   string
 	port int
 }
 
-// readLines reads where the ranks listen, from what Gloo has left in the store. What can't be read is left out: it serves to
-// say who was lost, and no more.
-func (g *Group) readLines(ctx context.Context, debug bool) []line {
+// readEndpoints reads the addresses of all ranks, which Gloo has left in the store. What can't be read is left out: it serves
+// to name lost ranks only.
+func (g *Group) readEndpoints(ctx context.Context, debug bool) []endpoint {
 	if g.pytorch || g.size == 1 {
 		return nil
 	}
@@ -30,7 +30,7 @@ func (g *Group) readLines(ctx context.Context, debug bool) []line {
 	if debug {
 		use = prefixes[:]
 	}
-	var list []line
+	var list []endpoint
 	for r := range g.size {
 		for _, p := range use {
 			key := fmt.Sprintf("%s/0/%d", p, r)
@@ -38,8 +38,8 @@ func (g *Group) readLines(ctx context.Context, debug bool) []line {
 				continue
 			}
 			if v, err := g.store.read(ctx, key); err == nil {
-				if ip, port, ok := parseLine(v); ok {
-					list = append(list, line{r, ip, port})
+				if ip, port, ok := parseEndpoint(v); ok {
+					list = append(list, endpoint{r, ip, port})
 				}
 			}
 		}
@@ -47,8 +47,8 @@ func (g *Group) readLines(ctx context.Context, debug bool) []line {
 	return list
 }
 
-// parseLine reads Gloo's description of a rank: the machine's name, and the address of a socket, each after its length.
-func parseLine(b []byte) (ip string, port int, ok bool) {
+// parseEndpoint reads Gloo's description of a rank: the machine's name, and the address of a socket, each after its length.
+func parseEndpoint(b []byte) (ip string, port int, ok bool) {
 	next := func() []byte {
 		if len(b) < 8 || binary.LittleEndian.Uint64(b) > uint64(len(b)-8) {
 			return nil
@@ -73,27 +73,27 @@ func parseLine(b []byte) (ip string, port int, ok bool) {
 	return "", 0, false
 }
 
-// lostPeer is how a rank tells that a connection has closed: the rank, what it was in, and the other end.
-var lostPeer = regexp.MustCompile(`rank (\d+) lost a peer in .*\[([0-9a-fA-F.:]+)\]:(\d+)`)
+// lostPeerPattern matches the reason of a closed connection: the reporting rank, and the address of the other end.
+var lostPeerPattern = regexp.MustCompile(`rank (\d+) lost a peer in .*\[([0-9a-fA-F.:]+)\]:(\d+)`)
 
-// goneFrom is how a rank tells it of one that shared memory with it.
-var goneFrom = regexp.MustCompile(`lost a peer in .*: rank (\d+) has (?:ended|left the group)`)
+// exitedPeerPattern matches the reason of a peer in shared memory that has exited.
+var exitedPeerPattern = regexp.MustCompile(`lost a peer in .*: rank (\d+) has (?:ended|left the group)`)
 
-// suspects are the ranks to which the connection may have led of which a reason tells: the one that listens there. Of a
-// connection that was made from the other side only the machine is known.
-func (g *Group) suspects(reason string) []int {
-	if m := goneFrom.FindStringSubmatch(reason); m != nil {
+// candidates returns the ranks whose endpoint matches the address in a Gloo error. Of a connection that was made from the
+// other side only the machine is known.
+func (g *Group) candidates(reason string) []int {
+	if m := exitedPeerPattern.FindStringSubmatch(reason); m != nil {
 		rank, _ := strconv.Atoi(m[1])
 		return []int{rank}
 	}
-	m := lostPeer.FindStringSubmatch(reason)
+	m := lostPeerPattern.FindStringSubmatch(reason)
 	if m == nil {
 		return nil
 	}
 	teller, _ := strconv.Atoi(m[1])
 	port, _ := strconv.Atoi(m[3])
 	var exact, there []int
-	for _, l := range g.lines {
+	for _, l := range g.endpoints {
 		if l.ip != m[2] || l.rank == teller {
 			continue
 		}
@@ -110,65 +110,64 @@ func (g *Group) suspects(reason string) []int {
 	return there
 }
 
-// missed names the rank that was lost. Those whose connections closed because they had lost one themselves are not: they
-// say so in the store, and get a moment for that. Where the store is gone as well it isn't known, but of two ranks.
-func (g *Group) missed(reason string) []int {
-	suspects := g.suspects(reason)
+// lostRanks removes secondary failures from the candidates: ranks that have published keyFailed within 200 ms. Where the
+// store does not answer the lost rank is known in a group of two only.
+func (g *Group) lostRanks(reason string) []int {
+	left := g.candidates(reason)
 	for range 10 {
-		if len(suspects) == 0 {
+		if len(left) == 0 {
 			return nil
 		}
 		time.Sleep(20 * time.Millisecond)
-		for _, r := range slices.Clone(suspects) {
-			v, answered := g.look(of(keyFailed, r))
+		for _, r := range slices.Clone(left) {
+			v, answered := g.getKey(rankKey(keyFailed, r))
 			if !answered && g.size > 2 {
 				return nil
 			}
 			if v != "" {
-				suspects = slices.DeleteFunc(suspects, func(s int) bool { return s == r })
+				left = slices.DeleteFunc(left, func(s int) bool { return s == r })
 			}
 			if !answered {
-				return suspects
+				return left
 			}
 		}
 	}
-	if len(suspects) != 1 {
+	if len(left) != 1 {
 		return nil
 	}
-	return suspects
+	return left
 }
 
 // failure makes the *RankError of a collective that ended with a reason.
 func (g *Group) failure(op, site, reason string) *RankError {
 	reason, _, _ = strings.Cut(reason, "\nException raised from ") // C++ adds its stack
 	e := &RankError{Rank: g.rank, World: g.size, Op: op, Site: site, Reason: reason}
-	if g.hub != nil {
-		g.settle()
+	if g.local != nil {
+		g.awaitAborted()
 	}
 	if strings.Contains(reason, "lost a peer") {
-		g.write(of(keyFailed, g.rank), "1")
+		g.setKey(rankKey(keyFailed, g.rank), "1")
 	}
-	if told := g.toldSoon(); told != "" && !strings.Contains(reason, told) {
-		e.Reason = told
+	if published := g.awaitAbortReason(); published != "" && !strings.Contains(reason, published) {
+		e.Reason = published
 	}
 	g.freeSubs(e.Reason)
 	g.mu.Lock()
 	e.Cause, e.Lost = g.cause, g.lost
-	if g.lateDump != nil {
-		e.Waiting, e.Stacks = g.lateDump.waiting, g.lateDump.stacks
+	if g.timeoutReport != nil {
+		e.Waiting, e.Stacks = g.timeoutReport.waiting, g.timeoutReport.stacks
 	}
 	g.mu.Unlock()
 	if e.Lost == nil {
-		if e.Lost = g.missed(e.Reason); len(e.Lost) == 1 {
+		if e.Lost = g.lostRanks(e.Reason); len(e.Lost) == 1 {
 			e.Reason += fmt.Sprintf(" (rank %d)", e.Lost[0])
 		}
 	}
 	return e
 }
 
-// settle waits until a goroutine's group knows that it was aborted, if it was: the hub knows a moment earlier, and refuses
-// calls.
-func (g *Group) settle() {
+// awaitAborted waits up to 10 ms for the abort flag: the in-process backend sets its own first, and refuses calls.
+func (g *Group) awaitAborted() {
 	for range 100 {
 		if aborted, _ := g.Aborted(); aborted {
 			return

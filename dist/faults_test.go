@@ -296,7 +296,7 @@ func TestALossInBackward(t *testing.T) {
 			g.Abort("no memory left")
 			return dist.Try(g.Barrier)
 		}
-		g.Guard(func() { out.Sum().Backward() })
+		g.TranslateErrors(func() { out.Sum().Backward() })
 		return nil
 	}, func(t *testing.T, errs []error) {
 		for r, e := range rankErrors(t, errs) {

@@ -32,18 +32,18 @@ type Options struct {
 // Group is a process group as one of its ranks holds it (torch.distributed's ProcessGroup). Its collectives are called by
 // all its ranks, in the same order. It is for the rank's own goroutine, but for Abort.
 type Group struct {
-	c          cgotorch.Group
-	rank, size int
-	name       string // "" for the whole, else of the sub-group
-	members    []int  // a sub-group's ranks in its parent
-	parent     *Group // of a sub-group
-	opts       Options
-	hub        *Hub   // of goroutines
-	store      *Store // of processes: the group's own view of it
-	asker      *asker // of processes: nil among ranks of PyTorch, and for one alone
-	pytorch    bool   // some ranks are PyTorch's
-	nccl       bool   // CUDA tensors go through NCCL
-	lines      []line // of processes: by rank, where Gloo listens
+	c           cgotorch.Group
+	rank, size  int
+	name        string // "" for the whole, else of the sub-group
+	members     []int  // a sub-group's ranks in its parent
+	parent      *Group // of a sub-group
+	opts        Options
+	local       *LocalWorld  // of goroutines
+	store       *Store       // of processes: the group's own view of it
+	storeClient *storeClient // of processes: nil among ranks of PyTorch, and for one alone
+	pytorch     bool         // some ranks are PyTorch's
+	nccl        bool         // CUDA tensors go through NCCL
+	endpoints   []endpoint   // of processes: by rank, where Gloo listens
 
 	ctx       context.Context
 	detach    func() bool
@@ -53,12 +53,12 @@ type Group struct {
 	closing   sync.Once
 	leaving   atomic.Bool // the rank has finished
 
-	mu       sync.Mutex
-	made     int      // how many sub-groups were asked for
-	subs     []*Group // those that aren't closed
-	cause    error    // of the context
-	lost     []int    // whom the one who aborted missed
-	lateDump *dump
+	mu            sync.Mutex
+	made          int      // how many sub-groups were asked for
+	subs          []*Group // those that aren't closed
+	cause         error    // of the context
+	lost          []int    // ranks that the aborting rank waited for
+	timeoutReport *timeoutReport
 }
 
 // newGroup starts what watches over a group.
@@ -66,7 +66,7 @@ func newGroup(ctx context.Context, g *Group) *Group {
 	g.opts = g.opts.filled()
 	g.ctx, g.done, g.cancelled = ctx, make(chan struct{}), make(chan struct{})
 	if g.store != nil && !g.pytorch && g.size > 1 {
-		g.asker = newAsker()
+		g.storeClient = newStoreClient()
 	}
 	g.detach = context.AfterFunc(ctx, func() {
 		defer close(g.cancelled)
@@ -77,7 +77,7 @@ func newGroup(ctx context.Context, g *Group) *Group {
 		g.Abort(fmt.Sprintf("its context ended: %v", cause))
 	})
 	g.stopped.Add(1)
-	go g.monitor()
+	go g.watch()
 	return g
 }
 
@@ -100,8 +100,8 @@ func (g *Group) Timeout() time.Duration { return g.opts.Timeout }
 // Members returns the ranks of a sub-group as its parent numbers them; nil for a group of all.
 func (g *Group) Members() []int { return slices.Clone(g.members) }
 
-// InProcess tells whether the ranks are goroutines of one process.
-func (g *Group) InProcess() bool { return g.hub != nil }
+// InProcess reports whether the ranks are goroutines of one process.
+func (g *Group) InProcess() bool { return g.local != nil }
 
 // Abort ends the group and its sub-groups: every rank that waits in a collective is freed at once, in this process by
 // itself, in others by the connection that closes, and each later collective fails with the reason. It may be called from
@@ -119,23 +119,23 @@ func (g *Group) abort(reason string, lost ...int) {
 		g.lost = lost
 	}
 	g.mu.Unlock()
-	told := g.publish(reason)
-	_ = g.c.Abort(reason) // fails only where the group was closed: nobody waits then
+	published := g.publishAbort(reason)
+	_ = g.c.Abort(reason) // fails only where the group was closed: no rank waits then
 	g.freeSubs(reason)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	await(ctx, g.asker, told)
-	if g.asker != nil && g.store.kept {
-		time.Sleep(farewell) // a process that ends now takes the store along, and with it the reason
+	wait(ctx, g.storeClient, published)
+	if g.storeClient != nil && g.store.kept {
+		time.Sleep(abortGrace) // a process that ends now takes the store along, and with it the reason
 	}
 }
 
-// farewell is how long the process that keeps the store stays after an abort, for the others to read the reason.
-const farewell = 250 * time.Millisecond
+// abortGrace is how long the process that keeps the store stays after an abort, for the others to read the reason.
+const abortGrace = 250 * time.Millisecond
 
-// publish leaves the reason for the others; who can't be told learns it from the closed connection.
-func (g *Group) publish(reason string) <-chan []byte {
-	return put(g.asker, func() ([]byte, error) { return g.store.CompareSet(keyAborted, nil, []byte(reason)) })
+// publishAbort writes the reason to the store. Ranks that can't read it see the closed connection.
+func (g *Group) publishAbort(reason string) <-chan []byte {
+	return submit(g.storeClient, func() ([]byte, error) { return g.store.CompareSet(keyAborted, nil, []byte(reason)) })
 }
 
 // freeSubs aborts the sub-groups of a group that was aborted.
@@ -153,7 +153,7 @@ func (g *Group) openSubs() []*Group {
 	return slices.Clone(g.subs)
 }
 
-// Aborted tells whether the group was aborted, and why.
+// Aborted reports whether the group was aborted, and why.
 func (g *Group) Aborted() (bool, string) {
 	s, err := g.c.Pending()
 	return s.Aborted && err == nil, s.Reason
@@ -182,9 +182,9 @@ func (g *Group) Close() {
 		}
 		close(g.done)
 		g.stopped.Wait()
-		g.asker.close()
-		if g.hub != nil {
-			g.hub.leave(g)
+		g.storeClient.close()
+		if g.local != nil {
+			g.local.leave(g)
 		}
 		if g.parent != nil {
 			g.parent.forget(g)
@@ -224,22 +224,22 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 	if at < 0 {
 		return nil, nil
 	}
-	sub, err := g.part(&Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks), parent: g, opts: g.opts, hub: g.hub})
+	sub, err := g.part(&Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks), parent: g, opts: g.opts, local: g.local})
 	if err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
 	g.subs = append(g.subs, sub)
 	g.mu.Unlock()
-	return sub.inherit(g)
+	return sub.attachParentBackends(g)
 }
 
 // part connects a sub-group.
 func (g *Group) part(sub *Group) (*Group, error) {
-	if g.hub == nil {
+	if g.local == nil {
 		return connect(g.ctx, g.store, sub.name, sub)
 	}
-	if err := g.hub.enter(sub, 0, g.c); err != nil {
+	if err := g.local.join(sub, 0, g.c); err != nil {
 		return nil, fmt.Errorf("dist.Group.Sub: %w", err)
 	}
 	return newGroup(g.ctx, sub), nil

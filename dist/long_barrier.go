@@ -8,21 +8,20 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Patiently runs f on the ranks that give one (nil: none), and returns on all of them when all those f have ended, however
-// long they take: a download, a large write. The group's timeout doesn't count, as the ranks that are at work say so from
-// time to time; a lost rank, an abort and the end of the context free the others as from any collective, with a *RankError.
+// WithoutTimeout runs f on the ranks that give one (nil: none), and returns on all of them when all those f have ended, however
+// long they take: a download, a large write. The group's timeout doesn't count, as the ranks at work send heartbeats; a lost rank, an abort and the end of the context free the others as from any collective, with a *RankError.
 // All ranks call it, and f calls no collective of this group.
-func (g *Group) Patiently(f func()) {
+func (g *Group) WithoutTimeout(f func()) {
 	site := callers.Site()
 	if f == nil {
-		for !g.beat(site, true) {
+		for !g.heartbeat(site, true) {
 		}
 		return
 	}
 	over, left := make(chan struct{}), make(chan struct{})
 	beats := make(chan error, 1)
 	go func() {
-		beats <- Try(func() { g.beatUntil(site, over, left) })
+		beats <- Try(func() { g.heartbeatUntil(site, over, left) })
 	}()
 	defer close(left) // when f panics: the others must not go on as if it had ended
 	f()
@@ -32,13 +31,13 @@ func (g *Group) Patiently(f func()) {
 	}
 }
 
-// beatUntil tells the others that this rank is at work, at once and then four times within a timeout, until over is closed and
+// heartbeatUntil sends heartbeats, at once and then four times within a timeout, until over is closed and
 // all are ready.
-func (g *Group) beatUntil(site string, over, left <-chan struct{}) {
+func (g *Group) heartbeatUntil(site string, over, left <-chan struct{}) {
 	pace := time.NewTicker(max(g.opts.Timeout/4, time.Millisecond))
 	defer pace.Stop()
 	ready := false
-	for !g.beat(site, ready) {
+	for !g.heartbeat(site, ready) {
 		select {
 		case <-over:
 			ready = true
@@ -49,14 +48,14 @@ func (g *Group) beatUntil(site string, over, left <-chan struct{}) {
 	}
 }
 
-// beat meets the other ranks, and returns whether all are ready.
-func (g *Group) beat(site string, ready bool) bool {
+// heartbeat is one collective of all ranks, and reports whether all are ready.
+func (g *Group) heartbeat(site string, ready bool) bool {
 	t := torch.From([]int64{0}, 1)
 	defer t.Release()
 	if ready {
 		t.Fill_(1)
 	}
-	o := g.begin("AllReduce", cgotorch.AllReduce).change(t)
+	o := g.begin("AllReduce", cgotorch.AllReduce).inout(t)
 	o.call.Op, o.call.Site = int(Min), site
 	o.run()
 	return t.Item() > 0

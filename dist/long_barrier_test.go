@@ -13,7 +13,7 @@ import (
 )
 
 // Ranks that wait for one at work wait for longer than a collective may take, and for the last one at work.
-func TestPatiently(t *testing.T) {
+func TestWithoutTimeout(t *testing.T) {
 	for _, kind := range ranktest.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			start := time.Now()
@@ -25,7 +25,7 @@ func TestPatiently(t *testing.T) {
 						func() { time.Sleep(50 * time.Millisecond); ended = true },
 						nil,
 					}[g.Rank()]
-					g.Patiently(work)
+					g.WithoutTimeout(work)
 					if took := time.Since(start); took.Seconds() < seconds || ended != (work != nil) {
 						return errors.New("it didn't wait for the last one")
 					}
@@ -42,7 +42,7 @@ func TestPatiently(t *testing.T) {
 }
 
 // What ends a collective ends the wait, soon: a panic of the one at work, the context, a rank that has left, one that never comes.
-func TestPatienceEnds(t *testing.T) {
+func TestWithoutTimeoutEnds(t *testing.T) {
 	const timeout = time.Second
 	for _, kind := range ranktest.Kinds {
 		for how, want := range map[string]string{"panic": "gave up", "cancel": "cancelled", "leave": "", "absent": "time is up"} {
@@ -54,17 +54,17 @@ func TestPatienceEnds(t *testing.T) {
 					switch {
 					case g.Rank() == 0 && how == "panic":
 						defer func() { _ = recover(); g.Abort("rank 0 gave up") }()
-						g.Patiently(func() { time.Sleep(100 * time.Millisecond); panic("gave up") })
+						g.WithoutTimeout(func() { time.Sleep(100 * time.Millisecond); panic("gave up") })
 					case g.Rank() == 0 && how == "cancel":
-						g.Patiently(func() { time.Sleep(100 * time.Millisecond); cancel(errors.New("cancelled")) })
+						g.WithoutTimeout(func() { time.Sleep(100 * time.Millisecond); cancel(errors.New("cancelled")) })
 					case g.Rank() == 0:
-						g.Patiently(func() { time.Sleep(3 * timeout) })
+						g.WithoutTimeout(func() { time.Sleep(3 * timeout) })
 					case g.Rank() == 2 && how == "leave":
 						return nil
 					case g.Rank() == 2 && how == "absent":
 						time.Sleep(3 * timeout)
 					default:
-						g.Patiently(nil)
+						g.WithoutTimeout(nil)
 					}
 					return nil
 				})

@@ -9,32 +9,32 @@ import (
 const valueTag = 1<<31 - 1
 
 const (
-	// portion is how many bytes travel in one message: no more memory is taken than others have filled.
-	portion = 1 << 26
-	// mostBytes is more than any value has: a length above it is other data, from ranks that are out of step.
-	mostBytes = 1 << 40
+	// chunkBytes is how many bytes travel in one message: no more memory is taken than others have filled.
+	chunkBytes = 1 << 26
+	// maxObjectBytes is more than any value has: a length above it is other data, from ranks that are out of step.
+	maxObjectBytes = 1 << 40
 )
 
-// length checks a number that another rank has sent.
-func length(name string, n int64, from int) int {
-	if n < 0 || n > mostBytes {
+// checkLength checks a number that another rank has sent.
+func checkLength(name string, n int64, from int) int {
+	if n < 0 || n > maxObjectBytes {
 		torch.Fail(name, "rank %d announces %d bytes: the ranks' calls are out of step (Options.Debug compares them)", from, n)
 	}
 	return int(n)
 }
 
-// number makes a tensor that carries a length.
-func number(n int) *torch.Tensor { return torch.From([]int64{int64(n)}, 1) }
+// lengthTensor makes a tensor that carries a length.
+func lengthTensor(n int) *torch.Tensor { return torch.From([]int64{int64(n)}, 1) }
 
-// portions cuts n bytes.
-func portions(n int, f func(from, to int)) {
-	for at := 0; at < n; at += portion {
-		f(at, min(at+portion, n))
+// chunks cuts n bytes.
+func chunks(n int, f func(from, to int)) {
+	for at := 0; at < n; at += chunkBytes {
+		f(at, min(at+chunkBytes, n))
 	}
 }
 
-// message makes a tensor of bytes, or one to be filled where they are others'.
-func message(b []byte, mine bool, from, to int) *torch.Tensor {
+// chunkTensor makes a tensor of bytes, or one to be filled where they are others'.
+func chunkTensor(b []byte, mine bool, from, to int) *torch.Tensor {
 	if mine {
 		return torch.FromBytes(b[from:to], torch.UInt8, to-from)
 	}
@@ -43,12 +43,12 @@ func message(b []byte, mine bool, from, to int) *torch.Tensor {
 
 // BroadcastBytes gives every rank rank src's bytes. The others' b doesn't count.
 func (g *Group) BroadcastBytes(b []byte, src int) []byte {
-	n := number(len(b))
+	n := lengthTensor(len(b))
 	defer n.Release()
-	size := length("dist.BroadcastBytes", int64(g.Broadcast(n, src).Item()), src)
+	size := checkLength("dist.BroadcastBytes", int64(g.Broadcast(n, src).Item()), src)
 	var got []byte
-	portions(size, func(from, to int) {
-		t := message(b, g.rank == src, from, to)
+	chunks(size, func(from, to int) {
+		t := chunkTensor(b, g.rank == src, from, to)
 		defer t.Release()
 		got = append(got, g.Broadcast(t, src).ToBytes()...)
 	})
@@ -57,17 +57,17 @@ func (g *Group) BroadcastBytes(b []byte, src int) []byte {
 
 // AllGatherBytes gives every rank the bytes of all, in their order.
 func (g *Group) AllGatherBytes(b []byte) [][]byte {
-	mine := number(len(b))
+	mine := lengthTensor(len(b))
 	defer mine.Release()
 	longest := 0
 	lengths := make([]int, g.size)
 	for i, t := range g.AllGather(mine) {
-		lengths[i] = length("dist.AllGatherBytes", int64(t.Item()), i)
+		lengths[i] = checkLength("dist.AllGatherBytes", int64(t.Item()), i)
 		longest = max(longest, lengths[i])
 		t.Release()
 	}
 	all := make([][]byte, g.size)
-	portions(longest, func(from, to int) {
+	chunks(longest, func(from, to int) {
 		padded := make([]byte, to-from)
 		copy(padded, b[min(from, len(b)):])
 		t := torch.FromBytes(padded, torch.UInt8, to-from)
@@ -84,11 +84,11 @@ func (g *Group) AllGatherBytes(b []byte) [][]byte {
 
 // SendBytes sends bytes to a rank, which calls RecvBytes with the same tag. It may return before that.
 func (g *Group) SendBytes(b []byte, dst, tag int) {
-	n := number(len(b))
+	n := lengthTensor(len(b))
 	defer n.Release()
 	g.Send(n, dst, tag)
-	portions(len(b), func(from, to int) {
-		t := message(b, true, from, to)
+	chunks(len(b), func(from, to int) {
+		t := chunkTensor(b, true, from, to)
 		defer t.Release()
 		g.Send(t, dst, tag)
 	})
@@ -96,11 +96,11 @@ func (g *Group) SendBytes(b []byte, dst, tag int) {
 
 // RecvBytes gives what a rank, or AnyRank, sends with SendBytes and the same tag, and the rank.
 func (g *Group) RecvBytes(src, tag int) (b []byte, from int) {
-	n := number(0)
+	n := lengthTensor(0)
 	defer n.Release()
 	src = g.Recv(n, src, tag)
-	portions(length("dist.RecvBytes", int64(n.Item()), src), func(from, to int) {
-		t := message(nil, false, from, to)
+	chunks(checkLength("dist.RecvBytes", int64(n.Item()), src), func(from, to int) {
+		t := chunkTensor(nil, false, from, to)
 		defer t.Release()
 		g.Recv(t, src, tag)
 		b = append(b, t.ToBytes()...)
@@ -138,7 +138,7 @@ func AllGatherValues[T any](g *Group, v T) []T {
 func GatherValues[T any](g *Group, v T, dst int) []T {
 	g.checkRoot("GatherValues", dst)
 	b := values.Pack("dist.GatherValues", v)
-	mine := number(len(b))
+	mine := lengthTensor(len(b))
 	defer mine.Release()
 	sizes := g.Gather(mine, dst)
 	if g.rank != dst {

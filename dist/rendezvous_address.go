@@ -11,12 +11,12 @@ import (
 
 // Keys under which processes sign in, and say where they reach the store.
 const (
-	keyHere      = "here"      // by rank
+	keyPresent   = "here"      // by rank
 	keyRoute     = "route"     // by rank: the store's address, as its machine sees it
 	keyConnected = "connected" // by rank: Gloo has reached all others
 )
 
-// loopback tells whether a host's name can only mean this machine. Other names may lead to a loopback address as well, on
+// loopback reports whether a host's name can only mean this machine. Other names may lead to a loopback address as well, on
 // the machine that they are the name of.
 func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
@@ -33,8 +33,8 @@ func (s *Store) route(ctx context.Context) (here, there net.IP, err error) {
 	return c.LocalAddr().(*net.UDPAddr).IP, c.RemoteAddr().(*net.UDPAddr).IP, nil
 }
 
-// tellRoute says where this rank reaches the store, where that may be another address for others.
-func (g *Group) tellRoute(ctx context.Context) error {
+// publishRoute writes where this rank reaches the store, where that may be another address for others.
+func (g *Group) publishRoute(ctx context.Context) error {
 	if g.store.host == "" || loopback(g.store.host) {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (g *Group) tellRoute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return g.store.set(ctx, of(keyRoute, g.rank), []byte(there.String()))
+	return g.store.set(ctx, rankKey(keyRoute, g.rank), []byte(there.String()))
 }
 
 // address chooses where Gloo listens: the interfaces asked for, else the address from which this machine reaches the
@@ -81,7 +81,7 @@ func (g *Group) seenFromOutside(ctx context.Context, inside net.IP) (net.IP, err
 	if err != nil {
 		return nil, fmt.Errorf("dist.NewGloo: the addresses of this machine: %w; name a network interface in GLOO_SOCKET_IFNAME", err)
 	}
-	if g.pytorch { // its ranks don't say
+	if g.pytorch { // its ranks publish no routes
 		if len(mine) == 1 {
 			return mine[0], nil
 		}
@@ -89,7 +89,7 @@ func (g *Group) seenFromOutside(ctx context.Context, inside net.IP) (net.IP, err
 	}
 	outside := false
 	for r := range g.size {
-		v, err := g.store.Get(ctx, of(keyRoute, r))
+		v, err := g.store.Get(ctx, rankKey(keyRoute, r))
 		if err != nil {
 			return nil, err
 		}

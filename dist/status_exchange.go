@@ -12,21 +12,21 @@ import (
 	"github.com/golite/golite/internal/text"
 )
 
-// Keys under which processes tell each other why they end, that they have finished, and what they wait for.
+// Keys of the status of processes in the store: why they end, that they have finished, and what they wait for.
 const (
-	keyAborted  = "aborted"  // the first reason
-	keyFailed   = "failed"   // by rank: it has met a failure itself, and so isn't the one that was lost
-	keyFinished = "finished" // the first collective that a rank won't make any more, and the rank; by rank: that it has finished
-	keyAsked    = "asked"    // how often a rank has asked the others what they do
-	keyDoing    = "doing"    // by rank: the question that it answers, and what it does
-	keyStacks   = "stacks"   // by rank: where its goroutines are
+	keyAborted       = "aborted"  // the first reason
+	keyFailed        = "failed"   // by rank: it has met a failure itself, and so isn't the one that was lost
+	keyFinished      = "finished" // the first collective that a rank won't make any more, and the rank; by rank: that it has finished
+	keyStatusRequest = "asked"    // the number of requests for statuses
+	keyStatus        = "doing"    // by rank: the request that it answers, and its status
+	keyStacks        = "stacks"   // by rank: the stacks of its goroutines
 )
 
-func of(key string, rank int) string { return fmt.Sprintf("%s/%d", key, rank) }
+func rankKey(key string, rank int) string { return fmt.Sprintf("%s/%d", key, rank) }
 
-// look returns the value under a key, "" where there is none.
-func (g *Group) look(key string) (string, bool) {
-	return ask(g.asker, func() (string, error) {
+// getKey returns the value under a key, "" where there is none.
+func (g *Group) getKey(key string) (string, bool) {
+	return call(g.storeClient, func() (string, error) {
 		if there, err := g.store.Check(key); err != nil || !there {
 			return "", err
 		}
@@ -35,15 +35,15 @@ func (g *Group) look(key string) (string, bool) {
 	})
 }
 
-// write sets a key without waiting for it.
-func (g *Group) write(key, value string) {
-	put(g.asker, func() (bool, error) { return true, g.store.Set(key, []byte(value)) })
+// setKey sets a key without waiting for it.
+func (g *Group) setKey(key, value string) {
+	submit(g.storeClient, func() (bool, error) { return true, g.store.Set(key, []byte(value)) })
 }
 
-// told returns the reason for which another process aborted the group, or one that it is part of, which is then of.
-func (g *Group) told() (of *Group, reason string, answered bool) {
+// abortReason returns the reason for which another process aborted the group, or a parent of it, which is then of.
+func (g *Group) abortReason() (of *Group, reason string, answered bool) {
 	for p := g; p != nil; p = p.parent {
-		v, ok := p.look(keyAborted)
+		v, ok := p.getKey(keyAborted)
 		if v != "" {
 			return p, v, true
 		}
@@ -52,11 +52,11 @@ func (g *Group) told() (of *Group, reason string, answered bool) {
 	return nil, "", answered
 }
 
-// toldSoon is told for one that has just lost its peers: who aborts writes while it closes the connections, and may need a
-// moment.
-func (g *Group) toldSoon() string {
+// awaitAbortReason polls for the published abort reason for up to 100 ms: the aborting rank writes it while closing its
+// sockets.
+func (g *Group) awaitAbortReason() string {
 	for range 10 {
-		if _, reason, answered := g.told(); reason != "" || !answered {
+		if _, reason, answered := g.abortReason(); reason != "" || !answered {
 			return reason
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -64,13 +64,13 @@ func (g *Group) toldSoon() string {
 	return ""
 }
 
-// tellFinished says that this rank won't make collective number next nor any later one.
-func (g *Group) tellFinished(next uint64) {
-	if g.hub != nil {
-		g.hub.finish(g, next)
+// publishFinished publishes that this rank won't make collective number next nor any later one.
+func (g *Group) publishFinished(next uint64) {
+	if g.local != nil {
+		g.local.finish(g, next)
 		return
 	}
-	put(g.asker, func() (bool, error) {
+	submit(g.storeClient, func() (bool, error) {
 		mine, expected := fmt.Sprintf("%d %d", next, g.rank), ""
 		for range g.size { // others may write at the same time
 			now, err := g.store.CompareSet(keyFinished, []byte(expected), []byte(mine))
@@ -82,7 +82,7 @@ func (g *Group) tellFinished(next uint64) {
 			}
 			expected = string(now)
 		}
-		return true, g.store.Set(of(keyFinished, g.rank), []byte("1"))
+		return true, g.store.Set(rankKey(keyFinished, g.rank), []byte("1"))
 	})
 }
 
@@ -93,53 +93,53 @@ func parseFinished(s string) (rank int, next uint64) {
 
 // firstFinished names the rank that was the first to make no more collectives, and the first that it won't make.
 func (g *Group) firstFinished() (rank int, next uint64, some bool) {
-	if g.hub != nil {
-		return g.hub.firstFinished(g)
+	if g.local != nil {
+		return g.local.firstFinished(g)
 	}
-	v, _ := g.look(keyFinished)
+	v, _ := g.getKey(keyFinished)
 	rank, next = parseFinished(v)
 	return rank, next, v != ""
 }
 
-// haveFinished tells whether all of some ranks have.
+// haveFinished reports whether all of some ranks have finished.
 func (g *Group) haveFinished(ranks []int) bool {
-	if g.hub != nil {
-		return g.hub.haveFinished(g, ranks)
+	if g.local != nil {
+		return g.local.haveFinished(g, ranks)
 	}
 	keys := make([]string, len(ranks))
 	for i, r := range ranks {
-		keys[i] = of(keyFinished, r)
+		keys[i] = rankKey(keyFinished, r)
 	}
-	all, _ := ask(g.asker, func() (bool, error) { return g.store.Check(keys...) })
+	all, _ := call(g.storeClient, func() (bool, error) { return g.store.Check(keys...) })
 	return all
 }
 
-// answer says what this rank does, for a question of another one, or on its own.
-func (g *Group) answer(number int64, s cgotorch.Standing) {
-	g.write(of(keyDoing, g.rank), fmt.Sprintf("%d %s", number, doing(s)))
-	g.write(of(keyStacks, g.rank), string(text.Stacks(publishedStacks)))
+// publishStatus publishes this rank's status, as the answer to a request's number.
+func (g *Group) publishStatus(number int64, s cgotorch.Standing) {
+	g.setKey(rankKey(keyStatus, g.rank), fmt.Sprintf("%d %s", number, statusText(s)))
+	g.setKey(rankKey(keyStacks, g.rank), string(text.Stacks(publishedStacks)))
 }
 
-// question reads how often ranks have asked, and asks as well if more is 1.
-func (g *Group) question(more int64) int64 {
-	n, _ := ask(g.asker, func() (int64, error) { return g.store.Add(keyAsked, more) })
+// statusRequest returns the number of the last request for statuses; more is 1 to make a new one.
+func (g *Group) statusRequest(more int64) int64 {
+	n, _ := call(g.storeClient, func() (int64, error) { return g.store.Add(keyStatusRequest, more) })
 	return n
 }
 
-// heard lists what the other processes have said that they do, with the stacks of those that are elsewhere. What a rank
-// said before the question is old, unless it waits: it would have taken that back.
-func (g *Group) heard(question int64) (doing []string, elsewhere []int, stacks []byte) {
+// peerStatuses lists the statuses that the other processes have published, with the stacks of those that are in no
+// collective. A status from before the request is stale, unless the rank waits: it would have replaced that.
+func (g *Group) peerStatuses(request int64) (doing []string, elsewhere []int, stacks []byte) {
 	for r := range g.size {
 		if r == g.rank {
 			continue
 		}
-		v, ok := g.look(of(keyDoing, r))
+		v, ok := g.getKey(rankKey(keyStatus, r))
 		if !ok {
 			return append(doing, "the store doesn't answer"), elsewhere, stacks
 		}
 		number, what, _ := strings.Cut(v, " ")
 		waits := strings.HasPrefix(what, "waits")
-		if n, err := strconv.ParseInt(number, 10, 64); err != nil || n < question && !waits {
+		if n, err := strconv.ParseInt(number, 10, 64); err != nil || n < request && !waits {
 			doing, elsewhere = append(doing, fmt.Sprintf("rank %d doesn't say what it does: it hangs, or is gone", r)), append(elsewhere, r)
 			continue
 		}
@@ -149,7 +149,7 @@ func (g *Group) heard(question int64) (doing []string, elsewhere []int, stacks [
 		}
 		elsewhere = append(elsewhere, r)
 		if len(elsewhere) <= 4 { // enough to see what is wrong, of a thousand ranks as well
-			v, _ := g.look(of(keyStacks, r))
+			v, _ := g.getKey(rankKey(keyStacks, r))
 			stacks = append(stacks, fmt.Sprintf("rank %d:\n%s\n\n", r, v)...)
 		}
 	}

@@ -6,83 +6,83 @@ import (
 	"time"
 )
 
-// patience is how long a group waits for its store: the store's keeper may be gone, and then it never answers.
-const patience = time.Second
+// storeTimeout is how long a group waits for its store: once the process that keeps it has exited it never answers.
+const storeTimeout = time.Second
 
-// asker is the one goroutine through which a group talks to its store once it is connected. Where the store is silent it
-// alone waits, and not one thread more with each question. A nil asker knows nothing.
-type asker struct {
-	questions chan func()
-	stop      chan struct{}
-	over      chan struct{}
-	closing   sync.Once
+// storeClient serializes store requests on one goroutine, so an unresponsive store blocks that goroutine only. Calls on a
+// nil storeClient report ok=false.
+type storeClient struct {
+	requests chan func()
+	stop     chan struct{}
+	stopped  chan struct{}
+	closing  sync.Once
 }
 
-func newAsker() *asker {
-	a := &asker{questions: make(chan func(), 16), stop: make(chan struct{}), over: make(chan struct{})}
-	go a.run()
-	return a
+func newStoreClient() *storeClient {
+	c := &storeClient{requests: make(chan func(), 16), stop: make(chan struct{}), stopped: make(chan struct{})}
+	go c.run()
+	return c
 }
 
-func (a *asker) run() {
-	defer close(a.over)
+func (c *storeClient) run() {
+	defer close(c.stopped)
 	for {
 		select {
-		case <-a.stop:
+		case <-c.stop:
 			return
-		case f := <-a.questions:
+		case f := <-c.requests:
 			f()
 		}
 	}
 }
 
-// close ends the goroutine and waits for it, unless the store is silent: then it ends when the store's own limit is over.
-func (a *asker) close() {
-	if a == nil {
+// close ends the goroutine and waits for it; where the store does not answer it ends at the store's own timeout.
+func (c *storeClient) close() {
+	if c == nil {
 		return
 	}
-	a.closing.Do(func() { close(a.stop) })
+	c.closing.Do(func() { close(c.stop) })
 	select {
-	case <-a.over:
-	case <-time.After(patience):
+	case <-c.stopped:
+	case <-time.After(storeTimeout):
 	}
 }
 
-// put hands over a question. The channel gets the answer, and closes without one where the store gave an error.
-func put[T any](a *asker, question func() (T, error)) <-chan T {
+// submit queues a request. The channel gets the answer, and closes without one where the store gave an error.
+func submit[T any](c *storeClient, request func() (T, error)) <-chan T {
 	answer := make(chan T, 1)
-	if a == nil {
+	if c == nil {
 		close(answer)
 		return answer
 	}
 	select {
-	case a.questions <- func() {
+	case c.requests <- func() {
 		defer close(answer)
-		if v, err := question(); err == nil {
+		if v, err := request(); err == nil {
 			answer <- v
 		}
 	}:
-	default: // the store is silent
+	default: // the store does not answer
 		close(answer)
 	}
 	return answer
 }
 
-// ask puts a question and waits for the answer, as long as the patience lasts. ok tells that there is one.
-func ask[T any](a *asker, question func() (T, error)) (v T, ok bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// call submits a request and waits for the answer, up to storeTimeout. ok reports whether there is one.
+func call[T any](c *storeClient, request func() (T, error)) (v T, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	return await(ctx, a, put(a, question))
+	return wait(ctx, c, submit(c, request))
 }
 
-// await waits for an answer as long as the context lasts.
-func await[T any](ctx context.Context, a *asker, answer <-chan T) (v T, ok bool) {
-	if a == nil {
+// wait waits for an answer until the context ends.
+func wait[T any](ctx context.Context, c *storeClient, answer <-chan T) (v T, ok bool) {
+	if c == nil {
 		return v, false
 	}
 	select {
 	case v, ok = <-answer:
-	case <-a.over:
+	case <-c.stopped:
 	case <-ctx.Done():
 	}
 	return v, ok

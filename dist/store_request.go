@@ -86,7 +86,7 @@ func inWords[T any](v T, err *cgotorch.Error) (T, error) {
 // beside returns a view like this one of the same TCP store, over a connection of its own: it does not wait for what is
 // under way on this one. It is closed on its own.
 func (s *Store) beside(ctx context.Context) (*Store, error) {
-	whole, err := NewTCPStore(ctx, s.host, s.port, TCPStoreOptions{Timeout: patience})
+	whole, err := NewTCPStore(ctx, s.host, s.port, TCPStoreOptions{Timeout: storeTimeout})
 	if err != nil {
 		return nil, err
 	}

@@ -10,50 +10,51 @@ import (
 )
 
 const (
-	// soon is how long a collective may take until its rank looks whether the others still come.
-	soon = time.Second
-	// underway is how long a message may need that was sent by a rank which has finished since.
-	underway = 5 * time.Second
+	// firstCheck is how long a collective may take until its rank checks whether its peers have finished.
+	firstCheck = time.Second
+	// inFlightGrace is how long a message may be in flight that was sent by a rank which has finished since.
+	inFlightGrace = 5 * time.Second
 	// keptStacks bounds the stacks that a rank keeps for its own error, publishedStacks what it writes to the store, in bytes.
 	keptStacks, publishedStacks = 1 << 20, 1 << 16
 )
 
-// dump is what is known when time is up.
-type dump struct {
+// timeoutReport is the state of all ranks when time is up.
+type timeoutReport struct {
 	waiting []string
 	stacks  []byte
 }
 
-// watchman is what a group's monitor remembers from one look to the next.
-type watchman struct {
-	g        *Group
-	told     bool          // the others know that this rank has finished
-	asked    int64         // the question that this rank has put, 0 for none
-	said     time.Duration // when the collective began in which it has said that it waits, 0 for none
-	answered int64         // the last question that it has answered
-	looked   time.Time     // for questions
-	deserted time.Duration // when a message began whose other side was seen to have finished
-	since    time.Time     // when that was seen
+// watchdog aborts a group whose collectives can't end, or take longer than Options.Timeout. Its fields are its state between
+// two ticks.
+type watchdog struct {
+	g                 *Group
+	finishedPublished bool          // this rank has published that it has finished
+	requested         int64         // the request that this rank has made, 0 for none
+	publishedFor      time.Duration // the start of the collective in which it has published that it waits, 0 for none
+	answered          int64         // the last request that it has answered
+	lastPoll          time.Time     // for requests
+	peerFinishedCall  time.Duration // the start of a Send or Recv whose peers were seen to have finished
+	peerFinishedSince time.Time     // when that was seen
 }
 
-// monitor aborts the group when a collective can't end, or takes longer than it may: one that Go started, or one of the
+// watch runs the watchdog: it aborts the group when a collective can't end, or takes longer than it may: one that Go started, or one of the
 // Reducer's.
-func (g *Group) monitor() {
+func (g *Group) watch() {
 	defer g.stopped.Done()
 	tick := time.NewTicker(min(max(g.opts.Timeout/20, 5*time.Millisecond), time.Second))
 	defer tick.Stop()
-	w := watchman{g: g, looked: time.Now()}
+	w := watchdog{g: g, lastPoll: time.Now()}
 	for {
 		select {
 		case <-g.done:
 			return
 		case <-tick.C:
-			w.look()
+			w.tick()
 		}
 	}
 }
 
-func (w *watchman) look() {
+func (w *watchdog) tick() {
 	g := w.g
 	s, err := g.c.Pending()
 	if err != nil {
@@ -63,17 +64,17 @@ func (w *watchman) look() {
 		g.freeSubs(s.Reason)
 		return
 	}
-	if g.leaving.Load() && !w.told {
-		w.told = true
-		g.tellFinished(next(s))
+	if g.leaving.Load() && !w.finishedPublished {
+		w.finishedPublished = true
+		g.publishFinished(next(s))
 	}
 	e, some := oldest(s.Waiting)
 	age := e.End - e.Start
-	w.converse(s, e.Start, some && age > g.opts.Timeout/2)
+	w.exchangeStatus(s, e.Start, some && age > g.opts.Timeout/2)
 	if some && age > g.opts.Timeout {
-		w.late(s, e)
-	} else if some && age > soon {
-		w.abandoned(s)
+		w.onTimeout(s, e)
+	} else if some && age > firstCheck {
+		w.checkPeersFinished(s)
 	}
 }
 
@@ -88,39 +89,39 @@ func next(s cgotorch.Standing) uint64 {
 	return s.Count + 1
 }
 
-// converse has the processes tell each other what they do, when one of them has waited for half of its time.
-func (w *watchman) converse(s cgotorch.Standing, begun time.Duration, late bool) {
-	if w.g.asker == nil {
+// exchangeStatus publishes this rank's status when some rank has been blocked for Timeout/2.
+func (w *watchdog) exchangeStatus(s cgotorch.Standing, begun time.Duration, late bool) {
+	if w.g.storeClient == nil {
 		return
 	}
-	if w.said != 0 && w.said != begun { // it waits no longer
-		w.asked = 0
-		w.say(w.g.question(0), s, begun)
+	if w.publishedFor != 0 && w.publishedFor != begun { // it waits no longer
+		w.requested = 0
+		w.publish(w.g.statusRequest(0), s, begun)
 	}
 	if late {
-		if w.asked == 0 {
-			w.asked = w.g.question(1)
-			w.say(w.asked, s, begun)
+		if w.requested == 0 {
+			w.requested = w.g.statusRequest(1)
+			w.publish(w.requested, s, begun)
 		}
 		return
 	}
-	if time.Since(w.looked) > w.g.opts.Timeout/10 {
-		w.looked = time.Now()
-		if n := w.g.question(0); n > w.answered {
-			w.say(n, s, begun)
+	if time.Since(w.lastPoll) > w.g.opts.Timeout/10 {
+		w.lastPoll = time.Now()
+		if n := w.g.statusRequest(0); n > w.answered {
+			w.publish(n, s, begun)
 		}
 	}
 }
 
-func (w *watchman) say(question int64, s cgotorch.Standing, begun time.Duration) {
-	w.answered, w.said = question, begun
-	w.g.answer(question, s)
+func (w *watchdog) publish(request int64, s cgotorch.Standing, begun time.Duration) {
+	w.answered, w.publishedFor = request, begun
+	w.g.publishStatus(request, s)
 }
 
-// abandoned aborts where the group was aborted elsewhere, or where this rank waits for one that won't come.
-func (w *watchman) abandoned(s cgotorch.Standing) {
+// checkPeersFinished aborts the group where it was aborted elsewhere, or where this rank waits for one that has finished.
+func (w *watchdog) checkPeersFinished(s cgotorch.Standing) {
 	g := w.g
-	if by, reason, _ := g.told(); reason != "" {
+	if by, reason, _ := g.abortReason(); reason != "" {
 		by.abort(reason)
 		return
 	}
@@ -128,15 +129,15 @@ func (w *watchman) abandoned(s cgotorch.Standing) {
 		return
 	}
 	for _, e := range s.Waiting {
-		if rank, some := w.gone(e); some {
+		if rank, some := w.finishedPeer(e); some {
 			g.abort(fmt.Sprintf("rank %d has finished, and rank %d waits for it in %s", rank, g.rank, e.Text), rank)
 			return
 		}
 	}
 }
 
-// gone names a rank that something waits for in vain, as it has finished.
-func (w *watchman) gone(e cgotorch.Event) (rank int, some bool) {
+// finishedPeer returns a rank that a collective waits for and that has finished.
+func (w *watchdog) finishedPeer(e cgotorch.Event) (rank int, some bool) {
 	if e.Kind != cgotorch.Send && e.Kind != cgotorch.Recv {
 		rank, next, some := w.g.firstFinished()
 		return rank, some && e.Number >= next
@@ -145,13 +146,13 @@ func (w *watchman) gone(e cgotorch.Event) (rank int, some bool) {
 	if e.Root >= 0 {
 		peers = []int{e.Root}
 	}
-	if e.End-e.Start < soon || len(peers) == 0 || !w.g.haveFinished(peers) {
+	if e.End-e.Start < firstCheck || len(peers) == 0 || !w.g.haveFinished(peers) {
 		return 0, false
 	}
-	if w.deserted != e.Start {
-		w.deserted, w.since = e.Start, time.Now()
+	if w.peerFinishedCall != e.Start {
+		w.peerFinishedCall, w.peerFinishedSince = e.Start, time.Now()
 	}
-	return peers[0], time.Since(w.since) > underway
+	return peers[0], time.Since(w.peerFinishedSince) > inFlightGrace
 }
 
 func oldest(list []cgotorch.Event) (e cgotorch.Event, ok bool) {
@@ -163,16 +164,16 @@ func oldest(list []cgotorch.Event) (e cgotorch.Event, ok bool) {
 	return e, ok
 }
 
-// late writes down what everybody does, and aborts.
-func (w *watchman) late(s cgotorch.Standing, e cgotorch.Event) {
+// onTimeout records the status of all ranks, and aborts the group.
+func (w *watchdog) onTimeout(s cgotorch.Standing, e cgotorch.Event) {
 	g := w.g
-	d := &dump{waiting: []string{fmt.Sprintf("rank %d %s", g.rank, doing(s))}}
+	d := &timeoutReport{waiting: []string{fmt.Sprintf("rank %d %s", g.rank, statusText(s))}}
 	var elsewhere []int
-	if g.hub != nil {
-		others, ranks := g.hub.doing(g)
+	if g.local != nil {
+		others, ranks := g.local.peerStatuses(g)
 		d.waiting, elsewhere, d.stacks = append(d.waiting, others...), ranks, text.Stacks(keptStacks)
-	} else if g.asker != nil {
-		others, ranks, stacks := g.heard(w.asked)
+	} else if g.storeClient != nil {
+		others, ranks, stacks := g.peerStatuses(w.requested)
 		d.waiting, elsewhere = append(d.waiting, others...), ranks
 		d.stacks = fmt.Appendf(nil, "rank %d:\n%s\n\n%s", g.rank, text.Stacks(keptStacks), stacks)
 	}
@@ -180,13 +181,13 @@ func (w *watchman) late(s cgotorch.Standing, e cgotorch.Event) {
 		return
 	}
 	g.mu.Lock()
-	g.lateDump = d
+	g.timeoutReport = d
 	g.mu.Unlock()
 	g.abort(fmt.Sprintf("time is up after %v: rank %d waited in %s", g.opts.Timeout, g.rank, e.Text), elsewhere...)
 }
 
-// doing says what a rank does.
-func doing(s cgotorch.Standing) string {
+// statusText describes what a rank does.
+func statusText(s cgotorch.Standing) string {
 	e, some := oldest(s.Waiting)
 	if !some {
 		return "is in no collective"

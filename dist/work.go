@@ -23,7 +23,7 @@ func newWork(o *operation, c cgotorch.Work) *Work {
 	return w
 }
 
-// Done tells whether Wait would return at once.
+// Done reports whether Wait would return at once.
 func (w *Work) Done() bool {
 	if w.over {
 		return true

@@ -48,7 +48,7 @@ func (l *Lite) RankZeroFirst(f func() error) (err error) {
 func (l *Lite) patiently(f func()) {
 	switch {
 	case l.peers != nil:
-		l.peers.g.Patiently(f)
+		l.peers.g.WithoutTimeout(f)
 	case f != nil:
 		f()
 	}

@@ -20,9 +20,9 @@ func (l *Lite) Group() *dist.Group {
 		return l.peers.g
 	}
 	if l.alone == nil {
-		hub := dist.NewHub(1)
-		l.atEnd(hub.Close)
-		g, err := hub.Group(l.ctx, 0)
+		world := dist.NewLocalWorld(1)
+		l.atEnd(world.Close)
+		g, err := world.Group(l.ctx, 0)
 		if err == nil {
 			l.atEnd(g.Close)
 			if l.device.Type == torch.CUDAType {

@@ -109,13 +109,13 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 // passes under way.
 func (h *handle) runTogether(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	r, depth := h.replica, len(h.l.forwards)
-	r.Before()
+	r.PreForward()
 	func() {
 		h.l.forwards = append(h.l.forwards, r)
 		defer func() { h.l.forwards = h.l.forwards[:depth] }()
 		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
 	}()
-	return r.After(out...)
+	return r.PostForward(out...)
 }
 
 // passed notes a forward pass in which precision and ranks had their part.

@@ -29,8 +29,8 @@ func (j *job) runGoroutines(ctx context.Context) error {
 	defer stop.close()
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	hub := dist.NewHub(n)
-	defer hub.Close()
+	world := dist.NewLocalWorld(n)
+	defer world.Close()
 	seed := torch.DefaultGenerator(torch.CPU).State()
 
 	ends := make(chan rankEnd, n)
@@ -38,19 +38,19 @@ func (j *job) runGoroutines(ctx context.Context) error {
 		go func() {
 			end := rankEnd{rank, errors.New("the rank's goroutine ended itself (runtime.Goexit)")}
 			defer func() { ends <- end }()
-			end.err = guard(func() error { return j.goroutineRank(ctx, hub, rank, seed, stop) })
+			end.err = guard(func() error { return j.goroutineRank(ctx, world, rank, seed, stop) })
 		}()
 	}
 	return j.awaitRanks(ctx, n, ends, abort)
 }
 
 // goroutineRank is one rank's life. Its default generator begins as the process's is.
-func (j *job) goroutineRank(ctx context.Context, hub *dist.Hub, rank int, seed *torch.Tensor, stop *stopper) (err error) {
+func (j *job) goroutineRank(ctx context.Context, world *dist.LocalWorld, rank int, seed *torch.Tensor, stop *stopper) (err error) {
 	own := torch.NewGenerator(0)
 	own.SetState(seed)
 	torch.WithGenerator(own, func() {
 		var g *dist.Group
-		if g, err = hub.Group(ctx, rank, j.groupOptions()); err != nil {
+		if g, err = world.Group(ctx, rank, j.groupOptions()); err != nil {
 			return
 		}
 		defer g.Close()
@@ -59,7 +59,7 @@ func (j *job) goroutineRank(ctx context.Context, hub *dist.Hub, rank int, seed *
 			return
 		}
 		err = leave(g, j.rank(ctx, rankSpec{
-			place:  place{global: rank, local: rank, world: hub.Size(), localWorld: hub.Size()},
+			place:  place{global: rank, local: rank, world: world.Size(), localWorld: world.Size()},
 			device: j.plan.devices[rank], peers: others, stop: stop,
 		}))
 	})

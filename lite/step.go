@@ -18,10 +18,10 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 	}
 	// Inside of forward passes the strategy hasn't prepared for gradients yet.
 	for i := len(l.forwards) - 1; i >= 0; i-- {
-		loss = l.forwards[i].After(loss)[0]
+		loss = l.forwards[i].PostForward(loss)[0]
 	}
 	if l.peers != nil {
-		l.peers.g.Guard(func() { loss.Backward(opts...) })
+		l.peers.g.TranslateErrors(func() { loss.Backward(opts...) })
 		return
 	}
 	loss.Backward(opts...)

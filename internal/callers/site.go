@@ -10,16 +10,16 @@ import (
 // sites remembers the text of call sites by their return addresses: looking one up anew takes a hundred times longer.
 var sites sync.Map
 
-// near reaches from a collective to the program in most cases, far through all that golite may wrap around it, such as an
+// shallow reaches from a collective to the program in most cases, deep through all that golite may wrap around it, such as an
 // operation with a gradient: unwinding costs by the frame.
 type (
-	near [10]uintptr
-	far  [32]uintptr
+	shallow [10]uintptr
+	deep  [32]uintptr
 )
 
 // Site names the place in the program from which golite was called: "dir/file.go:12".
 func Site() string {
-	var n near
+	var n shallow
 	runtime.Callers(3, n[:])
 	if s, ok := sites.Load(n); ok && s != "" {
 		return s.(string)
@@ -31,7 +31,7 @@ func Site() string {
 		}
 		sites.Store(n, "") // further out
 	}
-	var f far
+	var f deep
 	runtime.Callers(3, f[:])
 	if s, ok := sites.Load(f); ok {
 		return s.(string)

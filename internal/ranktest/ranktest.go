@@ -83,9 +83,9 @@ type Joining = func(ctx context.Context, rank int) (*dist.Group, error)
 // Joiner returns how the ranks of a kind get their groups.
 func Joiner(t testing.TB, kind string, ranks int, o dist.Options) Joining {
 	if kind == "inprocess" {
-		hub := dist.NewHub(ranks)
-		t.Cleanup(hub.Close)
-		return func(ctx context.Context, rank int) (*dist.Group, error) { return hub.Group(ctx, rank, o) }
+		world := dist.NewLocalWorld(ranks)
+		t.Cleanup(world.Close)
+		return func(ctx context.Context, rank int) (*dist.Group, error) { return world.Group(ctx, rank, o) }
 	}
 	o.Debug = kind == "gloo"
 	store, err := dist.NewMemoryStore()

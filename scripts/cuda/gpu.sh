@@ -63,7 +63,7 @@ all_tests() {
 		tests "$p" . & pids="$pids $!"
 	done
 	tests torch 'CUDA|GPU|Device|Pin|Memory' & pids="$pids $!"
-	tests ddp NCCL & pids="$pids $!"
+	tests dist NCCL & pids="$pids $!"
 	tests lite 'Capture|EachDevice|GPU|DeviceToDevice|OutOfMemory' & pids="$pids $!"
 	together
 	# One of them takes all of the GPU's memory.
