@@ -93,7 +93,7 @@ func TestBuffersOfOnesOwnMayDiffer(t *testing.T) {
 	})
 }
 
-// TestNothingToTrain: all ranks hear of it, after they have compared their models, and nothing is broadcast.
+// TestNothingToTrain: all ranks get the error, after they have compared their models, and nothing is broadcast.
 func TestNothingToTrain(t *testing.T) {
 	ranktest.Everywhere(t, func(ctx context.Context, t *testing.T, g *dist.Group) error {
 		net := nn.NewLinear(3, 2)

@@ -86,8 +86,8 @@ func entry(list []paramSpec, i int) string {
 	return list[i].String()
 }
 
-// verifyAsPyTorch makes the collectives that the constructor of torch's DistributedDataParallel makes: all ranks tell how
-// many parameters they train, and rank 0 tells the sizes and strides of its own. So rank 0 doesn't hear of a difference.
+// verifyAsPyTorch makes the collectives that the constructor of torch's DistributedDataParallel makes: all ranks publish
+// how many parameters they train, and rank 0 the sizes and strides of its own. So rank 0 does not see a difference.
 func (d *DistributedDataParallel) verifyAsPyTorch() error {
 	count := torch.From([]int64{int64(len(d.trained))}, 1)
 	defer count.Release()

@@ -124,7 +124,7 @@ func TestNCCLAbort(t *testing.T) {
 	})
 }
 
-// Closing a group in good order lets what the devices were given end: nothing is aborted, though nobody has waited for it.
+// Closing a group in good order lets what the devices were given end: nothing is aborted, though no rank has waited for it.
 func TestNCCLCloseLetsWorksEnd(t *testing.T) {
 	onEachGPU(t, func(ctx context.Context, g *dist.Group, on torch.Options) {
 		all := make([]int, g.Size())

@@ -137,7 +137,7 @@ func TestBytesBeyondOneMessage(t *testing.T) {
 	}
 }
 
-// TestALengthThatIsNone: a peer that is out of step, or hostile, makes no rank take memory that nobody fills.
+// TestALengthThatIsNone: a peer that is out of step, or hostile, makes no rank allocate memory for data that never comes.
 func TestALengthThatIsNone(t *testing.T) {
 	for _, length := range []int64{-1, 1 << 50, 1<<63 - 1} {
 		for name, receive := range map[string]func(g *dist.Group){

@@ -90,11 +90,11 @@ func (g *Group) candidates(reason string) []int {
 	if m == nil {
 		return nil
 	}
-	teller, _ := strconv.Atoi(m[1])
+	reporter, _ := strconv.Atoi(m[1])
 	port, _ := strconv.Atoi(m[3])
 	var exact, there []int
 	for _, l := range g.endpoints {
-		if l.ip != m[2] || l.rank == teller {
+		if l.ip != m[2] || l.rank == reporter {
 			continue
 		}
 		if port == l.port || port == l.port>>8|l.port&255<<8 { // Gloo prints it as it lies in memory

@@ -215,7 +215,7 @@ func TestATimeoutSaysWhoWaitedForWhat(t *testing.T) {
 				require.Contains(t, e.Error(), "\n  stacks:\n    ")
 				require.Less(t, len(e.Error()), 60_000)
 			}
-			require.Positive(t, told, "nobody says what the others waited for")
+			require.Positive(t, told, "no error lists what the others waited for")
 		})
 	}
 }
@@ -276,7 +276,7 @@ func TestARankThatLeft(t *testing.T) {
 						named++
 					}
 				}
-				require.Positive(t, named, "nobody knows who is missing: %v", errs)
+				require.Positive(t, named, "no error names the missing rank: %v", errs)
 			})
 		})
 	}

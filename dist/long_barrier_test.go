@@ -73,7 +73,7 @@ func TestWithoutTimeoutEnds(t *testing.T) {
 				require.ErrorContains(t, errs[1], want)
 				require.Less(t, time.Since(start), 15*time.Second)
 				if how != "panic" {
-					require.ErrorAs(t, errs[0], &lost, "the one at work hears of it when it has ended")
+					require.ErrorAs(t, errs[0], &lost, "the rank at work fails when its function has ended")
 				}
 			})
 		}

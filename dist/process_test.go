@@ -30,7 +30,7 @@ func init() {
 
 const portVariable = "GOLITE_DIST_TEST_PORT"
 
-// processRank is a rank of two in a process of its own: it sums until somebody fails, or does something else. Rank 0 keeps
+// processRank is a rank of two in a process of its own: it sums until a rank fails, or does something else. Rank 0 keeps
 // the store.
 func processRank(r int, does ...func(context.Context, *dist.Group) error) (err error) {
 	port, err := strconv.Atoi(os.Getenv(portVariable))

@@ -15,7 +15,7 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// sharesMemory tells whether this process has mapped memory that ranks share.
+// sharesMemory reports whether this process has mapped memory that ranks share.
 func sharesMemory(t *testing.T) bool {
 	maps, err := os.ReadFile("/proc/self/maps")
 	require.NoError(t, err)

@@ -256,7 +256,7 @@ func combined(op dist.Op, d torch.DType, values []int64) float64 {
 	return float64(a / int64(len(values)))
 }
 
-// allowed tells whether an op has a meaning for a type.
+// allowed reports whether an op has a meaning for a type.
 func allowed(op dist.Op, d torch.DType) bool {
 	switch {
 	case d.IsComplex():

@@ -37,8 +37,7 @@ type watchdog struct {
 	peerFinishedSince time.Time     // when that was seen
 }
 
-// watch runs the watchdog: it aborts the group when a collective can't end, or takes longer than it may: one that Go started, or one of the
-// Reducer's.
+// watch runs the watchdog until the group is closed. It sees the collectives that Go started and the Reducer's.
 func (g *Group) watch() {
 	defer g.stopped.Done()
 	tick := time.NewTicker(min(max(g.opts.Timeout/20, 5*time.Millisecond), time.Second))
