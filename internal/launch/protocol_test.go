@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 )
 
 func TestFrames(t *testing.T) {
@@ -58,7 +59,7 @@ func FuzzReadFrame(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r := bytes.NewReader(raw)
-		j := newJob(Spec{LocalRanks: 1, Settle: 1}, time.Now())
+		j := newJob(Spec{LocalRanks: 1, Settle: 1, Logger: zap.NewNop()}, time.Now())
 		for {
 			k, body, err := readFrame(r)
 			if err != nil {
