@@ -203,8 +203,8 @@ func TestWhatHasNoBytesIsRefused(t *testing.T) {
 	for name, x := range map[string]*torch.Tensor{
 		"meta":     torch.Options{Device: torch.Meta}.Ones(2),
 		"released": released,
-		"Nested":   nested,
-		"mkldnn":   aten.ToMkldnn(torch.Ones(2), 0),
+		"a nested tensor has no memory of one shape": nested,
+		"mkldnn": aten.ToMkldnn(torch.Ones(2), 0),
 	} {
 		var s serial.Saver
 		sd := &torch.StateDict{}

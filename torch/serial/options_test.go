@@ -3,6 +3,7 @@ package serial_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,4 +44,21 @@ func TestASecondOptionsStructIsRefused(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// An error names its file once, and a program's types as the program writes them.
+func TestASaveThatIsRefusedNamesTheFileOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pt")
+	sd := &torch.StateDict{}
+	sd.Set("w", torch.Options{Device: torch.Device{Type: torch.MetaType}}.Ones(2))
+	for name, err := range map[string]error{
+		"value":       serial.Save(path, make(chan int)),
+		"inside":      serial.Save(path, map[string]any{"s": make(chan int)}),
+		"state dict":  serial.SaveStateDict(path, sd),
+		"safetensors": serial.SaveSafetensors(path, sd, nil),
+	} {
+		require.Error(t, err, name)
+		require.Equal(t, 1, strings.Count(err.Error(), path), "%s: %v", name, err)
+		require.NotContains(t, err.Error(), "pickle.", name)
+	}
 }

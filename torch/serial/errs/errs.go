@@ -130,7 +130,7 @@ func InFile(err error, file string) error {
 	default:
 		return err
 	}
-	if !Typed(err) { // the texts around it were made without the file's name
+	if !Typed(err) && !strings.Contains(err.Error(), file) { // the texts around it were made without the file's name
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return err

@@ -145,7 +145,7 @@ func (e *Encoder) reflected(v reflect.Value) error {
 		return e.goMap(v)
 	}
 	return &errs.ErrUnsupported{What: fmt.Sprintf("a Go value of type %s in a checkpoint", v.Type()),
-		Remedy: "use tensors, numbers, strings, slices, maps with string keys, or a *pickle.Dict"}
+		Remedy: "use tensors, numbers, strings, slices, maps with string keys, or a *serial.Dict"}
 }
 
 // goMap writes a Go map.
