@@ -236,3 +236,25 @@ func (b *Base) paramGroup(operation string, g Group) *ParamGroup {
 	}
 	return &p
 }
+
+// kept is what a group keeps for schedulers, by its name in Python.
+func (g *ParamGroup) kept(name string) **float64 {
+	switch name {
+	case "initial_lr":
+		return &g.InitialLR
+	case "max_lr":
+		return &g.MaxLR
+	case "min_lr":
+		return &g.MinLR
+	case "base_momentum":
+		return &g.BaseMomentum
+	case "max_momentum":
+		return &g.MaxMomentum
+	case "swa_lr":
+		return &g.SWALR
+	}
+	return nil
+}
+
+// keptNames are the names that kept knows, in order.
+var keptNames = []string{"initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr"}
