@@ -7,8 +7,8 @@ import (
 	"github.com/golite/golite/torch/optim"
 )
 
-// Lion changes each weight by the sign of a running mean of its gradients (Chen et al., Symbolic Discovery of Optimization
-// Algorithms, 2023). It keeps half as much as Adam does, and wants a rate of about a tenth of Adam's.
+// Lion changes each weight by the sign of a running mean of its gradients (Chen et al., Symbolic Discovery of
+// Optimization Algorithms, 2023). It keeps half as much as Adam does, and wants a rate of about a tenth of Adam's.
 type Lion struct{ *optim.Base }
 
 // LionOptions are NewLion's optional arguments.

@@ -48,7 +48,8 @@ func values(o optim.Optimizer) (list []float32) {
 	return list
 }
 
-// Three steps give the numbers of torch.optim.Muon of PyTorch 2.11, to what 16 bits differ by from processor to processor.
+// Three steps give the numbers of torch.optim.Muon of PyTorch 2.11, to what 16 bits differ by from processor to
+// processor.
 func TestMuonIsPyTorchs(t *testing.T) {
 	for name, c := range map[string]struct {
 		o    *Muon

@@ -226,7 +226,7 @@ func (b *Base) groupTensors(i int) []*torch.Tensor {
 type Interceptor interface {
 	// Step is given the step itself, runs it or not, and reports whether it did.
 	Step(step func()) (ran bool)
-	// Stepped comes after each step, run or not, when Skipped tells how it went.
+	// Stepped comes after each step, run or not, when Skipped reports the outcome.
 	Stepped()
 	// ZeroGrad comes after the gradients were removed.
 	ZeroGrad()

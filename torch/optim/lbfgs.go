@@ -175,7 +175,7 @@ func firstLength(grad *torch.Tensor, lr float64) num {
 	return product(lesser(scalar(1), inverse), scalar(lr))
 }
 
-// move goes along the direction and tells whether the step is over. slope is the loss's derivative along it.
+// move goes along the direction and reports whether the step is over. slope is the loss's derivative along it.
 func (s *search) move(slope num, n int) (over bool) {
 	m := &s.memory
 	done, evals := false, 0

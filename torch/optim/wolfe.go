@@ -41,13 +41,13 @@ func (w *wolfe) evaluate(t num) point {
 	return point{t, w.search.loss, w.search.grad, numOf(aten.Dot(w.search.grad, w.dir))}
 }
 
-// tooHigh tells that the loss has not fallen enough.
+// tooHigh reports whether the loss has not fallen enough.
 func (w *wolfe) tooHigh(p point) bool {
 	limit := plus(scalar(w.from.loss), product(product(scalar(wolfeFall), p.t), w.from.slope))
 	return less(limit, scalar(p.loss))
 }
 
-// flat tells whether the slope has flattened enough.
+// flat reports whether the slope has flattened enough.
 func (w *wolfe) flat(p point) bool {
 	return atMost(absolute(p.slope), product(scalar(-wolfeFlat), w.from.slope))
 }
