@@ -41,8 +41,8 @@ driver() {
 		-Icgotorch/internal/stubs scripts/sanitize/driver.cc -o "$out" -L"$lib" -ltorch_cpu -lc10 -ldl -pthread -Wl,-rpath,"$lib"
 }
 
-# fixed runs a command without address randomization: ThreadSanitizer of gcc 12 does not start with 32 bits of it.
-fixed() { setarch "$(uname -m)" -R "$@"; }
+# fixed runs a command without address randomization: gcc 12 has a ThreadSanitizer that does not start with 32 bits of it.
+fixed() { timeout 600 setarch "$(uname -m)" -R "$@"; }
 
 # clean runs a command that must succeed.
 clean() {
@@ -72,11 +72,11 @@ drivers() {
 	local part
 	driver "$work/plain" -O1
 	say "free lists: on by themselves in a plain program, off by themselves where a tool watches memory"
-	prints "tensors kept, objects kept" "$work/plain" kept
-	prints "tensors freed, objects freed" env GOLITE_OVERRIDES=-allocator,-new "$work/plain" kept
+	prints "tensors kept, objects kept" timeout 600 "$work/plain" kept
+	prints "tensors freed, objects freed" timeout 600 env GOLITE_OVERRIDES=-allocator,-new "$work/plain" kept
 	local asan
 	asan=$("$cxx" -print-file-name=libasan.so)
-	prints "tensors freed, objects freed" env ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(readlink -f "$asan")" "$work/plain" kept
+	prints "tensors freed, objects freed" timeout 600 env ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(readlink -f "$asan")" "$work/plain" kept
 
 	driver "$work/tsan" -O1 -fsanitize=thread
 	say "ThreadSanitizer"
@@ -85,16 +85,16 @@ drivers() {
 	found "heap-use-after-free" fixed "$work/tsan" freed-object
 	found "data race" fixed "$work/tsan" race
 	for part in handles blocks inprocess shared; do clean fixed "$work/tsan" "$part"; done
-	clean env GOLITE_DRIVER_KEEPS=1 setarch "$(uname -m)" -R "$work/tsan" blocks
+	clean fixed env GOLITE_DRIVER_KEEPS=1 "$work/tsan" blocks
 
 	# shellcheck disable=SC2086 # ubsan is a list
 	driver "$work/asan" -O0 -fsanitize=address $ubsan -fno-omit-frame-pointer
 	say "AddressSanitizer, LeakSanitizer and UBSan"
-	prints "tensors freed, objects freed" "$work/asan" kept
-	found "heap-use-after-free" "$work/asan" freed-tensor
-	found "heap-use-after-free" "$work/asan" freed-object
-	for part in handles blocks inprocess shared step; do clean "$work/asan" "$part"; done
-	clean env GOLITE_DRIVER_KEEPS=1 "$work/asan" blocks
+	prints "tensors freed, objects freed" timeout 600 "$work/asan" kept
+	found "heap-use-after-free" timeout 600 "$work/asan" freed-tensor
+	found "heap-use-after-free" timeout 600 "$work/asan" freed-object
+	for part in handles blocks inprocess shared step; do clean timeout 600 "$work/asan" "$part"; done
+	clean timeout 600 env GOLITE_DRIVER_KEEPS=1 "$work/asan" blocks
 }
 
 tests() {
@@ -107,7 +107,7 @@ tests() {
 }
 
 memcheck() {
-	valgrind --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+	timeout 900 valgrind --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
 		--num-callers=40 --suppressions="$here/valgrind.supp" "$@"
 }
 
@@ -120,7 +120,7 @@ valgrind_part() {
 	found "Invalid read" memcheck "$work/plain" freed-object
 	clean memcheck "$work/plain" step
 	say "valgrind: Go"
-	go build -tags valgrind -ldflags=-w -o "$work/step" ./scripts/sanitize/step
+	go build -tags valgrind -o "$work/step" ./scripts/sanitize/step
 	clean memcheck "$work/step"
 	cat "$work/log"
 }
