@@ -45,7 +45,8 @@ var fabric = map[string]string{
 
 // properties are Fabric's, and what LightningLite's page names besides.
 const properties = "accelerator device global_rank is_global_zero local_rank logger loggers node_rank strategy world_size " +
-	"gpus tpu_cores dp ddp ddp_spawn tpu_spawn deepspeed ddp_sharded ddp_sharded_spawn horovod ClusterEnvironment DeepSpeedPlugin"
+	"gpus tpu_cores dp ddp ddp_spawn tpu_spawn deepspeed ddp_sharded ddp_sharded_spawn horovod " +
+	"ClusterEnvironment DeepSpeedPlugin"
 
 var (
 	quoted = regexp.MustCompile("`([^`]*)`")
@@ -110,7 +111,8 @@ func TestNamesOfGoliteExist(t *testing.T) {
 	recorded, err := os.ReadFile(filepath.Join("..", "api", "golite.txt"))
 	require.NoError(t, err)
 	exported := map[string]bool{}
-	line := regexp.MustCompile(`^pkg (?:\w+/)*(\w+), (?:func|type|var|const|method) (?:\(\*?(\w+)\) )?(\w+)(?:.* struct, (?:embedded \S*\.)?(\w+))?`)
+	line := regexp.MustCompile(`^pkg (?:\w+/)*(\w+), (?:func|type|var|const|method) ` +
+		`(?:\(\*?(\w+)\) )?(\w+)(?:.* struct, (?:embedded \S*\.)?(\w+))?`)
 	for l := range strings.Lines(string(recorded)) {
 		m := line.FindStringSubmatch(l)
 		require.NotNil(t, m, l)

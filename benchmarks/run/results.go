@@ -63,8 +63,8 @@ func openResults(dir string, threads int) (*results, error) {
 	return &results{file: f, threads: threads}, err
 }
 
-// processor is the processor as /proc/cpuinfo describes it: virtual machines often hide the model's name, and the vendor,
-// family and model then say which kernels a library takes.
+// processor is the processor as /proc/cpuinfo describes it: virtual machines often hide the model's name, and the
+// vendor, family and model then determine which kernels a library takes.
 func processor() string {
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -88,7 +88,8 @@ func processorOf(info string) string {
 	if about["vendor_id"] == "" {
 		return about["model name"]
 	}
-	return fmt.Sprintf("%s (%s, family %s, model %s)", about["model name"], about["vendor_id"], about["cpu family"], about["model"])
+	return fmt.Sprintf("%s (%s, family %s, model %s)",
+		about["model name"], about["vendor_id"], about["cpu family"], about["model"])
 }
 
 // machine names the processor and how many cores there are.
@@ -173,7 +174,8 @@ func middle(samples []sample, field string) (median, spread float64, n int) {
 
 // print writes the table for people.
 func (r *results) print(out io.Writer) {
-	fmt.Fprintf(out, "%s; MKL's kernels for AVX-512 beyond PyTorch's: %t; GOLITE_OVERRIDES=%q\n", processor(), r.MKLAVX512, r.Overrides)
+	fmt.Fprintf(out, "%s; MKL's kernels for AVX-512 beyond PyTorch's: %t; GOLITE_OVERRIDES=%q\n",
+		processor(), r.MKLAVX512, r.Overrides)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\tours\t±\tpeer\t±\t\tratio\tby cpu\tgoal\t")
 	for _, l := range r.lines {

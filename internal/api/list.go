@@ -31,7 +31,8 @@ func Files(ctx context.Context, dir string) (map[string][]string, error) {
 	return files, nil
 }
 
-// Diff gives the lines of old that are not in now, with "- " before them, and those of now that are not in old, with "+ ".
+// Diff gives the lines of old that are not in now, with "- " before them, and those of now that are not in old, with
+// "+ ".
 func Diff(old, now []string) []string {
 	var out []string
 	for _, side := range []struct {
@@ -59,8 +60,8 @@ type lister struct {
 	lines  []string
 }
 
-// uncovered lists exported names that are for golite's own packages alone, as docs/stability.md says: each takes or gives
-// what only an internal package can make.
+// uncovered lists exported names that are for golite's own packages alone, as docs/stability.md says: each takes or
+// gives what only an internal package can make.
 var uncovered = map[string]bool{"torch.ABI": true}
 
 func lines(path string, pkg *types.Package) []string {
@@ -100,7 +101,8 @@ func (l *lister) signature(s *types.Signature) string {
 	for p := range s.TypeParams().TypeParams() {
 		params = append(params, p.Obj().Name()+" "+l.typ(p.Constraint()))
 	}
-	text := strings.TrimPrefix(l.typ(types.NewSignatureType(nil, nil, nil, bare(s.Params()), bare(s.Results()), s.Variadic())), "func")
+	unnamed := types.NewSignatureType(nil, nil, nil, bare(s.Params()), bare(s.Results()), s.Variadic())
+	text := strings.TrimPrefix(l.typ(unnamed), "func")
 	if len(params) > 0 {
 		text = "[" + strings.Join(params, ", ") + "]" + text
 	}
@@ -168,8 +170,8 @@ func (l *lister) method(m *types.Func, name string) {
 	l.addf("method (%s) %s%s", name, m.Name(), l.signature(m.Signature()))
 }
 
-// fields writes the exported fields of a struct. What comes from an embedded type that is exported is listed there; what
-// comes from one that is not is listed here, as it shows nowhere else.
+// fields writes the exported fields of a struct. What comes from an embedded type that is exported is listed there;
+// what comes from one that is not is listed here, as it shows nowhere else.
 func (l *lister) fields(name string, s *types.Struct, seen map[types.Type]bool) {
 	for f := range s.Fields() {
 		if f.Exported() {

@@ -41,8 +41,8 @@ type loader struct {
 
 // load gives the packages of the module in dir that a program elsewhere can import.
 func load(ctx context.Context, dir string) (map[string]*types.Package, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-json=ImportPath,Name,Dir,GoFiles,CgoFiles,ImportMap,Standard,Module,Error",
-		"./...")
+	const fields = "-json=ImportPath,Name,Dir,GoFiles,CgoFiles,ImportMap,Standard,Module,Error"
+	cmd := exec.CommandContext(ctx, "go", "list", "-deps", fields, "./...")
 	cmd.Dir = dir
 	// The list is that of one platform, wherever it is made. go list runs neither cgo nor a compiler here.
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1", "GOWORK=off")

@@ -23,7 +23,8 @@ func TestAPIIsRecorded(t *testing.T) {
 		require.NoError(t, err, "run: make api")
 		old := strings.Split(strings.TrimSuffix(string(recorded), "\n"), "\n")
 		if diff := api.Diff(old, lines); len(diff) > 0 {
-			t.Errorf("exported names differ from api/%s: say it in CHANGELOG.md and run: make api\n%s", name, strings.Join(diff, "\n"))
+			t.Errorf("exported names differ from api/%s: describe the change in CHANGELOG.md and run: make api\n%s",
+				name, strings.Join(diff, "\n"))
 		}
 	}
 }

@@ -133,7 +133,7 @@ func (m *MultiheadAttention) Forward(query, key, value *torch.Tensor, in ...Atte
 // swapBatch brings the length to the front. What was the same tensor stays the same.
 func swapBatch(query, key, value *torch.Tensor) (q, k, v *torch.Tensor) {
 	q = aten.TransposeInt(query, 1, 0)
-	k, v = q, q
+	k = q
 	if key != query {
 		k = aten.TransposeInt(key, 1, 0)
 	}
