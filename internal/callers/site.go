@@ -14,7 +14,7 @@ var sites sync.Map
 // operation with a gradient: unwinding costs by the frame.
 type (
 	shallow [10]uintptr
-	deep  [32]uintptr
+	deep    [32]uintptr
 )
 
 // Site names the place in the program from which golite was called: "dir/file.go:12".
