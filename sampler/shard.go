@@ -1,6 +1,10 @@
 package sampler
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/golite/golite/torch"
+)
 
 // part is a rank's share of an order: every replicas-th value, after those that the pass had given before it was
 // resumed.
@@ -43,6 +47,9 @@ func (s *Shard) SetEpoch(epoch int) {
 		e.SetEpoch(epoch)
 	}
 }
+
+// Generator returns the generator that the other sampler was given, nil if none.
+func (s *Shard) Generator() *torch.Generator { return generatorOf(s.s) }
 
 // Replicas returns the number of ranks that share the order.
 func (s *Shard) Replicas() int { return s.part.replicas }
@@ -91,6 +98,9 @@ func (s *ShardBatches) SetEpoch(epoch int) {
 		e.SetEpoch(epoch)
 	}
 }
+
+// Generator returns the generator that the other sampler was given, nil if none.
+func (s *ShardBatches) Generator() *torch.Generator { return generatorOf(s.b) }
 
 // Replicas returns the number of ranks that share the batches.
 func (s *ShardBatches) Replicas() int { return s.part.replicas }
@@ -141,4 +151,12 @@ func shard[T any](all iter.Seq[T], p part, most int, yield func(T) bool) {
 			return
 		}
 	}
+}
+
+// generatorOf returns the generator that a sampler draws from, nil if that is not known.
+func generatorOf(s any) *torch.Generator {
+	if g, ok := s.(interface{ Generator() *torch.Generator }); ok {
+		return g.Generator()
+	}
+	return nil
 }

@@ -168,10 +168,12 @@ func (l *Loader[B]) ownGenerator() *torch.Generator {
 	if l.o.Generator != nil {
 		return l.o.Generator
 	}
+	var from any = l.batches
 	if b, ok := l.batches.(*sampler.Batch); ok {
-		if s, ok := b.Sampler().(interface{ Generator() *torch.Generator }); ok {
-			return s.Generator()
-		}
+		from = b.Sampler()
+	}
+	if s, ok := from.(interface{ Generator() *torch.Generator }); ok {
+		return s.Generator()
 	}
 	return nil
 }
