@@ -87,9 +87,9 @@ func (r Reducer) Backward(site string, outputs []Handle) (sink bool, err *Error)
 }
 
 // Sink gives the outputs that are to be used in their place, in Call's form. With a site there was no Backward: a
-// backward pass through the outputs prepares the Reducer as it begins.
-func (r Reducer) Sink(site string, outputs []Handle, out []uint64) ([]uint64, *Error) {
-	in, n := Words{uint64(r)}.Text(site).Handles(outputs).c()
+// backward pass through the outputs prepares the Reducer as it begins. It also reaches the parameters given.
+func (r Reducer) Sink(site string, outputs, parameters []Handle, out []uint64) ([]uint64, *Error) {
+	in, n := Words{uint64(r)}.Text(site).Handles(outputs).Handles(parameters).c()
 	return result(int64(C.gl_reducer_sink(in, n, (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
 }
 

@@ -110,6 +110,7 @@ struct Sink : torch::autograd::Node {
     if (r && r->static_graph && !r->delayed.exchange(true)) {
       torch::autograd::Engine::get_default_engine().queue_callback([r] { r->reducer->delay_all_reduce(); });
     }
+    grads.resize(num_outputs());  // of the parameters besides: undefined, which adds nothing and is noticed
     return std::move(grads);
   }
   std::string name() const override { return "DistributedDataParallelSink"; }
@@ -229,7 +230,8 @@ int64_t gl_reducer_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint3
   });
 }
 
-// in: reducer, call site (empty: the Reducer is prepared), tensors. The result has the form of gl_call's.
+// in: reducer, call site (empty: the Reducer is prepared), tensors, parameters that backward reaches besides. The result
+// has the form of gl_call's.
 int64_t gl_reducer_sink(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     thread_state.enter();
@@ -237,7 +239,9 @@ int64_t gl_reducer_sink(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t 
     auto reducer = reducers.get(r.word());
     auto node = make_node<Sink>(reducer, r.text());
     torch::autograd::variable_list outputs = r.tensors(), passed;
-    node->set_next_edges(torch::autograd::collect_next_edges(outputs));
+    auto edges = torch::autograd::collect_next_edges(outputs);
+    for (auto& p : r.tensors()) edges.push_back(torch::autograd::impl::gradient_edge(p));
+    node->set_next_edges(std::move(edges));
     for (auto& t : outputs) {
       at::Tensor copy;
       {

@@ -73,6 +73,7 @@ type DistributedDataParallel struct {
 	paramSync        bool // the last forward's backward reduced: buffers are broadcast before the next
 	staticGraphReady bool // a forward pass has led to one that reduces
 	prepared         bool // PostForward has prepared for a backward pass since the last PreForward
+	local            bool // there were forward passes in NoSync
 	rebuilt          int
 	join             *join
 }
@@ -268,15 +269,35 @@ func (d *DistributedDataParallel) PostForward(outputs ...*torch.Tensor) []*torch
 		if d.opts.StaticGraph && !d.staticGraphReady {
 			torch.Fail("ddp.DistributedDataParallel", "StaticGraph learns the graph from the first backward pass, which must reduce: NoSync comes after it")
 		}
-		d.paramSync = false
-		return d.attachDDPSink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "")
+		d.paramSync, d.local = false, true
+		return d.attachDDPSink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "", nil)
 	}
 	d.paramSync, d.staticGraphReady = true, true
 	if d.prepared {
 		return d.again(outputs)
 	}
 	d.prepared = true
-	return d.attachDDPSink(outputs, d.prepare(outputs), "")
+	if left := d.leftover(); len(left) > 0 {
+		outputs = d.attachDDPSink(outputs, true, "", left)
+		d.prepare(outputs)
+		return outputs
+	}
+	return d.attachDDPSink(outputs, d.prepare(outputs), "", nil)
+}
+
+// leftover lists the parameters that have gradients of passes in NoSync, where unused parameters are looked for. The
+// Reducer leaves the gradient of a parameter as it is that no rank uses in the pass that reduces, and so these must have
+// a part in that.
+func (d *DistributedDataParallel) leftover() (list []*torch.Tensor) {
+	if !d.local || !d.opts.FindUnusedParameters || d.opts.StaticGraph {
+		return nil
+	}
+	for i, g := range torch.Grads(d.trained) {
+		if g != nil && d.trained[i].RequiresGrad() {
+			list = append(list, d.trained[i])
+		}
+	}
+	return list
 }
 
 // prepare has the Reducer wait for the gradients of a backward pass, and reports whether the outputs must go through
@@ -299,7 +320,7 @@ func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool)
 // that it waits for.
 func (d *DistributedDataParallel) again(outputs []*torch.Tensor) []*torch.Tensor {
 	d.rebuild()
-	return d.attachDDPSink(outputs, true, "the backward of the forward pass at "+callers.Site())
+	return d.attachDDPSink(outputs, true, "the backward of the forward pass at "+callers.Site(), nil)
 }
 
 // rebuild lays the buckets out anew where that is due: the Reducer can't do it any more once it has prepared for
@@ -322,15 +343,18 @@ func withGraph(list []*torch.Tensor) (graph []*torch.Tensor) {
 	return graph
 }
 
-// attachDDPSink leads outputs that have a graph through the Reducer's node, which prepares the Reducer where there is a site.
-func (d *DistributedDataParallel) attachDDPSink(outputs []*torch.Tensor, needed bool, site string) []*torch.Tensor {
+// attachDDPSink leads outputs that have a graph through the Reducer's node, which prepares the Reducer where there is a
+// site. The backward pass through it also reaches the parameters in left.
+func (d *DistributedDataParallel) attachDDPSink(outputs []*torch.Tensor, needed bool, site string,
+	left []*torch.Tensor) []*torch.Tensor {
 	graph := withGraph(outputs)
 	if !needed || len(graph) == 0 {
 		return outputs
 	}
 	var r op.Results
-	w, err := d.r.Sink(site, torch.ABI{}.Handles(graph), r.Buffer())
+	w, err := d.r.Sink(site, torch.ABI{}.Handles(graph), torch.ABI{}.Handles(left), r.Buffer())
 	runtime.KeepAlive(graph)
+	runtime.KeepAlive(left)
 	if err != nil {
 		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, graph...))
 	}

@@ -26,6 +26,7 @@ type averaged struct {
 	past     []*torch.Tensor
 	local    bool // inside of NoBackwardSync
 	unsynced bool // the last forward pass to train by was: its gradients may still be each rank's own
+	idle     bool // no parameter requires gradients: the strategy waits for none
 	join     bool // inside of Join
 }
 
@@ -44,20 +45,38 @@ func (l *Lite) layout() int {
 // parameters: ddp.New compares them.
 //
 // Where no parameter is left to train nothing changes, as no gradient comes of the pass (a discriminator that is frozen
-// while the generator trains), and neither does it where some were frozen and the strategy looks for unused parameters.
+// while the generator trains), and neither does it where some were frozen and the strategy looks for unused parameters:
+// unless gradients of NoBackwardSync are left of those, which the strategy would leave as they are.
 func (h *handle) refresh() {
 	a := &h.averaged
-	if a.local || a.layout == h.l.layout() && !a.differs() {
+	if a.local {
+		if len(a.past) > 0 && a.differs() { // what was unfrozen gets a gradient of this rank's own
+			h.forget(func(t *torch.Tensor) bool { return t.RequiresGrad() })
+		}
+		return
+	}
+	if a.layout == h.l.layout() && !a.differs() {
 		return
 	}
 	params, want := h.list()
+	a.idle = len(want) == 0
 	switch {
-	case len(want) == 0, slices.Equal(want, a.trained):
-	case h.replica != nil && h.l.peers.opts.FindUnusedParameters && subset(want, a.trained) && subset(a.trained, params):
+	case a.idle, slices.Equal(want, a.trained):
+	case h.replica != nil && h.l.peers.opts.FindUnusedParameters && !a.unsynced && subset(want, a.trained) &&
+		subset(a.trained, params):
 	default:
 		h.rebuild(want)
 	}
 	h.look(params)
+}
+
+// forget takes parameters out of past.
+func (h *handle) forget(which func(t *torch.Tensor) bool) {
+	if n := len(h.averaged.past); n > 0 {
+		if h.averaged.past = slices.DeleteFunc(h.averaged.past, which); len(h.averaged.past) < n {
+			h.l.revision++
+		}
+	}
 }
 
 // list returns the module's parameters, without those that the strategy ignores, and of them those that require
@@ -98,7 +117,7 @@ func (h *handle) rebuild(want []*torch.Tensor) {
 	}
 	// Parameters that take turns need no other replica at each, where unused ones are looked for.
 	var frozen []*torch.Tensor
-	if peers.opts.FindUnusedParameters {
+	if peers.opts.FindUnusedParameters && !a.unsynced {
 		params, _ := h.list()
 		for _, p := range before {
 			if !slices.Contains(want, p) && slices.Contains(params, p) {
@@ -120,6 +139,10 @@ func (h *handle) rebuild(want []*torch.Tensor) {
 		}
 		torch.Fail("lite.Forward", "other parameters of %s require gradients than at the last forward pass: %v", h, err)
 	}
+	if a.unsynced && h.replica != nil && !peers.opts.StaticGraph {
+		h.replica.NoSync(func() { h.replica.After() }) // gradients of its parameters are each rank's own, too
+	}
+	h.forget(func(t *torch.Tensor) bool { return slices.Contains(a.trained, t) })
 	for _, p := range before {
 		if !a.unsynced && !slices.Contains(a.past, p) && !slices.Contains(a.trained, p) {
 			a.past = append(a.past, p)
@@ -202,10 +225,11 @@ func (l *Lite) IgnoreParameters(params ...nn.Parameter) {
 func (l *Lite) notAveraged(tensors []*torch.Tensor) (list []*torch.Tensor) {
 	in := map[*torch.Tensor]bool{}
 	for _, h := range l.models {
-		for _, some := range [][]*torch.Tensor{h.averaged.trained, h.averaged.past} {
-			for _, t := range some {
-				in[t] = true
-			}
+		for _, t := range h.averaged.trained {
+			in[t] = true
+		}
+		for _, t := range h.averaged.past {
+			in[t] = in[t] || !t.RequiresGrad()
 		}
 	}
 	for _, t := range tensors {
@@ -283,7 +307,12 @@ func (s *stepper) refuse(t *torch.Tensor) {
 	)
 	for _, h := range s.l.models {
 		for name, p := range nn.NamedParameters(h.module) {
-			if p.Tensor == t {
+			switch {
+			case p.Tensor != t:
+			case !t.RequiresGrad():
+				torch.Fail("lite.Step", "parameter %s of %s %s: it was frozen before a forward pass outside of NoBackwardSync "+
+					"averaged the gradient; freeze it after the step, or set its gradient to nil, %s", name, h, diverge, ignore)
+			default:
 				torch.Fail("lite.Step", "parameter %s of %s %s: no forward pass to train by has gone through lite since it "+
 					"requires gradients; call the Forward of what Setup returned, in training mode, %s", name, h, diverge, ignore)
 			}

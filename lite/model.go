@@ -110,6 +110,11 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 func (h *handle) runTogether(f func() []*torch.Tensor) (out []*torch.Tensor) {
 	r, depth := h.replica, len(h.l.forwards)
 	r.PreForward()
+	// Without a parameter to train no backward pass will come: the Reducer would take the next one, whatever it is, for it.
+	if h.averaged.idle && !h.averaged.local {
+		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
+		return out
+	}
 	func() {
 		h.l.forwards = append(h.l.forwards, r)
 		defer func() { h.l.forwards = h.l.forwards[:depth] }()

@@ -157,7 +157,8 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 				h.replica.Close()
 			}
 		})
-		params, _ := h.list()
+		params, want := h.list()
+		h.averaged.idle = len(want) == 0
 		h.look(params)
 		l.atEnd(func() { h.averaged.free() })
 	}
