@@ -39,7 +39,8 @@ func TestOwnGeneratorsAreResumedOnSeveralRanks(t *testing.T) {
 			for i := range all {
 				all[i] = i
 			}
-			return data.NewLoader[*torch.Tensor](counted(n), 2, data.Options{Sampler: sampler.NewSubsetRandom(all, torch.NewGenerator(5))})
+			o := data.Options{Sampler: sampler.NewSubsetRandom(all, torch.NewGenerator(5))}
+			return data.NewLoader[*torch.Tensor](counted(n), 2, o)
 		},
 		"batch sampler": func() *data.Loader[*torch.Tensor] {
 			s := sampler.NewRandom(n, sampler.RandomOptions{Generator: torch.NewGenerator(5)})
