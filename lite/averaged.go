@@ -140,7 +140,7 @@ func (h *handle) rebuild(want []*torch.Tensor) {
 		torch.Fail("lite.Forward", "other parameters of %s require gradients than at the last forward pass: %v", h, err)
 	}
 	if a.unsynced && h.replica != nil && !peers.opts.StaticGraph {
-		h.replica.NoSync(func() { h.replica.After() }) // gradients of its parameters are each rank's own, too
+		h.replica.NoSync(func() { h.replica.PostForward() }) // gradients of its parameters are each rank's own, too
 	}
 	h.forget(func(t *torch.Tensor) bool { return slices.Contains(a.trained, t) })
 	for _, p := range before {
