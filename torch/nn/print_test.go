@@ -148,7 +148,8 @@ type GPT struct {
 	Blocks      []*Block
 	Heads       *ModuleDict[*Linear]
 	Temperature Parameter
-	callbacks   []fmt.Stringer
+	//lint:ignore U1000 only exported fields are printed
+	callbacks []fmt.Stringer
 }
 
 type Empty struct{ Base }

@@ -52,7 +52,7 @@ func (sgd) SparseGrads() {}
 // Check refuses Nesterov without what it needs.
 func (sgd) Check(g *ParamGroup) error {
 	if g.Nesterov && (g.Momentum <= 0 || g.Dampening != 0) {
-		return fmt.Errorf("Nesterov's momentum needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
+		return fmt.Errorf("the momentum of Nesterov needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
 	}
 	return nil
 }
