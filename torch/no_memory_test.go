@@ -80,7 +80,7 @@ var tensorsWithoutPlainMemory = map[string]struct {
 	"released": {func() *torch.Tensor { t := torch.Ones(2); t.Release(); return t }, nil, "released", "released"},
 	"nested": {func() *torch.Tensor {
 		return aten.NestedTensorFromTensorList([]*torch.Tensor{torch.Ones(2), torch.Ones(1)}, 0, 0, torch.Device{}, nil)
-	}, nil, "Nested", "Nested"},
+	}, nil, "nested float32[2, *]", "nested float32[2, *]"},
 	"of inference mode": {func() *torch.Tensor {
 		return torch.InferenceModeOf(func() *torch.Tensor { return torch.Ones(2).AddScalar(1) })
 	}, []float32{2, 2}, "", ""},
