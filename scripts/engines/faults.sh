@@ -66,7 +66,7 @@ elastic() {
 		ends_within 300 "$job" || { tail -n 40 "$work/$name.out" >&2; die "the job did not resume"; }
 		none_left "$name.json"
 		[ "$(grep -c '^starting anew' "$work/$name.out")" = 1 ] || die "it did not start anew once: $(grep -E 'resuming|anew' "$work/$name.out")"
-		[ "$(grep -o '^resuming at.*' "$work/$name.out")" = "resuming at epoch 1, step 938" ] || die "it was not resumed once, after the second of its own epochs: $(grep resuming "$work/$name.out")"
+		[ "$(grep -o '^resuming at.*' "$work/$name.out")" = "resuming at epoch 2, step 938" ] || die "it was not resumed once, after the second of its own epochs: $(grep resuming "$work/$name.out")"
 		sort_losses "$work/$name.json" >"$work/$name.losses"
 		cmp "$work/whole.losses" "$work/$name.losses" || die "the losses after the restart are not those of an undisturbed run"
 		grep '^resuming at' "$work/$name.out"
