@@ -89,7 +89,7 @@ struct GoHook : c10d::CommHookInterface {
 };
 
 // Sink passes a model's outputs on. Where only some of them are used, the others' gradients arrive as undefined, so
-// that the Reducer hears of every parameter; and it starts what a static graph puts off to the end. With a site it also
+// that the Reducer learns of every parameter; and it starts what a static graph puts off to the end. With a site it also
 // prepares the Reducer, for a backward pass that may come or not: until one begins, the Reducer takes no other's
 // gradients for those that it waits for.
 struct Sink : torch::autograd::Node {

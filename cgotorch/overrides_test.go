@@ -64,7 +64,7 @@ func printOverrides() {
 	fmt.Println("run:", lite.Run(context.Background(), cfg, func(context.Context, *lite.Lite) error { return nil }))
 	fmt.Println("generator:", torch.Try(func() { torch.WithGenerator(torch.NewGenerator(1), func() {}) }))
 	fmt.Println("dtype:", torch.Try(func() { torch.WithDefaultDType(torch.Float64, func() {}) }))
-	for range 100 { // the blocks of tensors and objects, whoever keeps them
+	for range 100 { // the blocks of tensors and objects, in whatever list they are kept
 		torch.Scope(func() { torch.Randn(64, 64).MatMul(torch.Randn(64, 64)) })
 	}
 }

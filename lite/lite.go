@@ -50,7 +50,7 @@ type Lite struct {
 	forwards []*ddp.DistributedDataParallel // of the models with a forward pass under way
 	kept     map[any]bool                   // loaders with KeepSampler; true: with a sampler of the program's own
 	stop     *stopper
-	steps    *atomic.Int64 // of the optimizer that made the most; nil: nobody looks
+	steps    *atomic.Int64 // the most steps of any optimizer; nil: they are not read
 	restore  []func()      // undone, last first, when the run ends
 	io       CheckpointIO
 	tidy     sync.Once
