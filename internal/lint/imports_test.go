@@ -41,12 +41,14 @@ var law = map[string]int{
 	"internal/ranktest":         5, // runs the ranks of tests
 	"dist/...":                  5,
 	"ddp/...":                   6,
-	"lite/...":                  7,
-	"examples/...":              8,
-	"docs/...":                  8,
-	"benchmarks/...":            8,
-	"scripts/...":               8,
-	"cmd/...":                   8,
+	"lite/strategy":             7,
+	"lite/strategy/...":         8, // the strategies
+	"lite/...":                  9,
+	"examples/...":              10,
+	"docs/...":                  10,
+	"benchmarks/...":            10,
+	"scripts/...":               10,
+	"cmd/...":                   10,
 }
 
 // apart lists imports that the floors allow and the design does not.
