@@ -20,7 +20,7 @@ SANITIZED ?= $(patsubst %,./%,$(wildcard cgotorch dist ddp))
 say = @printf '\n== %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz sweep bench api api-diff generate sanitize test-engines test-cuda test-gpu check-docker clean
+.PHONY: help libtorch cuda demo build test lint fmt vet staticcheck unit race fuzz sweep bench api api-diff site generate sanitize test-engines test-cuda test-gpu check-docker clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -101,6 +101,9 @@ api: ## Record the exported names anew (api/*.txt), for review; say in CHANGELOG
 
 api-diff: ## Print the exported names that were removed (-) and added (+) since TAG (v0.1.0): a tag, branch or commit.
 	@$(GO) run ./scripts/api -diff $(TAG)
+
+site: ## Render the documentation of all packages and docs/ into out/site: static pages, read without a network.
+	$(GO) run -C scripts/site .
 
 generate: libtorch ## Write the generated code anew (torch/aten, zz_generated_*.go).
 	$(GO) generate ./...
