@@ -24,6 +24,10 @@ func (g *Group) AttachNCCL() error {
 		return fmt.Errorf("dist.Group.AttachNCCL: no NCCL: %s", why)
 	}
 	registerNCCL()
+	if g.unopened() {
+		g.lone.nccl = true
+		return nil
+	}
 	store, release, err := g.bootstrapStore()
 	if err != nil {
 		return fmt.Errorf("dist.Group.AttachNCCL: %w", err)

@@ -104,6 +104,7 @@ func (o *operation) run() cgotorch.Outcome {
 }
 
 func (o *operation) start() cgotorch.Outcome {
+	c := o.g.handle()
 	if o.g.ctx.Err() != nil { // no collective begins after that
 		select {
 		case <-o.g.cancelled:
@@ -111,7 +112,7 @@ func (o *operation) start() cgotorch.Outcome {
 		}
 	}
 	o.stageTensors()
-	out, err := o.g.c.Run(&o.call)
+	out, err := c.Run(&o.call)
 	runtime.KeepAlive(o)
 	if err != nil {
 		argumentError(o.name, err, append(o.in, o.out...)...)

@@ -23,7 +23,7 @@ type Span struct {
 // Trace returns the collectives that ended since the last call, the last keep of them, and keeps as many from now on: the
 // first call returns none. The Reducer's are among them.
 func (g *Group) Trace(keep int) []Span {
-	events, err := g.c.Trace(keep)
+	events, err := g.handle().Trace(keep)
 	if err != nil {
 		argumentError("Trace", err)
 	}
@@ -40,6 +40,9 @@ func Now() time.Duration { return cgotorch.Now() }
 // Pending lists the collectives that this rank is in, the oldest first; their End is now. It may be called from any
 // goroutine, and waits for nothing: a watchdog's view.
 func (g *Group) Pending() []Span {
+	if g.unopened() {
+		return nil
+	}
 	s, err := g.c.Pending()
 	if err != nil {
 		return nil // the group is closed

@@ -39,6 +39,7 @@ type Group struct {
 	parent      *Group // of a sub-group
 	opts        Options
 	local       *LocalWorld  // of goroutines
+	lone        *lone        // of Alone
 	store       *Store       // of processes: the group's own view of it
 	storeClient *storeClient // of processes: nil among ranks of PyTorch, and for one alone
 	pytorch     bool         // some ranks are PyTorch's
@@ -101,7 +102,7 @@ func (g *Group) Timeout() time.Duration { return g.opts.Timeout }
 func (g *Group) Members() []int { return slices.Clone(g.members) }
 
 // InProcess reports whether the ranks are goroutines of one process.
-func (g *Group) InProcess() bool { return g.local != nil }
+func (g *Group) InProcess() bool { return g.local != nil || g.lone != nil }
 
 // Abort ends the group and its sub-groups: every rank that waits in a collective is freed at once, in this process by
 // itself, in others by the connection that closes, and each later collective fails with the reason. It may be called from
@@ -120,7 +121,7 @@ func (g *Group) abort(reason string, lost ...int) {
 	}
 	g.mu.Unlock()
 	published := g.publishAbort(reason)
-	_ = g.c.Abort(reason) // fails only where the group was closed: no rank waits then
+	_ = g.handle().Abort(reason) // fails only where the group was closed: no rank waits then
 	g.freeSubs(reason)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -155,6 +156,9 @@ func (g *Group) openSubs() []*Group {
 
 // Aborted reports whether the group was aborted, and why.
 func (g *Group) Aborted() (bool, string) {
+	if g.unopened() {
+		return false, ""
+	}
 	s, err := g.c.Pending()
 	return s.Aborted && err == nil, s.Reason
 }
@@ -167,6 +171,9 @@ func (g *Group) Leave() error {
 		sub.leaving.Store(true)
 	}
 	g.leaving.Store(true)
+	if g.unopened() {
+		return nil
+	}
 	return Try(g.Barrier)
 }
 
@@ -174,6 +181,14 @@ func (g *Group) Leave() error {
 // well call Leave first.
 func (g *Group) Close() {
 	g.closing.Do(func() {
+		if g.lone != nil {
+			g.lone.mu.Lock()
+			g.lone.closed = true
+			g.lone.mu.Unlock()
+			if g.unopened() {
+				return
+			}
+		}
 		for _, sub := range g.openSubs() {
 			sub.Close()
 		}
@@ -185,6 +200,9 @@ func (g *Group) Close() {
 		g.storeClient.close()
 		if g.local != nil {
 			g.local.leave(g)
+		}
+		if g.lone != nil {
+			defer g.local.Close()
 		}
 		if g.parent != nil {
 			g.parent.forget(g)
@@ -224,7 +242,7 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 	if at < 0 {
 		return nil, nil
 	}
-	sub, err := g.part(&Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks), parent: g, opts: g.opts, local: g.local})
+	sub, err := g.part(&Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks), parent: g, opts: g.opts})
 	if err != nil {
 		return nil, err
 	}
@@ -236,10 +254,12 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 
 // part connects a sub-group.
 func (g *Group) part(sub *Group) (*Group, error) {
+	parent := g.handle()
 	if g.local == nil {
 		return connect(g.ctx, g.store, sub.name, sub)
 	}
-	if err := g.local.join(sub, 0, g.c); err != nil {
+	sub.local = g.local
+	if err := g.local.join(sub, 0, parent); err != nil {
 		return nil, fmt.Errorf("dist.Group.Sub: %w", err)
 	}
 	return newGroup(g.ctx, sub), nil
