@@ -1,134 +1,167 @@
 package lite
 
 import (
-	"fmt"
-	"io"
-	"strings"
-	"time"
-
-	"go.uber.org/zap"
-
 	"github.com/golite/golite/dist"
+	"github.com/golite/golite/lite/accelerator"
+	"github.com/golite/golite/lite/config"
 )
 
 // DefaultTimeout is how long a rank waits for its peers in a collective where Config.Timeout is 0.
 const DefaultTimeout = dist.DefaultTimeout
 
-// Config says on which devices, with which strategy and in which precision Run runs. The zero Config is one CPU in 32 bits.
+// Config is on which devices, with which strategy and in which precision Run runs. The zero Config is one CPU in 32
+// bits.
 //
 // # Where settings come from
 //
 // A setting may be given in four places; a later one replaces an earlier one:
 //
 //  1. in code, in the fields below;
-//  2. in a YAML file (a regular file), named by the flag -config or by LITE_CONFIG, with the keys accelerator,
-//     strategy, devices, gpus, tpu_cores, num_nodes, precision, timeout, debug and prefix_output;
-//  3. in the environment: LITE_ACCELERATOR, LITE_STRATEGY, LITE_DEVICES, LITE_GPUS, LITE_TPU_CORES, LITE_NUM_NODES,
-//     LITE_PRECISION, LITE_TIMEOUT, LITE_DEBUG, LITE_PREFIX_OUTPUT;
-//  4. on the command line, where the program called RegisterFlags: -accelerator, -strategy, -devices, -gpus, -tpu-cores,
-//     -num-nodes, -precision, -timeout, -debug, -prefix-output.
+//  2. in a YAML file (a regular file), which the flag -config or LITE_CONFIG names;
+//  3. in the environment;
+//  4. on the command line, where the program called RegisterFlags.
 //
-// GPUs stands for Accelerator and Devices together, and replaces and is replaced as such. Within one place GPUs and Devices
-// contradict each other and are refused, as is all else that is contradictory or that this machine has not: before anything
-// starts, with the remedy and what there is.
-type Config struct {
-	// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), or "auto", the best there is. Empty
-	// means "auto" where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is checked by the compiler
-	// and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
-	Accelerator string
-
-	// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", in any case) or a
-	// value with settings, such as DDP{StaticGraph: true}. Empty means "auto": "single_device" for one device, "ddp" for
-	// several and where an engine such as torchrun started several ranks.
-	Strategy any
-
-	// Devices is how many devices, or which: see Devices. Empty or "0" means the CPU; with Accelerator set, empty means
-	// "auto".
-	Devices Devices
-
-	// GPUs is short for Devices with Accelerator "gpu".
-	GPUs Devices
-
-	// TPUCores is short for Devices with Accelerator "tpu", which is refused.
-	TPUCores Devices
-
-	// NumNodes is the number of machines. 0 means 1, or what the engine that started the ranks says.
-	NumNodes int
-
-	// Precision is "32-true" (the default), "64-true", "16-mixed", "bf16-mixed", "16-true" or "bf16-true", or one of Lite's
-	// names "32", "64", "16", "bf16".
-	Precision string
-
-	// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision), a CheckpointIO and a
-	// strategy value.
-	Plugins []any
-
-	// Timeout is how long a rank waits for its peers, at the start of the run as in a collective, before the run fails
-	// and names who waited where, and who is missing. 0 means DefaultTimeout, 5 minutes. A strategy value with a
-	// Timeout of its own leaves none to be given here.
-	Timeout time.Duration
-
-	// Debug has ranks that are processes compare their calls before they make them: ranks that disagree, as where one skips a
-	// collective, then fail at once with both call sites, instead of waiting for each other. It costs a message more per
-	// collective. Goroutine ranks always compare: it costs them nothing.
-	Debug bool
-
-	// PrefixOutput writes "[rank N] " before each line that a rank which golite started as a process writes, to the standard
-	// output and the standard error. Goroutine ranks share one output, and an engine has its own flag for it.
-	PrefixOutput bool
-
-	// Logger receives what golite has to say. nil: warnings go to the standard error, nothing else is said.
-	Logger *zap.Logger
-
-	// Callbacks are values whose methods Lite.Call calls by name. Lite itself calls OnAfterSetup and OnAfterOptimizerStep.
-	Callbacks []any
-
-	// Loggers receive what Lite.Log and Lite.LogDict are given, on rank 0.
-	Loggers []MetricLogger
-
-	// Output is where Lite.Print and Lite.Printf write. nil: the standard output.
-	Output io.Writer
-
-	flags *flagLayer // what RegisterFlags registered; a copy of the Config shares it
-}
-
-// MetricLogger is where metrics go: a CSV file, TensorBoard's event files, or one of the user's own. It corresponds to
-// Fabric's Logger. Methods are called on global rank 0 only, one at a time. A logger that has a method Open() error as well is
-// opened before Run's function begins; an error there ends the run.
-type MetricLogger interface {
-	// Name is what messages call it.
-	Name() string
-	// LogMetrics records values under their names at a step.
-	LogMetrics(metrics map[string]float64, step int64) error
-	// LogHyperparams records the settings of the run, once.
-	LogHyperparams(params map[string]any) error
-	// Close writes what is buffered. Run calls it when the function returns, and gives it that function's error.
-	Close(runErr error) error
-}
+// The names of a setting in each:
+//
+//	field         key in the file  environment         flag
+//	Accelerator   accelerator      LITE_ACCELERATOR    -accelerator
+//	Strategy      strategy         LITE_STRATEGY       -strategy
+//	Devices       devices          LITE_DEVICES        -devices
+//	GPUs          gpus             LITE_GPUS           -gpus
+//	TPUCores      tpu_cores        LITE_TPU_CORES      -tpu-cores
+//	NumNodes      num_nodes        LITE_NUM_NODES      -num-nodes
+//	Precision     precision        LITE_PRECISION      -precision
+//	Timeout       timeout          LITE_TIMEOUT        -timeout
+//	Debug         debug            LITE_DEBUG          -debug
+//	PrefixOutput  prefix_output    LITE_PREFIX_OUTPUT  -prefix-output
+//
+// GPUs stands for Accelerator and Devices together, and replaces and is replaced as such; so does TPUCores. Within one
+// place GPUs and Devices contradict each other and are refused, as is all else that is contradictory or that this
+// machine has not: before anything starts, with the remedy and what there is.
+//
+//	type Config struct {
+//		// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), or "auto", the best there
+//		// is. Empty means "auto" where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is
+//		// checked by the compiler and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
+//		Accelerator any
+//
+//		// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters",
+//		// in any case) or a value with settings, such as DDP{StaticGraph: true}. Empty means "auto": "single_device"
+//		// for one device, "ddp" for several and where an engine such as torchrun started several ranks.
+//		Strategy any
+//
+//		// Devices is how many devices, or which: see Devices. Empty or "0" means the CPU; with Accelerator set,
+//		// empty means "auto".
+//		Devices Devices
+//
+//		// GPUs is short for Devices with Accelerator "gpu".
+//		GPUs Devices
+//
+//		// TPUCores is short for Devices with Accelerator "tpu", which is refused.
+//		TPUCores Devices
+//
+//		// NumNodes is the number of machines. 0 means 1, or what the engine that started the ranks has set.
+//		NumNodes int
+//
+//		// Precision is "32-true" (the default), "64-true", "16-mixed", "bf16-mixed", "16-true" or "bf16-true",
+//		// or one of Lite's names "32", "64", "16", "bf16".
+//		Precision string
+//
+//		// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision), a CheckpointIO
+//		// and a strategy value.
+//		Plugins []any
+//
+//		// Timeout is how long a rank waits for its peers, at the start of the run as in a collective, before the
+//		// run fails with an error that names the ranks that waited, where, and those that are missing. 0 means
+//		// DefaultTimeout, 5 minutes. A strategy value with a Timeout of its own leaves none to be given here.
+//		Timeout time.Duration
+//
+//		// Debug makes ranks that are processes compare their calls before they make them: ranks that disagree, as
+//		// where one skips a collective, then fail at once with both call sites, instead of waiting for each other.
+//		// It costs a message more per collective. Goroutine ranks always compare: it costs them nothing.
+//		Debug bool
+//
+//		// PrefixOutput writes "[rank N] " before each line that a rank which golite started as a process writes,
+//		// to the standard output and the standard error. Goroutine ranks share one output, and an engine has its own
+//		// flag for it.
+//		PrefixOutput bool
+//
+//		// Logger receives golite's own messages. nil: warnings go to the standard error, and the rest nowhere.
+//		Logger *zap.Logger
+//
+//		// Callbacks are values whose methods Lite.Call calls by name. Lite itself calls OnAfterSetup and
+//		// OnAfterOptimizerStep.
+//		Callbacks []any
+//
+//		// Loggers receive what Lite.Log and Lite.LogDict are given, on rank 0.
+//		Loggers []MetricLogger
+//
+//		// Output is where Lite.Print and Lite.Printf write. nil: the standard output.
+//		Output io.Writer
+//	}
+//
+//	// RegisterFlags registers a flag for each setting (see Config), and -config, on fs. What is given on the
+//	// command line then goes before the environment, the file and the Config's own fields, which are shown as
+//	// the defaults. Call it once, before fs.Parse; copies of the Config use the flags too.
+//	func (c *Config) RegisterFlags(fs *flag.FlagSet)
+type Config = config.Config
 
 // ConfigError is a Config that can't be run: contradictory, malformed, or asking for what is not there.
-type ConfigError struct {
-	Setting string // the field or fields, such as "devices"
-	Value   string // what was given
-	From    string // where: "Config.Devices", "LITE_DEVICES", "-devices", a file
-	Problem string // what is wrong, with the remedy
-	Machine string // what this machine has, where that matters
-}
+//
+//	type ConfigError struct {
+//		Setting string // the field or fields, such as "devices"
+//		Value   string // what was given
+//		From    string // where: "Config.Devices", "LITE_DEVICES", "-devices", a file
+//		Problem string // what is wrong, with the remedy
+//		Machine string // what this machine has, where that matters
+//	}
+type ConfigError = config.Error
 
-// Error implements error.
-func (e *ConfigError) Error() string {
-	var b strings.Builder
-	b.WriteString("lite: ")
-	b.WriteString(e.Setting)
-	if e.Value != "" {
-		fmt.Fprintf(&b, "=%q", e.Value)
-	}
-	if e.From != "" {
-		fmt.Fprintf(&b, " (from %s)", e.From)
-	}
-	b.WriteString(": " + e.Problem)
-	if e.Machine != "" {
-		b.WriteString("; this machine has " + e.Machine)
-	}
-	return b.String()
-}
+// MetricLogger is where metrics go: a CSV file, TensorBoard's event files, or one of the user's own. It corresponds to
+// Fabric's Logger. Methods are called on global rank 0 only, one at a time. A logger that has a method Open() error as
+// well is opened before Run's function begins; an error there ends the run.
+//
+//	type MetricLogger interface {
+//		// Name is the logger's name in messages.
+//		Name() string
+//
+//		// LogMetrics records values under their names at a step.
+//		LogMetrics(metrics map[string]float64, step int64) error
+//
+//		// LogHyperparams records the settings of the run, once.
+//		LogHyperparams(params map[string]any) error
+//
+//		// Close writes what is buffered. Run calls it when the function returns, and gives it that function's error.
+//		Close(runErr error) error
+//	}
+type MetricLogger = config.MetricLogger
+
+// Devices is how many devices, or which. The grammar is the same in code, in flags, in the environment and in a file:
+//
+//	""      none given: see lite.Config           "0"     none: the CPU; so is "none"
+//	"2"     the first two                         "-1"    all there are
+//	"1,"    the list of device 1 alone            "auto"  all GPUs there are, or one CPU
+//	"1, 4"  devices 1 and 4, in this order
+//
+// Where an engine such as torchrun has started the ranks, "", "0" and "auto" are as many devices as it has started ranks
+// on the node.
+//
+// Indices count the devices that are visible: with CUDA_VISIBLE_DEVICES=2,3 device 0 is the machine's third one. The
+// order is CUDA's (CUDA_DEVICE_ORDER). The CPU takes a count of ranks only. A YAML file may also have 2, -1 and [1, 4].
+// AllDevices is "-1", AutoDevices "auto".
+//
+//	// Parse reads the text. The error states what was found and what the grammar has.
+//	func (d Devices) Parse() (Spec, error)
+type Devices = accelerator.Devices
+
+// AllDevices is every device of the accelerator.
+const AllDevices Devices = accelerator.AllDevices
+
+// AutoDevices is every GPU there is, or one CPU.
+const AutoDevices Devices = accelerator.AutoDevices
+
+// DeviceCount returns the first n devices; 0 is the CPU and -1 all devices.
+func DeviceCount(n int) Devices { return accelerator.DeviceCount(n) }
+
+// DeviceList returns the devices with these indices, in this order. No index at all is the CPU, as in a file.
+func DeviceList(indices ...int) Devices { return accelerator.DeviceList(indices...) }

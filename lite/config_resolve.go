@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/lite/config"
 	"github.com/golite/golite/torch"
 )
 
@@ -53,10 +55,10 @@ func (p *plan) localRanks() int {
 }
 
 // resolveConfig finds what the Config means on this machine. The error is a *ConfigError, or a cluster environment's.
-func resolveConfig(c Config) (*plan, error) { return c.resolve(thisMachine{}) }
+func resolveConfig(c Config) (*plan, error) { return resolve(c, thisMachine{}) }
 
-func (c Config) resolve(m machine) (*plan, error) {
-	p, err := c.planFor(m)
+func resolve(c Config, m machine) (*plan, error) {
+	p, err := planFor(c, m)
 	if e, ok := errors.AsType[*ConfigError](err); ok && e.Machine == "" && slices.Contains(aboutDevices, e.Setting) {
 		e.Machine = describe(m)
 	}
@@ -66,7 +68,7 @@ func (c Config) resolve(m machine) (*plan, error) {
 // aboutDevices are the settings whose errors end in what the machine has.
 var aboutDevices = []string{"accelerator", "strategy", "devices", "gpus", "tpu_cores"}
 
-func (c Config) planFor(m machine) (*plan, error) {
+func planFor(c Config, m machine) (*plan, error) {
 	for i, callback := range c.Callbacks {
 		if callback == nil {
 			return nil, &ConfigError{Setting: "callbacks", From: "Config.Callbacks", Problem: fmt.Sprintf("callback %d is nil", i)}
@@ -77,11 +79,11 @@ func (c Config) planFor(m machine) (*plan, error) {
 			return nil, &ConfigError{Setting: "loggers", From: "Config.Loggers", Problem: fmt.Sprintf("logger %d is nil", i)}
 		}
 	}
-	s, err := c.gather(m.lookup, m.readFile)
+	merged, from, err := config.Merge(c, m.lookup, m.readFile)
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{m: m, s: s, plan: &plan{config: c, debug: s.debug.value, prefix: s.prefix.value}}
+	r := &resolver{m: m, s: merged, from: from, plan: &plan{config: c, debug: merged.Debug, prefix: merged.PrefixOutput}}
 	for _, step := range []func() error{r.sortPlugins, r.findEngine, r.chooseAccelerator, r.listDevices, r.countNodes, r.chooseStrategy, r.choosePrecision, r.findPlace} {
 		if err := step(); err != nil {
 			return nil, err
@@ -94,14 +96,15 @@ func (c Config) planFor(m machine) (*plan, error) {
 type resolver struct {
 	*plan
 	m        machine
-	s        settings
+	s        Config            // what all places give
+	from     map[string]string // by key, where a setting was given
 	kind     torch.DeviceType
 	external bool
 }
 
 // fail makes an error about one setting that ends in what the machine has.
 func (r *resolver) fail(name, value, from, problem string, args ...any) error {
-	return &ConfigError{name, value, from, fmt.Sprintf(problem, args...), describe(r.m)}
+	return &ConfigError{Setting: name, Value: value, From: from, Problem: fmt.Sprintf(problem, args...), Machine: describe(r.m)}
 }
 
 // sortPlugins sorts Config.Plugins by kind.
@@ -119,10 +122,10 @@ func (r *resolver) sortPlugins() error {
 			kind, r.io = "checkpoint I/O", p
 		case Strategy:
 			kind = "strategy"
-			if r.s.strategy.from != "" {
-				return &ConfigError{Setting: "strategy", From: from, Problem: "a strategy is given as well by " + r.s.strategy.from + ": give one of the two"}
+			if other := r.from["strategy"]; other != "" {
+				return &ConfigError{Setting: "strategy", From: from, Problem: "a strategy is given as well by " + other + ": give one of the two"}
 			}
-			r.s.strategy = setting[any]{p, from}
+			r.s.Strategy, r.from["strategy"] = p, from
 		default:
 			return &ConfigError{Setting: "plugins", From: from,
 				Problem: fmt.Sprintf("a %T is no plugin: want a cluster.Environment, an amp.Precision, a CheckpointIO or a strategy value", p)}
@@ -132,8 +135,8 @@ func (r *resolver) sortPlugins() error {
 		}
 		seen[kind] = true
 	}
-	if r.precisionPlugin != nil && r.s.precision.from != "" {
-		return &ConfigError{Setting: "precision", Value: r.s.precision.value, From: r.s.precision.from, Problem: "a precision plugin is given as well: give one of the two"}
+	if r.precisionPlugin != nil && r.from["precision"] != "" {
+		return &ConfigError{Setting: "precision", Value: r.s.Precision, From: r.from["precision"], Problem: "a precision plugin is given as well: give one of the two"}
 	}
 	return nil
 }
@@ -142,26 +145,26 @@ func (r *resolver) sortPlugins() error {
 func (r *resolver) findEngine() error {
 	r.environment = cluster.Detect(r.environment, r.m.lookup)
 	r.external = r.environment.LaunchesExternally()
-	r.nodes = max(1, r.s.numNodes.value)
+	r.nodes = max(1, r.s.NumNodes)
 	if !r.external {
 		if advice := cluster.NewSLURM(r.m.lookup).Warning(r.m.hasCommand("srun")); advice != "" {
 			r.warn(advice)
 		}
 		return nil
 	}
-	spec, err := r.s.devices.value.parse()
+	spec, err := r.s.Devices.Parse()
 	if err != nil {
 		return nil // chooseAccelerator says so
 	}
-	accelerator := r.accelerator()
-	switch spec.kind {
-	case devicesUnset, devicesNone:
-		if accelerator == "" || accelerator == "auto" && spec.kind == devicesNone {
-			r.s.accelerator = setting[string]{"cpu", "the default"}
-		} else if spec.kind == devicesNone && accelerator != "cpu" {
+	name := r.acceleratorName()
+	switch spec.Kind {
+	case accelerator.Unset, accelerator.None:
+		if name == "" || name == "auto" && spec.Kind == accelerator.None {
+			r.s.Accelerator, r.from["accelerator"] = "cpu", "the default"
+		} else if spec.Kind == accelerator.None && name != "cpu" {
 			return nil // listDevices refuses it
 		}
-	case devicesAuto:
+	case accelerator.Auto:
 	default:
 		return nil
 	}
@@ -169,19 +172,24 @@ func (r *resolver) findEngine() error {
 	if err != nil {
 		return fmt.Errorf("lite: cluster environment %s: %w", r.environment.Name(), err)
 	}
-	r.s.devices = setting[Devices]{DeviceCount(local), r.environment.Name()}
+	r.s.Devices, r.from["devices"] = DeviceCount(local), r.environment.Name()
 	return nil
 }
 
-// accelerator is the name that was given.
-func (r *resolver) accelerator() string {
-	return strings.ToLower(strings.TrimSpace(r.s.accelerator.value))
+// acceleratorName is the name that was given, in lower case.
+func (r *resolver) acceleratorName() string {
+	return strings.ToLower(strings.TrimSpace(r.acceleratorText()))
+}
+
+func (r *resolver) acceleratorText() string {
+	name, _ := r.s.Accelerator.(string)
+	return name
 }
 
 // countNodes takes the number of nodes from the engine, where none was given and the devices are its ranks here. What it
 // does not know is asked again, and said, in findPlace.
 func (r *resolver) countNodes() error {
-	if !r.external || r.s.numNodes.from != "" {
+	if !r.external || r.from["num_nodes"] != "" {
 		return nil
 	}
 	local, err := r.environment.LocalWorldSize()
@@ -196,14 +204,17 @@ func (r *resolver) countNodes() error {
 
 // chooseAccelerator chooses the kind of device.
 func (r *resolver) chooseAccelerator() error {
-	a := r.s.accelerator
-	name := r.accelerator()
-	spec, err := r.s.devices.value.parse()
+	given, from := r.acceleratorText(), r.from["accelerator"]
+	if r.s.Accelerator != nil && given == "" {
+		return r.fail("accelerator", "", from, "a %T is no accelerator: give a name", r.s.Accelerator)
+	}
+	name := r.acceleratorName()
+	spec, err := r.s.Devices.Parse()
 	if err != nil {
-		return r.fail("devices", string(r.s.devices.value), r.s.devices.from, "%v", err)
+		return r.fail("devices", string(r.s.Devices), r.from["devices"], "%v", err)
 	}
 	switch {
-	case name == "" && spec.kind == devicesUnset, spec.kind == devicesNone && (name == "" || name == "auto"):
+	case name == "" && spec.Kind == accelerator.Unset, spec.Kind == accelerator.None && (name == "" || name == "auto"):
 		name = "cpu"
 	case name == "":
 		name = "auto"
@@ -218,19 +229,19 @@ func (r *resolver) chooseAccelerator() error {
 	case "cuda":
 		r.kind = torch.CUDAType
 		if len(cuda) == 0 {
-			return r.fail("accelerator", a.value, a.from, "there is no CUDA device (%s); use accelerator \"cpu\" or \"auto\"", why)
+			return r.fail("accelerator", given, from, "there is no CUDA device (%s); use accelerator \"cpu\" or \"auto\"", why)
 		}
 	case "mps":
 		r.kind = torch.MPSType
 		if !r.m.mps() {
-			return r.fail("accelerator", a.value, a.from, "there is no Apple GPU; use accelerator \"cpu\" or \"auto\"")
+			return r.fail("accelerator", given, from, "there is no Apple GPU; use accelerator \"cpu\" or \"auto\"")
 		}
 	case "gpu":
-		return r.fail("accelerator", a.value, a.from, "there is no GPU; use accelerator \"cpu\" or \"auto\"")
+		return r.fail("accelerator", given, from, "there is no GPU; use accelerator \"cpu\" or \"auto\"")
 	case "tpu", "xla":
-		return refuseTPU("accelerator", a.value, a.from)
+		return refuseTPU("accelerator", given, from)
 	default:
-		return r.fail("accelerator", a.value, a.from, "no such accelerator: the names are auto, cpu, gpu, cuda, mps")
+		return r.fail("accelerator", given, from, "no such accelerator: the names are auto, cpu, gpu, cuda, mps")
 	}
 	return nil
 }
@@ -250,8 +261,8 @@ func best(name string, mps, cuda bool) string {
 
 // listDevices makes the list of this node's devices.
 func (r *resolver) listDevices() error {
-	d := r.s.devices
-	spec, err := d.value.parse()
+	given, from := string(r.s.Devices), r.from["devices"]
+	spec, err := r.s.Devices.Parse()
 	if err != nil {
 		return err
 	}
@@ -264,23 +275,23 @@ func (r *resolver) listDevices() error {
 		count = len(names)
 	}
 	var indices []int
-	switch spec.kind {
-	case devicesNone:
-		return r.fail("devices", string(d.value), d.from, "no device, but accelerator=%q (from %s): leave one of the two out, or set accelerator to \"cpu\"",
-			r.s.accelerator.value, r.s.accelerator.from)
-	case devicesUnset, devicesAuto, devicesAll:
+	switch spec.Kind {
+	case accelerator.None:
+		return r.fail("devices", given, from, "no device, but accelerator=%q (from %s): leave one of the two out, or set accelerator to \"cpu\"",
+			r.acceleratorText(), r.from["accelerator"])
+	case accelerator.Unset, accelerator.Auto, accelerator.All:
 		indices = upTo(count)
-	case devicesCount:
-		indices = upTo(spec.count)
+	case accelerator.Count:
+		indices = upTo(spec.Count)
 		if r.external && count == 1 { // the engine shows each rank the one device that is its own
-			indices = make([]int, spec.count)
+			indices = make([]int, spec.Count)
 		}
-	case devicesList:
-		indices = spec.list
+	case accelerator.List:
+		indices = spec.List
 	}
 	for _, i := range indices {
 		if i >= count {
-			return r.fail("devices", string(d.value), d.from, "asks for %s:%d: indices of the %d visible go from 0 to %d", r.kind, i, count, count-1)
+			return r.fail("devices", given, from, "asks for %s:%d: indices of the %d visible go from 0 to %d", r.kind, i, count, count-1)
 		}
 		r.plan.devices = append(r.plan.devices, torch.Device{Type: r.kind, Index: i})
 	}
@@ -295,18 +306,18 @@ func upTo(n int) []int {
 	return list
 }
 
-func (r *resolver) cpuRanks(spec deviceSpec) error {
+func (r *resolver) cpuRanks(spec accelerator.Spec) error {
 	n := 1
-	switch spec.kind {
-	case devicesCount:
-		n = spec.count
-	case devicesAll, devicesList:
-		return r.fail("devices", string(r.s.devices.value), r.s.devices.from,
+	switch spec.Kind {
+	case accelerator.Count:
+		n = spec.Count
+	case accelerator.All, accelerator.List:
+		return r.fail("devices", string(r.s.Devices), r.from["devices"],
 			`the accelerator is the CPU, for which devices is the number of ranks, as "2"; lists and -1 are for GPUs`)
 	}
 	const most = 4096
 	if n > most {
-		return r.fail("devices", string(r.s.devices.value), r.s.devices.from, "%d ranks on one machine: at most %d", n, most)
+		return r.fail("devices", string(r.s.Devices), r.from["devices"], "%d ranks on one machine: at most %d", n, most)
 	}
 	for range n {
 		r.plan.devices = append(r.plan.devices, torch.CPU)
@@ -316,12 +327,12 @@ func (r *resolver) cpuRanks(spec deviceSpec) error {
 
 // chooseStrategy chooses how the ranks are run.
 func (r *resolver) chooseStrategy() error {
-	s := r.s.strategy
-	chosen, err := parseStrategy(s)
+	from := r.from["strategy"]
+	chosen, err := parseStrategy(r.s.Strategy, from)
 	if err != nil {
 		return err
 	}
-	name, _ := s.value.(string)
+	name, _ := r.s.Strategy.(string)
 	if name == "" && chosen != nil {
 		name = chosen.StrategyName()
 	}
@@ -345,28 +356,28 @@ func (r *resolver) chooseStrategy() error {
 	}
 	r.plan.strategy = chosen
 	r.timeout = DefaultTimeout
-	if r.s.timeout.value > 0 {
-		r.timeout = r.s.timeout.value
+	if r.s.Timeout > 0 {
+		r.timeout = r.s.Timeout
 	}
 	switch v := chosen.(type) {
 	case SingleDevice:
 		if n > 1 {
-			return r.fail("strategy", name, s.from, `one device, but devices=%q are %d: use "ddp" or "ddp_spawn", or fewer devices`, r.s.devices.value, n)
+			return r.fail("strategy", name, from, `one device, but devices=%q are %d: use "ddp" or "ddp_spawn", or fewer devices`, r.s.Devices, n)
 		}
 		if r.nodes > 1 {
-			return r.fail("strategy", name, s.from, `one rank, but num_nodes=%d: use "ddp"`, r.nodes)
+			return r.fail("strategy", name, from, `one rank, but num_nodes=%d: use "ddp"`, r.nodes)
 		}
 		return nil
 	case DP:
 		if r.nodes > 1 {
-			return r.fail("strategy", name, s.from, `one process, but num_nodes=%d: use "ddp"`, r.nodes)
+			return r.fail("strategy", name, from, `one process, but num_nodes=%d: use "ddp"`, r.nodes)
 		}
 		return nil
 	case DDP:
 		return r.ddp(name, v)
 	case DDPSpawn:
 		if r.nodes > 1 {
-			return r.fail("strategy", name, s.from, `goroutines of one process, but num_nodes=%d: use "ddp"`, r.nodes)
+			return r.fail("strategy", name, from, `goroutines of one process, but num_nodes=%d: use "ddp"`, r.nodes)
 		}
 		r.launch = launchGoroutines
 		return r.ddp(name, DDP(v))
@@ -376,17 +387,17 @@ func (r *resolver) chooseStrategy() error {
 
 func (r *resolver) ddp(name string, d DDP) error {
 	if r.kind == torch.MPSType {
-		return r.fail("strategy", name, r.s.strategy.from, `an Apple GPU runs one rank: use strategy "single_device", or accelerator "cpu"`)
+		return r.fail("strategy", name, r.from["strategy"], `an Apple GPU runs one rank: use strategy "single_device", or accelerator "cpu"`)
 	}
 	if d.Backend == "nccl" && r.kind != torch.CUDAType {
-		return r.fail("strategy", name, r.s.strategy.from, `Backend "nccl" is for CUDA devices: leave it empty, or use "gloo"`)
+		return r.fail("strategy", name, r.from["strategy"], `Backend "nccl" is for CUDA devices: leave it empty, or use "gloo"`)
 	}
 	if d.Backend == "gloo" && r.kind == torch.CUDAType {
-		return r.fail("strategy", name, r.s.strategy.from, `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`)
+		return r.fail("strategy", name, r.from["strategy"], `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`)
 	}
 	if d.Timeout > 0 {
-		if t := r.s.timeout; t.from != "" {
-			return r.fail("strategy", name, r.s.strategy.from, "its Timeout is %v, and timeout=%v is given as well (from %s): give one of the two", d.Timeout, t.value, t.from)
+		if from := r.from["timeout"]; from != "" {
+			return r.fail("strategy", name, r.from["strategy"], "its Timeout is %v, and timeout=%v is given as well (from %s): give one of the two", d.Timeout, r.s.Timeout, from)
 		}
 		r.timeout = d.Timeout
 	}
@@ -400,17 +411,17 @@ func (r *resolver) choosePrecision() error {
 	if r.precisionPlugin != nil {
 		return nil
 	}
-	p := r.s.precision
-	name := strings.ToLower(strings.TrimSpace(p.value))
+	given, from := r.s.Precision, r.from["precision"]
+	name := strings.ToLower(strings.TrimSpace(given))
 	if strings.HasPrefix(name, "transformer-engine") {
-		return r.fail("precision", p.value, p.from, `golite has no Transformer Engine: use "bf16-mixed"`)
+		return r.fail("precision", given, from, `golite has no Transformer Engine: use "bf16-mixed"`)
 	}
 	canonical, err := amp.CanonicalName(name)
 	if err != nil {
-		return &ConfigError{Setting: "precision", From: p.from, Problem: "Precision " + strconv.Quote(p.value) + " is invalid: want 32-true, 64-true, 16-mixed, bf16-mixed, 16-true or bf16-true (or Lite's 32, 64, 16, bf16)"}
+		return &ConfigError{Setting: "precision", From: from, Problem: "Precision " + strconv.Quote(given) + " is invalid: want 32-true, 64-true, 16-mixed, bf16-mixed, 16-true or bf16-true (or Lite's 32, 64, 16, bf16)"}
 	}
 	if canonical == "64-true" && r.kind == torch.MPSType {
-		return r.fail("precision", p.value, p.from, `an Apple GPU has no 64-bit floating point: use "32-true", or accelerator "cpu"`)
+		return r.fail("precision", given, from, `an Apple GPU has no 64-bit floating point: use "32-true", or accelerator "cpu"`)
 	}
 	r.plan.precision = canonical
 	return nil

@@ -78,31 +78,31 @@ func (DDPSpawn) StrategyName() string { return "ddp_spawn" }
 const strategyNames = `auto, single_device, dp, ddp, ddp_spawn, ddp_find_unused_parameters`
 
 // parseStrategy returns the strategy that a name or a value stands for, nil for "auto".
-func parseStrategy(s setting[any]) (Strategy, error) {
-	switch v := s.value.(type) {
+func parseStrategy(given any, from string) (Strategy, error) {
+	switch v := given.(type) {
 	case nil:
 		return nil, nil
 	case string:
-		return namedStrategy(v, s.from)
+		return namedStrategy(v, from)
 	case *DDP:
 		if v == nil {
-			return nil, &ConfigError{Setting: "strategy", From: s.from, Problem: "the *DDP is nil: give a DDP{...}"}
+			return nil, &ConfigError{Setting: "strategy", From: from, Problem: "the *DDP is nil: give a DDP{...}"}
 		}
-		return *v, checkDDP(*v, s.from)
+		return *v, checkDDP(*v, from)
 	case *DDPSpawn:
 		if v == nil {
-			return nil, &ConfigError{Setting: "strategy", From: s.from, Problem: "the *DDPSpawn is nil: give a DDPSpawn{...}"}
+			return nil, &ConfigError{Setting: "strategy", From: from, Problem: "the *DDPSpawn is nil: give a DDPSpawn{...}"}
 		}
-		return *v, checkDDP(DDP(*v), s.from)
+		return *v, checkDDP(DDP(*v), from)
 	case DDP:
-		return v, checkDDP(v, s.from)
+		return v, checkDDP(v, from)
 	case DDPSpawn:
-		return v, checkDDP(DDP(v), s.from)
+		return v, checkDDP(DDP(v), from)
 	case SingleDevice, DP:
 		return v.(Strategy), nil
 	}
-	return nil, &ConfigError{Setting: "strategy", From: s.from,
-		Problem: fmt.Sprintf("a %T is no strategy: give a name (%s) or a value of type DDP, DDPSpawn, DP or SingleDevice", s.value, strategyNames)}
+	return nil, &ConfigError{Setting: "strategy", From: from,
+		Problem: fmt.Sprintf("a %T is no strategy: give a name (%s) or a value of type DDP, DDPSpawn, DP or SingleDevice", given, strategyNames)}
 }
 
 func namedStrategy(given, from string) (Strategy, error) {

@@ -30,7 +30,7 @@ func TestConfigFilesAreRegular(t *testing.T) {
 	} {
 		done := make(chan error, 1)
 		go func() {
-			_, err := Config{}.resolve(realFiles{box{env: map[string]string{"LITE_CONFIG": path}}})
+			_, err := resolve(Config{}, realFiles{box{env: map[string]string{"LITE_CONFIG": path}}})
 			done <- err
 		}()
 		select {

@@ -1,4 +1,4 @@
-package lite
+package accelerator
 
 import (
 	"errors"
@@ -8,17 +8,18 @@ import (
 	"strings"
 )
 
-// Devices says how many devices, or which. The grammar is the same in code, in flags, in the environment and in a file:
+// Devices is how many devices, or which. The grammar is the same in code, in flags, in the environment and in a file:
 //
-//	""      none given: see Config.Devices        "0"     none: the CPU; so is "none"
+//	""      none given: see lite.Config           "0"     none: the CPU; so is "none"
 //	"2"     the first two                         "-1"    all there are
 //	"1,"    the list of device 1 alone            "auto"  all GPUs there are, or one CPU
 //	"1, 4"  devices 1 and 4, in this order
 //
-// Where an engine such as torchrun has started the ranks, "", "0" and "auto" are as many devices as it has started on the node.
+// Where an engine such as torchrun has started the ranks, "", "0" and "auto" are as many devices as it has started ranks
+// on the node.
 //
-// Indices count the devices that are visible: with CUDA_VISIBLE_DEVICES=2,3 device 0 is the machine's third one. The order is
-// CUDA's (CUDA_DEVICE_ORDER). The CPU takes a count of ranks only. A YAML file may also say 2, -1 and [1, 4].
+// Indices count the devices that are visible: with CUDA_VISIBLE_DEVICES=2,3 device 0 is the machine's third one. The
+// order is CUDA's (CUDA_DEVICE_ORDER). The CPU takes a count of ranks only. A YAML file may also have 2, -1 and [1, 4].
 // AllDevices is "-1", AutoDevices "auto".
 type Devices string
 
@@ -49,50 +50,52 @@ func DeviceList(indices ...int) Devices {
 	return Devices(b.String())
 }
 
-// deviceSpec is a parsed Devices.
-type deviceSpec struct {
-	kind  deviceKind
-	count int
-	list  []int
+// Spec is a parsed Devices.
+type Spec struct {
+	Kind  Kind  // which of the forms of the grammar it is
+	Count int   // of kind Count, 1 or more
+	List  []int // of kind List: indices from 0, each once
 }
 
-type deviceKind int
+// Kind is how a Devices names devices: Unset, None, Auto, All, Count or List.
+type Kind int
 
 const (
-	devicesUnset deviceKind = iota
-	devicesNone             // "0"
-	devicesAuto
-	devicesAll
-	devicesCount
-	devicesList
+	Unset Kind = iota // ""
+	None              // "0", "none"
+	Auto              // "auto"
+	All               // "-1"
+	Count             // "2"
+	List              // "1, 4"
 )
 
-func (d Devices) parse() (deviceSpec, error) {
+// Parse reads the text. The error states what was found and what the grammar has.
+func (d Devices) Parse() (Spec, error) {
 	s := strings.ToLower(strings.TrimSpace(string(d)))
 	switch s {
 	case "":
-		return deviceSpec{}, nil
+		return Spec{}, nil
 	case "none":
-		return deviceSpec{kind: devicesNone}, nil
+		return Spec{Kind: None}, nil
 	case "auto":
-		return deviceSpec{kind: devicesAuto}, nil
+		return Spec{Kind: Auto}, nil
 	case "-1":
-		return deviceSpec{kind: devicesAll}, nil
+		return Spec{Kind: All}, nil
 	}
 	if strings.Contains(s, ",") {
 		list, err := parseIndices(s)
-		return deviceSpec{kind: devicesList, list: list}, err
+		return Spec{Kind: List, List: list}, err
 	}
 	n, err := strconv.Atoi(s)
 	switch {
 	case err != nil:
-		return deviceSpec{}, errors.New(`want a count such as "2", a list of indices such as "1, 4" or "1,", "-1" for all, or "auto"`)
+		return Spec{}, errors.New(`want a count such as "2", a list of indices such as "1, 4" or "1,", "-1" for all, or "auto"`)
 	case n < 0:
-		return deviceSpec{}, errors.New(`a count can't be negative; "-1" alone means all devices`)
+		return Spec{}, errors.New(`a count can't be negative; "-1" alone means all devices`)
 	case n == 0:
-		return deviceSpec{kind: devicesNone}, nil
+		return Spec{Kind: None}, nil
 	}
-	return deviceSpec{kind: devicesCount, count: n}, nil
+	return Spec{Kind: Count, Count: n}, nil
 }
 
 func parseIndices(s string) ([]int, error) {
@@ -117,27 +120,4 @@ func parseIndices(s string) ([]int, error) {
 		return nil, errors.New("the list of devices is empty")
 	}
 	return list, nil
-}
-
-// yamlDevices converts what a YAML file holds.
-func yamlDevices(v any) (Devices, error) {
-	switch v := v.(type) {
-	case nil:
-		return "", nil
-	case string:
-		return Devices(v), nil
-	case int:
-		return DeviceCount(v), nil
-	case []any:
-		indices := make([]int, len(v))
-		for i, item := range v {
-			n, ok := item.(int)
-			if !ok {
-				return "", fmt.Errorf("a list of devices holds whole numbers, not %v (%T)", item, item)
-			}
-			indices[i] = n
-		}
-		return DeviceList(indices...), nil
-	}
-	return "", fmt.Errorf("want a whole number, a list of them, or a text such as \"1, 4\", not %v (%T)", v, v)
 }
