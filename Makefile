@@ -11,7 +11,7 @@ TARGETS     ?= cpu
 TAG         ?= v0.1.0
 
 # The race detector compiles cgotorch's C++ a second time, and pays where goroutines meet.
-RACE = $(patsubst %,./%/...,$(wildcard torch/data dist ddp lite internal/launch)) ./torch
+RACE = $(patsubst %,./%/...,$(wildcard torch/data dist ddp lite internal/supervisor)) ./torch
 
 # SANITIZE picks parts of scripts/sanitize/run.sh (drivers, tests, valgrind); empty: all.
 SANITIZE  ?=

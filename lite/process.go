@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/launch"
+	"github.com/golite/golite/internal/supervisor"
 	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/lite/cluster"
 )
 
 // ExitStopped is the exit code of a rank's process that was asked to stop, and the code that a program should end with
 // when Run returns ErrStopped: ExitCode gives it.
-const ExitStopped = launch.ExitStopped
+const ExitStopped = supervisor.ExitStopped
 
 // ExitCode returns the code that a program should end with after Run: 0 for no error, ExitStopped for ErrStopped, else 1.
 func ExitCode(err error) int {
@@ -43,13 +43,13 @@ func (j *job) supervise(ctx context.Context) error {
 	}
 	p := j.plan.place
 	port := p.MainPort
-	result, err := launch.Supervise(ctx, launch.Spec{
+	result, err := supervisor.Supervise(ctx, supervisor.Spec{
 		LocalRanks: j.plan.localRanks(), Nodes: j.plan.nodes, NodeRank: p.NodeRank,
 		MainAddress: p.MainAddress, MainPort: port, Logger: j.log,
 		HangTimeout: silence(j.plan.timeout), Prefix: j.plan.prefix,
 	})
 	switch {
-	case errors.Is(err, launch.ErrStopped):
+	case errors.Is(err, supervisor.ErrStopped):
 		return ErrStopped
 	case err != nil:
 		return jobFailure(err)
@@ -67,7 +67,7 @@ func silence(timeout time.Duration) time.Duration {
 
 // jobFailure gives the one error of a job of processes.
 func jobFailure(err error) error {
-	var je *launch.JobError
+	var je *supervisor.JobError
 	if errors.As(err, &je) {
 		return &RankError{Rank: je.Rank, Err: err}
 	}
@@ -76,7 +76,7 @@ func jobFailure(err error) error {
 
 // runExternal runs this process as the rank that it was started as: by golite's supervisor, or by an engine.
 func (j *job) runExternal(ctx context.Context) error {
-	child, attached := launch.Attach()
+	child, attached := supervisor.Attach()
 	if !attached {
 		ctx, stop := watchSignals(ctx, j.log)
 		defer stop.close()
@@ -115,11 +115,11 @@ func (j *job) runExternal(ctx context.Context) error {
 }
 
 // report puts the error of a rank, one of world, into the supervisor's terms.
-func report(err error, world int) *launch.Report {
+func report(err error, world int) *supervisor.Report {
 	if err == nil {
 		return nil
 	}
-	r := &launch.Report{Message: err.Error(), Stopped: errors.Is(err, ErrStopped)}
+	r := &supervisor.Report{Message: err.Error(), Stopped: errors.Is(err, ErrStopped)}
 	var p *panicError
 	if errors.As(err, &p) {
 		r.Message, r.Stack = fmt.Sprintf("panic: %v", p.value), string(p.stack)
@@ -149,7 +149,7 @@ func (j *job) tellEngine(err error) {
 }
 
 // processRank meets the other processes and runs the rank.
-func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stopper) error {
+func (j *job) processRank(ctx context.Context, child *supervisor.Child, stop *stopper) error {
 	p := j.plan.place
 	at := place{global: p.GlobalRank, local: p.LocalRank, node: p.NodeRank, world: p.WorldSize, localWorld: p.LocalWorldSize}
 	device := j.plan.devices[min(p.LocalRank, len(j.plan.devices)-1)]
@@ -173,7 +173,7 @@ func (j *job) processRank(ctx context.Context, child *launch.Child, stop *stoppe
 	}
 	spec := rankSpec{place: at, device: device, peers: others, stop: stop, steps: new(atomic.Int64)}
 	if child != nil {
-		child.SetState(func() launch.State { return whereabouts(g, spec.steps.Load()) })
+		child.SetState(func() supervisor.State { return whereabouts(g, spec.steps.Load()) })
 	}
 	return leave(g, j.rank(ctx, spec))
 }
@@ -184,8 +184,8 @@ func (j *job) groupOptions() dist.Options {
 }
 
 // whereabouts is what the supervisor is told once a second, and when a rank has failed.
-func whereabouts(g *dist.Group, step int64) launch.State {
-	s := launch.State{Step: step}
+func whereabouts(g *dist.Group, step int64) supervisor.State {
+	s := supervisor.State{Step: step}
 	if p := g.Pending(); len(p) > 0 {
 		s.Waiting, s.Seq = p[0].What, uint64(p[0].Number)
 		s.Since = time.Now().Add(p[0].Start - p[0].End)
@@ -251,7 +251,7 @@ func (j *job) explain(err error) error {
 }
 
 // openStore opens the store through which the ranks find each other: rank 0 keeps it, unless torchrun's agent does.
-func (j *job) openStore(ctx context.Context, child *launch.Child) (*dist.Store, error) {
+func (j *job) openStore(ctx context.Context, child *supervisor.Child) (*dist.Store, error) {
 	p := j.plan.place
 	if e, ok := j.plan.environment.(*cluster.TorchElastic); ok && e.AgentStore() {
 		s, err := dist.NewTCPStore(ctx, p.MainAddress, p.MainPort, dist.TCPStoreOptions{Timeout: j.plan.timeout})

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/launch"
+	"github.com/golite/golite/internal/supervisor"
 )
 
 // TestReport: what the supervisor learns of a rank's end, one of four.
@@ -17,17 +17,17 @@ func TestReport(t *testing.T) {
 	require.Nil(t, report(nil, 4))
 	for name, c := range map[string]struct {
 		err  error
-		want launch.Report
+		want supervisor.Report
 	}{
-		"an error":           {errors.New("the disk is full"), launch.Report{}},
-		"asked to stop":      {fmt.Errorf("after step 3: %w", ErrStopped), launch.Report{Stopped: true}},
-		"a panic":            {&panicError{"boom", []byte("main.train")}, launch.Report{Message: "panic: boom", Stack: "main.train"}},
-		"a lost peer":        {&dist.RankError{World: 4, Lost: []int{2}}, launch.Report{Secondary: true, Blames: []int{2}}},
-		"one of a sub-group": {&dist.RankError{World: 2, Lost: []int{1}}, launch.Report{Secondary: true}},
+		"an error":           {errors.New("the disk is full"), supervisor.Report{}},
+		"asked to stop":      {fmt.Errorf("after step 3: %w", ErrStopped), supervisor.Report{Stopped: true}},
+		"a panic":            {&panicError{"boom", []byte("main.train")}, supervisor.Report{Message: "panic: boom", Stack: "main.train"}},
+		"a lost peer":        {&dist.RankError{World: 4, Lost: []int{2}}, supervisor.Report{Secondary: true, Blames: []int{2}}},
+		"one of a sub-group": {&dist.RankError{World: 2, Lost: []int{1}}, supervisor.Report{Secondary: true}},
 		"a peer that failed": {&dist.RankError{World: 4, Reason: "rank 3 aborted the group: " + fmt.Sprintf(failedText, 3, "no")},
-			launch.Report{Secondary: true, Blames: []int{3}}},
-		"an aborted group": {&dist.RankError{World: 4, Reason: "rank 3 aborted the group: its context ended: enough"}, launch.Report{Secondary: true}},
-		"time is up":       {&dist.RankError{World: 4, Waiting: []string{"rank 0 waits"}}, launch.Report{Secondary: true, Late: true}},
+			supervisor.Report{Secondary: true, Blames: []int{3}}},
+		"an aborted group": {&dist.RankError{World: 4, Reason: "rank 3 aborted the group: its context ended: enough"}, supervisor.Report{Secondary: true}},
+		"time is up":       {&dist.RankError{World: 4, Waiting: []string{"rank 0 waits"}}, supervisor.Report{Secondary: true, Late: true}},
 	} {
 		if c.want.Message == "" {
 			c.want.Message = c.err.Error()

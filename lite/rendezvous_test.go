@@ -41,10 +41,10 @@ func TestRankThatNeverComesToRun(t *testing.T) {
 	}{
 		{"stop:0", 2, 0, []string{freePort}, []string{"stopped by a signal"}},
 		{"stop:0", 3, 0, nil, []string{"stopped by a signal"}},
-		{"sleep:0", 2, 0, []string{freePort}, []string{"has not come to lite.Run", "sleeping"}},
-		{"sleep:0", 3, 0, nil, []string{"has not come to lite.Run", "sleeping"}},
+		{"sleep:0", 2, 0, []string{freePort}, []string{"has not reached lite.Run", "sleeping"}},
+		{"sleep:0", 3, 0, nil, []string{"has not reached lite.Run", "sleeping"}},
 		{"stop:1", 2, 1, []string{freePort}, []string{"stopped by a signal"}},
-		{"sleep:2", 3, 2, []string{freePort}, []string{"has not come to lite.Run", "sleeping"}},
+		{"sleep:2", 3, 2, []string{freePort}, []string{"has not reached lite.Run", "sleeping"}},
 	} {
 		t.Run(c.before+strings.Join(c.env, " "), func(t *testing.T) {
 			t.Parallel() // they wait

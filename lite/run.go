@@ -15,7 +15,7 @@ import (
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/launch"
+	"github.com/golite/golite/internal/supervisor"
 	"github.com/golite/golite/internal/values"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
@@ -30,7 +30,7 @@ type RankError struct {
 
 // Error names the rank and the cause.
 func (e *RankError) Error() string {
-	if _, named := errors.AsType[*launch.JobError](e.Err); named {
+	if _, named := errors.AsType[*supervisor.JobError](e.Err); named {
 		return e.Err.Error() // it begins with the rank
 	}
 	s := fmt.Sprintf("rank %d: %v", e.Rank, e.Err)

@@ -111,7 +111,7 @@ func (j *job) awaitRanks(ctx context.Context, n int, ends <-chan rankEnd, abort 
 	case first != nil:
 		return first
 	case len(absent) > 0 && secondary != nil:
-		return &RankError{Rank: absent[0], Err: fmt.Errorf("did not come to where its peers waited: %w", secondary)}
+		return &RankError{Rank: absent[0], Err: fmt.Errorf("did not join the collective that its peers are blocked in: %w", secondary)}
 	case len(absent) > 0:
 		return &RankError{Rank: absent[0], Err: context.Cause(ctx)}
 	}

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/launch"
+	"github.com/golite/golite/internal/supervisor"
 	"github.com/golite/golite/torch"
 )
 
@@ -45,14 +45,14 @@ func newStopper(ctx context.Context) (context.Context, *stopper) {
 func watchSignals(ctx context.Context, log *zap.Logger) (context.Context, *stopper) {
 	ctx, s := newStopper(ctx)
 	signals := make(chan os.Signal, 2)
-	launch.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	supervisor.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	go func() {
 		defer signal.Stop(signals) // a third one ends the process
 		for range 2 {
 			select {
 			case sig := <-signals:
 				if !s.asked.Load() {
-					log.Warn(launch.StopNotice(sig.String(), stopGrace, "its context is cancelled"))
+					log.Warn(supervisor.StopNotice(sig.String(), stopGrace, "its context is cancelled"))
 				}
 				s.ask()
 			case <-s.done:

@@ -16,7 +16,7 @@ var exits = map[string]bool{
 // mayExit lists the functions outside of programs that may, each with its reason.
 var mayExit = map[string]string{
 	"internal/ranktest/ranktest.go": "for tests only: a rank of a test in a process of its own",
-	"internal/launch/child.go":      "a rank whose supervisor is gone, or that must not run on, ends itself",
+	"internal/supervisor/child.go":      "a rank whose supervisor is gone, or that must not run on, ends itself",
 }
 
 // ops are the rooms whose functions panic with *torch.Error: tensor operations, and what runs once a step and is made of
@@ -30,7 +30,7 @@ var ops = []string{
 var mayPanic = map[string]string{
 	"internal/ranktest/ranktest.go": "for tests only: it runs before there is a testing.T",
 	"internal/fixture/main.go":      "for tests only: it runs before there is a testing.T",
-	"internal/launch/protocol.go":   "a struct of plain fields always encodes; anything else is a bug here",
+	"internal/supervisor/protocol.go":   "a struct of plain fields always encodes; anything else is a bug here",
 }
 
 func TestForbiddenCalls(t *testing.T) {

@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 // ErrStopped is what Supervise's error wraps where the job ended early because it was asked to stop.
 var ErrStopped = errors.New("launch: the job was stopped by a signal")
 
-// CauseKind says in which way a rank ended a job.
+// CauseKind is the way in which a rank ended a job.
 type CauseKind string
 
 // The ways in which a rank ends a job.
@@ -21,20 +21,20 @@ const (
 	CausePanic   CauseKind = "panic"   // it panicked, or crashed with a trace on its standard error
 	CauseExit    CauseKind = "exit"    // it ended with a code, without a report
 	CauseSignal  CauseKind = "signal"  // a signal killed it
-	CauseHang    CauseKind = "hang"    // it gave no sign of life, or did not come where its peers waited for it
-	CauseSilent  CauseKind = "silent"  // it ended with code 0 without having come to Run
+	CauseHang    CauseKind = "hang"    // it sent no heartbeat, or did not join a collective of its peers
+	CauseSilent  CauseKind = "silent"  // it ended with code 0 without having reached lite.Run
 	CauseStart   CauseKind = "start"   // it could not be started
 	CauseGarbled CauseKind = "garbled" // what it sent was no message
 	CauseLost    CauseKind = "lost"    // ranks of this node lost it, and it is on another one
 )
 
-// RankStatus is where a rank was when the job failed.
+// RankStatus is the state of a rank when the job failed.
 type RankStatus struct {
 	Rank  int
 	PID   int
 	Text  string // in a few words
-	State State  // the last it told
-	Stack string // the stacks of its goroutines, if it could still tell
+	State State  // the last that it sent
+	Stack string // the stacks of its goroutines, if it could still send them
 }
 
 // JobError is the one error of a job: the rank that failed first, why, and where the others were.
@@ -63,12 +63,12 @@ func (e *JobError) Error() string {
 		s = shortTrace(s)
 	}
 	if s != "" {
-		fmt.Fprintf(&b, "\n  rank %d said:\n    %s", e.Rank, strings.ReplaceAll(s, "\n", "\n    "))
+		fmt.Fprintf(&b, "\n  output of rank %d:\n    %s", e.Rank, strings.ReplaceAll(s, "\n", "\n    "))
 	}
 	return b.String()
 }
 
-// failure is one rank's, as the supervisor learned of it.
+// failure is the failure of one rank, as the supervisor observed it.
 type failure struct {
 	rank     int // local; one below 0, or too large, is on another node
 	kind     CauseKind
@@ -82,9 +82,9 @@ type failure struct {
 func (f failure) secondary() bool { return f.report != nil && f.report.Secondary }
 
 // absentText begins the message about a rank that its peers blame.
-const absentText = "did not come to where its peers waited"
+const absentText = "did not join the collective that its peers are blocked in"
 
-// blame makes of it the failure of the rank that it was waiting for.
+// blame returns the failure of the rank that f's rank was waiting for.
 func (f failure) blame(rank int, here bool) failure {
 	b := failure{rank: rank, kind: CauseHang, at: f.at, report: f.report, message: absentText + ": " + f.message}
 	if !here && !f.report.Late {
@@ -93,10 +93,11 @@ func (f failure) blame(rank int, here bool) failure {
 	return b
 }
 
-// rootCause picks the failure that was not caused by another rank, the first of them. Where all were, and a rank that they
-// blame has not failed, it is that rank that hangs; where that one is on another node, it is lost there, or hangs, and its own
-// supervisor knows more. Where time was up for them and they can't say who is missing, it is the suspect.
-func rootCause(failures []failure, running func(rank int) bool, local func(global int) (int, bool), suspect func() (int, bool)) failure {
+// rootCause returns the first failure that was not caused by another rank. Where all were caused by others, it is a
+// hang of a rank that they blame and that has not failed; a blamed rank of another node was lost there or hangs, and
+// its own supervisor reports more. Where the ranks timed out and blame none, it is a hang of the suspect.
+func rootCause(failures []failure, running func(rank int) bool, local func(global int) (int, bool),
+	suspect func() (int, bool)) failure {
 	for _, f := range failures {
 		if !f.secondary() {
 			return f

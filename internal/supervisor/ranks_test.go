@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"context"
@@ -236,7 +236,7 @@ func commit(fault string) *Report {
 			_ = i
 		}
 	case "garble":
-		inherited.up.Write([]byte("this is no message"))
+		inherited.toParent.Write([]byte("this is no message"))
 		time.Sleep(time.Minute)
 	case "term":
 		syscall.Kill(os.Getpid(), syscall.SIGTERM)

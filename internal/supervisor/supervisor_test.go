@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"bytes"
@@ -86,7 +86,7 @@ func TestFaults(t *testing.T) {
 		{"exit0:1", 2, 1, CauseSilent, "the process ended with exit code 0 before its function did"},
 		{"stop:1", 2, 1, CauseHang, "no sign of life for"},
 		{"stop:0", 2, 0, CauseHang, "the process is stopped by a signal"},
-		{"loop:1", 2, 1, CauseHang, "did not come to where its peers waited"},
+		{"loop:1", 2, 1, CauseHang, "did not join the collective that its peers are blocked in"},
 		{"garble:1", 2, 1, CauseGarbled, "not a frame of this protocol"},
 		{"grandchild:1", 2, 1, CauseError, "left a child behind"},
 	} {
@@ -111,13 +111,13 @@ func TestFaults(t *testing.T) {
 				require.Contains(t, e.Stack, "ranks_test.go", "so is the stack")
 			case "segv":
 				require.Contains(t, e.Message, `SIGABRT: abort (after the line "ranks_test.go: an assertion failed")`)
-				require.Contains(t, text, "launch.commit", "where it was")
+				require.Contains(t, text, "supervisor.commit", "where it was")
 				require.Contains(t, text, "lines more, on the standard error of the rank")
 				require.Less(t, strings.Count(text, "\n"), 40, "%s", text)
 				require.NotContains(t, text, "rflags")
 				require.Greater(t, strings.Count(e.Stack, "\n"), 100, "all that the runtime wrote")
 			case "loop":
-				require.Contains(t, e.Stack, "launch.commit", "and the stacks of the rank that hangs")
+				require.Contains(t, e.Stack, "supervisor.commit", "and the stacks of the rank that hangs")
 			case "stop":
 				require.Regexp(t, `waiting in barrier at ranks_test.go \(collective 1[01]\)`, text)
 			}
@@ -316,6 +316,6 @@ func TestWrongSpecs(t *testing.T) {
 func TestAttachOutsideAJob(t *testing.T) {
 	_, ok := Attach()
 	require.False(t, ok)
-	t.Setenv(marker, string(encodeJSON(birth{Version: protocolVersion})))
-	require.Nil(t, adopt(), "a marker without the pipes is left over from elsewhere")
+	t.Setenv(marker, string(encodeJSON(startInfo{Version: protocolVersion})))
+	require.Nil(t, inherit(), "a marker without the pipes is left over from elsewhere")
 }

@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"bytes"
@@ -13,20 +13,20 @@ import (
 // protocolVersion is in every frame. Both ends are the same program, so that a difference means a mistaken pipe.
 const protocolVersion = 1
 
-// kind says what a frame is.
+// kind is the type of a frame.
 type kind uint8
 
 const (
-	kindHello    kind = iota + 1 // up: hello
-	kindState                    // up: State
-	kindPort                     // up, down: port
-	kindStop                     // up: a rank was asked to stop by a signal; down: all are to stop
-	kindAbort                    // down: the job has failed; the cause, as text
-	kindDump                     // down: send the stacks; up: the stacks, as text
-	kindResult                   // up: rank 0's result, raw
-	kindOutcome                  // up: Report, or nothing where the rank did well
-	kindPeers                    // down: the process groups of the job
-	kindStopping                 // up: the ranks have agreed to stop, which one of any node was asked to
+	kindHello    kind = iota + 1 // to the supervisor: hello
+	kindState                    // to the supervisor: State
+	kindPort                     // both ways: port
+	kindStop                     // to the supervisor: the rank got a signal; to a rank: all are to stop
+	kindAbort                    // to a rank: the job has failed; the cause, as text
+	kindDump                     // to a rank: send the stacks; to the supervisor: the stacks, as text
+	kindResult                   // to the supervisor: rank 0's result, raw
+	kindOutcome                  // to the supervisor: Report, or empty on success
+	kindPeers                    // to a rank: the process groups of the job
+	kindStopping                 // to the supervisor: the ranks of all nodes have agreed to stop
 	kindEnd                      // one more than the last
 )
 
@@ -58,8 +58,8 @@ func writeFrame(w io.Writer, k kind, body []byte) error {
 	return err
 }
 
-// readFrame reads one frame. A frame that is not one of this protocol's is errFrame; io.EOF means that the other end is
-// gone, io.ErrUnexpectedEOF that it went in the middle of a frame.
+// readFrame reads one frame. A frame that is not one of this protocol's is errFrame; io.EOF means that the other end
+// is closed, io.ErrUnexpectedEOF that it was closed within a frame.
 func readFrame(r io.Reader) (kind, []byte, error) {
 	var head [header]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -92,22 +92,23 @@ type peersBody struct {
 	Groups []int `json:"groups"`
 }
 
-// State is where a rank is.
+// State is a rank's progress.
 type State struct {
-	Step    int64     `json:"step"`              // the training step, as far as the rank knows it
+	Step    int64     `json:"step"`              // the training step, 0 where the rank does not count them
 	Seq     uint64    `json:"seq,omitempty"`     // the number of the last collective it entered
 	Waiting string    `json:"waiting,omitempty"` // the collective it waits in, with its call site; empty: it computes
 	Since   time.Time `json:"since,omitzero"`    // since when it waits
 }
 
-// String says where the rank is in a few words.
+// String describes the state in a few words.
 func (s State) String() string { return s.at(time.Now()) }
 
 func (s State) at(now time.Time) string {
 	text := fmt.Sprintf("step %d", s.Step)
 	switch {
 	case s.Waiting != "" && !s.Since.IsZero():
-		text += fmt.Sprintf(", waiting in %s (collective %d) for %s", s.Waiting, s.Seq, now.Sub(s.Since).Round(10*time.Millisecond))
+		waited := now.Sub(s.Since).Round(10 * time.Millisecond)
+		text += fmt.Sprintf(", waiting in %s (collective %d) for %s", s.Waiting, s.Seq, waited)
 	case s.Waiting != "":
 		text += fmt.Sprintf(", waiting in %s (collective %d)", s.Waiting, s.Seq)
 	case s.Seq > 0:
@@ -116,16 +117,16 @@ func (s State) at(now time.Time) string {
 	return text
 }
 
-// Report is how a rank says that it failed.
+// Report describes a rank's failure.
 type Report struct {
 	Message string `json:"message"`         // the error's text
 	Stack   string `json:"stack,omitempty"` // of the panic, if it was one
 	// Secondary marks a failure that another rank caused: a lost connection, a timeout, an abort. The supervisor then
 	// looks for that rank.
 	Secondary bool `json:"secondary,omitempty"`
-	// Blames are the ranks that this one was waiting for, as far as it knows.
+	// Blames are the ranks that this one was waiting for, where they are known.
 	Blames []int `json:"blames,omitempty"`
-	// Late marks a failure because time was up: some rank did not come, and the supervisor looks for the one that shows it.
+	// Late marks a timeout: some rank did not join a collective, and the supervisor looks for it.
 	Late bool `json:"late,omitempty"`
 	// Stopped marks a rank that ended early because it was asked to.
 	Stopped bool `json:"stopped,omitempty"`
@@ -140,7 +141,7 @@ func encodeJSON(v any) []byte {
 	return b
 }
 
-// decodeJSON decodes into v, and says what could not be.
+// decodeJSON decodes into v; the error names the message.
 func decodeJSON(k kind, body []byte, v any) error {
 	if err := json.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("%w: the body of message %d: %v", errFrame, k, err)

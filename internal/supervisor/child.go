@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"context"
@@ -17,18 +17,18 @@ import (
 // ExitStopped is the exit code of a process that ended early because it was asked to stop (EX_TEMPFAIL of sysexits).
 const ExitStopped = 75
 
-// marker is the variable by which a rank knows that it is one. It is taken out of the environment at start, so that
-// programs that the rank starts do not take themselves for ranks of this job.
+// marker is the environment variable that makes a process a rank. It is unset at start, so that programs that the rank
+// starts are not taken for ranks of this job.
 const marker = "GOLITE_RANK_OF"
 
-// The rank's ends of the pipes.
+// File descriptors of the rank's ends of the pipes.
 const (
-	upFD    = 3
-	downFD  = 4
-	crashFD = 5 // where the Go runtime repeats what it writes when it ends the process
+	toParentFD   = 3
+	fromParentFD = 4
+	crashFD      = 5 // copy of what the Go runtime writes when it ends the process
 )
 
-// Place is where a rank stands, as its supervisor told it.
+// Place is a rank's position in the job, as the supervisor assigned it.
 type Place struct {
 	Job            string // distinguishes the job from others on the host
 	GlobalRank     int
@@ -40,8 +40,8 @@ type Place struct {
 	MainPort       int // 0: rank 0 publishes the port it took
 }
 
-// birth is what the marker holds.
-type birth struct {
+// startInfo is the value of the marker variable.
+type startInfo struct {
 	Version int           `json:"version"`
 	Place   Place         `json:"place"`
 	Beat    time.Duration `json:"beat"`
@@ -49,11 +49,11 @@ type birth struct {
 
 // Child is a rank's connection to its supervisor. Its methods may be called from any goroutine.
 type Child struct {
-	birth birth
-	down  *os.File
+	start      startInfo
+	fromParent *os.File
 
-	writing sync.Mutex
-	up      *os.File
+	writing  sync.Mutex
+	toParent *os.File
 
 	attach sync.Once
 	state  func() State
@@ -67,31 +67,33 @@ type Child struct {
 }
 
 // inherited is this process's Child, nil where it was not started by a supervisor.
-var inherited = adopt()
+var inherited = inherit()
 
-// adopt runs before main, so that the rank dies with its supervisor even if it never comes to Attach.
-func adopt() *Child {
+// inherit runs before main, so that the rank ends with its supervisor even if it never calls Attach.
+func inherit() *Child {
 	text, ok := os.LookupEnv(marker)
 	if !ok {
 		return nil
 	}
 	os.Unsetenv(marker)
-	var b birth
-	if err := json.Unmarshal([]byte(text), &b); err != nil || b.Version != protocolVersion || !isPipe(upFD) || !isPipe(downFD) || !isPipe(crashFD) {
+	var b startInfo
+	err := json.Unmarshal([]byte(text), &b)
+	if err != nil || b.Version != protocolVersion || !isPipe(toParentFD) || !isPipe(fromParentFD) || !isPipe(crashFD) {
 		return nil // a variable left over, in a process that is no rank
 	}
-	for _, fd := range []int{upFD, downFD, crashFD} {
+	for _, fd := range []int{toParentFD, fromParentFD, crashFD} {
 		syscall.CloseOnExec(fd)
 	}
-	if err := syscall.SetNonblock(downFD, true); err != nil {
+	if err := syscall.SetNonblock(fromParentFD, true); err != nil {
 		return nil
 	}
-	c := &Child{birth: b, up: os.NewFile(upFD, "up"), down: os.NewFile(downFD, "down"),
+	c := &Child{start: b,
+		toParent: os.NewFile(toParentFD, "to supervisor"), fromParent: os.NewFile(fromParentFD, "from supervisor"),
 		portSet: make(chan struct{}), stop: make(chan struct{}), abort: make(chan struct{})}
 	crash := os.NewFile(crashFD, "crash")
-	debug.SetCrashOutput(crash, debug.CrashOptions{}) // it takes a copy; without it the trace is on the standard error only
+	debug.SetCrashOutput(crash, debug.CrashOptions{}) // it duplicates the file; on an error the trace is on stderr only
 	crash.Close()
-	go c.listen()
+	go c.readMessages()
 	return c
 }
 
@@ -100,15 +102,15 @@ func isPipe(fd int) bool {
 	return syscall.Fstat(fd, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFIFO
 }
 
-// Attach returns the connection of a process that Supervise started, and false in any other. The first call says hello
-// and starts the signs of life; SIGTERM and SIGINT are from then on requests to stop, passed on to all ranks.
+// Attach returns the connection of a process that Supervise started, and false in any other. The first call sends the
+// hello and starts the heartbeats; SIGTERM and SIGINT are from then on requests to stop, passed on to all ranks.
 func Attach() (*Child, bool) {
 	c := inherited
 	if c == nil {
 		return nil, false
 	}
 	c.attach.Do(func() {
-		c.send(kindHello, encodeJSON(hello{os.Getpid(), c.birth.Place.GlobalRank}))
+		c.send(kindHello, encodeJSON(hello{os.Getpid(), c.start.Place.GlobalRank}))
 		signals := make(chan os.Signal, 1)
 		Notify(signals, syscall.SIGTERM, os.Interrupt)
 		go func() {
@@ -116,24 +118,24 @@ func Attach() (*Child, bool) {
 				c.send(kindStop, nil)
 			}
 		}()
-		go c.beat()
+		go c.sendHeartbeats()
 	})
 	return c, true
 }
 
-// Place returns where this rank stands.
-func (c *Child) Place() Place { return c.birth.Place }
+// Place returns the rank's position in the job.
+func (c *Child) Place() Place { return c.start.Place }
 
-// send writes one message; an error means that the supervisor is gone, and listen sees that too.
+// send writes one message; an error means that the supervisor is gone, which readMessages finds as well.
 func (c *Child) send(k kind, body []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return writeFrame(c.up, k, body)
+	return writeFrame(c.toParent, k, body)
 }
 
-// beat tells where the rank is, again and again.
-func (c *Child) beat() {
-	for range time.Tick(c.birth.Beat) {
+// sendHeartbeats sends the rank's state at each interval.
+func (c *Child) sendHeartbeats() {
+	for range time.Tick(c.start.Beat) {
 		if c.sendState() != nil {
 			return
 		}
@@ -151,12 +153,12 @@ func (c *Child) sendState() error {
 	return c.send(kindState, encodeJSON(s))
 }
 
-// listen hears the supervisor, and ends the rank when it is gone.
-func (c *Child) listen() {
+// readMessages handles the supervisor's messages, and ends the rank when the pipe closes.
+func (c *Child) readMessages() {
 	for {
-		k, body, err := readFrame(c.down)
+		k, body, err := readFrame(c.fromParent)
 		if err != nil {
-			c.die()
+			c.killJob()
 			return
 		}
 		switch k {
@@ -185,8 +187,8 @@ func (c *Child) listen() {
 	}
 }
 
-// die kills all the job's processes on this node, this one last.
-func (c *Child) die() {
+// killJob kills all processes of the job on this node, this one last.
+func (c *Child) killJob() {
 	c.mu.Lock()
 	groups := c.groups
 	c.mu.Unlock()
@@ -202,15 +204,15 @@ func (c *Child) die() {
 	syscall.Kill(self, syscall.SIGKILL)
 }
 
-// SetState registers the function that tells where the rank is. It is called about once a second from another
-// goroutine, and must not wait for anything.
+// SetState registers the function that returns the rank's state. It is called about once a second on another goroutine,
+// and must not block.
 func (c *Child) SetState(f func() State) {
 	c.mu.Lock()
 	c.state = f
 	c.mu.Unlock()
 }
 
-// PublishPort tells all local ranks the port on which rank 0 listens.
+// PublishPort sends all local ranks the port on which rank 0 listens.
 func (c *Child) PublishPort(number int) error {
 	if number < 1 || number > 65535 {
 		return fmt.Errorf("launch: %d is not a port", number)
@@ -222,9 +224,9 @@ func (c *Child) PublishPort(number int) error {
 }
 
 // AwaitPort returns the port on which rank 0 listens: Place's, or, where that is 0, what rank 0 publishes. It waits
-// until ctx ends, so the caller sets a deadline: rank 0 may never come to publish it.
+// until ctx ends, so the caller sets a deadline: rank 0 may never publish it.
 func (c *Child) AwaitPort(ctx context.Context) (int, error) {
-	if p := c.birth.Place.MainPort; p != 0 {
+	if p := c.start.Place.MainPort; p != 0 {
 		return p, nil
 	}
 	select {
@@ -240,21 +242,22 @@ func (c *Child) AwaitPort(ctx context.Context) (int, error) {
 // Stop is closed when the job is asked to stop: by a signal to the supervisor, or to any rank.
 func (c *Child) Stop() <-chan struct{} { return c.stop }
 
-// Stopping tells the supervisor that the ranks have agreed to stop: of several nodes only one was sent the signal, and the
-// others' supervisors would take the end of their ranks for a failure.
+// Stopping reports to the supervisor that the ranks have agreed to stop. Why: of several nodes only one gets the
+// signal, and the supervisors of the others would take the end of their ranks for a failure.
 func (c *Child) Stopping() { c.send(kindStopping, nil) }
 
-// Abort is closed when the job has failed elsewhere: what waits for peers should end at once. The process is killed soon after.
+// Abort is closed when the job has failed elsewhere: waits for peers should end at once. The process is killed soon
+// after.
 func (c *Child) Abort() <-chan struct{} { return c.abort }
 
 // Cause returns why the job was aborted, once Abort is closed.
 func (c *Child) Cause() string { return c.cause }
 
-// Exit tells the supervisor how the rank ended, and ends the process: with exit code 0 where r is nil, ExitStopped where
-// it says Stopped, else 1. result is what Supervise returns, if this is global rank 0. Exit does not return.
+// Exit sends the rank's outcome and ends the process: with exit code 0 where r is nil, ExitStopped where r.Stopped is
+// set, else 1. result is what Supervise returns, if this is global rank 0. Exit does not return.
 func (c *Child) Exit(result []byte, r *Report) {
 	code := 0
-	if r == nil && result != nil && c.birth.Place.GlobalRank == 0 {
+	if r == nil && result != nil && c.start.Place.GlobalRank == 0 {
 		if err := c.send(kindResult, result); err != nil {
 			r = &Report{Message: "the result can't be returned: " + err.Error()}
 		}
@@ -265,7 +268,8 @@ func (c *Child) Exit(result []byte, r *Report) {
 		body, code = encodeJSON(r), 1
 		if len(body) > maxBody {
 			short := *r
-			short.Message, short.Stack = short.Message[:min(len(short.Message), maxBody/16)], short.Stack[:min(len(short.Stack), maxBody/16)]
+			short.Message = short.Message[:min(len(short.Message), maxBody/16)]
+			short.Stack = short.Stack[:min(len(short.Stack), maxBody/16)]
 			body = encodeJSON(short)
 		}
 		if r.Stopped {

@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"syscall"
@@ -82,7 +82,7 @@ func TestTimeoutNamesTheRankThatDidNotCome(t *testing.T) {
 	}
 	require.True(t, s.over())
 	_, err := s.verdict()
-	require.ErrorContains(t, err, "rank 1: did not come to where its peers waited: all_reduce timed out")
+	require.ErrorContains(t, err, "rank 1: did not join the collective that its peers are blocked in: all_reduce timed out")
 }
 
 func TestEachOnTheOtherBlamedIsTheFirstReport(t *testing.T) {
@@ -180,7 +180,7 @@ func TestPeerLostOnAnotherNodeComesFirst(t *testing.T) {
 	s.pass(2 * time.Second)
 	require.Equal(t, 3, s.jobError().Rank)
 	require.Equal(t, CauseHang, s.jobError().Kind)
-	require.Equal(t, "did not come to where its peers waited: time is up", s.jobError().Message)
+	require.Equal(t, "did not join the collective that its peers are blocked in: time is up", s.jobError().Message)
 
 	s = stageOf(spec)
 	s.report(0, Report{Message: "lost a peer", Secondary: true, Blames: []int{3}})
@@ -305,7 +305,7 @@ func TestSuspectWhereTimeWasUp(t *testing.T) {
 		e := s.jobError()
 		require.Equal(t, c.want, e.Rank, what)
 		require.Equal(t, CauseHang, e.Kind, what)
-		require.Contains(t, e.Message, "did not come to where its peers waited: time is up", what)
+		require.Contains(t, e.Message, "did not join the collective that its peers are blocked in: time is up", what)
 	}
 }
 

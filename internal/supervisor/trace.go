@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// registers are what the Go runtime adds to the addresses of a frame after a signal.
+// registers matches what the Go runtime adds to the addresses of a frame after a signal.
 var registers = regexp.MustCompile(` fp=0x[0-9a-f]+ sp=0x[0-9a-f]+ pc=0x[0-9a-f]+`)
 
 // shortTrace returns of what the Go runtime writes when it ends a process the cause, and the first goroutine that runs
@@ -41,7 +41,10 @@ func shortTrace(trace string) string {
 // runsMore reports whether a goroutine's stack has a function that is not the runtime's.
 func runsMore(block string) bool {
 	for i, line := range strings.Split(block, "\n") {
-		if i > 0 && !strings.HasPrefix(line, "\t") && !strings.HasPrefix(line, "runtime.") && !strings.HasPrefix(line, "created by ") {
+		if i == 0 || strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "runtime.") {
+			continue
+		}
+		if !strings.HasPrefix(line, "created by ") {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"bytes"
@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes makes a rank the leader of its own process group, and has the kernel continue it, if it was stopped, when
-// the supervisor dies: it then sees its pipe closed, and ends.
+// attributes makes a rank the leader of its own process group. Pdeathsig: the kernel continues a stopped rank when the
+// supervisor dies; it then reads the end of its pipe, and ends.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT}
 }
 
-// awaitExit waits until the process has ended, and leaves it to be waited for, so that its number is not given away.
+// awaitExit waits until the process has ended. It leaves the process to be waited for, so that its PID is not reused.
 func awaitExit(pid int) {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -26,10 +26,12 @@ func awaitExit(pid int) {
 	}
 }
 
-// conditions are the kernel's letters.
-var conditions = map[byte]condition{'T': stopped, 't': debugged, 'D': inDriver, 'R': computing, 'S': sleeping, 'I': sleeping, 'Z': dead, 'X': dead}
+// conditions are the letters of /proc/PID/stat.
+var conditions = map[byte]condition{
+	'T': stopped, 't': debugged, 'D': inDriver, 'R': computing, 'S': sleeping, 'I': sleeping, 'Z': dead, 'X': dead,
+}
 
-// conditionOf asks the kernel.
+// conditionOf reads the process's state from /proc.
 func conditionOf(pid int) condition {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Spec says what Supervise starts. Only LocalRanks is needed.
+// Spec configures Supervise. Only LocalRanks is required.
 type Spec struct {
 	LocalRanks  int    // processes on this node
 	Nodes       int    // 0: 1
@@ -36,13 +36,13 @@ type Spec struct {
 	Stdout, Stderr io.Writer // nil: this process's
 	Prefix         bool      // write "[rank N] " before each line of output
 
-	Heartbeat   time.Duration // between two signs of life; 0: 1 s
-	HangTimeout time.Duration // silence after which a rank hangs; 0: 60 s, negative: never
+	Heartbeat   time.Duration // interval of the ranks' state messages; 0: 1 s
+	HangTimeout time.Duration // a rank without a heartbeat for so long hangs; 0: 60 s, negative: never
 	StopGrace   time.Duration // between a request to stop and its end; 0: 30 s
 	AbortGrace  time.Duration // between a failure of one rank and the killing of the others; 0: 3 s
 	Settle      time.Duration // how long failures are collected before the first cause is chosen; 0: 250 ms
 
-	Logger *zap.Logger // nil: silent
+	Logger *zap.Logger // nil: none
 }
 
 func (s Spec) withDefaults() (Spec, error) {
@@ -97,23 +97,24 @@ func (s Spec) withDefaults() (Spec, error) {
 func CheckPort(number int) error {
 	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(number)))
 	if err != nil {
-		return fmt.Errorf("launch: rank 0 can't listen on port %d: %w; set MASTER_PORT to a free one, or, on one node, leave it unset", number, err)
+		return fmt.Errorf("launch: rank 0 can't listen on port %d: %w; set MASTER_PORT to a free one, "+
+			"or, on one node, leave it unset", number, err)
 	}
 	return l.Close()
 }
 
 // process is a started rank.
 type process struct {
-	cmd    *exec.Cmd
-	down   *os.File
-	up     *os.File
-	out    []*pump
-	errs   *pump // nil: the standard error is this process's terminal
-	crash  *pump
-	outbox chan frame
-	heard  chan struct{} // closed when all it said has been read
-	gone   atomic.Bool
-	work   sync.WaitGroup // the goroutines that serve it
+	cmd       *exec.Cmd
+	toChild   *os.File
+	fromChild *os.File
+	out       []*pump
+	errs      *pump // nil: the standard error is this process's terminal
+	crash     *pump
+	outbox    chan frame
+	drained   chan struct{} // closed when all its messages have been read
+	gone      atomic.Bool
+	work      sync.WaitGroup // the goroutines that serve it
 }
 
 type frame struct {
@@ -121,16 +122,16 @@ type frame struct {
 	body []byte
 }
 
-// event is what the supervisor's loop takes.
+// event is an input of the supervisor's loop.
 type event struct {
 	rank int
 	kind kind
 	body []byte
 	exit *exit
-	err  error // it sent something that is no message
+	err  error // the rank sent something that is no message
 }
 
-// supervisor carries out what the job decides.
+// supervisor executes the job's actions.
 type supervisor struct {
 	job       *job
 	procs     []*process
@@ -141,9 +142,9 @@ type supervisor struct {
 }
 
 // Supervise starts the ranks of this node and returns when all their processes have ended: with the bytes that global
-// rank 0 gave Exit, or with the one error of the job, a *JobError. SIGTERM, SIGINT and SIGHUP are passed on as requests to stop;
-// the error then wraps ErrStopped, unless the ranks went on and finished. A second signal ends the grace at once.
-// When ctx ends, the job is aborted, and the error wraps its cause.
+// rank 0 gave Exit, or with the one error of the job, a *JobError. SIGTERM, SIGINT and SIGHUP are passed on as requests
+// to stop; the error then wraps ErrStopped, unless the ranks went on and finished. A second signal ends the grace at
+// once. When ctx ends, the job is aborted, and the error wraps its cause.
 func Supervise(ctx context.Context, spec Spec) ([]byte, error) {
 	spec, err := spec.withDefaults()
 	if err != nil {
@@ -167,8 +168,8 @@ func Supervise(ctx context.Context, spec Spec) ([]byte, error) {
 	return s.job.verdict()
 }
 
-// finish waits until every goroutine has ended, but for those of a process that does not end. What they still have to
-// say is of no interest any more.
+// finish waits until every goroutine has ended, except those of a process that does not end. Their last events are
+// dropped.
 func (s *supervisor) finish() {
 	close(s.startDone)
 	ended := make(chan struct{})
@@ -193,7 +194,7 @@ func (s *supervisor) finish() {
 	<-ended
 }
 
-// start starts all ranks from one thread, which stays: when it ended, the kernel would take that for the supervisor's death.
+// start starts all ranks from one thread, which lives on: the parent-death signal is sent when the thread ends.
 func (s *supervisor) start() error {
 	id := rand.Text()
 	failed := make(chan error, 1)
@@ -202,7 +203,8 @@ func (s *supervisor) start() error {
 		for i := range s.job.ranks {
 			p, err := s.startRank(i, id)
 			if err != nil {
-				failed <- &JobError{Rank: s.job.global(i), Kind: CauseStart, Message: "the process can't be started: " + err.Error()}
+				failed <- &JobError{Rank: s.job.global(i), Kind: CauseStart,
+					Message: "the process can't be started: " + err.Error()}
 				<-s.startDone
 				return
 			}
@@ -243,43 +245,45 @@ func (s *supervisor) groups() []int {
 func (s *supervisor) startRank(i int, id string) (*process, error) {
 	spec := s.job.spec
 	place := Place{Job: id, GlobalRank: s.job.global(i), LocalRank: i, NodeRank: spec.NodeRank,
-		WorldSize: spec.LocalRanks * spec.Nodes, LocalWorldSize: spec.LocalRanks, MainAddress: spec.MainAddress, MainPort: spec.MainPort}
-	p := &process{cmd: exec.Command(spec.Path, spec.Args...), outbox: make(chan frame, 16), heard: make(chan struct{})}
+		WorldSize: spec.LocalRanks * spec.Nodes, LocalWorldSize: spec.LocalRanks,
+		MainAddress: spec.MainAddress, MainPort: spec.MainPort}
+	p := &process{cmd: exec.Command(spec.Path, spec.Args...),
+		outbox: make(chan frame, 16), drained: make(chan struct{})}
 	p.cmd.Args[0] = os.Args[0]
 	p.cmd.Env = append(append([]string(nil), spec.Env...), rankVariables(place, spec.Heartbeat)...)
 	p.cmd.SysProcAttr = attributes()
-	var w wires
+	var w pipes
 	err := s.connect(p, &w, place.GlobalRank)
 	if err == nil {
 		err = p.cmd.Start()
 	}
-	closeAll(w.theirs)
+	closeAll(w.child)
 	if err != nil {
-		closeAll(w.ours)
+		closeAll(w.parent)
 		return nil, err
 	}
 	return p, nil
 }
 
-// connect gives a rank its pipes, in the order of the numbers that it knows them by, and its outputs.
-func (s *supervisor) connect(p *process, w *wires, global int) error {
+// connect gives a rank its pipes, in the order of their file descriptors there, and its outputs.
+func (s *supervisor) connect(p *process, w *pipes, global int) error {
 	spec, prefix := s.job.spec, ""
 	if spec.Prefix {
 		prefix = fmt.Sprintf("[rank %d] ", global)
 	}
 	capture := func(to io.Writer) (*pump, *os.File) {
-		from, rank := w.up()
+		from, rank := w.toParent()
 		out := &pump{from: from, to: to, lock: &s.lock, prefix: prefix, done: make(chan struct{})}
 		p.out = append(p.out, out)
 		return out, rank
 	}
-	var up, down, crash *os.File
-	p.up, up = w.up()
-	p.down, down = w.down()
+	var toParent, fromParent, crash *os.File
+	p.fromChild, toParent = w.toParent()
+	p.toChild, fromParent = w.toChild()
 	p.crash, crash = capture(io.Discard)
-	p.cmd.ExtraFiles = []*os.File{up, down, crash}
+	p.cmd.ExtraFiles = []*os.File{toParent, fromParent, crash}
 	if f, ok := spec.Stderr.(*os.File); ok && prefix == "" && term.IsTerminal(int(f.Fd())) {
-		p.cmd.Stderr = f // a progress bar looks whether it is one
+		p.cmd.Stderr = f // progress bars test for a terminal
 	} else {
 		p.errs, p.cmd.Stderr = capture(spec.Stderr)
 	}
@@ -291,36 +295,36 @@ func (s *supervisor) connect(p *process, w *wires, global int) error {
 	return w.err
 }
 
-// wires are the pipes of a rank that is being started. After the first error there are no more.
-type wires struct {
-	ours, theirs []*os.File
-	err          error
+// pipes are the pipes of a rank that is being started. After the first error no more are made.
+type pipes struct {
+	parent, child []*os.File // the two ends
+	err           error
 }
 
-// up makes a pipe from the rank to this process.
-func (w *wires) up() (us, them *os.File) {
-	us, them = w.pipe()
-	return w.keep(us, them)
+// toParent makes a pipe from the rank to this process.
+func (w *pipes) toParent() (parent, child *os.File) {
+	parent, child = w.pipe()
+	return w.keep(parent, child)
 }
 
-// down makes a pipe from this process to the rank.
-func (w *wires) down() (us, them *os.File) {
-	them, us = w.pipe()
-	return w.keep(us, them)
+// toChild makes a pipe from this process to the rank.
+func (w *pipes) toChild() (parent, child *os.File) {
+	child, parent = w.pipe()
+	return w.keep(parent, child)
 }
 
-func (w *wires) pipe() (reads, writes *os.File) {
+func (w *pipes) pipe() (reads, writes *os.File) {
 	if w.err == nil {
 		reads, writes, w.err = os.Pipe()
 	}
 	return reads, writes
 }
 
-func (w *wires) keep(us, them *os.File) (*os.File, *os.File) {
+func (w *pipes) keep(parent, child *os.File) (*os.File, *os.File) {
 	if w.err == nil {
-		w.ours, w.theirs = append(w.ours, us), append(w.theirs, them)
+		w.parent, w.child = append(w.parent, parent), append(w.child, child)
 	}
-	return us, them
+	return parent, child
 }
 
 func closeAll(files []*os.File) {
@@ -329,13 +333,15 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// rankVariables are what PyTorch's programs read, and the marker that Attach reads.
+// rankVariables are PyTorch's variables, and the marker.
 func rankVariables(p Place, beat time.Duration) []string {
 	return []string{
-		"RANK=" + strconv.Itoa(p.GlobalRank), "LOCAL_RANK=" + strconv.Itoa(p.LocalRank), "NODE_RANK=" + strconv.Itoa(p.NodeRank),
+		"RANK=" + strconv.Itoa(p.GlobalRank), "LOCAL_RANK=" + strconv.Itoa(p.LocalRank),
+		"NODE_RANK=" + strconv.Itoa(p.NodeRank),
 		"GROUP_RANK=" + strconv.Itoa(p.NodeRank), "WORLD_SIZE=" + strconv.Itoa(p.WorldSize),
-		"LOCAL_WORLD_SIZE=" + strconv.Itoa(p.LocalWorldSize), "MASTER_ADDR=" + p.MainAddress, "MASTER_PORT=" + strconv.Itoa(p.MainPort),
-		marker + "=" + string(encodeJSON(birth{protocolVersion, p, beat})),
+		"LOCAL_WORLD_SIZE=" + strconv.Itoa(p.LocalWorldSize),
+		"MASTER_ADDR=" + p.MainAddress, "MASTER_PORT=" + strconv.Itoa(p.MainPort),
+		marker + "=" + string(encodeJSON(startInfo{protocolVersion, p, beat})),
 	}
 }
 
@@ -344,10 +350,10 @@ func (s *supervisor) watch(i int, p *process) {
 	for _, out := range p.out {
 		p.work.Go(out.run)
 	}
-	p.work.Go(func() { // reads
-		defer close(p.heard)
+	p.work.Go(func() { // reader
+		defer close(p.drained)
 		for {
-			k, body, err := readFrame(p.up)
+			k, body, err := readFrame(p.fromChild)
 			if errors.Is(err, errFrame) {
 				s.events <- event{rank: i, err: err}
 			}
@@ -357,31 +363,32 @@ func (s *supervisor) watch(i int, p *process) {
 			s.events <- event{rank: i, kind: k, body: body}
 		}
 	})
-	p.work.Go(func() { // writes
+	p.work.Go(func() { // writer
 		for f := range p.outbox {
-			writeFrame(p.down, f.kind, f.body) // a rank that is gone is learned of by its exit
+			writeFrame(p.toChild, f.kind, f.body) // its exit is reported by await
 		}
-		p.down.Close()
+		p.toChild.Close()
 	})
 	p.work.Go(func() { s.await(i, p) })
 }
 
-// await waits for the process, ends what is left of its group, and reports how it ended once all it said has been read.
+// await waits for the process, kills what is left of its group, and reports its exit once all its messages have been
+// read.
 func (s *supervisor) await(i int, p *process) {
 	pid := p.cmd.Process.Pid
 	awaitExit(pid)
 	syscall.Kill(-pid, syscall.SIGKILL)
-	p.gone.Store(true) // from here on the number may be given to another process
+	p.gone.Store(true) // from here on the PID may be reused
 	p.cmd.Wait()
 	limit := time.After(2 * time.Second) // what left the group may hold a pipe open
-	for _, ended := range append([]chan struct{}{p.heard}, doneOf(p.out)...) {
+	for _, ended := range append([]chan struct{}{p.drained}, doneOf(p.out)...) {
 		select {
 		case <-ended:
 		case <-limit:
 			limit = time.After(0)
 		}
 	}
-	p.up.Close()
+	p.fromChild.Close()
 	for _, out := range p.out {
 		out.from.Close()
 		<-out.done
@@ -448,7 +455,7 @@ func (s *supervisor) carryOut(list []action) {
 		case sendMessage:
 			select {
 			case p.outbox <- frame{a.kind, a.body}:
-			default: // a rank that has read nothing for long gets no more
+			default: // the rank does not read: the message is dropped
 			}
 		case terminate:
 			p.signal(syscall.SIGTERM)

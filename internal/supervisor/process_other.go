@@ -1,6 +1,6 @@
 //go:build !linux
 
-package launch
+package supervisor
 
 import "syscall"
 
@@ -10,5 +10,5 @@ func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tr
 // awaitExit does nothing: the caller waits for the process next.
 func awaitExit(int) {}
 
-// conditionOf knows nothing without /proc.
+// conditionOf returns unknown: there is no /proc.
 func conditionOf(int) condition { return unknown }

@@ -1,4 +1,4 @@
-package launch
+package supervisor
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"github.com/golite/golite/internal/text"
 )
 
-// job is what the supervisor knows and decides. It takes messages, exits, signals and the time, and returns what is to be
-// done; it starts no process and reads no clock, so that its decisions can be tested one by one.
+// job is the supervisor's state machine. Messages, exits, signals and the time go in, actions come out. It starts no
+// process and reads no clock, so that its decisions can be tested one by one.
 type job struct {
 	spec  Spec
 	ranks []rank
@@ -20,7 +20,7 @@ type job struct {
 
 	failures  []failure
 	cause     *failure      // the first cause, once the job was aborted for it
-	settled   time.Time     // when the failures known are all that will be waited for
+	settled   time.Time     // until when further failures are collected
 	killAt    time.Time     // when what has not ended is killed
 	stopAt    time.Time     // when the grace of a stop ends
 	grace     time.Duration // that of the stop
@@ -40,7 +40,7 @@ type phase int
 const (
 	running  phase = iota
 	settling       // a rank has failed; those that follow from it, or caused it, are waited for
-	aborting       // all have been told
+	aborting       // all have been sent the abort
 	killing
 )
 
@@ -54,7 +54,7 @@ type rank struct {
 	hello    bool
 	state    State
 	lastSign time.Time
-	ended    bool // it told how it ended
+	ended    bool // its outcome has arrived
 	report   *Report
 	exited   bool
 	finished bool // it exited, and did well
@@ -111,7 +111,7 @@ func (j *job) each(a action) []action {
 	return list
 }
 
-// onMessage takes what a rank said.
+// onMessage handles a rank's message.
 func (j *job) onMessage(i int, k kind, body []byte, now time.Time) []action {
 	r := &j.ranks[i]
 	r.lastSign = now
@@ -166,7 +166,7 @@ func (j *job) onMessage(i int, k kind, body []byte, now time.Time) []action {
 	return nil
 }
 
-// reported takes a rank's own report of how it failed.
+// reported handles a rank's own report of its failure.
 func (j *job) reported(i int, now time.Time) []action {
 	r := j.ranks[i].report
 	if r.Stopped && j.stopping {
@@ -198,7 +198,7 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 	f := failure{rank: i, exitCode: e.code, signal: e.signal, at: now}
 	switch {
 	case r.report != nil:
-		return nil // it told how
+		return nil // its report was handled
 	case r.ended && e.code == 0 && e.signal == 0:
 		r.finished = true
 		return nil
@@ -211,18 +211,19 @@ func (j *job) onExit(i int, e exit, now time.Time) []action {
 		f.kind, f.message = CauseSignal, fmt.Sprintf("killed by signal %d (%s)", int(e.signal), e.signal)
 	case e.code == 0 && !r.ended:
 		f.kind = CauseSilent
-		f.message = "the process ended with exit code 0 before its function did: os.Exit was called, or the program did not come to the same Run as the first process"
+		f.message = "the process ended with exit code 0 before its function did: os.Exit was called, " +
+			"or the program did not reach the same Run as the first process"
 	default:
 		f.kind, f.message = CauseExit, fmt.Sprintf("exit code %d", e.code)
 	}
 	if j.phase >= aborting && f.kind == CauseSignal || j.stopping && (e.signal == syscall.SIGTERM || !r.hello) {
-		return nil // the supervisor ended it
+		return nil // ended by the supervisor
 	}
 	r.report = &Report{Message: f.message, Stack: crash}
 	return j.fail(f)
 }
 
-// fail takes a failure: the first one starts the end of the job.
+// fail records a failure: the first one starts the end of the job.
 func (j *job) fail(f failure) []action {
 	if j.phase >= aborting {
 		return nil // it follows from the end
@@ -242,7 +243,7 @@ func (j *job) fail(f failure) []action {
 	return j.each(action{do: sendMessage, kind: kindDump})
 }
 
-// onSignal takes a signal to the supervisor: one more, once the job is to stop, ends the grace.
+// onSignal handles a signal to the supervisor. Once the job is to stop, another one ends the grace.
 func (j *job) onSignal(sig os.Signal, now time.Time) []action {
 	j.asked = true
 	if j.phase == running && j.stopping {
@@ -251,7 +252,7 @@ func (j *job) onSignal(sig os.Signal, now time.Time) []action {
 	return j.onStop(sig.String(), now)
 }
 
-// onStop takes a request to stop, and passes the first one on.
+// onStop handles a request to stop, and passes the first one on.
 func (j *job) onStop(cause string, now time.Time) []action {
 	if j.phase != running || j.stopping {
 		return nil // where it ends already, the SIGTERM that ranks report may be the supervisor's own
@@ -259,7 +260,7 @@ func (j *job) onStop(cause string, now time.Time) []action {
 	j.stopping, j.stopCause, j.grace = true, cause, j.spec.StopGrace
 	list := j.each(action{do: sendMessage, kind: kindStop})
 	for i, r := range j.ranks {
-		if !r.hello && !r.exited { // a program that has not come to Run is asked as any other is: the job has not begun
+		if !r.hello && !r.exited { // not in lite.Run yet: it gets SIGTERM, as any program does
 			list = append(list, action{rank: i, do: interrupt})
 			j.grace = min(j.grace, j.spec.AbortGrace)
 		}
@@ -269,13 +270,14 @@ func (j *job) onStop(cause string, now time.Time) []action {
 	return list
 }
 
-// StopNotice says what a request to stop does, and what follows when the grace is over or at another signal.
+// StopNotice returns the warning at a request to stop: its effect, and what follows (next) at the end of the grace
+// period or at another signal.
 func StopNotice(cause string, grace time.Duration, next string) string {
-	return fmt.Sprintf("%s: the run stops where it calls Stopping, or else at the next batch of a loader; after %v, or at another signal, %s",
-		cause, grace, next)
+	return fmt.Sprintf("%s: the run stops where it calls Stopping, or else at the next batch of a loader; "+
+		"after %v, or at another signal, %s", cause, grace, next)
 }
 
-// onCancel takes the end of the context.
+// onCancel handles the end of the context.
 func (j *job) onCancel(cause error, now time.Time) []action {
 	if j.phase >= aborting {
 		return nil
@@ -286,14 +288,15 @@ func (j *job) onCancel(cause error, now time.Time) []action {
 
 func (j *job) abort(cause string, now time.Time) []action {
 	j.phase, j.killAt = aborting, now.Add(j.spec.AbortGrace)
-	return append(j.each(action{do: sendMessage, kind: kindAbort, body: []byte(cause)}), j.each(action{do: terminate})...)
+	list := j.each(action{do: sendMessage, kind: kindAbort, body: []byte(cause)})
+	return append(list, j.each(action{do: terminate})...)
 }
 
-// onTick takes the time.
+// onTick handles the passing of time.
 func (j *job) onTick(now time.Time) []action {
 	gap := now.Sub(j.lastTick)
 	j.lastTick = now
-	if gap > 2*j.spec.Heartbeat+time.Second { // this process slept, or was stopped: what the ranks said waits to be read
+	if gap > 2*j.spec.Heartbeat+time.Second { // this process slept, or was stopped: messages are unread
 		for i := range j.ranks {
 			j.ranks[i].lastSign = now
 		}
@@ -308,7 +311,8 @@ func (j *job) onTick(now time.Time) []action {
 		list = append(list, j.abort("the grace period of the stop has ended", now)...)
 	case j.phase == settling && !now.Before(j.settled):
 		root := j.root()
-		list = append(list, j.abort(fmt.Sprintf("rank %d: %s", j.global(root.rank), text.FirstLine(root.message)), now)...)
+		cause := fmt.Sprintf("rank %d: %s", j.global(root.rank), text.FirstLine(root.message))
+		list = append(list, j.abort(cause, now)...)
 	case j.phase == aborting && !now.Before(j.killAt):
 		j.phase, j.killAt = killing, now.Add(unkillable)
 		list = append(list, j.each(action{do: kill})...)
@@ -324,7 +328,7 @@ func (j *job) findHung(now time.Time) (list []action) {
 	}
 	for i := range j.ranks {
 		r := &j.ranks[i]
-		if !r.hello && conditionOf(r.pid) != stopped { // what a program does before Run may take long
+		if !r.hello && conditionOf(r.pid) != stopped { // work before lite.Run may take long
 			r.lastSign = now
 		}
 		silent := now.Sub(r.lastSign)
@@ -336,19 +340,20 @@ func (j *job) findHung(now time.Time) (list []action) {
 		}
 		state := conditionOf(r.pid)
 		if state == debugged {
-			continue // somebody looks at it
+			continue // stopped by a debugger
 		}
 		at := "was at " + r.state.String()
 		if !r.hello {
-			at = "had not come to Run"
+			at = "had not reached lite.Run"
 		}
-		list = append(list, j.fail(failure{rank: i, kind: CauseHang, at: now, message: fmt.Sprintf(
-			"no sign of life for %s: the process is %s; it %s (process %d on %s)", silent.Round(100*time.Millisecond), state, at, r.pid, j.host)})...)
+		message := fmt.Sprintf("no sign of life for %s: the process is %s; it %s (process %d on %s)",
+			silent.Round(100*time.Millisecond), state, at, r.pid, j.host)
+		list = append(list, j.fail(failure{rank: i, kind: CauseHang, at: now, message: message})...)
 	}
 	return list
 }
 
-// giveUp ends the job without the processes that do not end.
+// giveUp counts the processes that do not end as exited.
 func (j *job) giveUp() {
 	for i := range j.ranks {
 		if r := &j.ranks[i]; !r.exited {
@@ -357,13 +362,13 @@ func (j *job) giveUp() {
 	}
 }
 
-// standing says where a rank's process is, "" where that is not known.
-func (j *job) standing(r rank) string {
+// processState describes a rank's process; "" where it is not known.
+func (j *job) processState(r rank) string {
 	switch {
 	case r.pid == 0:
 		return ""
 	case !r.hello:
-		return fmt.Sprintf(" (it has not come to lite.Run; process %d on %s is %s)", r.pid, j.host, conditionOf(r.pid))
+		return fmt.Sprintf(" (it has not reached lite.Run; process %d on %s is %s)", r.pid, j.host, conditionOf(r.pid))
 	}
 	return fmt.Sprintf(" (process %d on %s is %s)", r.pid, j.host, conditionOf(r.pid))
 }
@@ -371,16 +376,16 @@ func (j *job) standing(r rank) string {
 func (j *job) root() failure {
 	f := rootCause(j.failures, func(i int) bool { return !j.ranks[i].exited && !j.ranks[i].ended }, j.local, j.suspect)
 	if why, blamed := strings.CutPrefix(f.message, absentText); blamed && f.rank >= 0 && f.rank < len(j.ranks) {
-		f.message = absentText + j.standing(j.ranks[f.rank]) + why
+		f.message = absentText + j.processState(j.ranks[f.rank]) + why
 	}
 	j.cause = &f
 	return f
 }
 
-// suspect is the rank that others waited for in vain, as far as one can see: one that has not failed; of several, one
-// that is silent, else one that waits for nobody, else the one that has made the fewest collectives.
+// suspect returns the rank that the others most likely timed out on: one that has not failed; of several, one whose
+// heartbeats have ceased, else one that is in no collective, else the one that has made the fewest collectives.
 func (j *job) suspect() (who int, ok bool) {
-	worth := func(r rank) (n uint64) {
+	progress := func(r rank) (n uint64) {
 		if j.lastTick.Sub(r.lastSign) < 3*j.spec.Heartbeat {
 			n += 1 << 63
 		}
@@ -394,14 +399,14 @@ func (j *job) suspect() (who int, ok bool) {
 		if r.exited || r.ended || failed {
 			continue
 		}
-		if !ok || worth(r) < worth(j.ranks[who]) {
+		if !ok || progress(r) < progress(j.ranks[who]) {
 			who, ok = i, true
 		}
 	}
 	return who, ok
 }
 
-// verdict is what Supervise returns once all processes have ended.
+// verdict returns the results of Supervise, once all processes have ended.
 func (j *job) verdict() ([]byte, error) {
 	stopped := func(r rank) bool { return r.report != nil && r.report.Stopped }
 	follows := !slices.ContainsFunc(j.failures, func(f failure) bool { return !f.secondary() })
@@ -422,11 +427,12 @@ func (j *job) verdict() ([]byte, error) {
 
 func (j *job) jobError() *JobError {
 	f := j.rootBeforeExit()
-	var r rank // nothing is known of one on another node
+	var r rank // zero for a rank of another node
 	if f.rank >= 0 && f.rank < len(j.ranks) {
 		r = j.ranks[f.rank]
 	}
-	e := &JobError{Rank: j.global(f.rank), PID: r.pid, Kind: f.kind, Message: f.message, ExitCode: f.exitCode, Signal: f.signal, Report: f.report}
+	e := &JobError{Rank: j.global(f.rank), PID: r.pid, Kind: f.kind, Message: f.message,
+		ExitCode: f.exitCode, Signal: f.signal, Report: f.report}
 	if r.report != nil && f.kind != CauseHang {
 		e.Stack = r.report.Stack
 	}
@@ -440,23 +446,24 @@ func (j *job) jobError() *JobError {
 		if i == f.rank {
 			continue
 		}
-		said := o.state.at(f.at)
+		status := o.state.at(f.at)
 		switch {
 		case !o.hello:
-			said = "had not come to Run"
+			status = "had not reached lite.Run"
 		case o.finished:
-			said = "had finished"
+			status = "had finished"
 		case o.left:
-			said += fmt.Sprintf("; it was killed, and process %d does not end", o.pid)
+			status += fmt.Sprintf("; it was killed, and process %d does not end", o.pid)
 		case o.report != nil && !o.report.Stopped && o.report.Message != "":
-			said += "; " + text.FirstLine(o.report.Message)
+			status += "; " + text.FirstLine(o.report.Message)
 		}
-		e.Others = append(e.Others, RankStatus{Rank: j.global(i), PID: o.pid, Text: said, State: o.state, Stack: o.dump})
+		e.Others = append(e.Others,
+			RankStatus{Rank: j.global(i), PID: o.pid, Text: status, State: o.state, Stack: o.dump})
 	}
 	return e
 }
 
-// rootBeforeExit is root as it was when the job was aborted: by the end all have exited, the blamed ones too.
+// rootBeforeExit returns root as of the abort: at the end all have exited, the blamed ones too.
 func (j *job) rootBeforeExit() failure {
 	if j.cause != nil {
 		return *j.cause
