@@ -41,6 +41,8 @@ var law = map[string]int{
 	"internal/ranktest":         5, // runs the ranks of tests
 	"dist/...":                  5,
 	"ddp/...":                   6,
+	"lite/accelerator":          6,
+	"lite/accelerator/...":      7, // the accelerators
 	"lite/strategy":             7,
 	"lite/strategy/...":         8, // the strategies
 	"lite/...":                  9,
