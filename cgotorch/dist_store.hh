@@ -7,6 +7,9 @@
 
 #include <c10/util/Flags.h>
 
+#include <unistd.h>
+
+#include <cstdio>
 #include <cstdlib>
 
 #include "dist_work.h"
@@ -32,6 +35,38 @@ void quiet() {
   }();
   (void)once;
 }
+
+// FileStore is c10d's, for a file that may be removed at any time, as with a temporary folder. Each operation of c10d's opens the file anew, and
+// waits for the store's whole timeout where its folder is gone; its destructor does so too, and then throws. Here an operation waits for the file
+// for about a second (c10d counts whole ones), the timeout is that of waits for keys, and the destructor neither waits longer nor throws.
+class FileStore : public c10d::FileStore {
+ public:
+  FileStore(const std::string& path, int workers) : c10d::FileStore(path, workers), limit_(timeout_) { timeout_ = Millis(1); }
+  ~FileStore() override {
+    try {
+      // What c10d's destructor does: it signs out, and the last one removes the file.
+      if (access(path_.c_str(), F_OK) == 0) {
+        bool all = addHelper(cleanupKey_, 1) >= numWorkers_;
+        if (addHelper(refCountKey_, -1) == 0 && numWorkers_ >= 0 && all) std::remove(path_.c_str());
+      }
+    } catch (const std::exception&) {  // the file was removed meanwhile
+    }
+    path_.clear();  // leaves nothing to do for c10d's destructor
+  }
+
+  c10::intrusive_ptr<c10d::Store> clone() override { return c10::make_intrusive<FileStore>(path_, numWorkers_); }
+  void setTimeout(const Millis& t) override { limit_ = t; }
+  const Millis& getTimeout() const noexcept override { return limit_; }
+  std::vector<uint8_t> get(const std::string& key) override {
+    wait({key});
+    return c10d::FileStore::get(key);
+  }
+  void wait(const std::vector<std::string>& keys) override { wait(keys, limit_); }
+  using c10d::FileStore::wait;
+
+ private:
+  Millis limit_;
+};
 
 void put(Writer& w, const std::vector<uint8_t>& v) { w.text(reinterpret_cast<const char*>(v.data()), v.size()); }
 
@@ -71,7 +106,7 @@ int64_t gl_store_file(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};
     std::string path = r.text();
-    w.word(stores.put(c10::make_intrusive<c10d::FileStore>(path, static_cast<int>(r.word()))));
+    w.word(stores.put(c10::make_intrusive<FileStore>(path, static_cast<int>(r.word()))));
   });
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/ranktest"
+	"github.com/golite/golite/internal/text"
 )
 
 // mute listens, accepts, and never answers.
@@ -179,4 +181,35 @@ func TestAFileStoreThatIsLocked(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "the store in "+path)
 	require.NoError(t, f.Close())
+}
+
+// TestAFileStoreThatIsRemoved: neither a request nor the end of a store waits for a file whose folder is gone, whether that
+// was removed before the request or under it.
+func TestAFileStoreThatIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 20 {
+		folder := filepath.Join(dir, strconv.Itoa(i))
+		require.NoError(t, os.Mkdir(folder, 0o700))
+		path := filepath.Join(folder, "store")
+		s, err := dist.NewFileStore(path, 2)
+		require.NoError(t, err)
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		require.NoError(t, err)
+		require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+		_, err = dist.NewGloo(t.Context(), s, 0, 2, dist.Options{Timeout: 20 * time.Millisecond})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, f.Close())
+		if i == 0 { // those that follow begin after the removal
+			require.Eventually(t, func() bool { return ours() == 0 }, freedIn, time.Millisecond)
+			require.NoError(t, os.RemoveAll(folder))
+			start := time.Now()
+			require.ErrorContains(t, s.Set("key", nil), path)
+			_, err = s.Check("key")
+			require.ErrorContains(t, err, path)
+			require.Less(t, time.Since(start), freedIn)
+		}
+		s.Close()
+		require.NoError(t, os.RemoveAll(folder))
+	}
+	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "requests are left: %s", text.Stacks(1<<16))
 }
