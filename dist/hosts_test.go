@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/hosts"
+	"github.com/golite/golite/internal/netnstest"
 	"github.com/golite/golite/internal/ranktest"
 )
 
@@ -56,7 +56,7 @@ func sumOnHost() error {
 }
 
 // onHosts starts a rank on each of some hosts and waits for all.
-func onHosts(t *testing.T, pair hosts.Pair, name string, where [3]int, env ...string) (errs [3]error, said [3]string) {
+func onHosts(t *testing.T, pair netnstest.Pair, name string, where [3]int, env ...string) (errs [3]error, said [3]string) {
 	t.Helper()
 	var cmds [3]*exec.Cmd
 	var out [3]bytes.Buffer
@@ -83,7 +83,7 @@ func TestANameThatIsLoopbackOnItsOwnHost(t *testing.T) {
 	for _, net := range []string{"10.231.77", "192.0.2"} {
 		for _, where := range [][3]int{{0, 0, 1}, {0, 1, 1}, {1, 0, 1}} {
 			t.Run(fmt.Sprint(net, where), func(t *testing.T) {
-				pair := hosts.Two(t)
+				pair := netnstest.Two(t)
 				keeper := where[0] // rank 0's host
 				pair.Name(t, keeper, "node0", "127.0.1.1")
 				pair.Name(t, 1-keeper, "node0", fmt.Sprintf("%s.%d", net, keeper+1))
@@ -103,7 +103,7 @@ func TestANameThatIsLoopbackOnItsOwnHost(t *testing.T) {
 
 // TestALoopbackNameOnOneHost: where all ranks are there it serves.
 func TestALoopbackNameOnOneHost(t *testing.T) {
-	pair := hosts.Two(t)
+	pair := netnstest.Two(t)
 	pair.Name(t, 0, "node0", "127.0.1.1")
 	errs, said := onHosts(t, pair, "node0", [3]int{0, 0, 0})
 	for r, err := range errs {
@@ -114,7 +114,7 @@ func TestALoopbackNameOnOneHost(t *testing.T) {
 // TestAnAddressThatIsNotItsOwn: a rank elsewhere reaches this host under an address that is none of its own, as behind a
 // router. Which one Gloo is to listen on can't be known: the error says what to do.
 func TestAnAddressThatIsNotItsOwn(t *testing.T) {
-	pair := hosts.Two(t)
+	pair := netnstest.Two(t)
 	pair.Name(t, 0, "node0", "127.0.1.1")
 	cmd := pair.Command(0, os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), ranktest.RoleVariable+"=meets a stranger")

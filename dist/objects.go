@@ -1,7 +1,7 @@
 package dist
 
 import (
-	"github.com/golite/golite/internal/values"
+	"github.com/golite/golite/internal/wire"
 	"github.com/golite/golite/torch"
 )
 
@@ -116,20 +116,20 @@ func BroadcastValue[T any](g *Group, v T, src int) T {
 	g.checkRoot("BroadcastValue", src)
 	var b []byte
 	if g.rank == src {
-		b = values.Pack("dist.BroadcastValue", v)
+		b = wire.Pack("dist.BroadcastValue", v)
 	}
 	got := g.BroadcastBytes(b, src)
 	if g.rank == src {
 		return v
 	}
-	return values.Unpack[T]("dist.BroadcastValue", got)
+	return wire.Unpack[T]("dist.BroadcastValue", got)
 }
 
 // AllGatherValues gives every rank the values of all, in their order (torch.distributed.all_gather_object).
 func AllGatherValues[T any](g *Group, v T) []T {
 	list := make([]T, g.size)
-	for i, b := range g.AllGatherBytes(values.Pack("dist.AllGatherValues", v)) {
-		list[i] = values.Unpack[T]("dist.AllGatherValues", b)
+	for i, b := range g.AllGatherBytes(wire.Pack("dist.AllGatherValues", v)) {
+		list[i] = wire.Unpack[T]("dist.AllGatherValues", b)
 	}
 	return list
 }
@@ -137,7 +137,7 @@ func AllGatherValues[T any](g *Group, v T) []T {
 // GatherValues gives rank dst the values of all ranks, in their order, and nil to the others (torch.distributed.gather_object).
 func GatherValues[T any](g *Group, v T, dst int) []T {
 	g.checkRoot("GatherValues", dst)
-	b := values.Pack("dist.GatherValues", v)
+	b := wire.Pack("dist.GatherValues", v)
 	mine := lengthTensor(len(b))
 	defer mine.Release()
 	sizes := g.Gather(mine, dst)
@@ -152,7 +152,7 @@ func GatherValues[T any](g *Group, v T, dst int) []T {
 		if r != g.rank {
 			got, _ = g.RecvBytes(r, valueTag)
 		}
-		list[r] = values.Unpack[T]("dist.GatherValues", got)
+		list[r] = wire.Unpack[T]("dist.GatherValues", got)
 	}
 	return list
 }
@@ -163,12 +163,12 @@ func ScatterValues[T any](g *Group, list []T, src int) T {
 	g.Barrier()
 	if g.rank != src {
 		b, _ := g.RecvBytes(src, valueTag)
-		return values.Unpack[T]("dist.ScatterValues", b)
+		return wire.Unpack[T]("dist.ScatterValues", b)
 	}
 	g.checkCount("ScatterValues", "values", len(list))
 	for r, v := range list {
 		if r != src {
-			g.SendBytes(values.Pack("dist.ScatterValues", v), r, valueTag)
+			g.SendBytes(wire.Pack("dist.ScatterValues", v), r, valueTag)
 		}
 	}
 	return list[src]
@@ -176,14 +176,14 @@ func ScatterValues[T any](g *Group, list []T, src int) T {
 
 // SendValue sends a value to a rank, which calls RecvValue with the same type and tag (torch.distributed.send_object_list). It may return before that.
 func SendValue[T any](g *Group, v T, dst, tag int) {
-	g.SendBytes(values.Pack("dist.SendValue", v), dst, tag)
+	g.SendBytes(wire.Pack("dist.SendValue", v), dst, tag)
 }
 
 // RecvValue gives what a rank, or AnyRank, sends with SendValue and the same tag, and the rank
 // (torch.distributed.recv_object_list).
 func RecvValue[T any](g *Group, src, tag int) (v T, from int) {
 	b, from := g.RecvBytes(src, tag)
-	return values.Unpack[T]("dist.RecvValue", b), from
+	return wire.Unpack[T]("dist.RecvValue", b), from
 }
 
 // SumValues adds up a number of each rank, integers exactly, and gives all of them the sum: in the order of ranks, so that

@@ -2,7 +2,7 @@ package lite
 
 import (
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/values"
+	"github.com/golite/golite/internal/wire"
 	"github.com/golite/golite/torch"
 )
 
@@ -79,7 +79,7 @@ func Broadcast[T any](l *Lite, v T, src int) T {
 	}
 	var mine []byte
 	if l.place.global == src {
-		mine = values.Pack("lite.Broadcast", v)
+		mine = wire.Pack("lite.Broadcast", v)
 	}
 	return arrived[T](l, "lite.Broadcast", l.peers.broadcast(mine, src))
 }
@@ -91,7 +91,7 @@ func AllGather[T any](l *Lite, v T) []T {
 		return []T{v}
 	}
 	out := make([]T, 0, l.place.world)
-	for _, b := range l.peers.exchange(values.Pack("lite.AllGather", v)) {
+	for _, b := range l.peers.exchange(wire.Pack("lite.AllGather", v)) {
 		out = append(out, arrived[T](l, "lite.AllGather", b))
 	}
 	return out
@@ -99,7 +99,7 @@ func AllGather[T any](l *Lite, v T) []T {
 
 // arrived reads what a rank sent, onto this rank's device.
 func arrived[T any](l *Lite, operation string, b []byte) T {
-	v := values.Unpack[T](operation, b)
+	v := wire.Unpack[T](operation, b)
 	if l.device.Type == torch.CPUType {
 		return v
 	}

@@ -12,16 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/internal/fixture"
-	"github.com/golite/golite/internal/hosts"
+	"github.com/golite/golite/internal/netnstest"
 )
 
 // onTwoHosts starts a job on each of two hosts, as a user does on each node, with a rank each.
-func (j job) onTwoHosts(t *testing.T, pair hosts.Pair, interfaces bool) (nodes [2]*started) {
+func (j job) onTwoHosts(t *testing.T, pair netnstest.Pair, interfaces bool) (nodes [2]*started) {
 	t.Helper()
 	for i := range nodes {
 		n := j
 		n.strategy, n.ranks, n.dir, n.port = "ddp", 1, t.TempDir(), 29556
-		n.env = append([]string{"LITE_NUM_NODES=2", fmt.Sprintf("NODE_RANK=%d", i), "MASTER_ADDR=" + hosts.Main}, j.env...)
+		n.env = append([]string{"LITE_NUM_NODES=2", fmt.Sprintf("NODE_RANK=%d", i), "MASTER_ADDR=" + netnstest.Main}, j.env...)
 		if interfaces {
 			n.env = append(n.env, fmt.Sprintf("GLOO_SOCKET_IFNAME=card%d", i))
 		}
@@ -37,13 +37,13 @@ func TestTwoHosts(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector sees one process at a time: these ranks are processes, and the tests without it show what they compute")
 	}
-	pair := hosts.Two(t)
+	pair := netnstest.Two(t)
 	c := fixture.Open(t, "testdata/fabric_ddp.json.gz").Case(t, "cnn/2")
 	var r rankCurve
 	c.Decode(t, &r)
 	require.Equal(t, 2, r.World)
 	pair.Name(t, 0, "node0", "127.0.1.1")
-	pair.Name(t, 1, "node0", hosts.Main)
+	pair.Name(t, 1, "node0", netnstest.Main)
 	for _, how := range []string{"interfaces chosen", "interfaces given", "by name"} {
 		t.Run(how, func(t *testing.T) {
 			j := job{do: "curve", arg: r.arg(t), env: []string{"LITE_PRECISION=" + r.Precision}}
@@ -75,7 +75,7 @@ func TestTwoHosts(t *testing.T) {
 
 // TestFaultsOnAnotherHost: the job ends on both hosts, and both name the rank. Its own host knows the cause.
 func TestFaultsOnAnotherHost(t *testing.T) {
-	pair := hosts.Two(t)
+	pair := netnstest.Two(t)
 	for fault, says := range map[string][2]string{
 		"kill:1":  {"rank 1: was lost on another node: ", "rank 1: killed by signal 9"},
 		"kill:0":  {"rank 0: killed by signal 9", "rank 0: "},
@@ -97,7 +97,7 @@ func TestFaultsOnAnotherHost(t *testing.T) {
 
 // TestSupervisorKilledOnOneHost: its ranks die with it, and the job ends on the other host.
 func TestSupervisorKilledOnOneHost(t *testing.T) {
-	pair := hosts.Two(t)
+	pair := netnstest.Two(t)
 	for victim := range 2 {
 		t.Run(fmt.Sprint("host ", victim), func(t *testing.T) {
 			nodes := job{do: "fault", arg: "forever", timeout: shortTimeout}.onTwoHosts(t, pair, false)
@@ -120,7 +120,7 @@ func TestSupervisorKilledOnOneHost(t *testing.T) {
 // TestStopOnTwoHosts: whichever host's supervisor gets the signal, the ranks of both stop at the same step, rank 0 saves, and
 // both programs end with the code that says so.
 func TestStopOnTwoHosts(t *testing.T) {
-	pair := hosts.Two(t)
+	pair := netnstest.Two(t)
 	for asked := range 2 {
 		t.Run(fmt.Sprint("host ", asked), func(t *testing.T) {
 			nodes := job{do: "stop"}.onTwoHosts(t, pair, false)

@@ -16,7 +16,7 @@ import (
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/supervisor"
-	"github.com/golite/golite/internal/values"
+	"github.com/golite/golite/internal/wire"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/cuda"
 )
@@ -82,9 +82,9 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 			}
 			return err
 		},
-		encode: func() []byte { return values.Pack("lite.RunValue", value.get()) },
+		encode: func() []byte { return wire.Pack("lite.RunValue", value.get()) },
 		decode: func(b []byte) error {
-			return torch.Try(func() { value.set(values.Unpack[T]("lite.RunValue", b)) })
+			return torch.Try(func() { value.set(wire.Unpack[T]("lite.RunValue", b)) })
 		},
 	}
 	err = j.run(ctx)

@@ -16,7 +16,7 @@ var exits = map[string]bool{
 // mayExit lists the functions outside of programs that may, each with its reason.
 var mayExit = map[string]string{
 	"internal/ranktest/ranktest.go": "for tests only: a rank of a test in a process of its own",
-	"internal/supervisor/child.go":      "a rank whose supervisor is gone, or that must not run on, ends itself",
+	"internal/supervisor/child.go":  "a rank whose supervisor is gone, or that must not run on, ends itself",
 }
 
 // ops are the rooms whose functions panic with *torch.Error: tensor operations, and what runs once a step and is made of
@@ -28,9 +28,9 @@ var ops = []string{
 
 // mayPanic lists the files outside of ops that may, each with its reason.
 var mayPanic = map[string]string{
-	"internal/ranktest/ranktest.go": "for tests only: it runs before there is a testing.T",
-	"internal/fixture/main.go":      "for tests only: it runs before there is a testing.T",
-	"internal/supervisor/protocol.go":   "a struct of plain fields always encodes; anything else is a bug here",
+	"internal/ranktest/ranktest.go":   "for tests only: it runs before there is a testing.T",
+	"internal/fixture/main.go":        "for tests only: it runs before there is a testing.T",
+	"internal/supervisor/protocol.go": "a struct of plain fields always encodes; anything else is a bug here",
 }
 
 func TestForbiddenCalls(t *testing.T) {

@@ -34,7 +34,7 @@ var law = map[string]int{
 	"torch/...":                 4,
 	"sampler":                   4,
 	"internal/statekeys":        4,
-	"internal/values":           4, // tensors are among what ranks send each other
+	"internal/wire":             4, // tensors are among what ranks send each other
 	"amp/...":                   4,
 	"datasets/...":              5,
 	"internal/distabi":          2, // C handles

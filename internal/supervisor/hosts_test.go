@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/golite/golite/internal/hosts"
+	"github.com/golite/golite/internal/netnstest"
 )
 
 // node is the supervisor of one host.
@@ -20,7 +20,7 @@ type node struct {
 }
 
 func onTwoHosts(t *testing.T, fault, dir string) (nodes [2]*node, errs [2]error) {
-	pair := hosts.Two(t)
+	pair := netnstest.Two(t)
 	for i := range nodes {
 		n := &node{cmd: pair.Command(i, os.Args[0], "-test.run=^$")}
 		n.cmd.Env = append(os.Environ(), "LAUNCH_TEST_SUPERVISE="+fault, "LAUNCH_TEST_DIR="+dir, fmt.Sprintf("LAUNCH_TEST_NODE=%d", i))

@@ -17,7 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/golite/golite/internal/hosts"
+	"github.com/golite/golite/internal/netnstest"
 )
 
 // The test binary is also the ranks' program, and a supervisor that can be killed.
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv("LAUNCH_TEST_SUPERVISE"); mode != "" {
 		spec := testSpec(2, mode, os.Getenv("LAUNCH_TEST_DIR"))
 		if node := os.Getenv("LAUNCH_TEST_NODE"); node != "" { // one of two
-			spec.Nodes, spec.MainAddress, spec.MainPort = 2, hosts.Main, 29555
+			spec.Nodes, spec.MainAddress, spec.MainPort = 2, netnstest.Main, 29555
 			spec.NodeRank, _ = strconv.Atoi(node)
 		}
 		result, err := Supervise(context.Background(), spec)

@@ -1,4 +1,4 @@
-package newcomer
+package readmetest
 
 import (
 	"path/filepath"

@@ -1,4 +1,4 @@
-package values_test
+package wire_test
 
 import (
 	"encoding/gob"
@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/internal/fixture"
-	"github.com/golite/golite/internal/values"
+	"github.com/golite/golite/internal/wire"
 	"github.com/golite/golite/torch"
 )
 
@@ -43,13 +43,13 @@ func (s Square) Area() int { return s.Side * s.Side }
 
 func roundTrip[T any](t *testing.T, v T) {
 	t.Helper()
-	b, err := values.Encode(v)
+	b, err := wire.Encode(v)
 	require.NoError(t, err, "%T", v)
-	got, err := values.Decode[T](b)
+	got, err := wire.Decode[T](b)
 	require.NoError(t, err, "%T", v)
 	require.Equal(t, v, got)
 	for n := range b { // whatever is cut off is missed
-		_, err := values.Decode[T](b[:n])
+		_, err := wire.Decode[T](b[:n])
 		require.Error(t, err, "%T cut to %d of %d bytes", v, n, len(b))
 	}
 }
@@ -97,9 +97,9 @@ func TestTensorsComeBack(t *testing.T) {
 	shared := torch.Arange(6).View(2, 3)
 	v := batch{Input: shared.Transpose(0, 1), More: map[string][]*torch.Tensor{"a": {torch.Ones(0, 2), nil}},
 		Any: map[string]any{"t": torch.From([]int8{-1}), "list": []*torch.Tensor{torch.Options{DType: torch.BFloat16}.Full(0.5)}}}
-	b, err := values.Encode(v)
+	b, err := wire.Encode(v)
 	require.NoError(t, err)
-	got, err := values.Decode[batch](b)
+	got, err := wire.Decode[batch](b)
 	require.NoError(t, err)
 	require.Nil(t, got.None)
 	require.Nil(t, got.More["a"][1])
@@ -112,7 +112,7 @@ func TestTensorsComeBack(t *testing.T) {
 		require.Equal(t, pair[0].Shape(), pair[1].Shape(), i)
 		require.Equal(t, pair[0].ToBytes(), pair[1].ToBytes(), i)
 	}
-	_, err = values.Decode[batch](b[:len(b)-1])
+	_, err = wire.Decode[batch](b[:len(b)-1])
 	require.Error(t, err)
 }
 
@@ -123,21 +123,21 @@ func TestWhatCantTravelIsNamed(t *testing.T) {
 	list[0] = list
 	for want, encode := range map[string]func() ([]byte, error){
 		"the value.Rows[0].b is an unexported field": func() ([]byte, error) {
-			return values.Encode(hidden{Rows: []struct{ A, b int }{{1, 2}}})
+			return wire.Encode(hidden{Rows: []struct{ A, b int }{{1, 2}}})
 		},
-		"the value.inner is an unexported field": func() ([]byte, error) { return values.Encode(outer{}) },
-		"the value[f] holds a func()":            func() ([]byte, error) { return values.Encode(map[string]any{"f": func() {}}) },
-		"the value is a chan int":                func() ([]byte, error) { return values.Encode(make(chan int)) },
-		"gob.Register":                           func() ([]byte, error) { return values.Encode[any](unregistered{1}) },
-		"does it refer to itself":                func() ([]byte, error) { return values.Encode(list) },
+		"the value.inner is an unexported field": func() ([]byte, error) { return wire.Encode(outer{}) },
+		"the value[f] holds a func()":            func() ([]byte, error) { return wire.Encode(map[string]any{"f": func() {}}) },
+		"the value is a chan int":                func() ([]byte, error) { return wire.Encode(make(chan int)) },
+		"gob.Register":                           func() ([]byte, error) { return wire.Encode[any](unregistered{1}) },
+		"does it refer to itself":                func() ([]byte, error) { return wire.Encode(list) },
 	} {
 		_, err := encode()
 		require.ErrorContains(t, err, want)
 	}
-	b, err := values.Encode(1)
+	b, err := wire.Encode(1)
 	require.NoError(t, err)
-	_, err = values.Decode[string](b)
+	_, err = wire.Decode[string](b)
 	require.ErrorContains(t, err, "it is a int, want a string")
-	_, err = values.Decode[int](append(b, 0))
+	_, err = wire.Decode[int](append(b, 0))
 	require.ErrorContains(t, err, "left over")
 }

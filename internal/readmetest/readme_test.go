@@ -1,4 +1,4 @@
-package newcomer
+package readmetest
 
 import (
 	"archive/zip"
@@ -254,7 +254,7 @@ func TestABuildWithoutOverrides(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
 	program := filepath.Join(dir, "overrides")
-	out := shell(t, root, `go build -tags golite_no_overrides -o "$PROGRAM" ./internal/newcomer/testdata/overrides
+	out := shell(t, root, `go build -tags golite_no_overrides -o "$PROGRAM" ./internal/readmetest/testdata/overrides
 nm "$PROGRAM" | grep -cE ' [TW] (mkl_serv_intel_cpu_true|_Znwm|_ZdlPv|_ZN2at6detail22getDefaultCPUGeneratorEv|_ZN3c1017get_default_dtypeEv)$' || true
 "$PROGRAM"`, "PROGRAM="+program)
 	require.Equal(t, `0
@@ -265,6 +265,6 @@ dtype: float64
 kernels: false
 sum: 4096
 `, out)
-	out = shell(t, root, `go run ./internal/newcomer/testdata/overrides`)
+	out = shell(t, root, `go run ./internal/readmetest/testdata/overrides`)
 	require.Contains(t, out, "spawn: <nil>\nseeded: true\ndtype: float64\n")
 }

@@ -1,6 +1,6 @@
-// Package hosts makes two hosts out of one machine, for tests of jobs on several: two network namespaces, joined by a pair of
+// Package netnstest makes two hosts out of one machine, for tests of jobs on several: two network namespaces, joined by a pair of
 // virtual network cards. Files, processes and clocks are shared; addresses and ports are not.
-package hosts
+package netnstest
 
 import (
 	"fmt"
