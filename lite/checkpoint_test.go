@@ -19,8 +19,8 @@ import (
 	"github.com/golite/golite/torch/serial"
 )
 
-// Row 40: what the State has no key for is returned.
-func TestRow40PartialLoad(t *testing.T) {
+// What the State has no key for is returned.
+func TestPartialLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.pt")
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		l.SeedEverything(1)
@@ -58,8 +58,8 @@ func keys(s lite.State) (out []string) {
 	return out
 }
 
-// Row 41: a filter keeps what it says, by parameter names, and a key of which nothing is left is left out.
-func TestRow41Filter(t *testing.T) {
+// A filter keeps what it says, by parameter names, and a key of which nothing is left is left out.
+func TestSaveFilter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.pt")
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		layer := nn.NewLinear(2, 2)
@@ -82,8 +82,8 @@ func TestRow41Filter(t *testing.T) {
 	})
 }
 
-// Row 42, alone: what is saved of a model that was set up loads into a bare one, and the other way round.
-func TestRow42BareAndSetUp(t *testing.T) {
+// What is saved of a model that was set up loads into a bare one, and the other way round.
+func TestSaveBareAndSetUp(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.pt"), filepath.Join(dir, "b.pt")
 	on(t, lite.Config{}, func(l *lite.Lite) {

@@ -25,9 +25,9 @@ func init() {
 	jobs["zip"] = zipRank
 }
 
-func TestSamplersOfTheProgramsOwn(t *testing.T)  { onBoth(t, "ownsamplers", 2) }
-func TestLoadersThatAreRefused(t *testing.T)     { onBoth(t, "refusedloaders", 2) }
-func TestRow33RanksDrawDifferently(t *testing.T) { onBoth(t, "augment", 2) }
+func TestSamplersOfTheProgramsOwn(t *testing.T) { onBoth(t, "ownsamplers", 2) }
+func TestLoadersThatAreRefused(t *testing.T)    { onBoth(t, "refusedloaders", 2) }
+func TestRanksDrawDifferently(t *testing.T)     { onBoth(t, "augment", 2) }
 
 // backwards gives n-1, n-2, …, 0.
 type backwards int

@@ -124,8 +124,8 @@ type wrapper struct {
 	Module *nn.Linear
 }
 
-// Row 42: the file that torch.save(ddp.state_dict()) writes loads into a bare module, as a file of its own and in a State.
-func TestRow42FileOfDDP(t *testing.T) {
+// The file that torch.save(ddp.state_dict()) writes loads into a bare module, as a file of its own and in a State.
+func TestFileOfDDP(t *testing.T) {
 	dir := t.TempDir()
 	bare, whole := filepath.Join(dir, "bare.pt"), filepath.Join(dir, "whole.pt")
 	on(t, lite.Config{}, func(l *lite.Lite) {

@@ -9,7 +9,7 @@ import (
 	"github.com/golite/golite/lite"
 )
 
-func TestRow45Throughput(t *testing.T) {
+func TestThroughput(t *testing.T) {
 	p, err := lite.NewThroughput(2)
 	require.NoError(t, err)
 	update := func(at time.Duration, batches, samples int) { require.NoError(t, p.Update(at, batches, samples)) }

@@ -127,7 +127,7 @@ func TestExactShardingReadsEachSampleOnce(t *testing.T) {
 	}
 }
 
-// Rows 23, 26 and 27 of the behaviour sheet, for a sampler of the user's own.
+// A sampler of the user's own.
 func TestShard(t *testing.T) {
 	for _, c := range []struct {
 		n, replicas int

@@ -57,12 +57,12 @@ func TestDetectionOrder(t *testing.T) {
 		want string
 	}{
 		{"nothing set", env{}, "local"},
-		{"row 18: only NODE_RANK, so children are still launched", env{"NODE_RANK": "1"}, "local"},
-		{"row 16: LOCAL_RANK, so the user launches", env{"LOCAL_RANK": "0"}, "variables set by hand"},
+		{"only NODE_RANK, so children are still launched", env{"NODE_RANK": "1"}, "local"},
+		{"LOCAL_RANK, so the user launches", env{"LOCAL_RANK": "0"}, "variables set by hand"},
 		{"PyTorch's own variables", env{"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "h"}, "variables set by hand"},
 		{"WORLD_SIZE alone says nothing", env{"WORLD_SIZE": "2"}, "local"},
 		{"torchrun", torchrun, "torchrun"},
-		{"row 22: torchrun inside SLURM", with(srun, torchrun), "torchrun"},
+		{"torchrun inside SLURM", with(srun, torchrun), "torchrun"},
 		{"srun", srun, "SLURM"},
 		{"an interactive SLURM job", with(srun, env{"SLURM_JOB_NAME": "interactive"}), "local"},
 		{"a shell in a SLURM job", with(srun, env{"SLURM_JOB_NAME": "bash"}), "local"},
@@ -89,13 +89,13 @@ func TestPlacements(t *testing.T) {
 		devices, nodes int
 		want           Placement
 	}{
-		{"row 17: a clean environment; rank 0 takes a port", env{}, 1, 1, Placement{"127.0.0.1", 0, 1, 0, 0, 0, 1}},
-		{"row 14: 4 ranks on each of 2 nodes", env{"NODE_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "9000"}, 4, 2,
+		{"a clean environment; rank 0 takes a port", env{}, 1, 1, Placement{"127.0.0.1", 0, 1, 0, 0, 0, 1}},
+		{"4 ranks on each of 2 nodes", env{"NODE_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "9000"}, 4, 2,
 			Placement{"a", 9000, 8, 4, 0, 1, 4}},
-		{"row 18: GROUP_RANK is the node's rank", env{"GROUP_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "9"}, 1, 2,
+		{"GROUP_RANK is the node's rank", env{"GROUP_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "9"}, 1, 2,
 			Placement{"a", 9, 2, 1, 0, 1, 1}},
 		{"a stale WORLD_SIZE is not believed", env{"WORLD_SIZE": "7"}, 2, 1, Placement{"127.0.0.1", 0, 2, 0, 0, 0, 2}},
-		{"row 22: torchrun, 4 x 2", torchrun, 4, 2, Placement{"127.0.0.1", 29400, 8, 5, 1, 1, 4}},
+		{"torchrun, 4 x 2", torchrun, 4, 2, Placement{"127.0.0.1", 29400, 8, 5, 1, 1, 4}},
 		{"torchrun without a port", with(torchrun, env{"MASTER_PORT": ""}), 4, 2, Placement{"127.0.0.1", 12910, 8, 5, 1, 1, 4}},
 		{"srun", srun, 2, 2, Placement{"host5", 16234, 4, 3, 1, 1, 2}},
 		{"srun without --ntasks-per-node", with(srun, env{"SLURM_NTASKS_PER_NODE": "", "SLURM_TASKS_PER_NODE": "2(x2)"}), 2, 2,
@@ -135,7 +135,7 @@ func TestRefusals(t *testing.T) {
 		devices, nodes int
 		text           string
 	}{
-		{"row 22: torchrun with 8 ranks, 2 x 2", torchrun, 2, 2, "devices=2 and num_nodes=2 make 4 ranks, but torchrun's WORLD_SIZE is 8"},
+		{"torchrun with 8 ranks, 2 x 2", torchrun, 2, 2, "devices=2 and num_nodes=2 make 4 ranks, but torchrun's WORLD_SIZE is 8"},
 		{"torchrun without RANK", with(torchrun, env{"RANK": ""}), 4, 2, "RANK is not set, though torchrun sets it"},
 		{"torchrun, RANK not a number", with(torchrun, env{"RANK": "x"}), 4, 2, `RANK="x" is not a whole number`},
 		{"torchrun, rank outside", with(torchrun, env{"RANK": "8"}), 4, 2, "global rank 8 is not in a world of 8 ranks"},
@@ -187,8 +187,8 @@ func TestSLURMPort(t *testing.T) {
 		env  env
 		want int
 	}{
-		{"row 19: the last four digits", env{"SLURM_JOB_ID": "0001234"}, 16234},
-		{"row 19: no job id", env{}, 12910},
+		{"the last four digits", env{"SLURM_JOB_ID": "0001234"}, 16234},
+		{"no job id", env{}, 12910},
 		{"a short job id", env{"SLURM_JOB_ID": "7"}, 15007},
 		{"MASTER_PORT goes first", env{"SLURM_JOB_ID": "7", "MASTER_PORT": "4"}, 4},
 	} {
@@ -226,7 +226,7 @@ func TestLSF(t *testing.T) {
 	require.True(t, e.Detect())
 	got, err := Place(e, 1, 3)
 	require.NoError(t, err)
-	require.Equal(t, Placement{"host.0", 10234, 3, 2, 0, 2, 1}, got, "row 21")
+	require.Equal(t, Placement{"host.0", 10234, 3, 2, 0, 2, 1}, got)
 
 	e.hostname = func() (string, error) { return "elsewhere", nil }
 	_, err = Place(e, 1, 3)

@@ -7,7 +7,7 @@ import (
 )
 
 func TestFirstHost(t *testing.T) {
-	for list, want := range map[string]string{ // row 20, and the plain ones
+	for list, want := range map[string]string{
 		"host[5-9,1]":          "host5",
 		"1.2.3.[089, 100-110]": "1.2.3.089",
 		"alpha[3,1], beta":     "alpha3",

@@ -2,7 +2,7 @@ package data
 
 import "time"
 
-// SeedOf is for the test of row 33.
+// SeedOf is for TestWorkerSeeds.
 var SeedOf = seedOf
 
 // SetStopGrace sets how long a pass waits for its workers, and returns what puts it back.

@@ -19,8 +19,8 @@ import (
 	"github.com/golite/golite/torch/data"
 )
 
-// Row 33: the seeds of 64 workers on 64 ranks are all different, and Fabric's.
-func TestRow33WorkerSeeds(t *testing.T) {
+// The seeds of 64 workers on 64 ranks are all different, and Fabric's.
+func TestWorkerSeeds(t *testing.T) {
 	require.Equal(t, uint64(1), data.SeedOf(0, 0, 0))
 	require.Equal(t, uint64(2645472128837983560), data.SeedOf(42, 0, 0))
 	for _, base := range []uint64{0, 1, 42, 1<<63 - 1} {

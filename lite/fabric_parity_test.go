@@ -20,7 +20,7 @@ import (
 	"github.com/golite/golite/torch/optim"
 )
 
-// The tests here are named after the rows of the sheet of checkable behaviours, as far as one process shows them.
+// Behaviours of LightningLite that one process shows.
 
 // on runs f in a run of one rank.
 func on(t *testing.T, cfg lite.Config, f func(l *lite.Lite)) {
@@ -28,8 +28,8 @@ func on(t *testing.T, cfg lite.Config, f func(l *lite.Lite)) {
 	require.NoError(t, lite.Run(ctx, cfg, func(_ context.Context, l *lite.Lite) error { f(l); return nil }))
 }
 
-// Row 10: what the function captures arrives, and its result comes back.
-func TestRow10RunHandsArgumentsAndResult(t *testing.T) {
+// What the function captures arrives, and its result comes back.
+func TestRunHandsArgumentsAndResult(t *testing.T) {
 	one, two := 1, "2"
 	got, err := lite.RunValue(ctx, lite.Config{}, func(_ context.Context, l *lite.Lite) (map[string]any, error) {
 		return map[string]any{"one": one, "two": two, "world": l.WorldSize()}, nil
@@ -42,8 +42,8 @@ func TestRow10RunHandsArgumentsAndResult(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
-// Row 11: several models are set up, with and without optimizers, and each works.
-func TestRow11SeveralSetups(t *testing.T) {
+// Several models are set up, with and without optimizers, and each works.
+func TestSeveralSetups(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		a, b, c := NewMLP(), NewMLP(), NewMLP()
 		optA := optim.NewSGD(nn.Parameters(a), 0.1)
@@ -58,8 +58,8 @@ func TestRow11SeveralSetups(t *testing.T) {
 	})
 }
 
-// Row 12: a model, module, optimizer or loader that was set up is refused, and free again after the run.
-func TestRow12SecondSetupIsAnError(t *testing.T) {
+// A model, module, optimizer or loader that was set up is refused, and free again after the run.
+func TestSecondSetupIsAnError(t *testing.T) {
 	net := NewMLP()
 	opt := optim.NewSGD(nn.Parameters(net), 0.1)
 	loader := digits(64, data.Options{})
@@ -88,8 +88,8 @@ func (onMeta) Get(context.Context, int) (*torch.Tensor, error) {
 	return torch.Options{Device: torch.Meta}.Ones(3), nil
 }
 
-// Row 13: what is not to be moved stays, and what is to be moved is.
-func TestRow13NoMove(t *testing.T) {
+// What is not to be moved stays, and what is to be moved is.
+func TestSetupNoMove(t *testing.T) {
 	build := func() (net *MLP) {
 		torch.WithDevice(torch.Meta, func() { net = NewMLP() })
 		return net
@@ -144,8 +144,8 @@ func values(t *testing.T, ld *data.Loader[*torch.Tensor]) (out [][]int64) {
 	return out
 }
 
-// Row 28: passes are counted by Batches when a pass begins, and not by asking for the iterator.
-func TestRow28PassesAreCounted(t *testing.T) {
+// Passes are counted by Batches when a pass begins, and not by asking for the iterator.
+func TestPassesAreCounted(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		s := sampler.NewDistributed(8, 1, 0, sampler.DistributedOptions{Seed: 3})
 		ready, err := lite.SetupDataLoader(l, data.NewLoader(numbers(8), 8, data.Options{Sampler: s}))
@@ -172,8 +172,8 @@ type fixedOrder []int
 func (f fixedOrder) Len() int               { return len(f) }
 func (f fixedOrder) Indices() iter.Seq[int] { return slices.Values(f) }
 
-// Rows 29 and 30: on a single device a sampler of the user's own is left alone, and 5 samples in twos are 3 batches.
-func TestRow29And30SingleDeviceKeepsSampler(t *testing.T) {
+// On a single device a sampler of the user's own is left alone, and 5 samples in twos are 3 batches.
+func TestSingleDeviceKeepsSampler(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		order := fixedOrder{4, 0, 3, 1, 2}
 		ready, err := lite.SetupDataLoader(l, data.NewLoader(numbers(5), 2, data.Options{Sampler: order}))
@@ -183,8 +183,8 @@ func TestRow29And30SingleDeviceKeepsSampler(t *testing.T) {
 	})
 }
 
-// Row 31 deviates: ranks that share a process share its environment, so the seed is not written there.
-func TestRow31SeedLeavesTheEnvironmentAlone(t *testing.T) {
+// Unlike in Lightning, ranks that share a process share its environment, so the seed is not written there.
+func TestSeedLeavesTheEnvironmentAlone(t *testing.T) {
 	t.Setenv("PL_GLOBAL_SEED", "untouched")
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		draw := func() ([]float32, []float32, uint64) {
@@ -202,8 +202,8 @@ func TestRow31SeedLeavesTheEnvironmentAlone(t *testing.T) {
 	})
 }
 
-// Row 32: a seed that libtorch would cut off is refused.
-func TestRow32SeedsOutOfRange(t *testing.T) {
+// A seed that libtorch would cut off is refused.
+func TestSeedsOutOfRange(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		require.ErrorContains(t, torch.Try(func() { l.SeedEverything(10e9) }), "4294967295")
 		l.SeedEverything(1<<32 - 1)
@@ -224,9 +224,9 @@ func (s *spy) Forward(x, index *torch.Tensor) (*torch.Tensor, *torch.Tensor) {
 	return y, index
 }
 
-// Rows 35 and 36: floating inputs take the precision's type and integers stay; in mixed precision weights, gradients and
+// Floating inputs take the precision's type and integers stay; in mixed precision weights, gradients and
 // outputs are float32, and what happens inside is half.
-func TestRow35And36Types(t *testing.T) {
+func TestTypesInEachPrecision(t *testing.T) {
 	for _, tt := range []struct {
 		precision                      string
 		input, inside, weights, output torch.DType
@@ -267,9 +267,9 @@ func (e *echo) Forward(x *torch.Tensor) *torch.Tensor {
 	return x
 }
 
-// Row 35: an input of 64 bits takes the precision's type, and is left alone in 32-true, as in Fabric; what comes out is of the
+// An input of 64 bits takes the precision's type, and is left alone in 32-true, as in Fabric; what comes out is of the
 // default type, or as it was.
-func TestRow35WideInput(t *testing.T) {
+func TestWideInputIsConverted(t *testing.T) {
 	for precision, want := range map[string][2]torch.DType{
 		"32-true":    {torch.Float64, torch.Float64},
 		"16-mixed":   {torch.Float16, torch.Float32},
@@ -319,9 +319,9 @@ func TestRanksKnowTheirPlaces(t *testing.T) {
 	require.Equal(t, [2][4]int{{0, 0, 2, 1}, {1, 0, 2, 0}}, places)
 }
 
-// Rows 37, 38 and 39, alone: reductions are in place and change nothing, gathering gives the one value, and what is done
+// Of one rank reductions are in place and change nothing, gathering gives the one value, and what is done
 // first on rank 0 is done.
-func TestRow37To39CollectivesAlone(t *testing.T) {
+func TestCollectivesOfOneRank(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		x := torch.Ones(2)
 		require.Same(t, x, l.AllReduce(x))
@@ -339,8 +339,8 @@ func TestRow37To39CollectivesAlone(t *testing.T) {
 	})
 }
 
-// Row 43: a tensor of one element is a metric, one of two is refused.
-func TestRow43Log(t *testing.T) {
+// A tensor of one element is a metric, one of two is refused.
+func TestLog(t *testing.T) {
 	rec := &recorder{}
 	cfg := lite.Config{Loggers: []lite.MetricLogger{rec}}
 	on(t, cfg, func(l *lite.Lite) {
@@ -354,9 +354,9 @@ func TestRow43Log(t *testing.T) {
 	require.Equal(t, 1, rec.closed)
 }
 
-// Row 44: clipping by value and by norm are two methods, each with its argument, so neither both nor none can be asked
+// Clipping by value and by norm are two methods, each with its argument, so neither both nor none can be asked
 // for; a bad argument panics.
-func TestRow44Clipping(t *testing.T) {
+func TestClipping(t *testing.T) {
 	on(t, lite.Config{}, func(l *lite.Lite) {
 		net := NewMLP()
 		opt := optim.NewSGD(nn.Parameters(net), 0.1)
@@ -371,8 +371,8 @@ func TestRow44Clipping(t *testing.T) {
 	})
 }
 
-// Row 46: an epoch through lite equals the loop without it, bit for bit.
-func TestRow46EqualsThePlainLoop(t *testing.T) {
+// An epoch through lite equals the loop without it, bit for bit.
+func TestEqualsThePlainLoop(t *testing.T) {
 	const steps = 30
 	torch.ManualSeed(5)
 	var plain []float64

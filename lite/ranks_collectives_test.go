@@ -22,7 +22,7 @@ import (
 	"github.com/golite/golite/torch/optim"
 )
 
-// The tests here are named after the rows of the sheet of checkable behaviours that take several ranks to show.
+// Behaviours of LightningLite that take several ranks to show.
 
 func init() {
 	jobs["samplers2"] = func(ctx context.Context, l *lite.Lite) (result, error) { return result{}, samplers2(ctx, l) }
@@ -34,10 +34,10 @@ func init() {
 	jobs["overflow"] = overflowRank
 }
 
-func TestRows23To26SamplersOfTwoRanks(t *testing.T)  { onBoth(t, "samplers2", 2) }
-func TestRows26To27SamplersOfFourRanks(t *testing.T) { onBoth(t, "samplers4", 4) }
-func TestRows37To39Collectives(t *testing.T)         { onBoth(t, "collectives", 2) }
-func TestGoValuesTravel(t *testing.T)                { onBoth(t, "values", 3) }
+func TestSamplersOfTwoRanks(t *testing.T)    { onBoth(t, "samplers2", 2) }
+func TestSamplersOfFourRanks(t *testing.T)   { onBoth(t, "samplers4", 4) }
+func TestCollectivesOfTwoRanks(t *testing.T) { onBoth(t, "collectives", 2) }
+func TestGoValuesTravel(t *testing.T)        { onBoth(t, "values", 3) }
 func TestExactShardingWithUnevenBatches(t *testing.T) {
 	onBoth(t, "exact", 2)
 }
@@ -119,13 +119,13 @@ func samplers2(ctx context.Context, l *lite.Lite) error {
 		return err
 	}
 	first := lite.Broadcast(l, mine, 0)
-	if err := same("row 25, rank 0", [][]int64{{4, 7, 2, 1}, {5, 2, 7, 1}}, first); err != nil {
+	if err := same("a shuffled pass, rank 0", [][]int64{{4, 7, 2, 1}, {5, 2, 7, 1}}, first); err != nil {
 		return err
 	}
-	if err := sampled(ctx, l, "row 23", 8, data.Options{}, none, [][]int64{{0, 2, 4, 6}, {1, 3, 5, 7}}); err != nil {
+	if err := sampled(ctx, l, "8 samples", 8, data.Options{}, none, [][]int64{{0, 2, 4, 6}, {1, 3, 5, 7}}); err != nil {
 		return err
 	}
-	if err := sampled(ctx, l, "row 26", 5, data.Options{}, none, [][]int64{{0, 2, 4}, {1, 3, 0}}); err != nil {
+	if err := sampled(ctx, l, "5 samples", 5, data.Options{}, none, [][]int64{{0, 2, 4}, {1, 3, 0}}); err != nil {
 		return err
 	}
 	if err := sampled(ctx, l, "exact", 5, data.Options{}, lite.LoaderOptions{Exact: true}, [][]int64{{0, 2, 4}, {1, 3}}); err != nil {
@@ -135,21 +135,21 @@ func samplers2(ctx context.Context, l *lite.Lite) error {
 		return err
 	}
 	l.SeedEverything(1)
-	if err := sampled(ctx, l, "row 24", 8, shuffle, none, [][]int64{{5, 2, 7, 1}, {4, 6, 3, 0}}); err != nil {
+	if err := sampled(ctx, l, "8 samples, shuffled", 8, shuffle, none, [][]int64{{5, 2, 7, 1}, {4, 6, 3, 0}}); err != nil {
 		return err
 	}
 	if mine, err = passes(ctx, l, 8, 2, shuffle, none); err != nil {
 		return err
 	}
-	return same("row 24, pass 1 of rank 0", []int64{0, 7, 6, 1}, lite.Broadcast(l, mine[1], 0))
+	return same("the second pass of rank 0", []int64{0, 7, 6, 1}, lite.Broadcast(l, mine[1], 0))
 }
 
 func samplers4(ctx context.Context, l *lite.Lite) error {
 	var none lite.LoaderOptions
-	if err := sampled(ctx, l, "row 27", 10, data.Options{}, none, [][]int64{{0, 4, 8}, {1, 5, 9}, {2, 6, 0}, {3, 7, 1}}); err != nil {
+	if err := sampled(ctx, l, "10 samples", 10, data.Options{}, none, [][]int64{{0, 4, 8}, {1, 5, 9}, {2, 6, 0}, {3, 7, 1}}); err != nil {
 		return err
 	}
-	return sampled(ctx, l, "row 26", 1, data.Options{}, none, [][]int64{{0}, {0}, {0}, {0}})
+	return sampled(ctx, l, "1 sample", 1, data.Options{}, none, [][]int64{{0}, {0}, {0}, {0}})
 }
 
 func collectives(ctx context.Context, l *lite.Lite) error {
@@ -161,36 +161,36 @@ func collectives(ctx context.Context, l *lite.Lite) error {
 	}{{"max", []dist.Op{dist.Max}, 2}, {"sum", []dist.Op{dist.Sum}, 3}, {"mean", []dist.Op{dist.Mean}, 1.5}, {"default", nil, 1.5}, {"min", []dist.Op{dist.Min}, 1}} {
 		x := mine()
 		if r := l.AllReduce(x, c.op...); r != x || x.Item() != c.want {
-			return fmt.Errorf("row 37, %s: want %v in the same tensor, got %v", c.name, c.want, r.Item())
+			return fmt.Errorf("AllReduce, %s: want %v in the same tensor, got %v", c.name, c.want, r.Item())
 		}
 	}
 	whole := torch.From([]int64{int64(l.GlobalRank() + 1)}, 1)
 	if got := l.AllReduce(whole).Item(); got != 1 {
-		return fmt.Errorf("row 37: the mean of the integers 1 and 2 is %v, want 1", got)
+		return fmt.Errorf("AllReduce: the mean of the integers 1 and 2 is %v, want 1", got)
 	}
 	list := lite.AllGather(l, torch.From([]int32{int32(l.GlobalRank())}))
 	for rank, r := range list {
 		if r.DType() != torch.Int32 || len(r.Shape()) != 1 || int(r.Item()) != rank {
-			return fmt.Errorf("row 38: rank %d gave %v", rank, r)
+			return fmt.Errorf("AllGather: rank %d gave %v", rank, r)
 		}
 	}
 	uneven := lite.AllGather(l, torch.Zeros(l.GlobalRank()+1, 2))
-	if err := same("row 38, shapes", [][]int{{1, 2}, {2, 2}}, [][]int{uneven[0].Shape(), uneven[1].Shape()}); err != nil {
+	if err := same("shapes of AllGather", [][]int{{1, 2}, {2, 2}}, [][]int{uneven[0].Shape(), uneven[1].Shape()}); err != nil {
 		return err
 	}
 	w := torch.Options{RequiresGrad: true}.Ones(3)
 	g := l.AllGatherGrad(w.MulScalar(1))
-	if err := same("row 38, with gradients", []int{2, 3}, g.Shape()); err != nil {
+	if err := same("shape of AllGather with gradients", []int{2, 3}, g.Shape()); err != nil {
 		return err
 	}
 	g.MulScalar(float64(l.GlobalRank() + 1)).Sum().Backward()
-	if err := same("row 38, the gradient", []float32{3, 3, 3}, torch.ToSlice[float32](w.Grad())); err != nil {
+	if err := same("gradient of AllGather", []float32{3, 3, 3}, torch.ToSlice[float32](w.Grad())); err != nil {
 		return err
 	}
 	return zeroFirst(l)
 }
 
-// zeroFirst: row 39.
+// zeroFirst: the other ranks find what rank 0 has made.
 func zeroFirst(l *lite.Lite) error {
 	path := filepath.Join(os.Getenv(envDir), "made")
 	return l.RankZeroFirst(func() error {
