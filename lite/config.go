@@ -40,9 +40,10 @@ const DefaultTimeout = dist.DefaultTimeout
 // machine has not: before anything starts, with the remedy and what there is.
 //
 //	type Config struct {
-//		// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), or "auto", the best there
-//		// is. Empty means "auto" where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is
-//		// checked by the compiler and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
+//		// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), "auto", the best there is,
+//		// another name that was registered with package accelerator, or a value: an accelerator.Accelerator.
+//		// Empty means "auto" where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is checked
+//		// by the compiler and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
 //		Accelerator any
 //
 //		// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters",
@@ -67,8 +68,8 @@ const DefaultTimeout = dist.DefaultTimeout
 //		// or one of Lite's names "32", "64", "16", "bf16".
 //		Precision string
 //
-//		// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision), a CheckpointIO
-//		// and a strategy value.
+//		// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision),
+//		// a CheckpointIO, an accelerator and a strategy value.
 //		Plugins []any
 //
 //		// Timeout is how long a rank waits for its peers, at the start of the run as in a collective, before the

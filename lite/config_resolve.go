@@ -27,16 +27,17 @@ const (
 
 // plan is a Config that was found good: what Run does.
 type plan struct {
-	config   Config
-	launch   launchKind
-	strategy Strategy
-	devices  []torch.Device // of this node's ranks, by local rank; with DP the replicas', and there is one rank
-	nodes    int
-	timeout  time.Duration
-	threads  int // intra-op threads of each rank
-	debug    bool
-	prefix   bool // each line of output begins with its rank
-	warnings []string
+	config      Config
+	launch      launchKind
+	strategy    Strategy
+	accelerator accelerator.Accelerator // of the devices
+	devices     []torch.Device          // of this node's ranks, by local rank; with DP the replicas', and there is one rank
+	nodes       int
+	timeout     time.Duration
+	threads     int // intra-op threads of each rank
+	debug       bool
+	prefix      bool // each line of output begins with its rank
+	warnings    []string
 
 	precision       string        // Fabric's name; empty where precisionPlugin is there
 	precisionPlugin amp.Precision // nil: by name
@@ -98,7 +99,6 @@ type resolver struct {
 	m        machine
 	s        Config            // what all places give
 	from     map[string]string // by key, where a setting was given
-	kind     torch.DeviceType
 	external bool
 }
 
@@ -120,6 +120,12 @@ func (r *resolver) sortPlugins() error {
 			kind, r.precisionPlugin = "precision", p
 		case CheckpointIO:
 			kind, r.io = "checkpoint I/O", p
+		case accelerator.Accelerator:
+			kind = "accelerator"
+			if other := r.from["accelerator"]; other != "" {
+				return &ConfigError{Setting: "accelerator", From: from, Problem: "an accelerator is given as well by " + other + ": give one of the two"}
+			}
+			r.s.Accelerator, r.from["accelerator"] = p, from
 		case Strategy:
 			kind = "strategy"
 			if other := r.from["strategy"]; other != "" {
@@ -128,7 +134,7 @@ func (r *resolver) sortPlugins() error {
 			r.s.Strategy, r.from["strategy"] = p, from
 		default:
 			return &ConfigError{Setting: "plugins", From: from,
-				Problem: fmt.Sprintf("a %T is no plugin: want a cluster.Environment, an amp.Precision, a CheckpointIO or a strategy value", p)}
+				Problem: fmt.Sprintf("a %T is no plugin: want a cluster.Environment, an amp.Precision, a CheckpointIO, an accelerator or a strategy value", p)}
 		}
 		if seen[kind] {
 			return &ConfigError{Setting: "plugins", From: from, Problem: "this is the second " + kind + ": give one of each kind at most"}
@@ -176,16 +182,6 @@ func (r *resolver) findEngine() error {
 	return nil
 }
 
-// acceleratorName is the name that was given, in lower case.
-func (r *resolver) acceleratorName() string {
-	return strings.ToLower(strings.TrimSpace(r.acceleratorText()))
-}
-
-func (r *resolver) acceleratorText() string {
-	name, _ := r.s.Accelerator.(string)
-	return name
-}
-
 // countNodes takes the number of nodes from the engine, where none was given and the devices are its ranks here. What it
 // does not know is asked again, and said, in findPlace.
 func (r *resolver) countNodes() error {
@@ -202,129 +198,6 @@ func (r *resolver) countNodes() error {
 	return nil
 }
 
-// chooseAccelerator chooses the kind of device.
-func (r *resolver) chooseAccelerator() error {
-	given, from := r.acceleratorText(), r.from["accelerator"]
-	if r.s.Accelerator != nil && given == "" {
-		return r.fail("accelerator", "", from, "a %T is no accelerator: give a name", r.s.Accelerator)
-	}
-	name := r.acceleratorName()
-	spec, err := r.s.Devices.Parse()
-	if err != nil {
-		return r.fail("devices", string(r.s.Devices), r.from["devices"], "%v", err)
-	}
-	switch {
-	case name == "" && spec.Kind == accelerator.Unset, spec.Kind == accelerator.None && (name == "" || name == "auto"):
-		name = "cpu"
-	case name == "":
-		name = "auto"
-	}
-	cuda, why := r.m.cuda()
-	if name == "auto" || name == "gpu" {
-		name = best(name, r.m.mps(), len(cuda) > 0)
-	}
-	switch name {
-	case "cpu":
-		r.kind = torch.CPUType
-	case "cuda":
-		r.kind = torch.CUDAType
-		if len(cuda) == 0 {
-			return r.fail("accelerator", given, from, "there is no CUDA device (%s); use accelerator \"cpu\" or \"auto\"", why)
-		}
-	case "mps":
-		r.kind = torch.MPSType
-		if !r.m.mps() {
-			return r.fail("accelerator", given, from, "there is no Apple GPU; use accelerator \"cpu\" or \"auto\"")
-		}
-	case "gpu":
-		return r.fail("accelerator", given, from, "there is no GPU; use accelerator \"cpu\" or \"auto\"")
-	case "tpu", "xla":
-		return refuseTPU("accelerator", given, from)
-	default:
-		return r.fail("accelerator", given, from, "no such accelerator: the names are auto, cpu, gpu, cuda, mps")
-	}
-	return nil
-}
-
-// best is what "auto" and "gpu" stand for.
-func best(name string, mps, cuda bool) string {
-	switch {
-	case mps:
-		return "mps"
-	case cuda:
-		return "cuda"
-	case name == "auto":
-		return "cpu"
-	}
-	return name
-}
-
-// listDevices makes the list of this node's devices.
-func (r *resolver) listDevices() error {
-	given, from := string(r.s.Devices), r.from["devices"]
-	spec, err := r.s.Devices.Parse()
-	if err != nil {
-		return err
-	}
-	if r.kind == torch.CPUType {
-		return r.cpuRanks(spec)
-	}
-	count := 1 // mps
-	if r.kind == torch.CUDAType {
-		names, _ := r.m.cuda()
-		count = len(names)
-	}
-	var indices []int
-	switch spec.Kind {
-	case accelerator.None:
-		return r.fail("devices", given, from, "no device, but accelerator=%q (from %s): leave one of the two out, or set accelerator to \"cpu\"",
-			r.acceleratorText(), r.from["accelerator"])
-	case accelerator.Unset, accelerator.Auto, accelerator.All:
-		indices = upTo(count)
-	case accelerator.Count:
-		indices = upTo(spec.Count)
-		if r.external && count == 1 { // the engine shows each rank the one device that is its own
-			indices = make([]int, spec.Count)
-		}
-	case accelerator.List:
-		indices = spec.List
-	}
-	for _, i := range indices {
-		if i >= count {
-			return r.fail("devices", given, from, "asks for %s:%d: indices of the %d visible go from 0 to %d", r.kind, i, count, count-1)
-		}
-		r.plan.devices = append(r.plan.devices, torch.Device{Type: r.kind, Index: i})
-	}
-	return nil
-}
-
-func upTo(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i
-	}
-	return list
-}
-
-func (r *resolver) cpuRanks(spec accelerator.Spec) error {
-	n := 1
-	switch spec.Kind {
-	case accelerator.Count:
-		n = spec.Count
-	case accelerator.All, accelerator.List:
-		return r.fail("devices", string(r.s.Devices), r.from["devices"],
-			`the accelerator is the CPU, for which devices is the number of ranks, as "2"; lists and -1 are for GPUs`)
-	}
-	const most = 4096
-	if n > most {
-		return r.fail("devices", string(r.s.Devices), r.from["devices"], "%d ranks on one machine: at most %d", n, most)
-	}
-	for range n {
-		r.plan.devices = append(r.plan.devices, torch.CPU)
-	}
-	return nil
-}
-
 // chooseStrategy chooses how the ranks are run.
 func (r *resolver) chooseStrategy() error {
 	from := r.from["strategy"]
@@ -337,7 +210,8 @@ func (r *resolver) chooseStrategy() error {
 		name = chosen.StrategyName()
 	}
 	n := len(r.plan.devices)
-	if _, dp := chosen.(DP); dp && r.kind != torch.CUDAType {
+	_, dp := chosen.(DP)
+	if _, branches := r.plan.accelerator.(accelerator.Brancher); dp && !branches {
 		r.warn(`strategy "dp" is for CUDA devices only: using "ddp" instead`)
 		chosen = DDP{}
 	}
@@ -350,8 +224,11 @@ func (r *resolver) chooseStrategy() error {
 		if n > 1 || r.nodes > 1 || r.external {
 			chosen = DDP{}
 		}
-		if r.kind == torch.MPSType {
-			chosen = SingleDevice{}
+		if c, ok := r.plan.accelerator.(accelerator.StrategyChooser); ok {
+			name := c.DefaultStrategy(n, r.nodes, r.external)
+			if chosen, err = namedStrategy(name, "accelerator "+r.plan.accelerator.Name()); err != nil {
+				return err
+			}
 		}
 	}
 	r.plan.strategy = chosen
@@ -386,13 +263,14 @@ func (r *resolver) chooseStrategy() error {
 }
 
 func (r *resolver) ddp(name string, d DDP) error {
-	if r.kind == torch.MPSType {
-		return r.fail("strategy", name, r.from["strategy"], `an Apple GPU runs one rank: use strategy "single_device", or accelerator "cpu"`)
+	backend, reason := accelerator.Backend(r.plan.accelerator)
+	if backend == "" {
+		return r.fail("strategy", name, r.from["strategy"], "%s", reason)
 	}
-	if d.Backend == "nccl" && r.kind != torch.CUDAType {
+	if d.Backend == "nccl" && backend != "nccl" {
 		return r.fail("strategy", name, r.from["strategy"], `Backend "nccl" is for CUDA devices: leave it empty, or use "gloo"`)
 	}
-	if d.Backend == "gloo" && r.kind == torch.CUDAType {
+	if d.Backend == "gloo" && backend == "nccl" {
 		return r.fail("strategy", name, r.from["strategy"], `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`)
 	}
 	if d.Timeout > 0 {
@@ -420,8 +298,10 @@ func (r *resolver) choosePrecision() error {
 	if err != nil {
 		return &ConfigError{Setting: "precision", From: from, Problem: "Precision " + strconv.Quote(given) + " is invalid: want 32-true, 64-true, 16-mixed, bf16-mixed, 16-true or bf16-true (or Lite's 32, 64, 16, bf16)"}
 	}
-	if canonical == "64-true" && r.kind == torch.MPSType {
-		return r.fail("precision", given, from, `an Apple GPU has no 64-bit floating point: use "32-true", or accelerator "cpu"`)
+	if c, ok := r.plan.accelerator.(accelerator.PrecisionChecker); ok {
+		if err := c.CheckPrecision(canonical); err != nil {
+			return r.fail("precision", given, from, "%v", err)
+		}
 	}
 	r.plan.precision = canonical
 	return nil

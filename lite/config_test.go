@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/lite/accelerator"
+	"github.com/golite/golite/lite/accelerator/builtin"
 	"github.com/golite/golite/lite/cluster"
 	"github.com/golite/golite/torch"
 )
@@ -25,17 +27,53 @@ type box struct {
 	commands []string
 }
 
-func (b box) cuda() ([]string, string) {
-	names := make([]string, b.gpus)
+func (b box) accelerators() []accelerator.Entry {
+	list := accelerator.Entries()
+	for i, e := range list {
+		switch e.Accelerator.(type) {
+		case builtin.CUDA:
+			list[i].Accelerator = boxCUDA{n: b.gpus}
+		case builtin.MPS:
+			list[i].Accelerator = boxMPS{there: b.apple}
+		}
+	}
+	return list
+}
+
+// boxCUDA has GPUs that are not there.
+type boxCUDA struct {
+	builtin.CUDA
+	n int
+}
+
+func (b boxCUDA) Probe() ([]string, error) {
+	names := make([]string, b.n)
 	for i := range names {
 		names[i] = "Test GPU"
 	}
-	if b.gpus == 0 {
-		return nil, "libtorch_cuda.so is not in third_party/libtorch"
+	if b.n == 0 {
+		return nil, errors.New("no CUDA device (libtorch_cuda.so is not in third_party/libtorch)")
 	}
-	return names, ""
+	return names, nil
 }
-func (b box) mps() bool                   { return b.apple }
+
+func (b boxCUDA) Select(r accelerator.Request) ([]torch.Device, error) {
+	return accelerator.Indexed(b.Type(), b.n, r)
+}
+
+// boxMPS has an Apple GPU that is not there.
+type boxMPS struct {
+	builtin.MPS
+	there bool
+}
+
+func (b boxMPS) Probe() ([]string, error) {
+	if b.there {
+		return []string{"Apple GPU"}, nil
+	}
+	return b.MPS.Probe()
+}
+
 func (b box) cores() int                  { return 4 }
 func (b box) hasCommand(name string) bool { return slices.Contains(b.commands, name) }
 func (b box) lookup(key string) (string, bool) {
@@ -62,7 +100,10 @@ func indices(p *plan) []int {
 }
 
 func TestDevicesOnGPUs(t *testing.T) {
-	all := upTo(16)
+	var all []int
+	for i := range 16 {
+		all = append(all, i)
+	}
 	for _, c := range []struct {
 		name string
 		cfg  Config
@@ -142,6 +183,69 @@ func TestDevicesUnderAnEngine(t *testing.T) {
 			require.Equal(t, c.want, p.devices)
 			require.Equal(t, 2, p.nodes)
 			require.Equal(t, 4, p.place.WorldSize)
+		})
+	}
+}
+
+// npu is an accelerator of another package, of a type that libtorch knows and golite has no accelerator for.
+type npu struct {
+	visible int
+	broken  bool
+}
+
+func (npu) Name() string           { return "npu" }
+func (npu) Type() torch.DeviceType { return torch.XPUType }
+func (n npu) Probe() ([]string, error) {
+	if n.broken {
+		return nil, errors.New("no NPU (its driver is missing)")
+	}
+	return make([]string, n.visible), nil
+}
+func (n npu) Select(r accelerator.Request) ([]torch.Device, error) {
+	return accelerator.Indexed(n.Type(), n.visible, r)
+}
+
+// TestAcceleratorOfAnotherPackage: a value is accepted wherever a name is, and its parts decide.
+func TestAcceleratorOfAnotherPackage(t *testing.T) {
+	xpu := func(i int) torch.Device { return torch.Device{Type: torch.XPUType, Index: i} }
+	for name, c := range map[string]struct {
+		cfg  Config
+		box  box
+		want []torch.Device
+	}{
+		"a value":            {Config{Accelerator: npu{visible: 1}}, box{}, []torch.Device{xpu(0)}},
+		"a value and a list": {Config{Accelerator: npu{visible: 2}, Devices: "1,"}, box{}, []torch.Device{xpu(1)}},
+		"a plugin":           {Config{Plugins: []any{npu{visible: 1}}}, box{}, []torch.Device{xpu(0)}},
+		"beside GPUs":        {Config{Accelerator: npu{visible: 1}}, box{gpus: 4}, []torch.Device{xpu(0)}},
+		"replaced from outside": {Config{Accelerator: npu{visible: 1}}, box{env: map[string]string{"LITE_ACCELERATOR": "cpu"}},
+			[]torch.Device{torch.CPU}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := resolve(c.cfg, c.box)
+			require.NoError(t, err)
+			require.Equal(t, c.want, p.devices)
+			require.Equal(t, c.want[0].Type, p.accelerator.Type())
+		})
+	}
+	for name, c := range map[string]struct {
+		cfg  Config
+		text string
+	}{
+		"no device": {Config{Accelerator: npu{broken: true}},
+			`accelerator="npu" (from Config.Accelerator): there is no NPU (its driver is missing); use accelerator "cpu"`},
+		"nothing found":     {Config{Accelerator: npu{}}, `there is no device of accelerator "npu"; use accelerator "cpu"`},
+		"too high an index": {Config{Accelerator: npu{visible: 2}, Devices: "2,"}, "asks for xpu:2: indices of the 2 visible go from 0 to 1"},
+		"none of it": {Config{Accelerator: npu{visible: 2}, Devices: "0"},
+			`no device, but accelerator="npu" (from Config.Accelerator): leave one of the two out`},
+		"no backend":          {Config{Accelerator: npu{visible: 2}}, `accelerator "npu" runs one rank: use strategy "single_device"`},
+		"of no such type":     {Config{Accelerator: 3}, "a int is no accelerator: give a name, or a value"},
+		"twice":               {Config{Accelerator: "cpu", Plugins: []any{npu{}}}, "an accelerator is given as well by Config.Accelerator"},
+		"two plugins":         {Config{Plugins: []any{npu{}, npu{}}}, "an accelerator is given as well by Config.Plugins[0]"},
+		"GPUs beside a value": {Config{Accelerator: npu{visible: 1}, GPUs: "0"}, `accelerator="npu" is given as well (from Config.Accelerator)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := resolve(c.cfg, box{})
+			require.ErrorContains(t, err, c.text)
 		})
 	}
 }

@@ -39,9 +39,10 @@ import (
 // place GPUs and Devices contradict each other and are refused, as is all else that is contradictory or that this
 // machine has not: before anything starts, with the remedy and what there is.
 type Config struct {
-	// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), or "auto", the best there is.
-	// Empty means "auto" where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is checked by the
-	// compiler and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
+	// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), "auto", the best there is, another
+	// name that was registered with package accelerator, or a value: an accelerator.Accelerator. Empty means "auto"
+	// where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is checked by the compiler and has
+	// never run. "tpu" is refused: libtorch has no TPU backend of its own.
 	Accelerator any
 
 	// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", in any case)
@@ -66,8 +67,8 @@ type Config struct {
 	// Lite's names "32", "64", "16", "bf16".
 	Precision string
 
-	// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision), a CheckpointIO and a
-	// strategy value.
+	// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision), a CheckpointIO, an
+	// accelerator and a strategy value.
 	Plugins []any
 
 	// Timeout is how long a rank waits for its peers, at the start of the run as in a collective, before the run fails

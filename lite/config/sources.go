@@ -111,16 +111,18 @@ func (l *layer) aliasError(key string, value accelerator.Devices, problem string
 	return &Error{Setting: key, Value: string(value), From: l.from[key], Problem: fmt.Sprintf(problem, args...)}
 }
 
-// nameOf is the name in v as names are compared; of a value that is no name, one that no name equals.
+// nameOf is textOf as names are compared.
 func nameOf(v any) string { return strings.ToLower(strings.TrimSpace(textOf(v))) }
 
-// textOf is the name in v as it was given, or the type of a value that is no name.
+// textOf is the name in v as it was given, or that of an accelerator, or the type of a value that is neither.
 func textOf(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
 	case string:
 		return v
+	case accelerator.Accelerator:
+		return v.Name()
 	}
 	return fmt.Sprintf("%T", v)
 }
