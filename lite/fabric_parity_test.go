@@ -346,7 +346,7 @@ func TestLog(t *testing.T) {
 	on(t, cfg, func(l *lite.Lite) {
 		require.NoError(t, l.Log("a", torch.From([]float32{2}), 1))
 		require.ErrorContains(t, l.Log("b", torch.From([]float32{3, 4}), 1), "2 elements")
-		require.ErrorContains(t, l.Log("c", "text", 1), "no number")
+		require.ErrorContains(t, l.Log("c", "text", 1), "a string can't be logged: want a number")
 		require.NoError(t, l.LogDict(map[string]any{"i": 3, "u": uint8(4), "f": float32(0.5), "b": true}, 2))
 	})
 	require.Equal(t, []map[string]float64{{"a": 2}, {"i": 3, "u": 4, "f": 0.5, "b": 1}}, rec.metrics)

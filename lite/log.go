@@ -30,13 +30,13 @@ func (l *Lite) LogDict(values map[string]any, step int) error {
 	return l.eachLogger(func(m MetricLogger) error { return m.LogMetrics(metrics, int64(step)) })
 }
 
-// LogHyperparams gives the settings of the run, once, to the Config's loggers on rank 0 (Fabric.logger.log_hyperparams);
-// elsewhere it does nothing.
+// LogHyperparams gives the settings of the run, once, to the Config's loggers on rank 0
+// (Fabric.logger.log_hyperparams); elsewhere it does nothing.
 func (l *Lite) LogHyperparams(params map[string]any) error {
 	return l.eachLogger(func(m MetricLogger) error { return m.LogHyperparams(params) })
 }
 
-// eachLogger runs f for the loggers of rank 0, whether or not those before have failed.
+// eachLogger runs f for the loggers of rank 0, also where those before have failed.
 func (l *Lite) eachLogger(f func(MetricLogger) error) error {
 	if !l.IsGlobalZero() {
 		return nil
@@ -50,11 +50,11 @@ func (l *Lite) eachLogger(f func(MetricLogger) error) error {
 	return errors.Join(errs...)
 }
 
-// metric makes a number of what can be logged.
+// metric converts what can be logged to a number.
 func metric(v any) (float64, error) {
 	if t, ok := v.(*torch.Tensor); ok {
 		if n := t.Numel(); n != 1 {
-			return 0, fmt.Errorf("a tensor of %d elements is no single value: reduce it first, with Mean or Sum", n)
+			return 0, fmt.Errorf("a tensor has %d elements, want one: reduce it first, with Mean or Sum", n)
 		}
 		return t.Item(), nil
 	}
@@ -71,11 +71,11 @@ func metric(v any) (float64, error) {
 		}
 		return 0, nil
 	}
-	return 0, fmt.Errorf("a %T is no number", v)
+	return 0, fmt.Errorf("a %T can't be logged: want a number, true or false, or a tensor of one element", v)
 }
 
-// openLoggers opens the loggers of rank 0 that can be opened, so that what keeps them from writing is an error before the
-// first step.
+// openLoggers opens the loggers of rank 0 that can be opened, so that what keeps them from writing is an error before
+// the first step.
 func (l *Lite) openLoggers() error {
 	return l.eachLogger(func(m MetricLogger) error {
 		if o, ok := m.(interface{ Open() error }); ok {
@@ -85,7 +85,7 @@ func (l *Lite) openLoggers() error {
 	})
 }
 
-// closeLoggers ends the loggers of rank 0, telling them how the run ended.
+// closeLoggers closes the loggers of rank 0 and passes them the error of the run.
 func (l *Lite) closeLoggers(runErr error) error {
 	return l.eachLogger(func(m MetricLogger) error { return m.Close(runErr) })
 }

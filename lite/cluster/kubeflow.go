@@ -17,7 +17,8 @@ func (e *Kubeflow) Name() string { return "Kubernetes PyTorchJob" }
 // MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK set, and without LOCAL_RANK or GROUP_RANK.
 func (e *Kubeflow) Detect() bool {
 	pod := e.v.has("KUBERNETES_PORT") || e.v.has("KUBERNETES_SERVICE_HOST")
-	return pod && e.v.has("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK") && !e.v.has("LOCAL_RANK") && !e.v.has("GROUP_RANK")
+	return pod && e.v.has("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK") &&
+		!e.v.has("LOCAL_RANK") && !e.v.has("GROUP_RANK")
 }
 
 // LaunchesExternally reports true.
@@ -57,7 +58,8 @@ func (e *Kubeflow) Validate(devices, nodes int) error {
 		return err
 	}
 	if devices != 1 || nodes != world {
-		return fmt.Errorf("devices=%d and num_nodes=%d, but the PyTorchJob has %d pods with one process each: set devices=1 and num_nodes=%d, or start torchrun in the pods",
+		return fmt.Errorf("devices=%d and num_nodes=%d, but the PyTorchJob has %d pods with one process each: "+
+			"set devices=1 and num_nodes=%d, or start torchrun in the pods",
 			devices, nodes, world, world)
 	}
 	return nil

@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// Base reads the variables that PyTorch itself uses (MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK, LOCAL_RANK, NODE_RANK or
-// GROUP_RANK, LOCAL_WORLD_SIZE) and computes what is not set from the number of devices and nodes. An Environment of
-// one's own embeds it and overrides what its cluster says in another way:
+// Base reads the variables that PyTorch itself uses (MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK, LOCAL_RANK, NODE_RANK
+// or GROUP_RANK, LOCAL_WORLD_SIZE) and computes what is not set from the number of devices and nodes. An Environment of
+// one's own embeds it and overrides what its cluster has under other names:
 //
 //	type MyCluster struct{ cluster.Base }
 //
@@ -31,13 +31,13 @@ func (b *Base) vars() vars {
 // Name is "base"; override it.
 func (b *Base) Name() string { return "base" }
 
-// Detect reports false: an environment of one's own is a plugin, and plugins are not asked.
+// Detect reports false: an environment of one's own is a plugin, and Detect is not called on plugins.
 func (b *Base) Detect() bool { return false }
 
 // LaunchesExternally reports true.
 func (b *Base) LaunchesExternally() bool { return true }
 
-// SetShape tells the number of devices on a node, and of nodes.
+// SetShape sets the number of devices on a node, and of nodes.
 func (b *Base) SetShape(devices, nodes int) { b.devices, b.nodes = devices, nodes }
 
 // MainAddress is MASTER_ADDR, else 127.0.0.1.
@@ -126,8 +126,8 @@ func (e *Local) Detect() bool { return true }
 // LaunchesExternally reports false.
 func (e *Local) LaunchesExternally() bool { return false }
 
-// MainPort is MASTER_PORT. Without it, it is 0 on one node: rank 0 takes a free port and publishes it, so that two jobs on
-// one host never meet. Several nodes need it set.
+// MainPort is MASTER_PORT. Without it, it is 0 on one node: rank 0 takes a free port and publishes it, so that two jobs
+// on one host never meet. Several nodes need it set.
 func (e *Local) MainPort() (int, error) {
 	port, ok, err := e.vars().number("MASTER_PORT")
 	if err == nil && !ok && e.nodes > 1 {
@@ -148,7 +148,7 @@ func (e *Local) MainAddress() (string, error) {
 	return "127.0.0.1", nil
 }
 
-// WorldSize is devices times nodes: a WORLD_SIZE left over from elsewhere says nothing about ranks that golite starts.
+// WorldSize is devices times nodes: a WORLD_SIZE left over from elsewhere has no meaning for ranks that golite starts.
 func (e *Local) WorldSize() (int, error) { return max(e.devices, 1) * max(e.nodes, 1), nil }
 
 // GlobalRank is that of the node's first rank.
@@ -189,7 +189,8 @@ func (e *Manual) Detect() bool {
 func (e *Manual) Validate(devices, nodes int) error {
 	v := e.vars()
 	if !v.has("LOCAL_RANK") && !v.has("LOCAL_WORLD_SIZE") && devices > 1 {
-		return fmt.Errorf("RANK is set, but neither LOCAL_RANK nor LOCAL_WORLD_SIZE: set LOCAL_RANK from 0 to %d in each process", devices-1)
+		return fmt.Errorf("RANK is set, but neither LOCAL_RANK nor LOCAL_WORLD_SIZE: "+
+			"set LOCAL_RANK from 0 to %d in each process", devices-1)
 	}
 	return e.Base.Validate(devices, nodes)
 }

@@ -45,7 +45,8 @@ func (e *MPI) MainAddress() (string, error) {
 	}
 	one, err := e.oneNode()
 	if err == nil && !one {
-		err = errors.New("ranks on several nodes need MASTER_ADDR: mpirun -x MASTER_ADDR=<host of rank 0> (Open MPI), or -genv MASTER_ADDR <host> (MPICH, Intel MPI)")
+		err = errors.New("ranks on several nodes need MASTER_ADDR: mpirun -x MASTER_ADDR=<host of rank 0> (Open MPI), " +
+			"or -genv MASTER_ADDR <host> (MPICH, Intel MPI)")
 	}
 	return "127.0.0.1", err
 }
@@ -59,8 +60,8 @@ func (e *MPI) oneNode() (bool, error) {
 	return world == local, err
 }
 
-// MainPort is MASTER_PORT, else, on one node, a port from 10000 to 29999 made from the job's name, or, where the launcher
-// tells none, from its process: all ranks share it, and two jobs do not.
+// MainPort is MASTER_PORT, else, on one node, a port from 10000 to 29999 made from the job's name, or, where the
+// launcher sets none, from its process: all ranks share it, and two jobs do not.
 func (e *MPI) MainPort() (int, error) {
 	if port, ok, err := e.v.number("MASTER_PORT"); ok || err != nil {
 		return port, err
@@ -86,8 +87,9 @@ func (e *MPI) LocalRank() (int, error) { return e.v.need(mpiLocalRank...) }
 // LocalWorldSize is OMPI_COMM_WORLD_LOCAL_SIZE, MV2_COMM_WORLD_LOCAL_SIZE or MPI_LOCALNRANKS.
 func (e *MPI) LocalWorldSize() (int, error) { return e.v.need(mpiLocalSize...) }
 
-// NodeRank is NODE_RANK, else computed from the ranks: mpirun fills node after node (by slot), or deals ranks out in turn
-// (by node). Another mapping needs NODE_RANK. (OMPI_COMM_WORLD_NODE_RANK is something else: the rank within a node.)
+// NodeRank is NODE_RANK, else computed from the ranks: mpirun fills node after node (by slot), or deals ranks out in
+// turn (by node). Another mapping needs NODE_RANK. (OMPI_COMM_WORLD_NODE_RANK is something else: the rank within a
+// node.)
 func (e *MPI) NodeRank() (int, error) {
 	if n, ok, err := e.v.number("NODE_RANK"); ok || err != nil {
 		return n, err
@@ -111,7 +113,8 @@ func (e *MPI) NodeRank() (int, error) {
 	case size > 0 && world%size == 0 && rank/(world/size) == local:
 		return rank % (world / size), nil
 	}
-	return 0, fmt.Errorf("rank %d of %d is number %d of %d on its node: the mapping tells no node rank; use mpirun's --map-by slot with equal nodes, or set NODE_RANK", rank, world, local, size)
+	return 0, fmt.Errorf("rank %d of %d is number %d of %d on its node: the node's rank does not follow from that mapping; "+
+		"use mpirun's --map-by slot with equal nodes, or set NODE_RANK", rank, world, local, size)
 }
 
 // Validate checks that devices times nodes is the number of ranks, and devices that of this node.

@@ -18,8 +18,8 @@ func FirstHost(list string) (string, error) {
 	return hosts[0], nil
 }
 
-// Hosts expands a SLURM node list: host names separated by commas or spaces, in which brackets hold numbers and ranges of
-// numbers. "a[08-10,3]-ib,b" is a08-ib, a09-ib, a10-ib, a3-ib, b. Leading zeros are kept. A list of more than 65,536
+// Hosts expands a SLURM node list: host names separated by commas or spaces, in which brackets hold numbers and ranges
+// of numbers. "a[08-10,3]-ib,b" is a08-ib, a09-ib, a10-ib, a3-ib, b. Leading zeros are kept. A list of more than 65,536
 // hosts is refused.
 func Hosts(list string) ([]string, error) { return expand(list, 0) }
 

@@ -19,7 +19,7 @@ func (e *SLURM) Name() string { return "SLURM" }
 
 // Detect reports whether SLURM_NTASKS is set and the job is not an interactive one (its name is neither bash nor
 // interactive). Inside an allocation mpirun may have started the process: its variables are then the inner ones, and
-// SLURM's, the same in every rank, are not asked.
+// SLURM's, the same in every rank, are not read.
 func (e *SLURM) Detect() bool {
 	if !e.v.has("SLURM_NTASKS") || e.interactive() {
 		return false
@@ -85,7 +85,8 @@ func (e *SLURM) LocalWorldSize() (int, error) {
 	if !ok {
 		n, err := e.WorldSize()
 		if err == nil && n > 1 {
-			err = fmt.Errorf("SLURM_NTASKS is %d, but how many tasks a node has is not told: use --ntasks-per-node instead of --ntasks", n)
+			err = fmt.Errorf("SLURM_NTASKS is %d, but no variable has the number of tasks on a node: "+
+				"use --ntasks-per-node instead of --ntasks", n)
 		}
 		return n, err
 	}
@@ -123,15 +124,16 @@ func taskCounts(list string) ([]int, error) {
 	return counts, nil
 }
 
-// Validate checks that the program was started by srun, that every node has as many tasks as there are devices, and that
-// the number of nodes is SLURM's.
+// Validate checks that the program was started by srun, that every node has as many tasks as there are devices, and
+// that the number of nodes is SLURM's.
 func (e *SLURM) Validate(devices, nodes int) error {
 	tasks, err := e.WorldSize()
 	if err != nil {
 		return err
 	}
 	if tasks > 1 && !e.inStep() && e.v.has("SLURM_JOB_ID") {
-		return fmt.Errorf("SLURM has %d tasks, but the program was not started by srun, and the others would never come: prepend srun to %s, or set the job's name to interactive to let golite start the ranks",
+		return fmt.Errorf("SLURM has %d tasks, but the program was not started by srun, so the other ranks will not start: "+
+			"prepend srun to %s, or set the job's name to interactive to let golite start the ranks",
 			tasks, filepath.Base(os.Args[0]))
 	}
 	perNode, err := e.LocalWorldSize()
@@ -139,7 +141,8 @@ func (e *SLURM) Validate(devices, nodes int) error {
 		return err
 	}
 	if perNode != devices {
-		return fmt.Errorf("devices=%d, but SLURM has %d tasks on this node (--ntasks-per-node): set devices=%d, or the job's name to interactive to let golite start the ranks", devices, perNode, perNode)
+		return fmt.Errorf("devices=%d, but SLURM has %d tasks on this node (--ntasks-per-node): set devices=%d, "+
+			"or the job's name to interactive to let golite start the ranks", devices, perNode, perNode)
 	}
 	n, ok, err := e.v.number("SLURM_STEP_NUM_NODES", "SLURM_NNODES")
 	if err == nil && ok && n != nodes {

@@ -26,8 +26,8 @@ type CSVOptions struct {
 	FlushEvery int
 	// FlushInterval is how long a row is kept before it is written, whether or not others follow. 0: 2 s.
 	FlushInterval time.Duration
-	// Append goes on with a file that is there, as after a resume; else a file that is there is refused. A last row that was
-	// cut, as where the machine stopped while it was written, is removed from the file.
+	// Append goes on with a file that is there, as after a resume; else a file that is there is refused. A last row
+	// that was cut, as where the machine stopped while it was written, is removed from the file.
 	Append bool
 	// NewVersion makes a new folder version_0, version_1, ... inside of the given one for the files of this logger, as
 	// Lightning's loggers do without a version.
@@ -63,9 +63,9 @@ type row struct {
 }
 
 // NewCSV makes a logger that writes into a folder, which is made when Run begins, or when the first values come
-// (lightning.fabric.loggers.CSVLogger). An empty name of a folder, negative numbers in the options, a file's name with a
-// folder in it, Append with NewVersion and a second options struct are errors; a file that is there, without Append, is
-// one of Open.
+// (lightning.fabric.loggers.CSVLogger). An empty name of a folder, negative numbers in the options, a file's name with
+// a folder in it, Append with NewVersion and a second options struct are errors; a file that is there, without Append,
+// is one of Open.
 func NewCSV(dir string, opts ...CSVOptions) (*CSV, error) {
 	o, err := options.One(opts)
 	if err != nil {
@@ -112,9 +112,9 @@ func (c *CSV) Path() string {
 
 func (c *CSV) path() string { return filepath.Join(c.dir, c.o.File) }
 
-// Open makes the folder and looks at the file: one that is there is an error without Append, and so is a folder that can't
-// be written to. lite.Run calls it on rank 0 before its function begins, and the first values do where nothing else has.
-// After Close it does nothing.
+// Open makes the folder and looks at the file: one that is there is an error without Append, and so is a folder that
+// can't be written to. lite.Run calls it on rank 0 before its function begins, and the first values do where nothing
+// else has. After Close it does nothing.
 func (c *CSV) Open() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,8 +125,8 @@ func (c *CSV) Open() error {
 }
 
 // LogMetrics records values under their names at a step. Calls for the same step, one after the other, share a row. A
-// metric called "step", a logger that is closed and what happens when the file is opened or rows are written are errors.
-// Rows that can't be written are kept, and written once that is possible.
+// metric called "step", a logger that is closed and what happens when the file is opened or rows are written are
+// errors. Rows that can't be written are kept, and written once that is possible.
 func (c *CSV) LogMetrics(metrics map[string]float64, step int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -286,7 +286,8 @@ func (c *CSV) flush() error {
 	return nil
 }
 
-// write writes the rows from that index on. A row that is in the file already is the last one there, and is overwritten.
+// write writes the rows from that index on. A row that is in the file already is the last one there, and is
+// overwritten.
 func (c *CSV) write(from int) error {
 	fresh := map[string]bool{}
 	for _, r := range c.rows {

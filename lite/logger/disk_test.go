@@ -86,8 +86,8 @@ func TestKilledProcess(t *testing.T) {
 	require.Len(t, records(t, data), 42)
 }
 
-// TestRowsAreWrittenByTime: a row that nothing follows is written when the interval is over, and what is logged at the same
-// step later goes into the same row.
+// TestRowsAreWrittenByTime: a row that nothing follows is written when the interval is over, and what is logged at the
+// same step later goes into the same row.
 func TestRowsAreWrittenByTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := logger.NewCSV(t.TempDir(), logger.CSVOptions{FlushInterval: time.Second})
@@ -148,7 +148,7 @@ func TestEventsAreWrittenByTime(t *testing.T) {
 	})
 }
 
-// TestFailedRowsAreKept: rows that the disk refused are written once it takes them, and each call says that it did not.
+// TestFailedRowsAreKept: rows that the disk refused are written once it takes them, and each call returns an error until then.
 func TestFailedRowsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "run")
@@ -170,8 +170,8 @@ func TestFailedRowsAreKept(t *testing.T) {
 	})
 }
 
-// TestAFullDiskCostsNoTime: while the disk takes nothing, a call does not write all that is kept again. What a failed write
-// left of a row is removed.
+// TestAFullDiskCostsNoTime: while the disk takes nothing, a call does not write all that is kept again. What a failed
+// write left of a row is removed.
 func TestAFullDiskCostsNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const room, rows = 5_000, 20_000

@@ -10,10 +10,11 @@
 //	}
 //	cfg := lite.Config{Loggers: []lite.MetricLogger{csv, tb}}
 //
-// Inside of Run, l.Log and l.LogDict hand them the values on rank 0, and Run closes them when its function ends. What is
-// logged is buffered for 2 s at most, unless the options say otherwise: a process that is killed has written the rest.
+// Inside of Run, l.Log and l.LogDict hand them the values on rank 0, and Run closes them when its function ends. What
+// is logged is buffered for 2 s at most, unless the options have another time: a process that is killed has written the
+// rest.
 //
 // With ranks that are processes, code before Run runs in each of them: neither constructor touches the disk, so that
-// only the rank that logs makes files. Run opens the loggers of rank 0 before its function begins, so that a folder that
-// can't be written to, or a metrics.csv of an earlier run, ends the run before its first step.
+// only the rank that logs makes files. Run opens the loggers of rank 0 before its function begins, so that a folder
+// that can't be written to, or a metrics.csv of an earlier run, ends the run before its first step.
 package logger

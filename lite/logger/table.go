@@ -80,9 +80,9 @@ func openTable(path string) (f *os.File, columns []string, end int64, err error)
 	return f, columns, int64(n), err
 }
 
-// wholeRows returns the columns of a table, without "step", and how many of its bytes are whole rows. What follows them is at
-// most one line, the row that was being written when its writer ended. NB: a row without its line's end is not whole, even
-// if it has all its fields: the last number may be cut.
+// wholeRows returns the columns of a table, without "step", and how many of its bytes are whole rows. What follows them
+// is at most one line, the row that was being written when its writer ended. NB: a row without its line's end is not
+// whole, even if it has all its fields: the last number may be cut.
 func wholeRows(text []byte) (columns []string, n int, err error) {
 	if len(text) == 0 {
 		return nil, 0, nil

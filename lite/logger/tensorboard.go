@@ -83,8 +83,8 @@ func (t *TensorBoard) Path() string {
 	return t.path
 }
 
-// Open makes the folder; one that can't be made or written to is an error. lite.Run calls it on rank 0 before its function
-// begins. After Close it does nothing.
+// Open makes the folder; one that can't be made or written to is an error. lite.Run calls it on rank 0 before its
+// function begins. After Close it does nothing.
 func (t *TensorBoard) Open() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,8 +94,8 @@ func (t *TensorBoard) Open() error {
 	return makeFolder(t.dir)
 }
 
-// LogMetrics records values under their names at a step, in one event. What can't be written is kept, and written once that
-// is possible; until then each call returns the error.
+// LogMetrics records values under their names at a step, in one event. What can't be written is kept, and written once
+// that is possible; until then each call returns the error.
 func (t *TensorBoard) LogMetrics(metrics map[string]float64, step int64) error {
 	if len(metrics) == 0 {
 		return nil
