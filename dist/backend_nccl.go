@@ -19,15 +19,15 @@ var registerNCCL = sync.OnceFunc(func() { cgotorch.SetMaker("nccl", cgotorch.NCC
 //
 // The error says why there is no NCCL: it comes with libcgotorch_cuda.so.
 func (g *Group) AttachNCCL() error {
+	if g.unopened() {
+		g.lone.nccl = true
+		return nil
+	}
 	if cgotorch.NCCL() == nil {
 		_, why := cgotorch.CUDALibrary()
 		return fmt.Errorf("dist.Group.AttachNCCL: no NCCL: %s", why)
 	}
 	registerNCCL()
-	if g.unopened() {
-		g.lone.nccl = true
-		return nil
-	}
 	store, release, err := g.bootstrapStore()
 	if err != nil {
 		return fmt.Errorf("dist.Group.AttachNCCL: %w", err)

@@ -58,8 +58,8 @@ func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {
 		c.giveUp(errors.New("replicas on several devices compute it"))
 		return step
 	}
-	if l.peers != nil {
-		c.giveUp(errors.New("several ranks average their gradients in it"))
+	if err := l.parts.capturable(); err != nil {
+		c.giveUp(err)
 		return step
 	}
 	c.warm = func(f func()) { besideStream(l.device.Index, f) }

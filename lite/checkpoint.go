@@ -100,7 +100,7 @@ func (l *Lite) Save(path string, v any, opts ...SaveOptions) error {
 			}
 		}
 	}
-	l.patiently(write)
+	l.group.WithoutTimeout(write)
 	first := ""
 	if err != nil {
 		first = err.Error()

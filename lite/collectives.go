@@ -16,16 +16,16 @@ func (l *Lite) AllReduce(t *torch.Tensor, op ...dist.Op) *torch.Tensor {
 	if len(op) == 1 {
 		o = op[0]
 	}
-	if l.peers != nil {
-		l.peers.allReduce(t, o)
+	if l.place.world > 1 {
+		l.group.AllReduce(t, o)
 	}
 	return t
 }
 
 // Barrier waits until all ranks have called it (torch.distributed.barrier).
 func (l *Lite) Barrier() {
-	if l.peers != nil {
-		l.peers.barrier()
+	if l.place.world > 1 {
+		l.group.Barrier()
 	}
 }
 
@@ -37,26 +37,16 @@ func (l *Lite) RankZeroFirst(f func() error) (err error) {
 		return errNoFunction("lite.RankZeroFirst")
 	}
 	if l.place.local == 0 {
-		l.patiently(func() { err = f() })
+		l.group.WithoutTimeout(func() { err = f() })
 		return err
 	}
-	l.patiently(nil)
+	l.group.WithoutTimeout(nil)
 	return f()
-}
-
-// patiently runs f, where it is not nil, and waits until all ranks' have ended, for as long as that takes.
-func (l *Lite) patiently(f func()) {
-	switch {
-	case l.peers != nil:
-		l.peers.g.WithoutTimeout(f)
-	case f != nil:
-		f()
-	}
 }
 
 // Sum adds up a number of each rank, exactly for integers, and gives all of them the sum.
 func Sum[N ~int | ~int64 | ~float64](l *Lite, v N) N {
-	if l.peers == nil {
+	if l.place.world == 1 {
 		return v
 	}
 	var sum N
@@ -74,24 +64,24 @@ func Broadcast[T any](l *Lite, v T, src int) T {
 	if src < 0 || src >= l.place.world {
 		torch.Fail("lite.Broadcast", "there is no rank %d among %d", src, l.place.world)
 	}
-	if l.peers == nil {
+	if l.place.world == 1 {
 		return v
 	}
 	var mine []byte
 	if l.place.global == src {
 		mine = wire.Pack("lite.Broadcast", v)
 	}
-	return arrived[T](l, "lite.Broadcast", l.peers.broadcast(mine, src))
+	return arrived[T](l, "lite.Broadcast", l.group.BroadcastBytes(mine, src))
 }
 
 // AllGather gives every rank the values of all, in the order of ranks: what Broadcast can send, tensors among it, whose
 // shapes may differ from rank to rank. Alone it gives the one value. Gradients don't pass through: AllGatherGrad carries them.
 func AllGather[T any](l *Lite, v T) []T {
-	if l.peers == nil {
+	if l.place.world == 1 {
 		return []T{v}
 	}
 	out := make([]T, 0, l.place.world)
-	for _, b := range l.peers.exchange(wire.Pack("lite.AllGather", v)) {
+	for _, b := range l.group.AllGatherBytes(wire.Pack("lite.AllGather", v)) {
 		out = append(out, arrived[T](l, "lite.AllGather", b))
 	}
 	return out
@@ -110,8 +100,8 @@ func arrived[T any](l *Lite, operation string, b []byte) T {
 // carries gradients: the gradient of t is the sum, over all ranks, of the gradients of t's copies (Fabric's
 // all_gather(sync_grads=True)). All ranks' tensors have one shape, and all ranks run backward.
 func (l *Lite) AllGatherGrad(t *torch.Tensor) *torch.Tensor {
-	if l.peers == nil {
+	if l.place.world == 1 {
 		return torch.Stack([]*torch.Tensor{t}, 0)
 	}
-	return torch.Stack(l.peers.g.AllGatherGrad(t), 0)
+	return torch.Stack(l.group.AllGatherGrad(t), 0)
 }

@@ -3,76 +3,7 @@ package lite
 import (
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/golite/golite/ddp"
 )
-
-// Strategy is a strategy with settings of its own, as Config.Strategy or among Config.Plugins: DDP, DDPSpawn, DP or
-// SingleDevice.
-type Strategy interface {
-	// StrategyName is the name that Config.Strategy would have.
-	StrategyName() string
-}
-
-// SingleDevice is one rank on one device.
-type SingleDevice struct{}
-
-// StrategyName returns "single_device".
-func (SingleDevice) StrategyName() string { return "single_device" }
-
-// DP is one rank that shares each batch out among CUDA devices (torch.nn.DataParallel). The model and its batches lie on the
-// first. A forward pass cuts the tensors among its arguments along dimension 0, as torch.chunk does, copies the model to the
-// other devices, runs the method on all at the same time and joins the results along dimension 0; of a tensor without
-// dimensions, such as a loss, a vector with the value of each device comes out. What is no tensor all devices are given, and
-// all must return alike. Gradients add up on the first device.
-//
-// The copies are made anew for each pass: what the method writes into buffers on the first device stays, fields that it sets
-// don't. Each device draws random numbers from a generator of its own, and SeedEverything seeds them alike, as PyTorch does.
-//
-// Prefer "ddp_spawn", which neither copies the model in each step nor gathers what it returns on one device. DP was tested with
-// replicas on a CPU and has not been run on several GPUs yet. On the CPU "ddp" takes its place.
-type DP struct{}
-
-// StrategyName returns "dp".
-func (DP) StrategyName() string { return "dp" }
-
-// DDP is one process for each device, with gradients averaged while backward runs, as by
-// torch.nn.parallel.DistributedDataParallel. The zero DDP has PyTorch's defaults.
-type DDP struct {
-	// FindUnusedParameters lets parameters take no part in a forward pass; it costs a walk over the graph in each step.
-	FindUnusedParameters bool
-	// StaticGraph promises that the same parameters are used in each step, in the same order.
-	StaticGraph bool
-	// GradientAsBucketView saves the copy from gradients to buckets: gradients are views of buckets.
-	GradientAsBucketView bool
-	// NoBroadcastBuffers leaves buffers, such as BatchNorm's, as each rank computes them.
-	NoBroadcastBuffers bool
-	// NoInitSync leaves out rank 0's parameters and buffers being given to all when a model is set up: ranks that draw or load
-	// the same need no message for it.
-	NoInitSync bool
-	// BucketCapMB is the size of a bucket in MiB, 0: 25.
-	BucketCapMB int
-	// Backend is "gloo", "nccl", or empty for the device's own: nccl for CUDA, gloo for the CPU.
-	Backend string
-	// CommHook compresses gradients on their way: "", "fp16", "bf16" or "powersgd".
-	CommHook string
-	// Hook takes CommHook's place, with settings (ddp.PowerSGD{Rank: 4}) or as a ddp.BucketHook of the program's own. It is
-	// each model's; goroutine ranks share the value, and call a BucketHook at the same time.
-	Hook ddp.Hook
-	// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
-	Timeout time.Duration
-}
-
-// StrategyName returns "ddp".
-func (DDP) StrategyName() string { return "ddp" }
-
-// DDPSpawn is DDP with a goroutine for each device instead of a process. What Run's function returns on rank 0 comes
-// back without being copied, but a crash in C++ ends all ranks.
-type DDPSpawn DDP
-
-// StrategyName returns "ddp_spawn".
-func (DDPSpawn) StrategyName() string { return "ddp_spawn" }
 
 // strategyNames are those that can be asked for, as messages list them.
 const strategyNames = `auto, single_device, dp, ddp, ddp_spawn, ddp_find_unused_parameters`

@@ -3,6 +3,7 @@ package lite
 import (
 	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/dist"
+	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/torch"
 )
 
@@ -16,25 +17,7 @@ import (
 // Lite's own collectives go through the same group: all ranks make all calls in the same order. A rank alone has a group
 // of one, so that a program needs no second way. The run closes it.
 func (l *Lite) Group() *dist.Group {
-	if l.peers != nil {
-		return l.peers.g
-	}
-	if l.alone == nil {
-		world := dist.NewLocalWorld(1)
-		l.atEnd(world.Close)
-		g, err := world.Group(l.ctx, 0)
-		if err == nil {
-			l.atEnd(g.Close)
-			if l.device.Type == torch.CUDAType {
-				err = g.AttachNCCL()
-			}
-		}
-		if err != nil {
-			torch.Fail("lite.Group", "%v", err)
-		}
-		l.alone = g
-	}
-	return l.alone
+	return l.group
 }
 
 // Join runs f, a loop in which m trains on batches of which ranks may have different numbers: a rank whose f has returned
@@ -48,14 +31,10 @@ func (l *Lite) Join(m Handle, f func(), opts ...ddp.JoinOptions) {
 		torch.Fail("lite.Join", "the function is nil")
 	}
 	h := handleOf(m, "Join")
-	if l.peers != nil && torch.GradEnabled() && training(h.module) {
-		h.refresh() // on the ranks without batches as well
-	}
-	if h.replica == nil {
+	o := options.Must("lite.Join", opts, torch.Fail)
+	if h.joiner == nil {
 		f()
 		return
 	}
-	h.averaged.join = true
-	defer func() { h.averaged.join = false }()
-	h.replica.Join(f, opts...)
+	h.joiner.Join(f, o)
 }

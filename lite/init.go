@@ -21,17 +21,14 @@ func InitModule[M nn.Module](l *Lite, build func() M, opts ...InitOptions) (modu
 	if build == nil {
 		torch.Fail("lite.InitModule", "the function is nil")
 	}
-	device := l.device
-	if options.Must("lite.InitModule", opts, torch.Fail).Empty {
-		device = torch.Meta
-	}
-	torch.WithDevice(device, func() {
+	o := options.Must("lite.InitModule", opts, torch.Fail)
+	l.parts.initModule(func() {
 		if l.precision.ModuleDType() == 0 {
 			module = build()
 			return
 		}
 		l.precision.Forward(l.device.Type, func() { module = build() })
-	})
+	}, o.Empty)
 	return module
 }
 

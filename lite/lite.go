@@ -12,12 +12,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/golite/golite/amp"
-	"github.com/golite/golite/ddp"
 	"github.com/golite/golite/dist"
+	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 )
 
-// Lite is one rank's view of a run: its device, its precision, its peers. Run makes it. Its methods are called on
+// Lite is one rank's view of a run: its device, its precision, its group. Run makes it. Its methods are called on
 // the goroutine of the function that Run was given.
 type Lite struct {
 	ctx       context.Context
@@ -25,9 +25,10 @@ type Lite struct {
 	device    torch.Device
 	place     place
 	precision amp.Precision
-	peers     *peers      // nil: the only rank
-	alone     *dist.Group // of a rank without peers: Group makes it
-	replicas  *replicas   // nil: one device
+	group     *dist.Group      // of all ranks: of one where there is one
+	session   strategy.Session // the strategy at work on this rank
+	parts     parts            // of the session
+	replicas  *replicas        // nil: one device
 	log       *zap.Logger
 	out       io.Writer
 
@@ -42,13 +43,10 @@ type Lite struct {
 	cast      atomic.Bool    // Autocast ran something to train by
 
 	models   []*handle
-	steppers []*stepper                     // of the optimizers that are set up
-	ignored  map[*torch.Tensor]bool         // parameters that the strategy leaves to the program
-	others   map[*torch.Tensor]*loose       // of optimizers that were not set up, by their first tensor
-	warned   bool                           // of one of those
-	revision int                            // how often the set of averaged parameters has changed
-	forwards []*ddp.DistributedDataParallel // of the models with a forward pass under way
-	kept     map[any]bool                   // loaders with KeepSampler; true: with a sampler of the program's own
+	steppers []*stepper               // of the optimizers that are set up
+	others   map[*torch.Tensor]*loose // of optimizers that were not set up, by their first tensor
+	warned   bool                     // of one of those
+	kept     map[any]bool             // loaders with KeepSampler; true: with a sampler of the program's own
 	stop     *stopper
 	steps    *atomic.Int64 // the most steps of any optimizer; nil: they are not read
 	restore  []func()      // undone, last first, when the run ends

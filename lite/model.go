@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/golite/golite/amp"
-	"github.com/golite/golite/ddp"
+	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -76,10 +76,10 @@ func (m *Model[M, F]) LoadStateDict(sd *torch.StateDict, opts ...nn.LoadOptions)
 type handle struct {
 	l       *Lite
 	module  nn.Module
-	replica *ddp.DistributedDataParallel // nil: nothing to keep equal
-	trained atomic.Bool                  // a forward pass to train by went through run
-
-	averaged averaged
+	around  strategy.Module   // nil: nothing surrounds a pass
+	noSync  strategy.NoSyncer // part of around; nil: it has none
+	joiner  strategy.Joiner   // part of around; nil: it has none
+	trained atomic.Bool       // a forward pass to train by, in which the strategy had its part, went through run
 }
 
 func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
@@ -87,40 +87,22 @@ func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
 // run is a forward pass of h: f calls the module's method, with inputs already converted, and gives the outputs; what
 // run returns takes their place.
 func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
-	// In evaluation, and without gradients, ranks may have different numbers of batches: no collective then.
-	together := h.l.peers != nil && torch.GradEnabled() && training(h.module)
-	if together {
-		h.refresh()
-		if a := &h.averaged; a.unsynced != a.local { // a frozen model may serve many goroutines
-			a.unsynced = a.local
-		}
-	}
-	if h.replica == nil || together {
+	if h.around == nil {
 		h.passed()
-	}
-	if h.replica == nil || !together {
 		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
 		return out
 	}
-	return h.runTogether(f)
-}
-
-// runTogether is run on several ranks. A backward pass may be a part of f: l.Backward looks for it among the forward
-// passes under way.
-func (h *handle) runTogether(f func() []*torch.Tensor) (out []*torch.Tensor) {
-	r, depth := h.replica, len(h.l.forwards)
-	r.PreForward()
-	// Without a parameter to train no backward pass will come: the Reducer would take the next one, whatever it is, for it.
-	if h.averaged.idle && !h.averaged.local {
+	p := strategy.Pass{Grad: torch.GradEnabled(), Training: training(h.module)}
+	if p.Grad && !h.trained.Load() && h.around.Synced(p) {
+		h.trained.Store(true)
+	}
+	if h.l.precision == plain {
+		return h.around.Forward(p, f)
+	}
+	return h.around.Forward(p, func() (out []*torch.Tensor) {
 		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
 		return out
-	}
-	func() {
-		h.l.forwards = append(h.l.forwards, r)
-		defer func() { h.l.forwards = h.l.forwards[:depth] }()
-		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
-	}()
-	return r.PostForward(out...)
+	})
 }
 
 // passed notes a forward pass in which precision and ranks had their part.
@@ -130,11 +112,14 @@ func (h *handle) passed() {
 	}
 }
 
+// free reports whether the strategy wants no part in gradients of the model.
+func (h *handle) free() bool { return h.around == nil || h.around.Synced(strategy.Pass{Grad: true}) }
+
 // plain is the precision that does nothing. A user's own may do anything, under whatever name.
 var plain, _ = amp.New("32-true", torch.CPU)
 
 // direct reports whether a forward pass needs nothing around it.
-func (h *handle) direct() bool { return h.l.peers == nil && h.l.precision == plain }
+func (h *handle) direct() bool { return h.around == nil && h.l.precision == plain }
 
-// training tells a module's mode.
+// training reports whether a module is in training mode.
 func training(m nn.Module) bool { return m.(interface{ Training() bool }).Training() }

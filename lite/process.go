@@ -167,11 +167,10 @@ func (j *job) processRank(ctx context.Context, child *supervisor.Child, stop *st
 	}
 	defer g.Close()
 	j.met.Store(true)
-	others, err := j.newPeers(g, device)
-	if err != nil {
+	if err := attach(g, device); err != nil {
 		return err
 	}
-	spec := rankSpec{place: at, device: device, peers: others, stop: stop, steps: new(atomic.Int64)}
+	spec := rankSpec{place: at, device: device, group: g, stop: stop, steps: new(atomic.Int64)}
 	if child != nil {
 		child.SetState(func() supervisor.State { return whereabouts(g, spec.steps.Load()) })
 	}

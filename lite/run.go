@@ -175,18 +175,25 @@ func stderrWarnings() *zap.Logger {
 	}), zapcore.Lock(os.Stderr), zapcore.WarnLevel))
 }
 
-// rankSpec is what makes a rank: its place, device, ways to its peers and to a signal.
+// rankSpec is what makes a rank: its place, its device, its group and the way to a signal.
 type rankSpec struct {
 	place    place
 	device   torch.Device
 	replicas []torch.Device // of strategy "dp": device, and those that compute with it
-	peers    *peers
+	group    *dist.Group    // nil: the rank is alone
 	stop     *stopper
 	steps    *atomic.Int64 // counts the optimizers' steps, where somebody looks at it
 }
 
 // rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile.
 func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
+	if s.group == nil {
+		s.group = dist.Alone(ctx, j.groupOptions())
+		defer s.group.Close()
+		if err := attach(s.group, s.device); err != nil {
+			return err
+		}
+	}
 	torch.Root(func() {
 		torch.WithNumThreads(max(1, j.plan.threads), func() {
 			onDevice(s.device, func() {
@@ -195,6 +202,7 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 					return
 				}
 				defer l.close()
+				defer func() { err = errors.Join(err, l.closeSession(err)) }()
 				s.stop.begin()
 				body := func() { err = s.stop.outcome(guard(func() error { return j.body(ctx, l) })) }
 				if s.place.world > 1 {
@@ -210,6 +218,14 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 	return err
 }
 
+// attach lets a group carry the tensors of a rank's device: those on a GPU go through NCCL.
+func attach(g *dist.Group, device torch.Device) error {
+	if device.Type != torch.CUDAType {
+		return nil
+	}
+	return g.AttachNCCL()
+}
+
 // onDevice makes a GPU the thread's current one: what asks CUDA for it means the rank's, and rank 3 leaves nothing on device 0.
 func onDevice(d torch.Device, f func()) {
 	if d.Type != torch.CUDAType {
@@ -221,7 +237,7 @@ func onDevice(d torch.Device, f func()) {
 
 func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	cfg := j.plan.config
-	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, peers: s.peers, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.log}
+	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, group: s.group, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.log}
 	if l.io == nil {
 		l.io = &fileIO{}
 	}
@@ -240,13 +256,15 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 		if l.replicas = newReplicas(s.replicas, j.plan.threads); l.replicas != nil {
 			l.atEnd(l.replicas.close)
 		}
-		return nil
+		return l.openSession(j.plan.strategy, append([]torch.Device{s.device}, s.replicas[min(1, len(s.replicas)):]...), j.plan.threads)
 	})
 	if err != nil {
+		l.close()
 		return l, err
 	}
 	if err = l.openLoggers(); err != nil {
 		err = errors.Join(err, l.closeLoggers(err))
+		err = errors.Join(err, l.closeSession(err))
 		l.close()
 	}
 	return l, err

@@ -28,7 +28,7 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	o := options.Must("lite.SeedEverything", opts, torch.Fail)
 	l.seed, l.noWorkers = seed, o.NoWorkers
 	torch.ManualSeed(seed)
-	if l.device.Type == torch.CUDAType && l.peers != nil && l.peers.g.InProcess() {
+	if l.device.Type == torch.CUDAType && l.place.world > 1 && l.group.InProcess() {
 		torch.DefaultGenerator(l.device).ManualSeed(seed) // the other devices are other ranks'
 	} else {
 		cuda.ManualSeedAll(seed)
@@ -37,6 +37,7 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	if l.device.Type == torch.MPSType {
 		torch.DefaultGenerator(l.device).ManualSeed(seed)
 	}
+	l.parts.seed(seed)
 	l.seedRank(mixSeed(seed, uint64(l.place.global)))
 }
 

@@ -7,17 +7,11 @@ import (
 	"sync"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
 )
-
-// ModuleOptions are SetupModule's optional arguments.
-type ModuleOptions struct {
-	// NoMove leaves the module on the devices where it is, also on meta, for models that are placed by hand. It is converted
-	// to the precision's type all the same.
-	NoMove bool
-}
 
 // Setup prepares a module and its optimizers for the run: it converts the module to the precision's type, moves it (and
 // what the optimizers have stored) to the device, ties it to its copies on other ranks, and routes the optimizers' Step
@@ -40,7 +34,7 @@ type ModuleOptions struct {
 // follows. On several ranks it builds the strategy's part of the model anew, and a CommHook such as PowerSGD begins
 // again with what it carries from step to step.
 func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optimizer) (*Model[M, F], error) {
-	m, err := newModel(l, module, forward, false)
+	m, err := newModel(l, module, forward, ModuleOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +50,14 @@ func SetupModule[M nn.Module, F any](l *Lite, module M, forward F, opts ...Modul
 	if err != nil {
 		return nil, fmt.Errorf("lite: SetupModule: %w", err)
 	}
-	m, err := newModel(l, module, forward, o.NoMove)
+	m, err := newModel(l, module, forward, o)
 	if err != nil {
 		return nil, err
 	}
 	return m, l.afterSetup(module)
 }
 
-func newModel[M nn.Module, F any](l *Lite, module M, forward F, noMove bool) (*Model[M, F], error) {
+func newModel[M nn.Module, F any](l *Lite, module M, forward F, o ModuleOptions) (*Model[M, F], error) {
 	if err := checkModule(module); err != nil {
 		return nil, err
 	}
@@ -74,7 +68,7 @@ func newModel[M nn.Module, F any](l *Lite, module M, forward F, noMove bool) (*M
 		return nil, err
 	}
 	h := &handle{l: l, module: module}
-	if err := l.setupModule(h, noMove); err != nil {
+	if err := l.setupModule(h, o); err != nil {
 		return nil, err
 	}
 	m := &Model[M, F]{Module: module, h: h}
@@ -121,7 +115,7 @@ func checkModule(module nn.Module) error {
 // taken is the modules that are set up in this process, by which rank: a module can serve one.
 var taken sync.Map
 
-func (l *Lite) setupModule(h *handle, noMove bool) error {
+func (l *Lite) setupModule(h *handle, o ModuleOptions) error {
 	if other, already := taken.LoadOrStore(h.module, l); already {
 		if other != l {
 			return fmt.Errorf("lite: Setup: rank %d has set up this %T already: goroutine ranks need a model each, so make it inside of Run", other.(*Lite).place.global, h.module)
@@ -129,41 +123,39 @@ func (l *Lite) setupModule(h *handle, noMove bool) error {
 		return fmt.Errorf("lite: Setup: this %T was set up already: a module is passed once", h.module)
 	}
 	l.atEnd(func() { taken.Delete(h.module) })
-	err := try(func() {
-		nn.Parameters(h.module) // an incomplete module panics here, with the path of the field
-		if !noMove && nn.OnMeta(h.module) {
-			nn.ToEmpty(h.module, l.device)
+	around, err := l.session.SetupModule(l.ctx, h.module, o)
+	if err == nil {
+		err = checkUnwrap[strategy.Module](around)
+	}
+	if err != nil {
+		return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
+	}
+	if h.around = around; around != nil {
+		h.noSync, _ = strategy.As[strategy.NoSyncer](around)
+		h.joiner, _ = strategy.As[strategy.Joiner](around)
+	}
+	l.models = append(l.models, h)
+	return nil
+}
+
+// placeModule is a Session's Env.Place.
+func (l *Lite) placeModule(m nn.Module, o ModuleOptions) error {
+	return try(func() {
+		nn.Parameters(m) // an incomplete module panics here, with the path of the field
+		if !o.NoMove && nn.OnMeta(m) {
+			nn.ToEmpty(m, l.device)
 		}
 		var to []torch.Target
 		if d := l.precision.ModuleDType(); d != 0 {
 			to = append(to, d)
 		}
-		if !noMove {
+		if !o.NoMove {
 			to = append(to, l.device)
 		}
 		if len(to) > 0 {
-			nn.To(h.module, to...)
+			nn.To(m, to...)
 		}
 	})
-	if err != nil {
-		return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
-	}
-	if l.peers != nil {
-		if err := h.replicate(); err != nil {
-			return fmt.Errorf("lite: Setup of %T: %w", h.module, err)
-		}
-		l.atEnd(func() {
-			if h.replica != nil {
-				h.replica.Close()
-			}
-		})
-		params, want := h.list()
-		h.averaged.idle = len(want) == 0
-		h.look(params)
-		l.atEnd(func() { h.averaged.free() })
-	}
-	l.models = append(l.models, h)
-	return nil
 }
 
 func (l *Lite) setupOptimizers(opts []optim.Optimizer) error {
@@ -182,7 +174,9 @@ func (l *Lite) setupOptimizers(opts []optim.Optimizer) error {
 		}
 		l.atEnd(func() { optim.Release(o) })
 		l.steppers = append(l.steppers, s)
-		optim.MoveState(o)
+		if err := l.parts.setupOptimizer(o); err != nil {
+			return fmt.Errorf("lite: Setup: optimizer %d (%T): %w", i, o, err)
+		}
 	}
 	return nil
 }

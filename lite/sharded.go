@@ -51,16 +51,16 @@ func (l *Lite) SaveSharded(dir string, v State, opts ...SaveOptions) error {
 // saveParts writes this rank's part, and gives the indexes of all, or on all ranks the same error.
 func (l *Lite) saveParts(dir, id string, content any) (indexes [][]byte, err error) {
 	o := serial.PartOptions{Ranks: l.place.world}
-	if l.peers != nil {
+	if l.place.world > 1 {
 		var sums map[string]uint32
-		l.patiently(func() { sums, err = serial.TensorSums(content) })
+		l.group.WithoutTimeout(func() { sums, err = serial.TensorSums(content) })
 		if err := l.agree(dir, err); err != nil {
 			return nil, err
 		}
 		o.Equal = equalEverywhere(AllGather(l, sums))
 	}
 	var index []byte
-	l.patiently(func() { index, err = serial.SavePart(dir, l.place.global, id, content, o) })
+	l.group.WithoutTimeout(func() { index, err = serial.SavePart(dir, l.place.global, id, content, o) })
 	if err := l.agree(dir, err); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (l *Lite) onFirst(f func() error) (err error) {
 	if l.IsGlobalZero() {
 		run = func() { err = f() }
 	}
-	l.patiently(run)
+	l.group.WithoutTimeout(run)
 	return err
 }
 

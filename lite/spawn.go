@@ -54,13 +54,12 @@ func (j *job) goroutineRank(ctx context.Context, world *dist.LocalWorld, rank in
 			return
 		}
 		defer g.Close()
-		var others *peers
-		if others, err = j.newPeers(g, j.plan.devices[rank]); err != nil {
+		if err = attach(g, j.plan.devices[rank]); err != nil {
 			return
 		}
 		err = leave(g, j.rank(ctx, rankSpec{
 			place:  place{global: rank, local: rank, world: world.Size(), localWorld: world.Size()},
-			device: j.plan.devices[rank], peers: others, stop: stop,
+			device: j.plan.devices[rank], group: g, stop: stop,
 		}))
 	})
 	return err

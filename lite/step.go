@@ -16,12 +16,16 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 	if s := l.precision.Scaler(); s != nil {
 		loss = s.Scale(loss)
 	}
-	// Inside of forward passes the strategy hasn't prepared for gradients yet.
-	for i := len(l.forwards) - 1; i >= 0; i-- {
-		loss = l.forwards[i].PostForward(loss)[0]
+	if b := l.parts.backward; b != nil {
+		b.Backward(loss, func(loss *torch.Tensor) { l.backward(loss, opts) })
+		return
 	}
-	if l.peers != nil {
-		l.peers.g.TranslateErrors(func() { loss.Backward(opts...) })
+	l.backward(loss, opts)
+}
+
+func (l *Lite) backward(loss *torch.Tensor, opts []torch.BackwardOptions) {
+	if l.place.world > 1 {
+		l.group.TranslateErrors(func() { loss.Backward(opts...) })
 		return
 	}
 	loss.Backward(opts...)
@@ -34,14 +38,9 @@ func (l *Lite) NoBackwardSync(m Handle, on bool, f func()) {
 	if f == nil {
 		torch.Fail("lite.NoBackwardSync", "the function is nil")
 	}
-	if on && h.l.peers != nil {
-		before := h.averaged.local
-		h.averaged.local = true
-		defer func() { h.averaged.local = before }()
-		if h.replica != nil {
-			h.replica.NoSync(f)
-			return
-		}
+	if on && h.noSync != nil {
+		h.noSync.NoSync(f)
+		return
 	}
 	f()
 }

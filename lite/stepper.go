@@ -17,7 +17,6 @@ type stepper struct {
 
 // Step runs a step, unless the scaler finds an overflow.
 func (s *stepper) Step(step func()) (ran bool) {
-	ran = true
 	_, closure := s.o.(*optim.LBFGS)
 	if !closure { // else the forward pass is part of the step
 		s.check()
@@ -26,14 +25,10 @@ func (s *stepper) Step(step func()) (ran bool) {
 	if !s.l.recording {
 		s.made()
 	}
-	scaler := s.l.precision.Scaler()
-	switch {
-	case scaler != nil && s.l.recording:
-		scaler.StepOnDevice(s.o, func(found *torch.Tensor) { optim.StepUnless(s.o, found, step) })
-	case scaler != nil:
-		ran = scaler.Step(s.o, step)
-	default:
-		step()
+	if around := s.l.parts.step; around != nil {
+		ran = around.Step(s.o, func() bool { return s.update(step) })
+	} else {
+		ran = s.update(step)
 	}
 	if closure {
 		s.check()
@@ -43,6 +38,20 @@ func (s *stepper) Step(step func()) (ran bool) {
 		s.l.stepped(s)
 	}
 	return ran
+}
+
+// update runs the step, unless the scaler finds an overflow.
+func (s *stepper) update(step func()) (ran bool) {
+	scaler := s.l.precision.Scaler()
+	switch {
+	case scaler != nil && s.l.recording:
+		scaler.StepOnDevice(s.o, func(found *torch.Tensor) { optim.StepUnless(s.o, found, step) })
+	case scaler != nil:
+		return scaler.Step(s.o, step)
+	default:
+		step()
+	}
+	return true
 }
 
 // Stepped calls back, also after a step that was left out, as Fabric does. A step that is being recorded hasn't run yet.
@@ -75,7 +84,7 @@ func (s *stepper) check() {
 	}
 	owners := s.owners()
 	for _, h := range owners {
-		if h.direct() || h.trained.Load() || h.replica == nil && s.l.cast.Load() {
+		if h.direct() || h.trained.Load() || h.free() && s.l.cast.Load() {
 			s.checked = true
 			return
 		}
@@ -85,7 +94,7 @@ func (s *stepper) check() {
 		return
 	}
 	h := owners[0]
-	if h.replica != nil && !training(h.module) {
+	if !h.free() && !training(h.module) {
 		torch.Fail("lite.Step", "%s has gradients that were not averaged over the ranks, as it is in evaluation mode: call Train on it, and Eval on the layers of it that are to stay as they are", h)
 	}
 	torch.Fail("lite.Step", "%s has gradients, but no forward pass of it went through lite, so that precision %s and the other ranks had no part in them: "+

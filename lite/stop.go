@@ -126,7 +126,7 @@ func (l *Lite) Stopping() bool {
 		l.stop.polled.Store(true)
 		stopping = l.stop.asked.Load()
 	}
-	if l.peers != nil {
+	if l.place.world > 1 {
 		stopping = l.anyRank(stopping)
 	}
 	if stopping && l.stop != nil && l.stop.agreed != nil {
@@ -143,6 +143,6 @@ func (l *Lite) anyRank(here bool) bool {
 	}
 	t := torch.From([]int64{n}, 1)
 	defer t.Release()
-	l.peers.allReduce(t, dist.Max)
+	l.group.AllReduce(t, dist.Max)
 	return t.Item() > 0
 }

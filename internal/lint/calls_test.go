@@ -23,7 +23,7 @@ var mayExit = map[string]string{
 // them (Forward, Backward, Step, collectives, where a lost peer is a *dist.RankError).
 var ops = []string{
 	"torch", "torch/aten", "torch/cuda", "torch/nn", "torch/nn/functional", "torch/nn/init", "torch/optim", "amp", "internal/op",
-	"dist", "ddp", "lite",
+	"dist", "ddp", "lite", "lite/strategy/builtin",
 }
 
 // mayPanic lists the files outside of ops that may, each with its reason.

@@ -94,11 +94,6 @@ type (
 		Seed(seed uint64) // called by SeedEverything
 	}
 
-	// DataRanker returns which part of the data this rank reads. Default: Env.Rank of Env.World.
-	DataRanker interface {
-		DataRank() (rank, of int) // constant
-	}
-
 	// Capturer returns why lite.Capture can't record a step under this strategy; nil: it can. Default: an error, and
 	// steps run as they are.
 	Capturer interface {

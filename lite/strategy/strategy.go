@@ -8,6 +8,7 @@ import (
 
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/dist"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -26,19 +27,11 @@ type Strategy interface {
 
 // Request is what a Config asks of a Strategy.
 type Request struct {
-	Accelerator Accelerator    // of the devices
-	Devices     []torch.Device // of this node
-	DevicesText string         // as they were given, for messages
-	Nodes       int            // machines
-	Engine      string         // what has started the ranks, such as "torchrun"; empty: golite starts them
-}
-
-// Accelerator is the kind of a Request's devices.
-type Accelerator interface {
-	// Name is the name in Config.Accelerator, such as "cuda".
-	Name() string
-	// Type is the type of its devices.
-	Type() torch.DeviceType
+	Accelerator accelerator.Accelerator // of the devices
+	Devices     []torch.Device          // of this node
+	DevicesText string                  // as they were given, for messages
+	Nodes       int                     // machines
+	Engine      string                  // what has started the ranks, such as "torchrun"; empty: golite starts them
 }
 
 // Plan is how a Strategy runs on a node.
@@ -103,8 +96,10 @@ type Pass struct {
 // Module surrounds the passes of one module: Forward, and the methods that lite.Bind was given.
 type Module interface {
 	// Forward runs f, which calls the module's method in the run's precision and returns the tensors that it made, and
-	// returns the tensors that take their place, in the same order. synced reports whether the strategy has a part in
-	// the gradients of this pass: Step refuses gradients of a model that has had no such pass. Passes without
-	// gradients may come from several goroutines at once.
-	Forward(p Pass, f func() []*torch.Tensor) (out []*torch.Tensor, synced bool)
+	// returns the tensors that take their place, in the same order. Passes without gradients may come from several
+	// goroutines at once.
+	Forward(p Pass, f func() []*torch.Tensor) []*torch.Tensor
+	// Synced reports whether gradients of such a pass are as the strategy wants them. Step refuses the gradients of a
+	// model that has had no such pass. It is asked before a pass.
+	Synced(p Pass) bool
 }

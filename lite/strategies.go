@@ -1,0 +1,126 @@
+package lite
+
+import (
+	"github.com/golite/golite/lite/strategy"
+	"github.com/golite/golite/lite/strategy/builtin"
+)
+
+// Strategy is a strategy's settings. The value is read only: goroutine ranks share it.
+//
+//	type Strategy interface {
+//		// StrategyName is the name in Config.Strategy and in messages.
+//		StrategyName() string
+//
+//		// Plan lays out the ranks of this node, or refuses the Request. The error says what is wrong and what to
+//		// do instead; lite adds the setting, where it was given and what the machine has. Plan is called in each
+//		// process that resolves the Config, with and without Request.Engine, and must give the same ranks.
+//		Plan(r Request) (Plan, error)
+//
+//		// Open starts a Session on a rank, after Env.Group was joined. ctx ends with the run.
+//		Open(ctx context.Context, e *Env) (Session, error)
+//	}
+type Strategy = strategy.Strategy
+
+// SingleDevice is one rank on one device.
+//
+//	// StrategyName returns "single_device".
+//	func (SingleDevice) StrategyName() string
+//
+//	// Plan wants one device on one node.
+//	func (SingleDevice) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open returns a Session in which nothing surrounds a pass.
+//	func (SingleDevice) Open(_ context.Context, e *strategy.Env) (strategy.Session, error)
+type SingleDevice = builtin.SingleDevice
+
+// DP is one rank that shares each batch out among CUDA devices (torch.nn.DataParallel). The model and its batches lie on the
+// first. A forward pass cuts the tensors among its arguments along dimension 0, as torch.chunk does, copies the model to the
+// other devices, runs the method on all at the same time and joins the results along dimension 0; of a tensor without
+// dimensions, such as a loss, a vector with the value of each device comes out. What is no tensor all devices are given, and
+// all must return alike. Gradients add up on the first device.
+//
+// The copies are made anew for each pass: what the method writes into buffers on the first device stays, fields that it sets
+// don't. Each device draws random numbers from a generator of its own, and SeedEverything seeds them alike, as PyTorch does.
+//
+// Prefer "ddp_spawn", which neither copies the model in each step nor gathers what it returns on one device. DP was tested with
+// replicas on a CPU and has not been run on several GPUs yet. On the CPU "ddp" takes its place.
+//
+//	// StrategyName returns "dp".
+//	func (DP) StrategyName() string
+//
+//	// Plan has one rank with all devices, where the accelerator lets one rank compute on several.
+//	func (DP) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open returns a Session for the first device.
+//	func (DP) Open(_ context.Context, e *strategy.Env) (strategy.Session, error)
+type DP = builtin.DP
+
+// DDP is one process for each device, with gradients averaged while backward runs, as by
+// torch.nn.parallel.DistributedDataParallel. The zero DDP has PyTorch's defaults.
+//
+//	type DDP struct {
+//		// FindUnusedParameters lets parameters take no part in a forward pass; it costs a walk over the graph in
+//		// each step.
+//		FindUnusedParameters bool
+//
+//		// StaticGraph promises that the same parameters are used in each step, in the same order.
+//		StaticGraph bool
+//
+//		// GradientAsBucketView saves the copy from gradients to buckets: gradients are views of buckets.
+//		GradientAsBucketView bool
+//
+//		// NoBroadcastBuffers leaves buffers, such as BatchNorm's, as each rank computes them.
+//		NoBroadcastBuffers bool
+//
+//		// NoInitSync leaves out rank 0's parameters and buffers being given to all when a model is set up: ranks
+//		// that draw or load the same need no message for it.
+//		NoInitSync bool
+//
+//		// BucketCapMB is the size of a bucket in MiB, 0: 25.
+//		BucketCapMB int
+//
+//		// Backend is "gloo", "nccl", or empty for the device's own: nccl for CUDA, gloo for the CPU.
+//		Backend string
+//
+//		// CommHook compresses gradients on their way: "", "fp16", "bf16" or "powersgd".
+//		CommHook string
+//
+//		// Hook takes CommHook's place, with settings (ddp.PowerSGD{Rank: 4}) or as a ddp.BucketHook of the program's
+//		// own. It is each model's; goroutine ranks share the value, and call a BucketHook at the same time.
+//		Hook ddp.Hook
+//
+//		// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
+//		Timeout time.Duration
+//	}
+//
+//	// StrategyName returns "ddp".
+//	func (DDP) StrategyName() string
+//
+//	// Plan has a process for each device.
+//	func (d DDP) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open returns a Session that averages gradients, if there are several ranks.
+//	func (d DDP) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
+type DDP = builtin.DDP
+
+// DDPSpawn is DDP with a goroutine for each device instead of a process. What Run's function returns on rank 0 comes
+// back without being copied, but a crash in C++ ends all ranks.
+//
+//	// StrategyName returns "ddp_spawn".
+//	func (DDPSpawn) StrategyName() string
+//
+//	// Plan has a goroutine for each device, and processes where an engine has started them.
+//	func (d DDPSpawn) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open is DDP's.
+//	func (d DDPSpawn) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
+type DDPSpawn = builtin.DDPSpawn
+
+// ModuleOptions are SetupModule's optional arguments.
+//
+//	type ModuleOptions struct {
+//		// NoMove leaves the module on the devices where it is, also on meta, for models that are placed by hand.
+//		// It is converted to the precision's type all the same.
+//		NoMove bool
+//	}
+type ModuleOptions = strategy.ModuleOptions
