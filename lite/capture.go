@@ -4,27 +4,31 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/golite/golite/internal/pytree"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/cuda"
 	"github.com/golite/golite/torch/optim"
 )
 
-// captureWarmup is how many calls of a captured step run as they are before it is recorded: libraries set themselves up, optimizers make their state.
+// captureWarmup is how many calls of a captured step run as they are before it is recorded: libraries set themselves
+// up, optimizers make their state.
 const captureWarmup = 3
 
-// captureMin is how often recorded steps must be replayed before a change of their optimizers' settings is worth another recording.
+// captureMin is how often recorded steps must be replayed before a change of their optimizers' settings is worth
+// another recording.
 const captureMin = 10
 
-// captureGraphs is how many recordings a step may have, one for each kind of batch, and captureSeen how often batches of another kind than the first
-// must have come before theirs is made.
+// captureGraphs is how many recordings a step may have, one for each kind of batch, and captureSeen how often batches
+// of another kind than the first must have come before theirs is made.
 const (
 	captureGraphs = 4
 	captureSeen   = 3
 )
 
-// Capture returns a step that is recorded on a GPU once, as a CUDA graph, and replayed from then on: what a small step costs is mostly the thousand calls
-// that start its kernels, and a replay is one (torch.cuda.make_graphed_callables, for whole steps). The step is the body of a training loop: it takes a
-// batch, and returns what the loop wants of it, tensors on the device or nothing.
+// Capture returns a step that is recorded on a GPU once, as a CUDA graph, and replayed from then on: what a small step
+// costs is mostly the thousand calls that start its kernels, and a replay is one (torch.cuda.make_graphed_callables,
+// for whole steps). The step is the body of a training loop: it takes a batch, and returns what the loop wants of it,
+// tensors on the device or nothing.
 //
 //	step := lite.Capture(l, func(b data.Example) *torch.Tensor {
 //		opt.ZeroGrad()
@@ -35,23 +39,25 @@ const (
 //		return loss
 //	})
 //
-// On the CPU it is the step itself, and nothing changes. On a GPU the first calls run as they are, and every call trains: none is lost. A replay runs no
-// Go: what the step does besides tensors (counting, logging, branches) happens in the first calls only, and gradients aren't to be seen after it. The
-// step must not wait for the device (Item, printing a tensor), and must not add to gradients of an earlier step: it calls ZeroGrad.
+// On the CPU it is the step itself, and nothing changes. On a GPU the first calls run as they are, and every call
+// trains: none is lost. A replay runs no Go: what the step does besides tensors (counting, logging, branches) happens
+// in the first calls only, and gradients aren't to be seen after it. The step must not wait for the device (Item,
+// printing a tensor), and must not add to gradients of an earlier step: it calls ZeroGrad.
 //
 // Optimizers need Fused, unless they are plain SGD or a rule of one's own that can be captured (optim.Rule), without a
-// scaler. Fused ones may have another learning rate at every step; other settings, and the rate of the others, are part of
-// the recording, which is made anew when they change now and then. A state that is loaded makes it anew as well.
+// scaler. Fused ones may have another learning rate at every step; other settings, and the rate of the others, are part
+// of the recording, which is made anew when they change now and then. A state that is loaded makes it anew as well.
 //
-// Where it can't be replayed the step runs as it is, and the log says so once, with the reason: batches of another shape (the last one of a pass, say;
-// those of up to 3 shapes that come often have recordings of their own), a step that can't be recorded, settings that change all the time, several
-// ranks or replicas.
+// Where it can't be replayed the step runs as it is, and the log says so once, with the reason: batches of another
+// shape (the last one of a pass, say; those of up to 3 shapes that come often have recordings of their own), a step
+// that can't be recorded, settings that change all the time, several ranks or replicas.
 func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {
 	if step == nil {
 		torch.Fail("lite.Capture", "the function is nil")
 	}
 	c := &capture[B, R]{l: l, step: step, said: map[string]bool{}}
-	if l.device.Type != torch.CUDAType {
+	recorder, ok := l.accelerator.(accelerator.Recorder)
+	if !ok {
 		return step
 	}
 	if l.replicas != nil {
@@ -62,41 +68,18 @@ func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {
 		c.giveUp(err)
 		return step
 	}
-	c.warm = func(f func()) { besideStream(l.device.Index, f) }
-	c.record = func(f func()) (graph, error) {
-		g := cuda.NewGraph(l.device.Index)
-		if err := g.Capture(f, cuda.CaptureOptions{Pool: c.pool, Generators: []*torch.Generator{l.rankGen}}); err != nil {
-			return nil, err
-		}
-		if c.pool == (cuda.GraphPool{}) {
-			c.pool = g.Pool()
-		}
-		return g, nil
-	}
+	c.newGraphs = func() accelerator.Graphs { return recorder.Recorder(l.device) }
+	c.graphs = c.newGraphs()
 	return c.call
-}
-
-// besideStream runs f in the stream that graphs are recorded in, as what is to be recorded wants it.
-func besideStream(device int, f func()) {
-	now, side := cuda.CurrentStream(device), cuda.CaptureStream(device)
-	side.WaitStream(now)
-	defer now.WaitStream(side)
-	cuda.WithStream(side, f)
-}
-
-// graph is a *cuda.Graph.
-type graph interface {
-	Replay()
-	Reset()
 }
 
 // capture is a step, and its recordings.
 type capture[B, R any] struct {
-	l      *Lite
-	step   func(B) R
-	warm   func(f func())                // runs a call of the warm-up
-	record func(f func()) (graph, error) // records f, which doesn't run
-	pool   cuda.GraphPool                // that all recordings share
+	l    *Lite
+	step func(B) R
+
+	newGraphs func() accelerator.Graphs
+	graphs    accelerator.Graphs // of all recordings: they share its memory
 
 	calls, replays int
 	eager          bool // it is not recorded any more
@@ -148,7 +131,7 @@ func (c *capture[B, R]) warmUp(b B) R {
 
 // aside runs the step as it is, where recordings are made.
 func (c *capture[B, R]) aside(b B) (r R) {
-	c.warm(func() { r = c.step(b) })
+	c.graphs.Warm(func() { r = c.step(b) })
 	return r
 }
 
@@ -179,7 +162,7 @@ func (c *capture[B, R]) run(rec *recording[B, R], b B) (r R) {
 			rec.in[i].CopyNonBlocking_(t)
 		}
 		rec.graph.Replay()
-		r = mapTensors(rec.out, func(t *torch.Tensor) *torch.Tensor { return t.Detach().Clone() })
+		r = pytree.Map(rec.out, func(t *torch.Tensor) *torch.Tensor { return t.Detach().Clone() })
 	})
 	c.replays++
 	for _, s := range c.stepped {
@@ -199,7 +182,7 @@ func (c *capture[B, R]) drop() {
 		}
 		torch.EachTensor(r.out, func(t *torch.Tensor) { t.Release() })
 	}
-	c.made, c.replays, c.pool = nil, 0, cuda.GraphPool{}
+	c.made, c.replays, c.graphs = nil, 0, c.newGraphs()
 }
 
 func (c *capture[B, R]) giveUp(err error) {

@@ -6,6 +6,8 @@ import (
 	"reflect"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/internal/pytree"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/optim"
 )
@@ -22,7 +24,7 @@ type tensorKind struct {
 }
 
 func kindOf[B any](b B) (k kind[B]) {
-	k.rest = mapTensors(b, func(t *torch.Tensor) *torch.Tensor {
+	k.rest = pytree.Map(b, func(t *torch.Tensor) *torch.Tensor {
 		k.tensors = append(k.tensors, tensorKind{t.DType(), t.Shape()})
 		return nil
 	})
@@ -46,14 +48,14 @@ func (k kind[B]) difference(other kind[B]) string {
 }
 
 func tensorsOf[B any](b B) (list []*torch.Tensor) {
-	mapTensors(b, func(t *torch.Tensor) *torch.Tensor { list = append(list, t); return t })
+	pytree.Map(b, func(t *torch.Tensor) *torch.Tensor { list = append(list, t); return t })
 	return list
 }
 
 // recording is the graph of a step with batches of one kind.
 type recording[B, R any] struct {
 	kind  kind[B]
-	graph graph
+	graph accelerator.Graph
 	in    []*torch.Tensor // the recorded batch's tensors
 	out   R
 }
@@ -120,7 +122,7 @@ func (c *capture[B, R]) recordWith(b B, k kind[B]) (*recording[B, R], error) {
 	r := &recording[B, R]{kind: k}
 	var static B
 	torch.NoGrad(func() {
-		static = mapTensors(b, func(t *torch.Tensor) *torch.Tensor {
+		static = pytree.Map(b, func(t *torch.Tensor) *torch.Tensor {
 			kept := t.Detach().Clone().Keep()
 			r.in = append(r.in, kept)
 			return kept
@@ -132,7 +134,7 @@ func (c *capture[B, R]) recordWith(b B, k kind[B]) (*recording[B, R], error) {
 	defer func() { c.l.recording = false }()
 	var err error
 	record := func() {
-		r.graph, err = c.record(func() {
+		r.graph, err = c.graphs.Record(func() {
 			torch.Scope(func() {
 				r.out = c.step(static)
 				if scaler != nil {
@@ -140,7 +142,7 @@ func (c *capture[B, R]) recordWith(b B, k kind[B]) (*recording[B, R], error) {
 				}
 				torch.EachTensor(r.out, func(t *torch.Tensor) { t.Keep() })
 			})
-		})
+		}, c.l.rankGen)
 	}
 	for _, s := range c.stepped {
 		optim.WriteRates(s.o)

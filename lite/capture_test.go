@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/cuda"
@@ -64,14 +65,18 @@ func tape(l *Lite, step func(batchOf) *torch.Tensor) *taped {
 	core, logs := observer.New(zap.WarnLevel)
 	l.log = zap.New(core)
 	t := &taped{capture: &capture[batchOf, *torch.Tensor]{l: l, step: step, said: map[string]bool{}}, logs: logs}
-	t.warm = func(f func()) { t.warmed++; f() }
-	t.record = func(f func()) (graph, error) {
-		t.recorded++
-		defer t.parameters()() // what is recorded doesn't run
-		err := torch.Try(f)
-		return &tapedGraph{t, len(t.made)}, errors.Join(err, t.failing)
-	}
+	t.newGraphs = func() accelerator.Graphs { return t }
+	t.graphs = t
 	return t
+}
+
+func (t *taped) Warm(f func()) { t.warmed++; f() }
+
+func (t *taped) Record(f func(), _ ...*torch.Generator) (accelerator.Graph, error) {
+	t.recorded++
+	defer t.parameters()() // what is recorded doesn't run
+	err := torch.Try(f)
+	return &tapedGraph{t, len(t.made)}, errors.Join(err, t.failing)
 }
 
 // parameters returns a function that gives the optimizers' parameters the values that they have now.

@@ -121,7 +121,7 @@ func (l *Lite) content(v any, o SaveOptions) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	streams := l.gatherStreams()
+	states := l.gatherRNGStates()
 	if _, own := s[reservedKey]; own {
 		return nil, fmt.Errorf("the key %q is lite's own: use another", reservedKey)
 	}
@@ -129,7 +129,7 @@ func (l *Lite) content(v any, o SaveOptions) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain[reservedKey] = l.runState(streams)
+	plain[reservedKey] = l.runState(states)
 	return map[string]any(plain), nil
 }
 

@@ -89,11 +89,7 @@ func AllGather[T any](l *Lite, v T) []T {
 
 // arrived reads what a rank sent, onto this rank's device.
 func arrived[T any](l *Lite, operation string, b []byte) T {
-	v := wire.Unpack[T](operation, b)
-	if l.device.Type == torch.CPUType {
-		return v
-	}
-	return ToDevice(l, v)
+	return ToDevice(l, wire.Unpack[T](operation, b))
 }
 
 // AllGatherGrad gives every rank the tensors of all, stacked along a new first dimension (with one rank, too), and

@@ -11,28 +11,30 @@ import (
 	"sync/atomic"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/internal/pytree"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/cuda"
 	"github.com/golite/golite/torch/nn"
 )
 
 // replicas run the forward passes of strategy "dp": parts of the batch on several devices at the same time. The first
 // device's part runs on the rank's own goroutine, each other's on a thread that lives as long as the run.
 type replicas struct {
-	devices []torch.Device
-	threads []*torch.Pool      // of the devices after the first: one thread each
-	random  []*torch.Generator // theirs: what they draw on the CPU
-	intraOp int
-	running atomic.Bool
-	scalars sync.Once // a warning
+	accelerator accelerator.Accelerator // of devices
+	devices     []torch.Device
+	threads     []*torch.Pool      // of the devices after the first: one thread each
+	random      []*torch.Generator // theirs: what they draw on the CPU
+	intraOp     int
+	running     atomic.Bool
+	scalars     sync.Once // a warning
 }
 
 // newReplicas starts the threads; nil where there is one device. Their default generators begin as the process's is.
-func newReplicas(devices []torch.Device, intraOp int) *replicas {
+func newReplicas(a accelerator.Accelerator, devices []torch.Device, intraOp int) *replicas {
 	if len(devices) < 2 {
 		return nil
 	}
-	r := &replicas{devices: devices, intraOp: max(1, intraOp/len(devices))}
+	r := &replicas{accelerator: a, devices: devices, intraOp: max(1, intraOp/len(devices))}
 	torch.Scope(func() {
 		begin := torch.DefaultGenerator(torch.CPU).State()
 		for range devices[1:] {
@@ -69,8 +71,8 @@ func (r *replicas) generators() (list []*torch.Generator) {
 	}
 	for k, g := range r.random {
 		list = append(list, g)
-		if d := r.devices[k+1]; d.Type == torch.CUDAType {
-			list = append(list, torch.DefaultGenerator(d))
+		if g := accelerator.Generator(r.accelerator, r.devices[k+1]); g != nil {
+			list = append(list, g)
 		}
 	}
 	return list
@@ -123,11 +125,11 @@ func (r *replicas) wrap(h *handle, f reflect.Value) reflect.Value {
 		defer r.running.Store(false)
 		h.passed()
 		for i := range args {
-			args[i], _ = (&mapping{tensor: in, shallow: true}).value(args[i], 0)
+			args[i], _ = (&pytree.Mapper{Tensor: in, Shallow: true}).Value(args[i])
 		}
 		results := r.forward(h, f, name, args)
 		for i := range results {
-			results[i] = mapValue(results[i], out)
+			results[i] = pytree.MapValue(results[i], out)
 		}
 		return results
 	})
@@ -135,7 +137,7 @@ func (r *replicas) wrap(h *handle, f reflect.Value) reflect.Value {
 
 // forward is one forward pass. A batch of one part, or none, needs no replica.
 func (r *replicas) forward(h *handle, f reflect.Value, name string, args []reflect.Value) []reflect.Value {
-	parts := scatter(args, r.devices)
+	parts := scatter(args, r.accelerator, r.devices)
 	methods := []reflect.Value{f}
 	if len(parts) > 1 {
 		methods = methods[:0]
@@ -193,11 +195,9 @@ func (r *replicas) each(n int, f func(k int)) []error {
 func (r *replicas) surroundings(n int) func(k int, f func()) {
 	kind := r.devices[0].Type
 	dtype, cast := amp.Enabled(kind)
-	streams := make([]cuda.Stream, n)
-	if kind == torch.CUDAType {
-		for k, d := range r.devices[:n] {
-			streams[k] = cuda.CurrentStream(d.Index)
-		}
+	branch := func(_ int, f func()) { f() }
+	if b, ok := r.accelerator.(accelerator.Brancher); ok {
+		branch = b.Branch(r.devices[:n])
 	}
 	return func(k int, f func()) {
 		run := f
@@ -205,11 +205,7 @@ func (r *replicas) surroundings(n int) func(k int, f func()) {
 			run = func() { amp.Autocast(kind, dtype, f) }
 		}
 		torch.WithGenerator(r.random[k-1], func() {
-			if kind == torch.CUDAType {
-				cuda.WithStream(streams[k], run)
-				return
-			}
-			run()
+			branch(k, run)
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/golite/golite/internal/pytree"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 )
@@ -13,29 +15,30 @@ const dpName = `lite: strategy "dp"`
 
 // scatter gives each device its arguments: tensors, those in structs, slices and maps too, are cut along dimension 0 as by
 // torch.chunk, so that a small batch may leave devices out; all else is the same for all. It is empty where there is no tensor.
-func scatter(args []reflect.Value, devices []torch.Device) [][]reflect.Value {
-	s := &scatterer{devices: devices, chunks: map[*torch.Tensor][]*torch.Tensor{}}
+func scatter(args []reflect.Value, a accelerator.Accelerator, devices []torch.Device) [][]reflect.Value {
+	s := &scatterer{accelerator: a, devices: devices, chunks: map[*torch.Tensor][]*torch.Tensor{}}
 	for i, a := range args {
-		if t := a.Type(); movesItself(t) && !holdsTensors(t, nil) {
+		if t := a.Type(); pytree.MovesItself(t) && !pytree.Holds(t) {
 			torch.Fail(dpName, "argument %d of the forward pass, a %s, keeps its tensors to itself: export its fields, so that each device can be given its part", i, a.Type())
 		}
-		mapValue(a, func(t *torch.Tensor) *torch.Tensor { s.cut(t); return t })
+		pytree.MapValue(a, func(t *torch.Tensor) *torch.Tensor { s.cut(t); return t })
 	}
 	parts := make([][]reflect.Value, s.n)
 	for k := range parts {
 		parts[k] = make([]reflect.Value, len(args))
 		for i, a := range args {
-			parts[k][i] = mapValue(a, func(t *torch.Tensor) *torch.Tensor { return s.chunks[t][k] })
+			parts[k][i] = pytree.MapValue(a, func(t *torch.Tensor) *torch.Tensor { return s.chunks[t][k] })
 		}
 	}
 	return parts
 }
 
 type scatterer struct {
-	devices []torch.Device
-	chunks  map[*torch.Tensor][]*torch.Tensor
-	n       int           // parts
-	first   *torch.Tensor // that was cut into so many
+	accelerator accelerator.Accelerator
+	devices     []torch.Device
+	chunks      map[*torch.Tensor][]*torch.Tensor
+	n           int           // parts
+	first       *torch.Tensor // that was cut into so many
 }
 
 func (s *scatterer) cut(t *torch.Tensor) {
@@ -54,9 +57,7 @@ func (s *scatterer) cut(t *torch.Tensor) {
 			s.first.Shape(), t.Shape(), len(s.devices), s.n, len(chunks))
 	}
 	for k, c := range chunks {
-		if c.Device() != s.devices[k] {
-			chunks[k] = moveTensor(c, s.devices[k])
-		}
+		chunks[k] = accelerator.Move(s.accelerator, c, s.devices[k])
 	}
 	s.chunks[t] = chunks
 }
@@ -71,16 +72,21 @@ func (r *replicas) collect(h *handle, results [][]reflect.Value) []reflect.Value
 			}
 		}
 	}
-	g := &gatherer{root: r.devices[0]}
+	scalars := false
+	z := &pytree.Zipper{Tensors: func(path string, list []*torch.Tensor) *torch.Tensor {
+		t, scalar := join(path, list, r.devices[0])
+		scalars = scalars || scalar
+		return t
+	}, Fail: failGather}
 	out := make([]reflect.Value, len(results[0]))
 	for i := range out {
 		column := make([]reflect.Value, len(results))
 		for k := range results {
 			column[k] = results[k][i]
 		}
-		out[i] = g.value(fmt.Sprintf("result %d", i), column)
+		out[i] = z.Value(fmt.Sprintf("result %d", i), column)
 	}
-	if g.scalars {
+	if scalars {
 		r.scalars.Do(func() {
 			h.l.log.Warn(fmt.Sprintf("strategy \"dp\": %s returns a tensor without dimensions: a vector with the value of each replica comes out", h))
 		})
@@ -90,164 +96,25 @@ func (r *replicas) collect(h *handle, results [][]reflect.Value) []reflect.Value
 
 var errorType = reflect.TypeFor[error]()
 
-// gatherer makes one value of the values that replicas returned for it: tensors are joined along dimension 0.
-type gatherer struct {
-	root    torch.Device
-	scalars bool                        // some had no dimensions
-	made    map[reference]reflect.Value // what references became: they may come round to their beginning
-}
-
-// start makes what a value's parts are written to. Of pointers, slices and maps that were met before it is what became
-// of them.
-func (g *gatherer) start(list []reflect.Value) (out reflect.Value, met bool) {
-	first := list[0]
-	t := first.Type()
-	out = reflect.New(t).Elem()
-	switch t.Kind() {
-	case reflect.Pointer:
-		out.Set(reflect.New(t.Elem()))
-	case reflect.Slice:
-		out.Set(reflect.MakeSlice(t, first.Len(), first.Len()))
-	case reflect.Map:
-		out.Set(reflect.MakeMapWithSize(t, first.Len()))
-	default:
-		return out, false
-	}
-	key := reference{of: t}
-	for _, v := range list {
-		at := addressOf(v)
-		key.at += fmt.Sprintf("%x %d ", at.at, at.len)
-	}
-	if v, met := g.made[key]; met {
-		return v, true
-	}
-	if g.made == nil {
-		g.made = map[reference]reflect.Value{}
-	}
-	g.made[key] = out
-	return out, false
-}
-
-// reference is the addresses of a reference of each replica, with their type.
-type reference struct {
-	at string
-	of reflect.Type
-}
-
-func (g *gatherer) value(path string, list []reflect.Value) reflect.Value {
-	first := list[0]
-	t := first.Type()
-	if !holdsTensors(t, nil) || t.Implements(moduleType) {
-		return g.same(path, list)
-	}
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Map:
-		if g.absent(path, list) {
-			return first
-		}
-	}
-	if t == tensorType {
-		return g.tensor(path, list)
-	}
-	out, met := g.start(list)
-	if met {
-		return out
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		out.Elem().Set(g.value(path, each(list, reflect.Value.Elem)))
-	case reflect.Interface:
-		inner := each(list, reflect.Value.Elem)
-		for _, v := range inner {
-			if v.Type() != inner[0].Type() {
-				g.fail(path, "is a %s of one replica and a %s of another", inner[0].Type(), v.Type())
-			}
-		}
-		out.Set(g.value(path, inner))
-	case reflect.Struct:
-		out.Set(first)
-		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() {
-				out.Field(i).Set(g.value(path+"."+f.Name, each(list, func(v reflect.Value) reflect.Value { return v.Field(i) })))
-			}
-		}
-	case reflect.Slice, reflect.Array:
-		g.alike(path, list)
-		for i := range first.Len() {
-			out.Index(i).Set(g.value(fmt.Sprintf("%s[%d]", path, i), each(list, func(v reflect.Value) reflect.Value { return v.Index(i) })))
-		}
-	case reflect.Map:
-		g.alike(path, list)
-		for it := first.MapRange(); it.Next(); {
-			at := fmt.Sprintf("%s[%v]", path, it.Key())
-			out.SetMapIndex(it.Key(), g.value(at, each(list, func(v reflect.Value) reflect.Value {
-				e := v.MapIndex(it.Key())
-				if !e.IsValid() {
-					g.fail(at, "is there of one replica and not of another")
-				}
-				return e
-			})))
-		}
-	}
-	return out
-}
-
-func each(list []reflect.Value, f func(reflect.Value) reflect.Value) []reflect.Value {
-	out := make([]reflect.Value, len(list))
-	for i, v := range list {
-		out[i] = f(v)
-	}
-	return out
-}
-
-// absent tells whether a value is nil of all replicas.
-func (g *gatherer) absent(path string, list []reflect.Value) bool {
-	for _, v := range list {
-		if v.IsNil() != list[0].IsNil() {
-			g.fail(path, "is nil of one replica and not of another")
-		}
-	}
-	return list[0].IsNil()
-}
-
-func (g *gatherer) alike(path string, list []reflect.Value) {
-	for _, v := range list {
-		if v.Len() != list[0].Len() {
-			g.fail(path, "has %d elements of one replica and %d of another", list[0].Len(), v.Len())
-		}
-	}
-}
-
-// same takes what is no tensor, which has to be equal of all replicas.
-func (g *gatherer) same(path string, list []reflect.Value) reflect.Value {
-	for _, v := range list {
-		if !reflect.DeepEqual(v.Interface(), list[0].Interface()) {
-			g.fail(path, "is %v of one replica and %v of another, and only tensors can be joined: return it as a tensor", list[0], v)
-		}
-	}
-	return list[0]
-}
-
-func (g *gatherer) tensor(path string, list []reflect.Value) reflect.Value {
+// join joins the tensors of the replicas along dimension 0; those without dimensions, the values, make a vector.
+func join(path string, list []*torch.Tensor, root torch.Device) (joined *torch.Tensor, scalar bool) {
 	parts := make([]*torch.Tensor, len(list))
-	for k, v := range list {
-		t := v.Interface().(*torch.Tensor)
+	for k, t := range list {
 		if t.Dim() == 0 {
-			g.scalars = true
+			scalar = true
 			t = t.Unsqueeze(0)
 		}
-		parts[k] = t.To(g.root)
+		parts[k] = t.To(root)
 	}
 	if len(parts) == 1 {
-		return reflect.ValueOf(parts[0])
+		return parts[0], scalar
 	}
-	var joined *torch.Tensor
 	if err := torch.Try(func() { joined = torch.Cat(parts, 0) }); err != nil {
-		g.fail(path, "can't be joined along dimension 0, which is the batch: %v", err)
+		failGather(path, "can't be joined along dimension 0, which is the batch: %v", err)
 	}
-	return reflect.ValueOf(joined)
+	return joined, scalar
 }
 
-func (g *gatherer) fail(path, format string, args ...any) {
+func failGather(path, format string, args ...any) {
 	torch.Fail(dpName, "%s %s", path, fmt.Sprintf(format, args...))
 }

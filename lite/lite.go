@@ -13,6 +13,7 @@ import (
 
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/dist"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 )
@@ -20,17 +21,18 @@ import (
 // Lite is one rank's view of a run: its device, its precision, its group. Run makes it. Its methods are called on
 // the goroutine of the function that Run was given.
 type Lite struct {
-	ctx       context.Context
-	cfg       Config
-	device    torch.Device
-	place     place
-	precision amp.Precision
-	group     *dist.Group      // of all ranks: of one where there is one
-	session   strategy.Session // the strategy at work on this rank
-	parts     parts            // of the session
-	replicas  *replicas        // nil: one device
-	log       *zap.Logger
-	out       io.Writer
+	ctx         context.Context
+	cfg         Config
+	accelerator accelerator.Accelerator // of device
+	device      torch.Device
+	place       place
+	precision   amp.Precision
+	group       *dist.Group      // of all ranks: of one where there is one
+	session     strategy.Session // the strategy at work on this rank
+	parts       parts            // of the session
+	replicas    *replicas        // nil: one device
+	log         *zap.Logger
+	out         io.Writer
 
 	seed      uint64 // of SeedEverything; 0 before
 	noWorkers bool   // loaders' workers draw alike on all ranks

@@ -6,9 +6,9 @@ import (
 	"fmt"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/cuda"
 	"github.com/golite/golite/torch/data"
 )
 
@@ -63,15 +63,8 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	if !l.noWorkers {
 		out = out.WithRank(l.place.global)
 	}
-	switch device := l.device; {
-	case o.NoMove:
-	case device.Type == torch.CUDAType:
-		out = out.WithStage(stageOn[B](device))
-	default: // the CPU, too: a data set may hold its tensors on a GPU
-		out = out.WithFinish(func(_ context.Context, b *B) error {
-			*b = moveTo(*b, device)
-			return nil
-		})
+	if !o.NoMove {
+		out = moveBatches(l, out)
 	}
 	taken.Store(out, l)
 	l.atEnd(func() { taken.Delete(out) })
@@ -84,29 +77,29 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	return out, nil
 }
 
-// stageOn copies batches to a GPU in a stream of its own, started by whoever reads them: while the device computes a step it receives the next batches.
-func stageOn[B any](device torch.Device) func(context.Context, *B) (func(), error) {
-	side := cuda.NewStream(device.Index)
-	return func(_ context.Context, b *B) (ready func(), err error) {
-		err = torch.Try(func() {
-			var copied *cuda.Event
-			cuda.WithStream(side, func() {
-				*b = moveTo(*b, device)
-				copied = cuda.NewEvent()
-				copied.Record(side)
-			})
-			ready = func() {
-				now := cuda.CurrentStream(device.Index)
-				copied.Wait(now)
-				torch.EachTensor(*b, func(t *torch.Tensor) {
-					if t.Device() == device {
-						now.Uses(t)
-					}
-				})
-			}
+// moveBatches has the batches of a loader on the rank's device: copied beside its computation, started by the goroutine
+// that reads them, where the accelerator is a Stager. The CPU's are moved as well: a data set may hold its tensors on a GPU.
+func moveBatches[B any](l *Lite, ld *data.Loader[B]) *data.Loader[B] {
+	a, device := l.accelerator, l.device
+	stager, ok := a.(accelerator.Stager)
+	if !ok {
+		return ld.WithFinish(func(_ context.Context, b *B) error {
+			*b = moveTo(*b, a, device)
+			return nil
 		})
-		return ready, err
 	}
+	stage := stager.Stage(device)
+	return ld.WithStage(func(ctx context.Context, b *B) (func(), error) {
+		ready, err := stage(ctx, func() { *b = moveTo(*b, a, device) })
+		if ready == nil {
+			return nil, err
+		}
+		return func() {
+			var batch []*torch.Tensor
+			torch.EachTensor(*b, func(t *torch.Tensor) { batch = append(batch, t) })
+			ready(batch)
+		}, err
+	})
 }
 
 // SetupDataLoaders is SetupDataLoader for several loaders of one type.

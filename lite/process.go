@@ -167,7 +167,7 @@ func (j *job) processRank(ctx context.Context, child *supervisor.Child, stop *st
 	}
 	defer g.Close()
 	j.met.Store(true)
-	if err := attach(g, device); err != nil {
+	if err := attach(g, j.plan.accelerator); err != nil {
 		return err
 	}
 	spec := rankSpec{place: at, device: device, group: g, stop: stop, steps: new(atomic.Int64)}

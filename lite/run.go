@@ -17,8 +17,8 @@ import (
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/supervisor"
 	"github.com/golite/golite/internal/wire"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/cuda"
 )
 
 // RankError is what ended a rank.
@@ -190,13 +190,13 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 	if s.group == nil {
 		s.group = dist.Alone(ctx, j.groupOptions())
 		defer s.group.Close()
-		if err := attach(s.group, s.device); err != nil {
+		if err := attach(s.group, j.plan.accelerator); err != nil {
 			return err
 		}
 	}
 	torch.Root(func() {
 		torch.WithNumThreads(max(1, j.plan.threads), func() {
-			onDevice(s.device, func() {
+			accelerator.With(j.plan.accelerator, s.device, func() {
 				var l *Lite
 				if l, err = j.newLite(ctx, s); err != nil {
 					return
@@ -218,26 +218,21 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 	return err
 }
 
-// attach lets a group carry the tensors of a rank's device: those on a GPU go through NCCL.
-func attach(g *dist.Group, device torch.Device) error {
-	if device.Type != torch.CUDAType {
+// attach has a group carry tensors of an accelerator's devices. Every group has Gloo for those of the CPU.
+func attach(g *dist.Group, a accelerator.Accelerator) error {
+	switch name, _ := accelerator.Backend(a); name {
+	case "nccl":
+		return g.AttachNCCL()
+	case "", "gloo":
 		return nil
+	default:
+		return fmt.Errorf("lite: accelerator %q asks for the backend %q: want gloo or nccl", a.Name(), name)
 	}
-	return g.AttachNCCL()
-}
-
-// onDevice makes a GPU the thread's current one: what asks CUDA for it means the rank's, and rank 3 leaves nothing on device 0.
-func onDevice(d torch.Device, f func()) {
-	if d.Type != torch.CUDAType {
-		f()
-		return
-	}
-	cuda.WithDevice(d.Index, f)
 }
 
 func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	cfg := j.plan.config
-	l = &Lite{ctx: ctx, cfg: cfg, device: s.device, place: s.place, group: s.group, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.log}
+	l = &Lite{ctx: ctx, cfg: cfg, accelerator: j.plan.accelerator, device: s.device, place: s.place, group: s.group, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.log}
 	if l.io == nil {
 		l.io = &fileIO{}
 	}
@@ -253,7 +248,7 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 				return err
 			}
 		}
-		if l.replicas = newReplicas(s.replicas, j.plan.threads); l.replicas != nil {
+		if l.replicas = newReplicas(l.accelerator, s.replicas, j.plan.threads); l.replicas != nil {
 			l.atEnd(l.replicas.close)
 		}
 		return l.openSession(j.plan.strategy, append([]torch.Device{s.device}, s.replicas[min(1, len(s.replicas)):]...), j.plan.threads)

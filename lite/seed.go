@@ -4,20 +4,20 @@ import (
 	"math/rand/v2"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/cuda"
 )
 
 // SeedOptions are SeedEverything's optional arguments.
 type SeedOptions struct {
-	// NoWorkers leaves the workers of the loaders that are set up from now on to the loaders' own seeds, as PyTorch does: these
-	// come from the default generator and so follow from the seed as well, but are the same on all ranks. Else the rank is
-	// mixed into them (Fabric.seed_everything(workers=True)).
+	// NoWorkers leaves the workers of the loaders that are set up from now on to the loaders' own seeds, as PyTorch does:
+	// these come from the default generator and so follow from the seed as well, but are the same on all ranks. Else the
+	// rank is mixed into them (Fabric.seed_everything(workers=True)).
 	NoWorkers bool
 }
 
-// SeedEverything makes the run reproducible: it seeds torch's default generators, the GPUs' too, alike on every rank, so that
-// models start with equal weights; and, differently on each, RankGenerator and Rand. The seed is at most 2^32-1
+// SeedEverything makes the run reproducible: it seeds torch's default generators, the GPUs' too, alike on every rank,
+// so that models start with equal weights; and, differently on each, RankGenerator and Rand. The seed is at most 2^32-1
 // (libtorch's generator uses no more bits); a larger one panics. Go's global math/rand can't be seeded: use Rand.
 //
 // Lightning's writes the seed into environment variables; this doesn't: ranks that share a process share those.
@@ -28,17 +28,23 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	o := options.Must("lite.SeedEverything", opts, torch.Fail)
 	l.seed, l.noWorkers = seed, o.NoWorkers
 	torch.ManualSeed(seed)
-	if l.device.Type == torch.CUDAType && l.place.world > 1 && l.group.InProcess() {
-		torch.DefaultGenerator(l.device).ManualSeed(seed) // the other devices are other ranks'
-	} else {
-		cuda.ManualSeedAll(seed)
-		l.replicas.seed(seed)
-	}
-	if l.device.Type == torch.MPSType {
-		torch.DefaultGenerator(l.device).ManualSeed(seed)
-	}
+	l.seedDevices(seed)
+	l.replicas.seed(seed)
 	l.parts.seed(seed)
 	l.seedRank(mixSeed(seed, uint64(l.place.global)))
+}
+
+// seedDevices restarts the default generators of all devices, as torch.manual_seed does; of goroutine ranks each
+// restarts that of its own device, as the others are other ranks'.
+func (l *Lite) seedDevices(seed uint64) {
+	accelerator.Seed(l.accelerator, seed, l.device)
+	inProcess := l.place.world > 1 && l.group.InProcess()
+	for _, e := range accelerator.Entries() {
+		own := e.Accelerator.Type() == l.device.Type
+		if r, ok := e.Accelerator.(accelerator.Randomizer); ok && !(own && inProcess) {
+			r.Seed(seed)
+		}
+	}
 }
 
 func (l *Lite) seedRank(mixed uint64) {

@@ -54,7 +54,7 @@ func (j *job) goroutineRank(ctx context.Context, world *dist.LocalWorld, rank in
 			return
 		}
 		defer g.Close()
-		if err = attach(g, j.plan.devices[rank]); err != nil {
+		if err = attach(g, j.plan.accelerator); err != nil {
 			return
 		}
 		err = leave(g, j.rank(ctx, rankSpec{

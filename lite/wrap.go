@@ -7,9 +7,12 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/golite/golite/internal/pytree"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
+
+var tensorType = reflect.TypeFor[*torch.Tensor]()
 
 type (
 	fn11 = func(*torch.Tensor) *torch.Tensor
@@ -71,17 +74,17 @@ func wrapAny(h *handle, f reflect.Value) reflect.Value {
 	in, out := h.l.precision.Input, h.l.precision.Output
 	return reflect.MakeFunc(f.Type(), func(args []reflect.Value) (results []reflect.Value) {
 		for i := range args {
-			args[i], _ = (&mapping{tensor: in, shallow: true}).value(args[i], 0)
+			args[i], _ = (&pytree.Mapper{Tensor: in, Shallow: true}).Value(args[i])
 		}
 		convert := func(f func(*torch.Tensor) *torch.Tensor) {
-			m := &mapping{tensor: f}
+			m := &pytree.Mapper{Tensor: f}
 			for _, a := range args {
 				if a.Kind() == reflect.Pointer && a.Type() != tensorType {
-					m.keep(a)
+					m.Keep(a)
 				}
 			}
 			for i := range results {
-				results[i], _ = m.value(results[i], 0)
+				results[i], _ = m.Value(results[i])
 			}
 		}
 		var made []*torch.Tensor

@@ -34,6 +34,7 @@ var law = map[string]int{
 	"torch/...":                 4,
 	"sampler":                   4,
 	"internal/statekeys":        4,
+	"internal/pytree":           4, // walks values that hold tensors
 	"internal/wire":             4, // tensors are among what ranks send each other
 	"amp/...":                   4,
 	"datasets/...":              5,

@@ -3,27 +3,28 @@ package lite
 import (
 	"fmt"
 
+	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial"
 	"github.com/golite/golite/torch/serial/pickle"
 )
 
-// reservedKey is where a checkpoint keeps what nobody has to ask for.
+// reservedKey is the key of the run state, RNG states and scaler, that Save adds to every checkpoint.
 const reservedKey = "golite"
 
-// streams are the states of one rank's random streams.
-type streams struct {
+// rngState is the states of one rank's random number generators.
+type rngState struct {
 	Default, Device, Rank, Rand []byte
 	Replicas                    [][]byte // of strategy "dp"
 }
 
-func (l *Lite) ownStreams() streams {
-	var s streams
+func (l *Lite) ownRNGState() rngState {
+	var s rngState
 	torch.Scope(func() {
 		s.Default = torch.DefaultGenerator(torch.CPU).State().ToBytes()
 		s.Rank = l.rankGen.State().ToBytes()
-		if l.device.Type == torch.CUDAType {
-			s.Device = torch.DefaultGenerator(l.device).State().ToBytes()
+		if g := accelerator.Generator(l.accelerator, l.device); g != nil {
+			s.Device = g.State().ToBytes()
 		}
 		for _, g := range l.replicas.generators() {
 			s.Replicas = append(s.Replicas, g.State().ToBytes())
@@ -33,11 +34,11 @@ func (l *Lite) ownStreams() streams {
 	return s
 }
 
-// gatherStreams collects the streams of all ranks; each rank gets them all.
-func (l *Lite) gatherStreams() []streams { return AllGather(l, l.ownStreams()) }
+// gatherRNGStates returns the states of all ranks, on each of them.
+func (l *Lite) gatherRNGStates() []rngState { return AllGather(l, l.ownRNGState()) }
 
 // runState is what stands under the reserved key: tensors, numbers and text, so that Python reads it too.
-func (l *Lite) runState(all []streams) map[string]any {
+func (l *Lite) runState(all []rngState) map[string]any {
 	ranks := make([]any, len(all))
 	for i, s := range all {
 		r := map[string]any{"default": torch.From(s.Default), "rank": torch.From(s.Rank), "rand": torch.From(s.Rand)}
@@ -62,7 +63,7 @@ func (l *Lite) runState(all []streams) map[string]any {
 	return state
 }
 
-// setRunState restores scaler and streams. A file without them, from Python, changes nothing.
+// setRunState restores scaler and generators. A file without them, from Python, changes nothing.
 func (l *Lite) setRunState(v any) error {
 	state, ok := v.(map[string]any)
 	if !ok {
@@ -87,10 +88,10 @@ func (l *Lite) setRunState(v any) error {
 	if !ok {
 		return fmt.Errorf("the random streams of rank %d are damaged", l.place.global)
 	}
-	return l.setStreams(r)
+	return l.setRNGState(r)
 }
 
-func (l *Lite) setStreams(r map[string]any) error {
+func (l *Lite) setRNGState(r map[string]any) error {
 	get := func(key string) *torch.Tensor { t, _ := r[key].(*torch.Tensor); return t }
 	if t := get("rand"); t != nil {
 		if err := l.pcg.UnmarshalBinary(t.ToBytes()); err != nil {
@@ -122,8 +123,8 @@ func (l *Lite) setStreams(r map[string]any) error {
 		}
 		restore(torch.DefaultGenerator(torch.CPU), get("default"))
 		restore(l.rankGen, get("rank"))
-		if l.device.Type == torch.CUDAType {
-			restore(torch.DefaultGenerator(l.device), get("device"))
+		if g := accelerator.Generator(l.accelerator, l.device); g != nil {
+			restore(g, get("device"))
 		}
 	})
 	if foreign {
@@ -132,8 +133,8 @@ func (l *Lite) setStreams(r map[string]any) error {
 	return err
 }
 
-// goValue turns what package serial reads into Go's own types: dictionaries with names into map[string]any, those with
-// numbers into map[int]any, ordered dictionaries of tensors into *torch.StateDict.
+// goValue converts what package serial reads into Go's own types: dictionaries with names into map[string]any, those
+// with numbers into map[int]any, ordered dictionaries of tensors into *torch.StateDict.
 func goValue(v any) any {
 	switch v := v.(type) {
 	case *serial.Dict:
