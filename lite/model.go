@@ -74,12 +74,13 @@ func (m *Model[M, F]) LoadStateDict(sd *torch.StateDict, opts ...nn.LoadOptions)
 
 // handle is what lite knows of a model, whatever its types.
 type handle struct {
-	l       *Lite
-	module  nn.Module
-	around  strategy.Module   // nil: nothing surrounds a pass
-	noSync  strategy.NoSyncer // part of around; nil: it has none
-	joiner  strategy.Joiner   // part of around; nil: it has none
-	trained atomic.Bool       // a forward pass to train by, in which the strategy had its part, went through run
+	l          *Lite
+	module     nn.Module
+	around     strategy.Module     // nil: nothing surrounds a pass
+	noSync     strategy.NoSyncer   // part of around; nil: it has none
+	joiner     strategy.Joiner     // part of around; nil: it has none
+	dispatcher strategy.Dispatcher // part of around; nil: it has none
+	trained    atomic.Bool         // a forward pass to train by, in which the strategy had its part, went through run
 }
 
 func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }
@@ -92,10 +93,7 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
 		return out
 	}
-	p := strategy.Pass{Grad: torch.GradEnabled(), Training: training(h.module)}
-	if p.Grad && !h.trained.Load() && h.around.Synced(p) {
-		h.trained.Store(true)
-	}
+	p := h.pass()
 	if h.l.precision == plain {
 		return h.around.Forward(p, f)
 	}
@@ -103,6 +101,15 @@ func (h *handle) run(f func() []*torch.Tensor) (out []*torch.Tensor) {
 		h.l.precision.Forward(h.l.device.Type, func() { out = f() })
 		return out
 	})
+}
+
+// pass describes the forward pass that comes, and notes whether the strategy has its part in its gradients.
+func (h *handle) pass() strategy.Pass {
+	p := strategy.Pass{Grad: torch.GradEnabled(), Training: training(h.module)}
+	if p.Grad && !h.trained.Load() && h.around.Synced(p) {
+		h.trained.Store(true)
+	}
+	return p
 }
 
 // passed notes a forward pass in which precision and ranks had their part.

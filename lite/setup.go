@@ -34,14 +34,41 @@ import (
 // follows. On several ranks it builds the strategy's part of the model anew, and a CommHook such as PowerSGD begins
 // again with what it carries from step to step.
 func Setup[M nn.Module, F any](l *Lite, module M, forward F, opts ...optim.Optimizer) (*Model[M, F], error) {
-	m, err := newModel(l, module, forward, ModuleOptions{})
+	return setup(l, module, ModuleOptions{}, opts, func() (F, strategy.Method, error) {
+		m, err := namedMethod(module, forward, "Setup")
+		return forward, m, err
+	})
+}
+
+// SetupOf is Setup for a forward that Setup refuses because it can't tell which method of the module it is, such as a
+// closure, or a method that another one hides. of returns the forward of the module that it is given, and strategies
+// with copies of the module ask it for theirs:
+//
+//	model, err := lite.SetupOf(l, net, func(n *Net) func(x *torch.Tensor) *torch.Tensor { return n.Encoder.Forward }, opt)
+func SetupOf[M nn.Module, F any](l *Lite, module M, of func(M) F, opts ...optim.Optimizer) (*Model[M, F], error) {
+	return setup(l, module, ModuleOptions{}, opts, func() (F, strategy.Method, error) { return methodOf(module, of, "SetupOf") })
+}
+
+func setup[M nn.Module, F any](l *Lite, module M, o ModuleOptions, opts []optim.Optimizer, forward func() (F, strategy.Method, error)) (*Model[M, F], error) {
+	if err := checkModule(module); err != nil {
+		return nil, err
+	}
+	f, method, err := forward()
 	if err != nil {
 		return nil, err
+	}
+	h := &handle{l: l, module: module}
+	if err := l.setupModule(h, o); err != nil {
+		return nil, err
+	}
+	wrapped, err := wrap(h, f, method)
+	if err != nil {
+		return nil, fmt.Errorf("lite: Setup: %w", err)
 	}
 	if err := l.setupOptimizers(opts); err != nil {
 		return nil, err
 	}
-	return m, l.afterSetup(module)
+	return &Model[M, F]{Module: module, Forward: wrapped, h: h}, l.afterSetup(module)
 }
 
 // SetupModule is Setup for a module without optimizers, which SetupOptimizers may prepare on their own.
@@ -50,30 +77,10 @@ func SetupModule[M nn.Module, F any](l *Lite, module M, forward F, opts ...Modul
 	if err != nil {
 		return nil, fmt.Errorf("lite: SetupModule: %w", err)
 	}
-	m, err := newModel(l, module, forward, o)
-	if err != nil {
-		return nil, err
-	}
-	return m, l.afterSetup(module)
-}
-
-func newModel[M nn.Module, F any](l *Lite, module M, forward F, o ModuleOptions) (*Model[M, F], error) {
-	if err := checkModule(module); err != nil {
-		return nil, err
-	}
-	if err := checkForward(module, forward, "Setup"); err != nil {
-		return nil, err
-	}
-	if err := l.replicas.check(module, forward, "Setup"); err != nil {
-		return nil, err
-	}
-	h := &handle{l: l, module: module}
-	if err := l.setupModule(h, o); err != nil {
-		return nil, err
-	}
-	m := &Model[M, F]{Module: module, h: h}
-	m.Forward = wrap(h, forward)
-	return m, nil
+	return setup(l, module, o, nil, func() (F, strategy.Method, error) {
+		m, err := namedMethod(module, forward, "Setup")
+		return forward, m, err
+	})
 }
 
 // afterSetup calls back.
@@ -82,15 +89,27 @@ func (l *Lite) afterSetup(module nn.Module) error {
 }
 
 // Bind gives another method of a model's module the same context as its Forward: the precision and, in training, the
-// strategy. The result has the method's type. A method that is not the module's own panics, as it is a slip of the pen.
+// strategy. The result has the method's type. What is no method of the module's type panics, as it is an error of the
+// program.
 func Bind[M nn.Module, F, G any](m *Model[M, F], method G) G {
-	if err := checkForward(m.Module, method, "Bind"); err != nil {
+	x, err := namedMethod(m.Module, method, "Bind")
+	return bind(m.h, method, x, err)
+}
+
+// BindOf is Bind as SetupOf is Setup: of returns the method of the module that it is given.
+func BindOf[M nn.Module, F, G any](m *Model[M, F], of func(M) G) G {
+	method, x, err := methodOf(m.Module, of, "BindOf")
+	return bind(m.h, method, x, err)
+}
+
+func bind[G any](h *handle, method G, x strategy.Method, err error) G {
+	if err == nil {
+		method, err = wrap(h, method, x)
+	}
+	if err != nil {
 		torch.Fail("lite.Bind", "%v", err)
 	}
-	if err := m.h.l.replicas.check(m.Module, method, "Bind"); err != nil {
-		torch.Fail("lite.Bind", "%v", err)
-	}
-	return wrap(m.h, method)
+	return method
 }
 
 // SetupOptimizers prepares optimizers on their own, after SetupModule.
@@ -133,6 +152,7 @@ func (l *Lite) setupModule(h *handle, o ModuleOptions) error {
 	if h.around = around; around != nil {
 		h.noSync, _ = strategy.As[strategy.NoSyncer](around)
 		h.joiner, _ = strategy.As[strategy.Joiner](around)
+		h.dispatcher, _ = strategy.As[strategy.Dispatcher](around)
 	}
 	l.models = append(l.models, h)
 	return nil

@@ -13,7 +13,7 @@ import (
 )
 
 func TestSetupRefuses(t *testing.T) {
-	net, other := NewMLP(), NewMLP()
+	net := NewMLP()
 	closure := func(x *torch.Tensor) *torch.Tensor { return net.Forward(x) }
 	holed := &MLP{FC1: nn.NewLinear(784, 128)}
 	var none *MLP
@@ -25,9 +25,7 @@ func TestSetupRefuses(t *testing.T) {
 	}{
 		{"a closure", "is no method of *lite_test.MLP", lite.Config{},
 			func(l *lite.Lite) error { _, err := lite.Setup(l, net, closure); return err }},
-		{"another instance's method", "belongs to another value", lite.Config{},
-			func(l *lite.Lite) error { _, err := lite.Setup(l, net, other.Forward); return err }},
-		{"a layer's method", "belongs to another value", lite.Config{},
+		{"a layer's method", "is no method of *lite_test.MLP: was it taken from another model?", lite.Config{},
 			func(l *lite.Lite) error { _, err := lite.Setup(l, net, net.FC1.Forward); return err }},
 		{"a method of another type", "is no method of *nn.Linear", lite.Config{},
 			func(l *lite.Lite) error { _, err := lite.Setup(l, net.FC1, net.Loss); return err }},
@@ -85,7 +83,12 @@ func TestBind(t *testing.T) {
 		loss := lite.Bind(model, net.Loss)
 		y := torch.Options{DType: torch.Int64}.Zeros(2)
 		require.Equal(t, torch.Float32, loss(model.Forward(torch.Ones(2, 784)), y).DType())
-		require.ErrorContains(t, torch.Try(func() { lite.Bind(model, NewMLP().Loss) }), "another value")
+		require.ErrorContains(t, torch.Try(func() { lite.Bind(model, net.FC1.Forward) }), "is no method of *lite_test.MLP")
+		layer := lite.BindOf(model, func(n *MLP) func(*torch.Tensor) *torch.Tensor { return n.FC1.Forward })
+		require.Equal(t, torch.Float32, layer(torch.Ones(2, 784)).DType())
+		require.ErrorContains(t, torch.Try(func() {
+			lite.BindOf(model, func(*MLP) func(*torch.Tensor) *torch.Tensor { return nil })
+		}), "is nil")
 	})
 }
 

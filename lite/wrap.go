@@ -1,15 +1,11 @@
 package lite
 
 import (
-	"fmt"
 	"reflect"
-	"runtime"
-	"strings"
-	"unsafe"
 
 	"github.com/golite/golite/internal/pytree"
+	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
-	"github.com/golite/golite/torch/nn"
 )
 
 var tensorType = reflect.TypeFor[*torch.Tensor]()
@@ -23,12 +19,21 @@ type (
 
 // wrap gives a function of f's type that runs it as a forward pass of h. Common shapes are wrapped directly, others
 // through reflection, built once.
-func wrap[F any](h *handle, f F) F {
+func wrap[F any](h *handle, f F, method strategy.Method) (F, error) {
 	if r := h.l.replicas; r != nil {
-		return r.wrap(h, reflect.ValueOf(f)).Interface().(F)
+		return r.wrap(h, method).Interface().(F), nil
+	}
+	if h.dispatcher != nil {
+		if _, err := method.On(h.module); err != nil {
+			return f, err
+		}
+		return reflect.MakeFunc(method.Value.Type(), func(args []reflect.Value) []reflect.Value {
+			h.pass()
+			return h.dispatcher.Dispatch(method, args)
+		}).Interface().(F), nil
 	}
 	if h.direct() {
-		return f
+		return f, nil
 	}
 	in, out := h.l.precision.Input, h.l.precision.Output
 	var wrapped any
@@ -57,7 +62,7 @@ func wrap[F any](h *handle, f F) F {
 	default:
 		wrapped = wrapAny(h, reflect.ValueOf(f)).Interface()
 	}
-	return wrapped.(F)
+	return wrapped.(F), nil
 }
 
 func maybe(convert func(*torch.Tensor) *torch.Tensor, t *torch.Tensor) *torch.Tensor {
@@ -105,64 +110,4 @@ func wrapAny(h *handle, f reflect.Value) reflect.Value {
 		convert(func(t *torch.Tensor) *torch.Tensor { return out(replaced[t]) })
 		return results
 	})
-}
-
-// checkForward tells whether f is a method of that very module. A function's type says nothing of its receiver, but
-// its symbol does: a method value is called pkg.(*Type).Name-fm, and holds its receiver.
-func checkForward(module nn.Module, f any, what string) error {
-	v := reflect.ValueOf(f)
-	if v.Kind() != reflect.Func {
-		return fmt.Errorf("lite: %s: want a method of %T, got a %T", what, module, f)
-	}
-	if v.IsNil() {
-		return fmt.Errorf("lite: %s: the forward of %T is nil", what, module)
-	}
-	symbol := runtime.FuncForPC(v.Pointer()).Name()
-	method, isMethod := strings.CutSuffix(symbol, "-fm")
-	method = method[strings.LastIndexByte(method, '.')+1:]
-	if !isMethod {
-		return fmt.Errorf("lite: %s: %s is no method of %T: give the module's own method, such as net.Forward, so that every strategy can find it", what, symbol, module)
-	}
-	if _, ok := reflect.TypeOf(module).MethodByName(method); !ok {
-		return fmt.Errorf("lite: %s: %s is no method of %T: was it taken from another model?", what, symbol, module)
-	}
-	// Of an interface's method, or one with a value as receiver, the receiver's place isn't known.
-	bound := strings.Contains(symbol, ".(*")
-	if m := reflect.ValueOf(module); bound && m.Kind() == reflect.Pointer && !owns(m, receiver(v)) {
-		return fmt.Errorf("lite: %s: %s belongs to another value than the module that was given", what, symbol)
-	}
-	return nil
-}
-
-// receiver reads what a method value was bound to: its code's address is followed by the receiver.
-func receiver(f reflect.Value) unsafe.Pointer {
-	p := f.Pointer()
-	value := reflect.New(f.Type())
-	value.Elem().Set(f)
-	bound := *(**[2]unsafe.Pointer)(value.UnsafePointer())
-	if uintptr(bound[0]) != p {
-		return nil
-	}
-	return bound[1]
-}
-
-// owns tells whether p is the module or lies in it, as an embedded module's promoted method does.
-func owns(module reflect.Value, p unsafe.Pointer) bool {
-	if p == nil || p == module.UnsafePointer() {
-		return true
-	}
-	start := uintptr(module.UnsafePointer())
-	if at := uintptr(p); at > start && at < start+module.Type().Elem().Size() {
-		return true
-	}
-	e := module.Elem()
-	if e.Kind() != reflect.Struct {
-		return false
-	}
-	for i := range e.NumField() {
-		if f := e.Field(i); e.Type().Field(i).Anonymous && f.Kind() == reflect.Pointer && !f.IsNil() && owns(f, p) {
-			return true
-		}
-	}
-	return false
 }
