@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-// Kinds of collectives; the same numbers stand in dist.go.
+// Kinds of collectives.
 enum {
   GL_BROADCAST = 0,
   GL_ALL_REDUCE = 1,
@@ -26,6 +26,19 @@ enum {
   GL_SEND = 11,
   GL_RECV = 12,
   GL_BARRIER = 13,
+};
+
+// Kinds of failures.
+enum {
+  GL_FAILURE_OTHER = 0,
+  GL_FAILURE_ABORTED = 1,   // a rank aborted the group
+  GL_FAILURE_LOST = 2,      // the connection to a rank, or its process, has ended
+  GL_FAILURE_DIFFERS = 3,   // ranks made different calls
+  GL_FAILURE_TIMEOUT = 4,   // time was up
+  GL_FAILURE_FINISHED = 5,  // a rank waits for one that makes no more collectives
+  GL_FAILURE_CONTEXT = 6,   // the context of a rank ended
+  GL_FAILURE_FAILED = 7,    // a rank's own work failed
+  GL_FAILURE_PARENT = 8,    // the group that this one is part of has ended
 };
 
 // Stores (dist_store.hh).
@@ -53,7 +66,7 @@ int64_t gl_collective(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
 int64_t gl_work_wait(uint64_t work, int64_t timeout_ms, uint64_t* out, uint32_t room);
 int64_t gl_work_done(uint64_t work, uint64_t* out, uint32_t room);
 void gl_work_free(uint64_t work);
-int64_t gl_group_abort(uint64_t group, const char* reason);
+int64_t gl_group_abort(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_group_pending(uint64_t group, uint64_t* out, uint32_t room);
 int64_t gl_group_trace(uint64_t group, int32_t keep, uint64_t* out, uint32_t room);
 int64_t gl_group_site(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);

@@ -45,6 +45,9 @@ class OpenGloo : public c10d::ProcessGroupGloo {
   void cut() {
     for (auto& c : contexts_) c->closeConnections();
   }
+  // tag sets the tag of the next collective. The sizes of what ranks bring are part of it. Why: Gloo checks the size of a message on a thread of its
+  // own, where a wrong one ends the process. Messages with different tags never meet: ranks that disagree wait, and package dist compares their calls.
+  void tag(const Signature& s) { collectiveCounter_ = s.digest() << 12 | (static_cast<uint32_t>(s.number) & 0x3ff) << 2; }
 };
 
 // Lines is the connection to the peers; it outlives the backend where a call still hangs.
@@ -79,7 +82,9 @@ class Gloo : public c10d::Backend {
       : Backend(rank, size), lines_(std::move(lines)), watch_(std::move(watch)) {
     if (!lines_->memory) return;
     Unpiped threads;
-    attendant_.emplace(lines_->memory, [watch = watch_, lines = std::weak_ptr<Lines>(lines_)](const std::string& why) { lose(*watch, lines, why); });
+    attendant_.emplace(lines_->memory, [watch = watch_, lines = std::weak_ptr<Lines>(lines_)](const Signature& s, int peer, const std::string& why) {
+      lose(*watch, lines, shared_peer(*watch, s, peer, why));
+    });
   }
 
   const std::string getBackendName() const override { return "gloo"; }
@@ -215,9 +220,18 @@ class Gloo : public c10d::Backend {
     auto w = c10::make_intrusive<TrackedWork>(watch_, entered(kind, about, root, op), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
-    follow(w, start(), std::move(after));
+    follow(w, tagged(w->signature(), start), std::move(after));
     started.well();
     return w;
+  }
+
+  // tagged starts a collective under a tag of its own. PyTorch's ranks count.
+  template <class F>
+  WorkPtr tagged(const Signature& s, F& start) {
+    if (!lines_->gloo->store || s.kind == GL_SEND || s.kind == GL_RECV) return start();
+    std::lock_guard<std::mutex> l(tagging_);
+    lines_->gloo->tag(s);
+    return start();
   }
 
   // shared sums through the memory that the ranks share.
@@ -227,8 +241,8 @@ class Gloo : public c10d::Backend {
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
     attendant_->attend(w);  // before the posts, of which the later ones may wait until it has read the first
-    memory->post(w->first(), t, op, [&](const std::string& why) {
-      if (!why.empty()) lose(*watch_, lines_, w->signature().text() + ": " + why);
+    memory->post(w->first(), t, op, w->signature().site, [&](int peer, const std::string& why) {
+      if (!why.empty()) lose(*watch_, lines_, shared_peer(*watch_, w->signature(), peer, why));
       watch_->check();
       attendant_->lend();
     });
@@ -237,11 +251,27 @@ class Gloo : public c10d::Backend {
   }
 
   // lose ends the group because a peer is lost: one is the end for all, and those that wait for other ranks are freed as well.
-  static std::string lose(Watch& watch, const std::weak_ptr<Lines>& lines, const std::string& why) {
-    std::string reason = watch.aborted() ? watch.reason() : "rank " + std::to_string(watch.rank) + " lost a peer in " + why;
-    watch.abort(reason);
+  static Failure lose(Watch& watch, const std::weak_ptr<Lines>& lines, const Failure& why) {
+    watch.abort(why);
     if (auto l = lines.lock()) l->cut();
-    return reason;
+    return watch.failure();
+  }
+
+  static Failure shared_peer(Watch& watch, const Signature& s, int peer, const std::string& why) {
+    Failure f(GL_FAILURE_LOST, watch.rank, s, why);
+    f.lost = {peer};
+    return f;
+  }
+
+  // socket_peer is the failure of a connection. Gloo gives a sentence and nothing else, in which the other end stands as "[address]:port". Nothing but
+  // this function reads it.
+  static Failure socket_peer(Watch& watch, const Signature& s, const std::string& error) {
+    Failure f(GL_FAILURE_LOST, watch.rank, s, error.substr(0, error.find("\nException raised from ")));  // C++ adds its stack
+    size_t end = f.detail.rfind("]:"), begin = end == std::string::npos ? end : f.detail.rfind('[', end);
+    if (begin == std::string::npos) return f;
+    f.host = f.detail.substr(begin + 1, end - begin - 1);
+    f.port = std::atoi(f.detail.c_str() + end + 2);
+    return f;
   }
 
   // follow lets w end as inner does.
@@ -262,7 +292,7 @@ class Gloo : public c10d::Backend {
         return;
       }
       // The group first: who is freed looks whether it was aborted.
-      w->fail(lose(*watch, connection, w->signature().text() + ": " + error));
+      w->fail(lose(*watch, connection, socket_peer(*watch, w->signature(), error)));
     };
     c10::intrusive_ptr<c10::ivalue::Future> future;
     try {
@@ -312,9 +342,9 @@ class Gloo : public c10d::Backend {
       calls += (i ? "; rank " : "rank ") + std::to_string(i) + " " + t.substr(line + 1);
     }
     if (same) return;
-    std::string why = "ranks made different calls: " + calls;
+    Failure why(GL_FAILURE_DIFFERS, rank_, s, calls);
     watch_->abort(why);
-    throw std::runtime_error(why);
+    throw Failed(why);
   }
 
   // key is what must be equal on all ranks; it says the same as Signature::agrees.
@@ -328,6 +358,7 @@ class Gloo : public c10d::Backend {
 
   std::shared_ptr<Lines> lines_;
   std::shared_ptr<Watch> watch_;
+  std::mutex tagging_;  // from the tag to the start
   // Where ranks outnumber cores, one that looks keeps another from working.
   const int spin_ = static_cast<unsigned>(size_) <= std::thread::hardware_concurrency() ? 2000 : 0;
   std::optional<Attendant> attendant_;  // last: it ends first

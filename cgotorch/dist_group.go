@@ -27,6 +27,55 @@ const (
 	Barrier
 )
 
+// Kinds of failures; dist.h holds the same numbers.
+const (
+	FailureOther = iota
+	FailureAborted
+	FailureLost
+	FailureDiffers
+	FailureTimeout
+	FailureFinished
+	FailureContext
+	FailureFailed
+	FailureParent
+)
+
+// These do not compile where the last of the numbers differ from those of dist.h.
+var (
+	_ = [1]struct{}{}[C.GL_BARRIER-Barrier]
+	_ = [1]struct{}{}[C.GL_FAILURE_PARENT-FailureParent]
+)
+
+// Failure is why a group ended, or why a collective failed: one of the kinds, and what is known of it.
+type Failure struct {
+	Kind   int
+	Rank   int    // the one that failed, or that saw it; -1: unknown
+	Lost   []int  // the ranks that it waited for in vain, where they are known
+	Host   string // of a connection that has ended: its other end
+	Port   int    // as Gloo prints it
+	Call   string // the collective that it was in
+	Site   string // where that was called
+	Detail string // what was found, in words
+}
+
+func (f *Failure) words(w Words) Words {
+	return w.Int(f.Kind).Int(f.Rank).Ints(f.Lost).Int(f.Port).Text(f.Host).Text(f.Call).Text(f.Site).Text(f.Detail)
+}
+
+// cutFailure splits a failure off words.
+func cutFailure(w []uint64) (*Failure, []uint64) {
+	f := &Failure{Kind: int(w[0]), Rank: int(int64(w[1]))}
+	n := w[2]
+	for _, r := range w[3 : 3+n] {
+		f.Lost = append(f.Lost, int(r))
+	}
+	f.Port, w = int(w[3+n]), w[4+n:]
+	for _, s := range []*string{&f.Host, &f.Call, &f.Site, &f.Detail} {
+		*s, w = cut(w)
+	}
+	return f, w
+}
+
 // Hub is where the ranks of one process meet.
 type Hub uint64
 
@@ -95,10 +144,10 @@ type Work uint64
 
 // Outcome is what became of a collective.
 type Outcome struct {
-	Work   Work   // if it isn't over: because it is asynchronous, or because time is up
-	Late   bool   // time is up
-	Failed string // why it failed because of another rank, or of an abort
-	Source int    // of a receive: who sent
+	Work   Work     // if it isn't over: because it is asynchronous, or because time is up
+	Late   bool     // time is up
+	Failed *Failure // why it failed because of another rank, or of an abort
+	Source int      // of a receive: who sent
 }
 
 // Run starts a collective and, unless it is asynchronous, waits for it. An error is about the arguments.
@@ -119,7 +168,8 @@ func outcome(w []uint64, err *Error) (Outcome, *Error) {
 	case 1:
 		return Outcome{Source: int(w[1])}, nil
 	case 2:
-		return Outcome{Failed: text(w[1:])}, nil
+		f, _ := cutFailure(w[1:])
+		return Outcome{Failed: f}, nil
 	default:
 		return Outcome{Work: Work(w[1]), Late: true}, nil
 	}
@@ -142,13 +192,11 @@ func (k Work) Done() (bool, *Error) {
 func (k Work) Free() { C.gl_work_free(C.uint64_t(k)) }
 
 // Abort fails what any rank of the group waits for in this process, and cuts the connections to others.
-func (g Group) Abort(reason string) *Error {
-	r := C.CString(reason)
-	defer C.free(unsafe.Pointer(r))
-	if C.gl_group_abort(C.uint64_t(g), r) < 0 {
-		return &Error{Message: "the process group was closed"}
-	}
-	return nil
+func (g Group) Abort(why *Failure) *Error {
+	in, n := why.words(Words{uint64(g)}).c()
+	var out [Room]uint64
+	_, err := result(int64(C.gl_group_abort(in, n, (*C.uint64_t)(&out[0]), Room)), out[:])
+	return err
 }
 
 // Event is a collective that is under way or over.
@@ -156,9 +204,19 @@ type Event struct {
 	Number     uint64
 	Kind       int
 	Root       int           // or peer; -1: none, or any
+	Digest     uint32        // equal on all ranks whose calls can be carried out together
 	Start, End time.Duration // by a clock that only serves to compare
 	Failed     bool
-	Text       string
+	Call       string // "all_reduce(sum) of Float[3] (number 5)"
+	Site       string // where it was called, "" if that is not known
+}
+
+// Text returns the call with its site.
+func (e Event) Text() string {
+	if e.Site == "" {
+		return e.Call
+	}
+	return e.Call + " at " + e.Site
 }
 
 func events(w []uint64) []Event {
@@ -166,8 +224,10 @@ func events(w []uint64) []Event {
 	w = w[1:]
 	for i := range list {
 		e := &list[i]
-		e.Number, e.Kind, e.Root, e.Start, e.End, e.Failed = w[0], int(w[1]), int(int64(w[2])), time.Duration(w[3]), time.Duration(w[4]), w[5] != 0
-		e.Text, w = cut(w[6:])
+		e.Number, e.Kind, e.Root, e.Digest = w[0], int(w[1]), int(int64(w[2])), uint32(w[3])
+		e.Start, e.End, e.Failed = time.Duration(w[4]), time.Duration(w[5]), w[6] != 0
+		e.Call, w = cut(w[7:])
+		e.Site, w = cut(w)
 	}
 	return list
 }
@@ -175,9 +235,9 @@ func events(w []uint64) []Event {
 // Standing is how a group stands.
 type Standing struct {
 	Aborted bool
-	Reason  string  // why it was aborted
-	Count   uint64  // how many collectives this rank has begun
-	Waiting []Event // what it waits for
+	Failure *Failure // why it was aborted
+	Count   uint64   // how many collectives this rank has begun
+	Waiting []Event  // what it waits for
 }
 
 // Pending tells how the group stands.
@@ -188,7 +248,7 @@ func (g Group) Pending() (s Standing, err *Error) {
 		return s, err
 	}
 	s.Aborted = w[0] != 0
-	s.Reason, w = cut(w[1:])
+	s.Failure, w = cutFailure(w[1:])
 	s.Count, s.Waiting = w[0], events(w[1:])
 	return s, nil
 }

@@ -126,6 +126,11 @@ void count_writes(const Call& c, int rank) {
   }
 }
 
+void failed(Writer& w, const Failure& f) {
+  w.word(2);
+  f.write(w);
+}
+
 void list(Writer& w, const std::vector<Watch::Entry>& entries) {
   auto nanos = [](Clock::duration d) { return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(d).count()); };
   w.word(entries.size());
@@ -133,11 +138,13 @@ void list(Writer& w, const std::vector<Watch::Entry>& entries) {
     w.word(e.sig.number);
     w.word(static_cast<uint64_t>(e.sig.kind));
     w.word(static_cast<uint64_t>(static_cast<int64_t>(e.sig.root)));
+    w.word(e.sig.digest());
     w.word(nanos(e.start.time_since_epoch()));
     w.word(nanos(e.end.time_since_epoch()));
     w.word(e.failed);
-    std::string s = e.sig.text();
-    w.text(s.data(), s.size());
+    std::string call = e.sig.call();
+    w.text(call.data(), call.size());
+    w.text(e.sig.site.data(), e.sig.site.size());
   }
 }
 
@@ -149,10 +156,10 @@ c10d::Backend& Group::backend(int device) {
   return *at->second;
 }
 
-void Group::abort(const std::string& reason) {
+void Group::abort(const Failure& why) {
   // The hub first: a rank that is freed here lets others come to it, who must find it closed.
-  if (hub) abort_hub(*hub, reason);
-  watch->abort(reason);
+  if (hub) abort_hub(*hub, why);
+  watch->abort(why);
   if (cut) cut();
   for (auto& b : backends) {
     if (b.first != static_cast<int>(at::kCPU)) b.second->abort();
@@ -248,7 +255,7 @@ int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint6
     TORCH_CHECK(make, "there is no backend ", maker, " in this process");
     auto inner = c10::intrusive_ptr<c10d::Backend>::reclaim(make(s.get(), g->rank, g->size, timeout_ms));
     // Not the group itself, which must not die on the thread that tells.
-    auto lost = [watch = g->watch, hub = g->hub, cut = g->cut](const std::string& why) {
+    auto lost = [watch = g->watch, hub = g->hub, cut = g->cut](const Failure& why) {
       if (hub) abort_hub(*hub, why);
       watch->abort(why);
       if (cut) cut();
@@ -263,7 +270,7 @@ int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint6
 
 // in: group, kind, asynchronous, reduction, root or peer, tag, timeout in milliseconds (0: none), call site, tensors,
 // results, lengths of the tensors' parts, of the results'.
-// The result is one of: 0 and a work's number (asynchronous), 1 and the rank that sent (done), 2 and why it failed,
+// The result is one of: 0 and a work's number (asynchronous), 1 and the rank that sent (done), 2 and the failure,
 // 3 and a work's number (time is up).
 int64_t gl_collective(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
@@ -299,15 +306,13 @@ int64_t gl_collective(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
       }
       w.word(1);
       w.word(static_cast<uint64_t>(c.kind == GL_RECV ? work->sourceRank() : 0));
-    } catch (const c10::Error& e) {
+    } catch (const Failed& e) {
+      failed(w, e.failure);
+    } catch (const c10::Error&) {
       if (!g->watch->aborted()) throw;
-      std::string s = text_of(e);
-      w.word(2);
-      w.text(s.data(), s.size());
+      failed(w, g->watch->failure());
     } catch (const std::exception& e) {
-      std::string s = e.what();
-      w.word(2);
-      w.text(s.data(), s.size());
+      failed(w, g->watch->aborted() ? g->watch->failure() : Failure(e.what()));
     }
   });
 }
@@ -325,10 +330,10 @@ int64_t gl_work_wait(uint64_t work, int64_t timeout_ms, uint64_t* out, uint32_t 
       auto* t = dynamic_cast<TrackedWork*>(k.get());
       w.word(1);
       w.word(static_cast<uint64_t>(t && t->signature().kind == GL_RECV ? k->sourceRank() : 0));
+    } catch (const Failed& e) {
+      failed(w, e.failure);
     } catch (const std::exception& e) {
-      std::string s = text_of(e);
-      w.word(2);
-      w.text(s.data(), s.size());
+      failed(w, text_of(e));
     }
   });
 }
@@ -339,19 +344,22 @@ int64_t gl_work_done(uint64_t work, uint64_t* out, uint32_t room) {
 
 void gl_work_free(uint64_t work) { works.take(work); }
 
-int64_t gl_group_abort(uint64_t group, const char* reason) {
-  uint64_t out[4];
-  return guarded(out, 4, [&](Writer&) { groups.get(group)->abort(reason); });
+// in: group, failure.
+int64_t gl_group_abort(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    Reader r{in, in + n};
+    auto g = groups.get(r.word());
+    g->abort(Failure::read(r));
+  });
 }
 
 // gl_group_pending tells whether the group was aborted and why, how many collectives this rank has begun, and lists what it
-// waits for: number, kind, root or peer, start, now, 0, text.
+// waits for: number, kind, root or peer, digest, start, now, 0, call, site.
 int64_t gl_group_pending(uint64_t group, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     auto g = groups.get(group);
     w.word(g->watch->aborted());
-    std::string why = g->watch->reason();
-    w.text(why.data(), why.size());
+    g->watch->failure().write(w);
     w.word(g->watch->count());
     list(w, g->watch->pending());
   });

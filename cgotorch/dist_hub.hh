@@ -3,6 +3,7 @@
 #include "dist_step.h"
 
 #include <map>
+#include <optional>
 
 namespace golite {
 
@@ -21,7 +22,7 @@ class Hub {
   c10::intrusive_ptr<c10d::Work> post(int rank, c10::intrusive_ptr<StepWork> work, Part part);
   void send(Letter l);
   void receive(Letter l);
-  void abort(const std::string& reason);
+  void abort(const Failure& why);
   std::shared_ptr<Hub> sub(const std::string& name, int n);
   void watch(std::shared_ptr<Watch> w) {
     std::lock_guard<std::mutex> l(m_);
@@ -29,7 +30,11 @@ class Hub {
   }
 
  private:
-  void fail_all(const std::string& reason);
+  // refuse ends a rank's own group, so that it is known to have ended before an error says so, and throws.
+  [[noreturn]] void refuse(Watch& watch) {
+    watch.abort(why_);
+    throw Failed(why_);
+  }
 
   std::mutex m_;
   std::vector<uint64_t> next_;  // of each rank: how many collectives it has posted
@@ -38,16 +43,16 @@ class Hub {
   std::vector<std::shared_ptr<Watch>> watches_;
   std::map<std::string, std::weak_ptr<Hub>> subs_;
   bool aborted_ = false;
-  std::string reason_;
+  Failure why_;
 };
 
 c10::intrusive_ptr<c10d::Work> Hub::post(int rank, c10::intrusive_ptr<StepWork> work, Part part) {
   std::shared_ptr<Step> step;
-  std::string differs;
+  std::optional<Failure> differs;
   bool last = false;
   {
     std::lock_guard<std::mutex> l(m_);
-    if (aborted_) throw std::runtime_error(reason_);
+    if (aborted_) refuse(work->watch());
     auto& slot = open_[next_[rank]++];
     if (!slot) {
       slot = std::make_shared<Step>();
@@ -57,8 +62,8 @@ c10::intrusive_ptr<c10d::Work> Hub::post(int rank, c10::intrusive_ptr<StepWork> 
     }
     step = slot;
     if (!step->sig.agrees(work->signature())) {
-      differs = "ranks made different calls: rank " + std::to_string(step->first) + " " + step->sig.text() + "; rank " +
-                std::to_string(rank) + " " + work->signature().text();
+      differs = Failure(GL_FAILURE_DIFFERS, rank, work->signature(),
+                        "rank " + std::to_string(step->first) + " " + step->sig.text() + "; rank " + std::to_string(rank) + " " + work->signature().text());
     } else {
       std::atomic_store(&work->step, step);
       part.work = work;
@@ -67,15 +72,15 @@ c10::intrusive_ptr<c10d::Work> Hub::post(int rank, c10::intrusive_ptr<StepWork> 
       if (last) open_.erase(next_[rank] - 1);
     }
   }
-  if (!differs.empty()) {
-    abort(differs);
-    throw std::runtime_error(differs);
+  if (differs) {
+    abort(*differs);
+    throw Failed(*differs);
   }
   if (!last) return work;
   try {
     step->plan();
   } catch (const c10::Error& e) {
-    step->fail(e.what_without_backtrace());
+    step->fail(Failure(e.what_without_backtrace()));
     return work;
   }
   if (step->jobs.empty()) {
@@ -101,8 +106,8 @@ void deliver(const Letter& sent, const Letter& wanted) {
     sent.work->complete();
     return;
   }
-  std::string why = "rank " + std::to_string(sent.from) + " " + sent.work->signature().text() + "; rank " +
-                    std::to_string(sent.to) + " " + wanted.work->signature().text() + ": their sizes differ";
+  Failure why(GL_FAILURE_OTHER, sent.from, "rank " + std::to_string(sent.from) + " " + sent.work->signature().text() + "; rank " +
+                    std::to_string(sent.to) + " " + wanted.work->signature().text() + ": their sizes differ");
   wanted.work->fail(why);
   sent.work->fail(why);
 }
@@ -111,7 +116,7 @@ void Hub::send(Letter l) {
   Letter wanted;
   {
     std::lock_guard<std::mutex> g(m_);
-    if (aborted_) throw std::runtime_error(reason_);
+    if (aborted_) refuse(l.work->watch());
     auto fits = [&](const Letter& w) { return w.to == l.to && w.tag == l.tag && (w.from == l.from || w.from < 0); };
     auto at = std::find_if(wanted_.begin(), wanted_.end(), fits);
     if (at == wanted_.end()) {
@@ -128,7 +133,7 @@ void Hub::receive(Letter l) {
   Letter sent;
   {
     std::lock_guard<std::mutex> g(m_);
-    if (aborted_) throw std::runtime_error(reason_);
+    if (aborted_) refuse(l.work->watch());
     auto fits = [&](const Letter& s) { return s.to == l.to && s.tag == l.tag && (l.from < 0 || s.from == l.from); };
     auto at = std::find_if(sent_.begin(), sent_.end(), fits);
     if (at == sent_.end()) {
@@ -141,21 +146,21 @@ void Hub::receive(Letter l) {
   deliver(sent, l);
 }
 
-void Hub::abort(const std::string& reason) {
+void Hub::abort(const Failure& why) {
   std::vector<std::shared_ptr<Watch>> watches;
   std::vector<std::shared_ptr<Hub>> subs;
   {
     std::lock_guard<std::mutex> l(m_);
     if (aborted_) return;
     aborted_ = true;
-    reason_ = reason;
+    why_ = why;
     watches.swap(watches_);
     for (auto& s : subs_) {
       if (auto h = s.second.lock()) subs.push_back(h);
     }
   }
-  for (auto& w : watches) w->abort(reason);
-  for (auto& s : subs) s->abort(reason);
+  for (auto& w : watches) w->abort(why);
+  for (auto& s : subs) s->abort(why);
   std::map<uint64_t, std::shared_ptr<Step>> open;
   std::list<Letter> sent, wanted;  // they die after the lock is gone
   std::lock_guard<std::mutex> l(m_);
@@ -169,7 +174,7 @@ void Hub::abort(const std::string& reason) {
 
 std::shared_ptr<Hub> Hub::sub(const std::string& name, int n) {
   std::lock_guard<std::mutex> l(m_);
-  if (aborted_) throw std::runtime_error(reason_);
+  if (aborted_) throw Failed(why_);
   auto& slot = subs_[name];
   auto h = slot.lock();
   if (!h) slot = h = std::make_shared<Hub>(n);
@@ -178,6 +183,6 @@ std::shared_ptr<Hub> Hub::sub(const std::string& name, int n) {
 
 std::shared_ptr<Hub> new_hub(int size) { return std::make_shared<Hub>(size); }
 std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size) { return parent->sub(name, size); }
-void abort_hub(Hub& hub, const std::string& reason) { hub.abort(reason); }
+void abort_hub(Hub& hub, const Failure& why) { hub.abort(why); }
 
 }  // namespace golite

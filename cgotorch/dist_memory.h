@@ -53,10 +53,10 @@ class SharedMemory {
   uint64_t reserve(size_t pieces) { return next_.fetch_add(pieces); }
   static size_t pieces(const at::Tensor& t) { return (t.nbytes() + kPiece - 1) / kPiece; }
 
-  // post puts a tensor where the others look for it. It may have to wait for a slot; check is called meanwhile, now and then with why a peer
-  // won't be heard of any more, and ends the waiting by throwing.
+  // post puts a tensor where the others look for it. It may have to wait for a slot; check is called meanwhile with a peer, and now and then with
+  // why that will not read any more, and ends the waiting by throwing. site is where the program called.
   template <class F>
-  void post(uint64_t first, const at::Tensor& t, int op, F check) {
+  void post(uint64_t first, const at::Tensor& t, int op, const std::string& site, F check) {
     const auto* from = static_cast<const char*>(t.const_data_ptr());
     TORCH_CHECK(from, "a tensor without memory can't be summed");  // takes has seen that it has bytes
     auto& mine = shares_[static_cast<size_t>(rank_)];
@@ -65,6 +65,7 @@ class SharedMemory {
       await_slot(number, check);
       auto& s = mine.header().slots[number % kSlots];
       s.call = {static_cast<int64_t>(t.nbytes()), static_cast<int64_t>(t.scalar_type()), op};
+      s.site[site.copy(s.site, sizeof s.site - 1)] = 0;
       std::memcpy(mine.slot(number % kSlots), from + i * kPiece, std::min(kPiece, t.nbytes() - i * kPiece));
       s.posted.store(number + 1, std::memory_order_release);
       ring(mine);
@@ -94,6 +95,7 @@ class SharedMemory {
     std::atomic<uint64_t> posted;  // the number of the last piece in it, plus 1
     std::atomic<uint64_t> read;    // how many pieces in this slot the rank has read from all
     Call call;                     // that the piece is of
+    char site[128];                // where that was called, cut off
   };
   struct Header {
     uint64_t nonce;
@@ -125,7 +127,7 @@ class SharedMemory {
     for (int looks = 0;; looks++) {
       int r = first([&](const Header& h) { return h.slots[slot].read.load(std::memory_order_acquire) < number / kSlots; });
       if (r < 0) return;
-      check(looks % 1000 == 999 ? gone(r) : "");
+      check(r, looks % 1000 == 999 ? gone(r) : "");
       std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
   }
@@ -144,13 +146,18 @@ class SharedMemory {
 
 // same_call throws where ranks have posted pieces of different calls.
 inline void SharedMemory::same_call(size_t slot) const {
-  const Call& a = shares_[static_cast<size_t>(rank_)].header().slots[slot].call;
+  const Slot& mine = shares_[static_cast<size_t>(rank_)].header().slots[slot];
+  const Call& a = mine.call;
   int r = first([&](const Header& h) { return !(h.slots[slot].call == a); });
   if (r < 0) return;
-  const Call& b = shares_[static_cast<size_t>(r)].header().slots[slot].call;
-  auto text = [](const Call& c) { return std::to_string(c.bytes) + " bytes of " + c10::toString(static_cast<at::ScalarType>(c.dtype)); };
-  throw std::runtime_error("ranks made different calls: rank " + std::to_string(rank_) + " an all_reduce of " + text(a) + ", rank " + std::to_string(r) + " one of " +
-                           text(b) + (a.op == b.op ? "" : ", and the one is a mean, the other a sum"));
+  const Slot& other = shares_[static_cast<size_t>(r)].header().slots[slot];
+  auto text = [](const Slot& s) {
+    return std::to_string(s.call.bytes) + " bytes of " + c10::toString(static_cast<at::ScalarType>(s.call.dtype)) + " at " + s.site;
+  };
+  Failure f(GL_FAILURE_DIFFERS, rank_,
+            "rank " + std::to_string(rank_) + " an all_reduce of " + text(mine) + ", rank " + std::to_string(r) + " one of " + text(other) +
+                (a.op == other.call.op ? "" : ", and the one is a mean, the other a sum"));
+  throw Failed(f);
 }
 
 inline void SharedMemory::sum(uint64_t first, size_t i, const at::Tensor& t) {

@@ -71,11 +71,30 @@ func (r Reducer) hook(kind C.int32_t, closure uint64) *Error {
 	return err
 }
 
-// Forward comes before a forward; it tells whether the buckets were laid out anew.
-func (r Reducer) Forward() (bool, *Error) {
+// Forward comes before a forward; rebuilt reports whether the buckets were laid out anew. missing are the parameters, by
+// their numbers, that the last backward pass gave no gradient to, so that there can't be another one.
+func (r Reducer) Forward() (rebuilt bool, missing []int, err *Error) {
 	var out [Room]uint64
-	v, err := number(result(int64(C.gl_reducer_forward(C.uint64_t(r), (*C.uint64_t)(&out[0]), Room)), out[:]))
-	return v != 0, err
+	return layout(result(int64(C.gl_reducer_forward(C.uint64_t(r), (*C.uint64_t)(&out[0]), Room)), out[:]))
+}
+
+func layout(w []uint64, err *Error) (rebuilt bool, missing []int, _ *Error) {
+	if err != nil {
+		return false, nil, err
+	}
+	if w[0] == 2 {
+		for _, i := range w[2:] {
+			missing = append(missing, int(i))
+		}
+	}
+	return w[0] == 1, missing, nil
+}
+
+// Rebuild lays the buckets out anew where that is due; missing is as Forward's.
+func (r Reducer) Rebuild() (missing []int, err *Error) {
+	var out [Room]uint64
+	_, missing, err = layout(result(int64(C.gl_reducer_join(C.uint64_t(r), joinRebuild, 0, (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return missing, err
 }
 
 // Backward comes after it. It tells whether the outputs must go through Sink.
@@ -98,7 +117,7 @@ const (
 	JoinBuckets = 1 + iota
 	JoinUnused
 	JoinOrder
-	JoinRebuild
+	joinRebuild
 	JoinCount
 )
 

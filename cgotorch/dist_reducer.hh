@@ -118,6 +118,29 @@ struct Sink : torch::autograd::Node {
   std::string site;
 };
 
+// Reach gives a name to a private member: explicit instantiations may name what others may not. Why: what the Reducer still waits for is told by the
+// text of an error only.
+template <auto finalize, auto unmarked>
+struct Reach {
+  friend std::vector<size_t> unfinished(c10d::Reducer& r) { return r.*finalize ? (r.*unmarked)() : std::vector<size_t>(); }
+};
+// unfinished lists the parameters whose gradients the last backward pass should have given, and did not; none where it has ended.
+std::vector<size_t> unfinished(c10d::Reducer& r);
+template struct Reach<&c10d::Reducer::require_finalize_, &c10d::Reducer::getUnmarkedParamIndicesForIteration>;
+
+// rebuild lays the buckets out anew where that is due. It writes whether it did (1) or not (0), or 2, and the parameters that the Reducer waits for.
+void rebuild(Writer& w, GoReducer& g) {
+  try {
+    w.word(g.reducer->rebuild_buckets());
+  } catch (const c10::Error&) {
+    auto missing = g.group->watch->aborted() ? std::vector<size_t>() : unfinished(*g.reducer);
+    if (missing.empty()) throw;
+    w.word(2);
+    w.word(missing.size());
+    for (auto i : missing) w.word(i);
+  }
+}
+
 enum { kFindUnused = 1, kBucketView = 2, kStaticGraph = 4, kOwnCap = 8 };
 
 }  // namespace
@@ -208,13 +231,13 @@ int64_t gl_reducer_hook(uint64_t reducer, int32_t kind, uint64_t closure, uint64
 }
 
 // gl_reducer_forward is what comes before a forward whose backward will be reduced. The result tells whether the buckets
-// were laid out anew, in the order in which gradients came.
+// were laid out anew, in the order in which gradients came; it is rebuild's.
 int64_t gl_reducer_forward(uint64_t reducer, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     auto g = reducers.get(reducer);
     g->logger->set_runtime_stats_and_log();
     g->reducer->prepare_for_forward();
-    w.word(g->reducer->rebuild_buckets());
+    rebuild(w, *g);
   });
 }
 
@@ -279,7 +302,7 @@ int64_t gl_reducer_join(uint64_t reducer, int32_t action, uint64_t work, uint64_
         g->reducer->push_rebuilt_params_for_all_indices();
         return;
       case 4:
-        w.word(g->reducer->rebuild_buckets());
+        rebuild(w, *g);
         return;
       case 5:
         g->reducer->set_forward_pass_work_handle(works.get(work), false);

@@ -31,8 +31,12 @@ class SharedWork : public TrackedWork {
         memory_->sum(first_, i, tensor_);
         done_.store(i + 1, std::memory_order_release);
       }
+    } catch (const Failed& e) {
+      watch_->abort(e.failure);  // first: who is freed looks whether the group was aborted
+      fail(e.failure);
+      return;
     } catch (const std::exception& e) {
-      watch_->abort(e.what());  // first: who is freed looks whether the group was aborted
+      watch_->abort(e.what());
       fail(e.what());
       return;
     }
@@ -55,7 +59,7 @@ class SharedWork : public TrackedWork {
 // Attendant does the sums for which nobody waits, and sees when a peer is lost.
 class Attendant {
  public:
-  using Lost = std::function<void(const std::string& why)>;
+  using Lost = std::function<void(const Signature& call, int peer, const std::string& why)>;
 
   Attendant(std::shared_ptr<SharedMemory> memory, Lost lost) : memory_(std::move(memory)), lost_(std::move(lost)), thread_([this] { run(); }) {}
   ~Attendant() {
@@ -118,7 +122,7 @@ class Attendant {
       }
       memory_->await(r, number, kLook);
       if (memory_->missing(number) != r) continue;
-      if (std::string why = memory_->gone(r); !why.empty() && memory_->missing(number) == r) lost_(w.signature().text() + ": " + why);
+      if (std::string why = memory_->gone(r); !why.empty() && memory_->missing(number) == r) lost_(w.signature(), r, why);
     }
   }
 

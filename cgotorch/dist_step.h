@@ -86,7 +86,7 @@ struct Step {
     for (auto& p : parts) p.work->complete();
     part();
   }
-  void fail(const std::string& why) {
+  void fail(const Failure& why) {
     for (auto& p : parts) {
       if (p.work) p.work->fail(why);
     }

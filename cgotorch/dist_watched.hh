@@ -12,7 +12,7 @@
 namespace golite {
 namespace {
 
-using Lost = std::function<void(const std::string&)>;
+using Lost = std::function<void(const Failure&)>;
 
 // Followed is a work of the other library's.
 class Followed : public TrackedWork {
@@ -48,7 +48,7 @@ class Followed : public TrackedWork {
       complete();
       return true;
     }
-    std::string why = "rank " + std::to_string(group_->rank) + " lost its peers in " + signature().text() + ": " + error;
+    Failure why(GL_FAILURE_LOST, group_->rank, signature(), error);
     lost(why);
     fail(why);
     return true;
@@ -206,9 +206,8 @@ class Watched : public c10d::Backend {
     try {
       w->inner = start();
     } catch (const c10::DistError& e) {
-      std::string why = "rank " + std::to_string(watch_->rank) + " can't make " + s.text() + ": " + e.what_without_backtrace();
-      lost_(why);
-      throw std::runtime_error(watch_->reason());
+      lost_(Failure(GL_FAILURE_LOST, watch_->rank, s, std::string("it could not be made: ") + e.what_without_backtrace()));
+      throw Failed(watch_->failure());
     }
     started.well();
     follower_.follow(w);
@@ -225,7 +224,7 @@ class Watched : public c10d::Backend {
 }  // namespace
 
 c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
-                                                   std::function<void(const std::string&)> lost) {
+                                                   std::function<void(const Failure&)> lost) {
   return c10::make_intrusive<Watched>(std::move(b), std::move(watch), recording, std::move(lost));
 }
 

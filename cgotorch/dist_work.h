@@ -89,10 +89,40 @@ struct Signature {
   std::string site;       // file:line of the caller
 
   bool agrees(const Signature& s) const;
-  std::string text() const;  // "all_reduce(sum) of float32[3] (number 5) at a.go:10"
+  // digest is equal on all ranks whose calls Gloo can carry out together: shapes may differ where sizes don't.
+  uint32_t digest() const;
+  std::string call() const;  // "all_reduce(sum) of Float[3] (number 5)"
+  std::string text() const;  // the call, and " at a.go:10"
 };
 
 const char* kind_name(int kind);
+
+// Failure is why a group ended, or why a collective failed. Programs look at its fields; text is for people.
+struct Failure {
+  int kind = GL_FAILURE_OTHER;
+  int rank = -1;             // the one that failed, or that saw it
+  std::vector<int64_t> lost; // the ranks that it waited for in vain, where they are known
+  std::string host;          // of a connection that has ended: its other end
+  int port = 0;              // as Gloo prints it
+  std::string call, site;    // the collective that it was in, and where that was called
+  std::string detail;        // what was found, in words
+
+  Failure() = default;
+  Failure(std::string detail) : detail(std::move(detail)) {}
+  Failure(const char* detail) : detail(detail) {}
+  Failure(int kind, int rank, std::string detail) : kind(kind), rank(rank), detail(std::move(detail)) {}
+  Failure(int kind, int rank, const Signature& s, std::string detail) : kind(kind), rank(rank), call(s.call()), site(s.site), detail(std::move(detail)) {}
+
+  std::string text() const;
+  void write(Writer& w) const;
+  static Failure read(Reader& r);
+};
+
+// Failed carries a Failure through c10d, whose errors else are texts.
+struct Failed : std::runtime_error {
+  explicit Failed(Failure f) : std::runtime_error(f.text()), failure(std::move(f)) {}
+  Failure failure;
+};
 
 class TrackedWork;
 
@@ -114,9 +144,9 @@ class Watch {
   void add(TrackedWork* w);
   void remove(TrackedWork* w, bool failed);
   // abort fails all works and whatever comes later; the first reason stays. It tells whether it was the first.
-  bool abort(const std::string& reason);
+  bool abort(const Failure& why);
   bool aborted() const { return aborted_.load(std::memory_order_acquire); }
-  std::string reason();
+  Failure failure();
   void check();
   std::vector<Entry> pending();
   // count is how many collectives this rank has begun; sends and receives don't count.
@@ -131,7 +161,8 @@ class Watch {
   size_t keep_ = 0;
   uint64_t number_ = 0;
   std::atomic<bool> aborted_{false};
-  std::string reason_, site_;
+  Failure why_;
+  std::string site_;
 };
 
 // TrackedWork is completed or failed exactly once, by whoever comes first.
@@ -150,11 +181,12 @@ class TrackedWork : public c10d::Work {
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override;
 
   void complete();
-  void fail(const std::string& reason);
+  void fail(const Failure& why);
   // divide makes a sum the mean of n when the work completes.
   void divide(int n) { divide_ = n; }
   void source(int rank) { source_ = rank; }
   const Signature& signature() const { return sig_; }
+  Watch& watch() { return *watch_; }
   c10::intrusive_ptr<c10d::Work> inner;  // what Gloo is doing for it
 
  protected:
@@ -167,13 +199,12 @@ class TrackedWork : public c10d::Work {
   std::mutex& lock() { return mutex_; }
 
  private:
-  void settle(std::exception_ptr e, const std::string& reason);
+  void settle(std::exception_ptr e);
 
   std::shared_ptr<Watch> watch_;
   Signature sig_;
   std::vector<at::Tensor> outputs_;
   c10::intrusive_ptr<c10::ivalue::Future> future_;
-  std::string why_;
   std::atomic<bool> done_{false};
   std::atomic<bool> claimed_{false};
   int divide_ = 0, source_ = -1;
@@ -210,7 +241,7 @@ std::shared_ptr<Hub> new_hub(int size);
 // sub_hub gives all callers of one name the same hub, as long as one of them holds it.
 std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size);
 c10::intrusive_ptr<c10d::Backend> inprocess_backend(std::shared_ptr<Hub> hub, std::shared_ptr<Watch> watch, int rank, int size);
-void abort_hub(Hub& hub, const std::string& reason);
+void abort_hub(Hub& hub, const Failure& why);
 
 // GlooSettings say how a Gloo group reaches its peers.
 struct GlooSettings {
@@ -233,7 +264,7 @@ Cuttable gloo_backend(const GlooSettings& settings, std::shared_ptr<Watch> watch
 // watched_backend puts another library's backend under the watch. recording tells what a CUDA graph records; lost is called, on any thread, when the
 // backend can't go on.
 c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
-                                                  std::function<void(const std::string&)> lost);
+                                                  std::function<void(const Failure&)> lost);
 // settled waits until what a watched backend was given has ended, in time; it may have failed.
 bool settled(c10d::Backend& watched, Millis time);
 
@@ -248,7 +279,7 @@ struct Group {
   Millis timeout{0};  // of collectives on devices
 
   c10d::Backend& backend(int device);
-  void abort(const std::string& reason);
+  void abort(const Failure& why);
   // settle waits, up to the timeout, for what devices were given.
   void settle();
   // shutdown ends backends of other libraries in good order.

@@ -47,7 +47,22 @@ bool Signature::agrees(const Signature& s) const {
   return shape == s.shape;
 }
 
-std::string Signature::text() const {
+uint32_t Signature::digest() const {
+  uint64_t h = 14695981039346656037u;  // FNV-1a
+  auto mix = [&](int64_t v) {
+    for (int i = 0; i < 64; i += 8) h = (h ^ (static_cast<uint64_t>(v) >> i & 0xff)) * 1099511628211u;
+  };
+  mix(kind);
+  mix(dtype);
+  mix(root);
+  if (reduces(kind)) mix(op);
+  if (kind != GL_ALL_TO_ALL && kind != GL_ALL_TO_ALL_SINGLE) mix(c10::multiply_integers(shape));
+  return static_cast<uint32_t>(h ^ h >> 32);
+}
+
+std::string Signature::text() const { return site.empty() ? call() : call() + " at " + site; }
+
+std::string Signature::call() const {
   std::string s = kind_name(kind);
   if (reduces(kind)) s += std::string("(") + op_name(op) + ")";
   if (kind == GL_SEND) s += " to rank " + std::to_string(root);
@@ -59,9 +74,40 @@ std::string Signature::text() const {
     for (size_t i = 0; i < shape.size(); i++) s += (i ? ", " : "") + std::to_string(shape[i]);
     s += "]";
   }
-  s += " (number " + std::to_string(number) + ")";
-  if (!site.empty()) s += " at " + site;
-  return s;
+  return s + " (number " + std::to_string(number) + ")";
+}
+
+std::string Failure::text() const {
+  std::string who = "rank " + std::to_string(rank);
+  switch (kind) {
+    case GL_FAILURE_LOST:
+      return who + " lost a peer in " + call + (site.empty() ? "" : " at " + site) + ": " + detail;
+    case GL_FAILURE_DIFFERS:
+      return "ranks made different calls: " + detail;
+    case GL_FAILURE_ABORTED:
+      return who + " aborted the group: " + detail;
+    default:
+      return detail;
+  }
+}
+
+void Failure::write(Writer& w) const {
+  w.word(static_cast<uint64_t>(kind));
+  w.word(static_cast<uint64_t>(static_cast<int64_t>(rank)));
+  w.word(lost.size());
+  for (auto r : lost) w.word(static_cast<uint64_t>(r));
+  w.word(static_cast<uint64_t>(port));
+  for (auto* s : {&host, &call, &site, &detail}) w.text(s->data(), s->size());
+}
+
+Failure Failure::read(Reader& r) {
+  Failure f;
+  f.kind = static_cast<int>(r.word());
+  f.rank = static_cast<int>(static_cast<int64_t>(r.word()));
+  f.lost = ints(r);
+  f.port = static_cast<int>(r.word());
+  for (auto* s : {&f.host, &f.call, &f.site, &f.detail}) *s = r.text();
+  return f;
 }
 
 Site::Site(std::string s) : text(std::move(s)) {
@@ -74,14 +120,14 @@ const std::string* Site::now() { return innermost ? &innermost->text : nullptr; 
 void Watch::enter(Signature& s) {
   const std::string* site = Site::now();
   std::lock_guard<std::mutex> l(m_);
-  if (aborted_) throw std::runtime_error(reason_);
+  if (aborted_) throw Failed(why_);
   s.site = site && !site->empty() ? *site : site_;
   if (s.kind != GL_SEND && s.kind != GL_RECV) s.number = ++number_;
 }
 
 void Watch::add(TrackedWork* w) {
   std::lock_guard<std::mutex> l(m_);
-  if (aborted_) throw std::runtime_error(reason_);
+  if (aborted_) throw Failed(why_);
   under_way_.emplace(w, Clock::now());
   c10::raw::intrusive_ptr::incref(w);
 }
@@ -99,26 +145,26 @@ void Watch::remove(TrackedWork* w, bool failed) {
   mine = c10::intrusive_ptr<TrackedWork>::reclaim(w);
 }
 
-bool Watch::abort(const std::string& reason) {
+bool Watch::abort(const Failure& why) {
   std::vector<c10::intrusive_ptr<TrackedWork>> lost;
   {
     std::lock_guard<std::mutex> l(m_);
     if (aborted_) return false;
-    reason_ = reason;
+    why_ = why;
     aborted_ = true;
     for (auto& e : under_way_) lost.push_back(c10::intrusive_ptr<TrackedWork>::reclaim_copy(e.first));
   }
-  for (auto& w : lost) w->fail(reason);
+  for (auto& w : lost) w->fail(why);
   return true;
 }
 
-std::string Watch::reason() {
+Failure Watch::failure() {
   std::lock_guard<std::mutex> l(m_);
-  return reason_;
+  return why_;
 }
 
 void Watch::check() {
-  if (aborted()) throw std::runtime_error(reason());
+  if (aborted()) throw Failed(failure());
 }
 
 std::vector<Watch::Entry> Watch::pending() {
@@ -161,7 +207,7 @@ std::exception_ptr TrackedWork::exception() const {
   return exception_;
 }
 
-void TrackedWork::settle(std::exception_ptr e, const std::string& reason) {
+void TrackedWork::settle(std::exception_ptr e) {
   if (claimed_.exchange(true)) return;
   if (!e && divide_ > 1) {
     try {
@@ -183,7 +229,6 @@ void TrackedWork::settle(std::exception_ptr e, const std::string& reason) {
   {
     std::lock_guard<std::mutex> l(mutex_);
     exception_ = e;
-    why_ = reason;
     completed_ = true;
     future = future_;
     done_.store(true, std::memory_order_release);
@@ -197,11 +242,9 @@ void TrackedWork::settle(std::exception_ptr e, const std::string& reason) {
   }
 }
 
-void TrackedWork::complete() { settle(nullptr, ""); }
+void TrackedWork::complete() { settle(nullptr); }
 
-void TrackedWork::fail(const std::string& reason) {
-  settle(std::make_exception_ptr(std::runtime_error(reason)), reason);
-}
+void TrackedWork::fail(const Failure& why) { settle(std::make_exception_ptr(Failed(why))); }
 
 c10::intrusive_ptr<c10::ivalue::Future> TrackedWork::getFuture() {
   std::lock_guard<std::mutex> l(mutex_);

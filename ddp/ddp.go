@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -219,17 +217,18 @@ func (d *DistributedDataParallel) PreForward() {
 		torch.Outside(func() {
 			d.notifyJoin()
 			d.prepared = false
+			var missing []int
 			var err *cgotorch.Error
 			if d.sync {
 				var anew bool
-				if anew, err = d.r.Forward(); anew {
+				if anew, missing, err = d.r.Forward(); anew {
 					d.rebuilt++
 				}
 			} else {
-				err = d.r.Join(cgotorch.JoinRebuild, 0)
+				missing, err = d.r.Rebuild()
 			}
+			d.refuseUnused(missing)
 			if err != nil {
-				d.refuseUnused(err.Message)
 				argumentError("DistributedDataParallel", err)
 			}
 			if d.paramSync {
@@ -240,20 +239,14 @@ func (d *DistributedDataParallel) PreForward() {
 	})
 }
 
-// missingGradients matches the Reducer's message about the parameters that it waits for, by their numbers.
-var missingGradients = regexp.MustCompile(`did not receive grad for rank \d+:([ \d]+)`)
-
-// refuseUnused names the parameters that the last backward pass gave no gradient to, where that is what a message is about.
-func (d *DistributedDataParallel) refuseUnused(message string) {
-	m := missingGradients.FindStringSubmatch(message)
-	if m == nil {
+// refuseUnused names the parameters that the last backward pass gave no gradient to, if there are any.
+func (d *DistributedDataParallel) refuseUnused(missing []int) {
+	if len(missing) == 0 {
 		return
 	}
-	var names []string
-	for _, digits := range strings.Fields(m[1]) {
-		if i, err := strconv.Atoi(digits); err == nil && i < len(d.names) {
-			names = append(names, d.names[i])
-		}
+	names := make([]string, len(missing))
+	for i, p := range missing {
+		names[i] = d.names[p]
 	}
 	torch.Fail("ddp.DistributedDataParallel", "the last backward pass gave no gradient to %s of %s, and so their means are still waited for: they had no part in the loss; set FindUnusedParameters (strategy %q) or StaticGraph",
 		strings.Join(names, ", "), cmp.Or(d.opts.Name, "the model"), "ddp_find_unused_parameters")
@@ -327,8 +320,9 @@ func (d *DistributedDataParallel) again(outputs []*torch.Tensor) []*torch.Tensor
 // another backward pass.
 func (d *DistributedDataParallel) rebuild() {
 	d.g.TranslateErrors(func() {
-		if err := d.r.Join(cgotorch.JoinRebuild, 0); err != nil {
-			d.refuseUnused(err.Message)
+		missing, err := d.r.Rebuild()
+		d.refuseUnused(missing)
+		if err != nil {
 			argumentError("DistributedDataParallel", err)
 		}
 	})
@@ -439,8 +433,8 @@ func (d *DistributedDataParallel) broadcastCoalesced(list []*torch.Tensor, src, 
 		t.Release()
 	}
 	if err != nil {
-		if aborted, _ := d.g.Aborted(); aborted {
-			panic(distabi.Failure(d.g, "Broadcast", callers.Site(), err.Message))
+		if failure := distabi.Failure(d.g, "Broadcast", callers.Site()); failure != nil {
+			panic(failure)
 		}
 		argumentError("DistributedDataParallel", err, list...)
 	}

@@ -55,7 +55,11 @@ func (d *DistributedDataParallel) matchStep() {
 			argumentError("Join", err)
 		}
 	}
-	act(cgotorch.JoinRebuild)
+	missing, err := d.r.Rebuild()
+	d.refuseUnused(missing)
+	if err != nil {
+		argumentError("Join", err)
+	}
 	if d.paramSync {
 		if list := d.syncedBuffers(); len(list) > 0 {
 			d.broadcastCoalesced(list, d.commonRank(false), bufferBytes)

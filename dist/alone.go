@@ -36,6 +36,11 @@ func (g *Group) handle() cgotorch.Group {
 // unopened reports whether the group is one of Alone that was not used yet.
 func (g *Group) unopened() bool { return g.lone != nil && !g.lone.opened.Load() }
 
+// loneTransport closes the world with its only group.
+type loneTransport struct{ localTransport }
+
+func (t loneTransport) close() { t.world.Close() }
+
 func (g *Group) openAlone() {
 	g.lone.mu.Lock()
 	defer g.lone.mu.Unlock()
@@ -50,7 +55,7 @@ func (g *Group) openAlone() {
 		world.Close()
 		torch.Fail("dist.Alone", "%v", err)
 	}
-	g.local = world
+	g.transport = loneTransport{localTransport{world}}
 	newGroup(g.ctx, g)
 	g.lone.opened.Store(true)
 	if !g.lone.nccl {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/dist/internal/health"
 	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/internal/text"
 )
@@ -28,35 +28,30 @@ func NewGloo(ctx context.Context, s *Store, rank, size int, opts ...Options) (*G
 	return connect(ctx, s, "golite", &Group{rank: rank, size: size, opts: o})
 }
 
-// NewGlooWithPyTorch makes the group of a rank among ranks of which some are Python processes that call
-// torch.distributed.init_process_group("gloo"). The store is the TCPStore at their init_method's address, kept by rank 0,
-// in Go, or in Python (then with Workers set to size here). Collectives and DistributedDataParallel of both sides fit together.
-// Ranks don't compare their calls, don't tell each other why they end, and have no sub-groups.
-func NewGlooWithPyTorch(ctx context.Context, s *Store, rank, size int, opts ...Options) (*Group, error) {
-	o, err := options.Named("dist.NewGlooWithPyTorch", opts)
-	if err != nil {
-		return nil, err
-	}
-	if rank < 0 || rank >= size {
-		return nil, fmt.Errorf("dist.NewGlooWithPyTorch: there is no rank %d among %d", rank, size)
-	}
-	// The names under which PyTorch's default group, its first backend and its CPU device look for each other.
-	view, err := s.Prefix("default_pg")
-	for _, p := range []string{"0/", "cpu/"} {
-		if err != nil {
-			return nil, err
-		}
-		outer := view
-		view, err = outer.Prefix(p)
-		outer.Close()
-	}
-	if err != nil {
-		return nil, err
-	}
-	g := &Group{rank: rank, size: size, opts: o.filled(), store: view, pytorch: true}
-	within, cancel := g.deadline(ctx)
-	defer cancel()
-	return dial(ctx, within, g, false)
+// glooTransport connects processes, by a view of the store that is the group's own.
+type glooTransport struct {
+	store *Store
+	ends  []health.Endpoint // where Gloo listens on the ranks
+}
+
+func (*glooTransport) inProcess() bool                { return false }
+func (*glooTransport) foreign() bool                  { return false }
+func (t *glooTransport) endpoints() []health.Endpoint { return t.ends }
+func (*glooTransport) leave(*Group)                   {}
+func (t *glooTransport) close()                       { t.store.Close() }
+
+func (t *glooTransport) board(g *Group) health.Board {
+	return health.NewStoreBoard(t.store, g.rank, g.size, g.size == 1)
+}
+
+func (t *glooTransport) keepsBoard() bool { return t.store.kept }
+
+func (t *glooTransport) sub(ctx context.Context, sub *Group, _ cgotorch.Group) (*Group, error) {
+	return connect(ctx, t.store, sub.name, sub)
+}
+
+func (t *glooTransport) bootstrap(*Group) (cgotorch.Store, func(), error) {
+	return t.store.c, func() {}, nil
 }
 
 // connect brings the ranks together in the store, under a name, and then Gloo. The group has a view of the store that is its
@@ -66,50 +61,71 @@ func connect(ctx context.Context, s *Store, name string, g *Group) (*Group, erro
 	if err != nil {
 		return nil, err
 	}
-	g.store, g.opts = view, g.opts.filled()
+	t := &glooTransport{store: view}
+	g.transport, g.opts = t, g.opts.filled()
 	within, cancel := g.deadline(ctx)
 	defer cancel()
-	debug, err := g.signIn(within)
+	debug, err := t.signIn(within, g)
 	if err != nil {
 		view.Close()
 		return nil, err
 	}
-	return dial(ctx, within, g, debug)
+	c, err := t.dial(within, g, debug, linesPrefix, func(err error) error {
+		return t.incomplete(within, g, keyConnected, "has not connected", err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.c = c
+	_ = view.set(within, health.Key(keyConnected, g.rank), []byte("1")) // serves to name the ranks that are late, and no more
+	t.ends = readEndpoints(within, view, g.size, debug)
+	return newGroup(ctx, g), nil
 }
+
+// Keys by which ranks find each other.
+const (
+	keyPresent   = "here"      // by rank: it has signed in
+	keyRoute     = "route"     // by rank: the store's address, as its machine sees it
+	keyConnected = "connected" // by rank: Gloo has reached all others
+	keyLooked    = "looked"    // by rank: it has looked who is missing
+)
+
+// Prefixes of Gloo's own keys in the store: those of the collectives, and of the comparisons in debug mode.
+const linesPrefix, callsPrefix = "lines", "calls"
 
 // deadline ends ctx when the group's timeout is over: it bounds all that the ranks do to find each other.
 func (g *Group) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, g.opts.Timeout, timeUp(g.opts.Timeout))
 }
 
-// meet waits until every rank has signed in, so that the one that is missing can be named, and takes over rank 0's
+// signIn waits until every rank has signed in, so that the one that is missing can be named, and takes over rank 0's
 // choice of debug mode.
-func (g *Group) signIn(ctx context.Context) (debug bool, err error) {
+func (t *glooTransport) signIn(ctx context.Context, g *Group) (debug bool, err error) {
 	if g.rank == 0 {
-		if err := g.store.set(ctx, "debug", strconv.AppendBool(nil, g.opts.Debug)); err != nil {
+		if err := t.store.set(ctx, "debug", strconv.AppendBool(nil, g.opts.Debug)); err != nil {
 			return false, err
 		}
 	}
-	if err := g.publishRoute(ctx); err != nil {
+	if err := t.publishRoute(ctx, g.rank); err != nil {
 		return false, err
 	}
-	if n, err := g.store.add(ctx, rankKey(keyPresent, g.rank), 1); err != nil {
+	if n, err := t.store.add(ctx, health.Key(keyPresent, g.rank), 1); err != nil {
 		return false, err
 	} else if n > 1 {
 		return false, fmt.Errorf("dist.NewGloo: another process is rank %d already; two jobs must not share a store", g.rank)
 	}
 	for r := range g.size {
-		if err := g.store.Wait(ctx, rankKey(keyPresent, r)); err != nil {
-			return false, g.incomplete(ctx, keyPresent, "has not come to dist.NewGloo", err)
+		if err := t.store.Wait(ctx, health.Key(keyPresent, r)); err != nil {
+			return false, t.incomplete(ctx, g, keyPresent, "has not come to dist.NewGloo", err)
 		}
 	}
-	v, err := g.store.Get(ctx, "debug")
+	v, err := t.store.Get(ctx, "debug")
 	return string(v) == "true", err
 }
 
 // incomplete is the error of a group that did not come about: a *RankError, unless the caller's context has ended or
 // the store does not answer. Where time was up it names the ranks without a key.
-func (g *Group) incomplete(ctx context.Context, key, what string, err error) error {
+func (t *glooTransport) incomplete(ctx context.Context, g *Group, key, what string, err error) error {
 	if ctx.Err() == nil { // the process that keeps the store has ended, or closed it
 		return &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo", Reason: err.Error()}
 	}
@@ -117,15 +133,12 @@ func (g *Group) incomplete(ctx context.Context, key, what string, err error) err
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	absent, known := g.without(key)
+	absent, known := t.without(g, key)
 	switch {
 	case !known:
-		return fmt.Errorf("%w; %s does not answer: the process that keeps it is stopped, hangs, or can't be reached", err, g.store.name)
+		return fmt.Errorf("%w; %s does not answer: the process that keeps it is stopped, hangs, or can't be reached", err, t.store.name)
 	case len(absent) == 0:
 		return fmt.Errorf("%w; all %d ranks had signed in", err, g.size)
-	}
-	if g.store.kept {
-		time.Sleep(abortGrace) // a process that ends now takes the store along, in which the others find who is missing
 	}
 	missing := "missing: rank " + joined(absent)
 	return &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo", Reason: fmt.Sprintf("%v; %s, which %s", context.Cause(ctx), missing, what),
@@ -133,11 +146,11 @@ func (g *Group) incomplete(ctx context.Context, key, what string, err error) err
 }
 
 // without lists the other ranks that have not set their key. The context may have ended: the store gets a moment to
-// answer.
-func (g *Group) without(key string) (absent []int, known bool) {
+// answer. The process that keeps the store stays until the others that have come have looked as well, or for readersTime.
+func (t *glooTransport) without(g *Group, key string) (absent []int, known bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	store := g.store
+	store := t.store
 	if key == keyConnected && store.host != "" { // Gloo holds the connection while it waits for the others
 		beside, err := store.beside(ctx)
 		if err != nil {
@@ -146,14 +159,26 @@ func (g *Group) without(key string) (absent []int, known bool) {
 		defer beside.Close()
 		store = beside
 	}
-	for _, r := range g.others() {
-		there, err := store.check(ctx, rankKey(key, r))
-		if err != nil {
-			return nil, false
+	var present []string
+	for r := range g.size {
+		if r == g.rank {
+			continue
 		}
-		if !there {
+		there, err := store.check(ctx, health.Key(key, r))
+		switch {
+		case err != nil:
+			return nil, false
+		case there:
+			present = append(present, health.Key(keyLooked, r))
+		default:
 			absent = append(absent, r)
 		}
+	}
+	_ = store.set(ctx, health.Key(keyLooked, g.rank), []byte("1"))
+	if t.store.kept && len(present) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), readersTime)
+		defer cancel()
+		_ = store.Wait(ctx, present...) // a process that ends now takes the store along, in which the others find who is missing
 	}
 	return absent, true
 }
@@ -167,13 +192,14 @@ func joined(ranks []int) string {
 }
 
 // dial lets Gloo connect. That can't be interrupted: when within, the context with the deadline, ends first, it is left
-// to finish by itself. A group that doesn't come about gives its view of the store back. The group lives as long as
-// ctx.
-func dial(ctx, within context.Context, g *Group, debug bool) (*Group, error) {
-	host, interfaces, err := g.address(within)
+// to finish by itself. A group that doesn't come about gives its view of the store back. prefix stands before Gloo's own
+// keys in the store; "" is for ranks of PyTorch. late makes the error of a group that was not connected in time.
+func (t *glooTransport) dial(within context.Context, g *Group, debug bool, prefix string,
+	late func(error) error) (cgotorch.Group, error) {
+	host, interfaces, err := t.address(within, g)
 	if err != nil {
-		g.store.Close()
-		return nil, err
+		t.store.Close()
+		return 0, err
 	}
 	type outcome struct {
 		c   cgotorch.Group
@@ -181,46 +207,27 @@ func dial(ctx, within context.Context, g *Group, debug bool) (*Group, error) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		c, err := cgotorch.Gloo(g.store.c, g.rank, g.size, g.opts.Timeout, debug, host, g.prefixes()[0], interfaces)
+		c, err := cgotorch.Gloo(t.store.c, g.rank, g.size, g.opts.Timeout, debug, host, prefix, interfaces)
 		done <- outcome{c, err}
 	}()
 	select {
 	case o := <-done:
 		if o.err != nil {
-			g.store.Close()
-			return nil, &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo",
+			t.store.Close()
+			return 0, &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo",
 				Reason: fmt.Sprintf("can't connect from %s: %s", from(host, interfaces), text.FirstLine(o.err.Message))}
 		}
-		g.c = o.c
-		if !g.pytorch { // its ranks look for no such key
-			_ = g.store.set(within, rankKey(keyConnected, g.rank), []byte("1")) // serves to name the ranks that are late, and no more
-		}
-		g.endpoints = g.readEndpoints(within, debug)
-		return newGroup(ctx, g), nil
+		return o.c, nil
 	case <-within.Done():
-		err := fmt.Errorf("connecting from %s: %w", from(host, interfaces), context.Cause(within))
-		if g.pytorch {
-			err = fmt.Errorf("dist.NewGlooWithPyTorch: rank %d of %d, %w", g.rank, g.size, err)
-		} else {
-			err = g.incomplete(within, keyConnected, "has not connected", err)
-		}
+		err := late(fmt.Errorf("connecting from %s: %w", from(host, interfaces), context.Cause(within)))
 		go func() {
 			if o := <-done; o.err == nil {
 				o.c.Free()
 			}
-			g.store.Close()
+			t.store.Close()
 		}()
-		return nil, err
+		return 0, err
 	}
-}
-
-// prefixes stand before Gloo's own keys in the store: those of the collectives, and of the comparisons in debug mode. Ranks
-// of PyTorch know none.
-func (g *Group) prefixes() [2]string {
-	if g.pytorch {
-		return [2]string{}
-	}
-	return [2]string{"lines", "calls"}
 }
 
 func from(host string, interfaces []string) string {

@@ -28,7 +28,7 @@ func (g *Group) AttachNCCL() error {
 		return fmt.Errorf("dist.Group.AttachNCCL: no NCCL: %s", why)
 	}
 	registerNCCL()
-	store, release, err := g.bootstrapStore()
+	store, release, err := g.transport.bootstrap(g)
 	if err != nil {
 		return fmt.Errorf("dist.Group.AttachNCCL: %w", err)
 	}
@@ -39,36 +39,6 @@ func (g *Group) AttachNCCL() error {
 	}
 	g.nccl = true
 	return nil
-}
-
-// bootstrapStore is a store in which the group's ranks find each other; release gives it back.
-func (g *Group) bootstrapStore() (s cgotorch.Store, release func(), err error) {
-	if g.local == nil {
-		return g.store.c, func() {}, nil
-	}
-	shared, err := g.local.sharedStore()
-	if err != nil {
-		return 0, nil, err
-	}
-	s, cerr := cgotorch.PrefixStore("group"+g.name, shared)
-	if cerr != nil {
-		return 0, nil, fmt.Errorf("%s", text.FirstLine(cerr.Message))
-	}
-	return s, s.Free, nil
-}
-
-// sharedStore is the one store of all the world's ranks. The first call makes it.
-func (w *LocalWorld) sharedStore() (cgotorch.Store, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.store == 0 {
-		s, err := cgotorch.HashStore()
-		if err != nil {
-			return 0, fmt.Errorf("%s", text.FirstLine(err.Message))
-		}
-		w.store = s
-	}
-	return w.store, nil
 }
 
 // attachParentBackends attaches the backends of the parent to a sub-group.

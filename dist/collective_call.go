@@ -94,7 +94,7 @@ func (o *operation) checkWritable(t *torch.Tensor) {
 // run does the collective and waits for it.
 func (o *operation) run() cgotorch.Outcome {
 	out := o.start()
-	if out.Failed != "" {
+	if out.Failed != nil {
 		panic(o.g.failure(o.name, o.call.Site, out.Failed))
 	}
 	for _, f := range o.after {
@@ -124,7 +124,7 @@ func (o *operation) start() cgotorch.Outcome {
 func (o *operation) async() *Work {
 	o.call.Async = true
 	out := o.start()
-	if out.Failed != "" {
+	if out.Failed != nil {
 		panic(o.g.failure(o.name, o.call.Site, out.Failed))
 	}
 	return newWork(o, out.Work)

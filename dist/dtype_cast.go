@@ -84,7 +84,7 @@ func (o *operation) stageTensors() {
 		o.checkOp()
 	}
 	in, out := o.in, o.out
-	if o.g.local == nil {
+	if !o.g.InProcess() {
 		changed := o.call.Kind == cgotorch.AllReduce || o.call.Kind == cgotorch.Reduce && o.call.Root == o.g.rank
 		in, out = o.castForBackend(in, changed), o.castForBackend(out, true)
 		if o.reduces() && len(in) > 0 && in[0] != o.in[0] && o.in[0].DType() == torch.Bool {

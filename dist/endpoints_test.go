@@ -33,21 +33,3 @@ func TestParseEndpoint(t *testing.T) {
 	_, _, ok = parseEndpoint(binary.LittleEndian.AppendUint64(nil, 1<<63))
 	require.False(t, ok)
 }
-
-func TestCandidates(t *testing.T) {
-	g := &Group{rank: 0, size: 4, endpoints: []endpoint{
-		{0, "10.0.0.1", 1000}, {1, "10.0.0.1", 0x8983}, {2, "10.0.0.2", 1000}, {3, "10.0.0.2", 2000},
-	}}
-	for reason, want := range map[string][]int{
-		"rank 2 lost a peer in barrier (number 2): [pair.cc:547] Connection closed by peer [10.0.0.1]:33673":           {1}, // as it lies in memory
-		"rank 3 lost a peer in barrier (number 2): [pair.cc:547] Connection closed by peer [10.0.0.1]:35203":           {1},
-		"rank 1 lost a peer in barrier (number 2): [pair.cc:538] Read error [10.0.0.2]:5123: Connection reset by peer": {2, 3},
-		"rank 0 lost a peer in barrier (number 2): [pair.cc:538] Read error [10.0.0.1]:5123: Connection reset by peer": {1},
-		"rank 2 lost a peer in all_reduce(sum) of Float[3] (number 2) at a.go:7: Read error [10.0.0.2]:5123: reset":    {3},
-		"rank 0 lost a peer in barrier: [10.9.9.9]:1":                                                                  nil,
-		"rank 1 aborted the group: [10.0.0.1]:33673":                                                                   nil,
-		"time is up after 1s: rank 0 waited in all_reduce":                                                             nil,
-	} {
-		require.Equal(t, want, g.candidates(reason), reason)
-	}
-}

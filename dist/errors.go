@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/dist/internal/health"
 	"github.com/golite/golite/internal/callers"
 	"github.com/golite/golite/torch"
 )
@@ -22,6 +24,8 @@ type RankError struct {
 	// Lost are the ranks that this one waited for in vain, where that is known: their connection closed, they had finished, or
 	// they were elsewhere when time was up. They are numbered as Rank is.
 	Lost []int
+	// Failed are the ranks whose own work failed, where that is the cause: those that called Group.Fail.
+	Failed []int
 	// Waiting says what each rank did when time was up: the collective that it waited in, and where that was called.
 	Waiting []string
 	// Stacks are the stacks of goroutines when time was up: this process's, and those of ranks that were in no collective.
@@ -85,6 +89,30 @@ func Try(f func()) (err error) {
 	return nil
 }
 
+// failure makes the *RankError of a collective that failed, and whose rank has found why.
+func (g *Group) failure(op, site string, why *health.Record) *RankError {
+	x := g.monitor.Explain(why)
+	e := &RankError{Rank: g.rank, World: g.size, Op: op, Site: site, Reason: x.Reason, Lost: x.Lost, Waiting: x.Report, Stacks: x.Stacks}
+	if x.Record.Kind == cgotorch.FailureFailed {
+		e.Failed = []int{x.Record.Rank}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e.Cause = g.cause
+	return e
+}
+
+// ended returns why the group was aborted, nil if it was not.
+func (g *Group) ended() *health.Record {
+	if g.unopened() {
+		return nil
+	}
+	if s, err := g.c.Pending(); err == nil && s.Aborted {
+		return s.Failure
+	}
+	return nil
+}
+
 // TranslateErrors runs f, and panics with a *RankError where f panics with a *torch.Error because the group was aborted:
 // the Reducer communicates inside Backward, whose errors are *torch.Error. Other panics pass through.
 func (g *Group) TranslateErrors(f func()) {
@@ -98,8 +126,8 @@ func (g *Group) TranslateErrors(f func()) {
 		case error:
 			var te *torch.Error
 			if errors.As(v, &te) {
-				if aborted, _ := g.Aborted(); aborted {
-					panic(g.failure("backward", site, te.Message))
+				if why := g.ended(); why != nil {
+					panic(g.failure("backward", site, why))
 				}
 			}
 			panic(v)

@@ -2,7 +2,6 @@ package dist
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/golite/golite/cgotorch"
@@ -29,7 +28,7 @@ func (g *Group) Trace(keep int) []Span {
 	}
 	list := make([]Span, len(events))
 	for i, e := range events {
-		list[i] = Span{e.Text, int(e.Number), e.Start, e.End, e.Failed}
+		list[i] = Span{e.Text(), int(e.Number), e.Start, e.End, e.Failed}
 	}
 	return list
 }
@@ -49,7 +48,7 @@ func (g *Group) Pending() []Span {
 	}
 	list := make([]Span, len(s.Waiting))
 	for i, e := range s.Waiting {
-		list[i] = Span{strings.TrimSpace(e.Text), int(e.Number), e.Start, e.End, false}
+		list[i] = Span{e.Text(), int(e.Number), e.Start, e.End, false}
 	}
 	slices.SortStableFunc(list, func(a, b Span) int { return int(a.Start - b.Start) })
 	return list

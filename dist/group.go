@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/dist/internal/health"
+	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 )
 
@@ -32,19 +34,16 @@ type Options struct {
 // Group is a process group as one of its ranks holds it (torch.distributed's ProcessGroup). Its collectives are called by
 // all its ranks, in the same order. It is for the rank's own goroutine, but for Abort.
 type Group struct {
-	c           cgotorch.Group
-	rank, size  int
-	name        string // "" for the whole, else of the sub-group
-	members     []int  // a sub-group's ranks in its parent
-	parent      *Group // of a sub-group
-	opts        Options
-	local       *LocalWorld  // of goroutines
-	lone        *lone        // of Alone
-	store       *Store       // of processes: the group's own view of it
-	storeClient *storeClient // of processes: nil among ranks of PyTorch, and for one alone
-	pytorch     bool         // some ranks are PyTorch's
-	nccl        bool         // CUDA tensors go through NCCL
-	endpoints   []endpoint   // of processes: by rank, where Gloo listens
+	c          cgotorch.Group
+	rank, size int
+	name       string // "" for the whole, else of the sub-group
+	members    []int  // a sub-group's ranks in its parent
+	parent     *Group // of a sub-group
+	opts       Options
+	transport  transport // nil: one of Alone that was not used yet
+	lone       *lone     // of Alone
+	monitor    *health.Monitor
+	nccl       bool // CUDA tensors go through NCCL
 
 	ctx       context.Context
 	detach    func() bool
@@ -54,31 +53,30 @@ type Group struct {
 	closing   sync.Once
 	leaving   atomic.Bool // the rank has finished
 
-	mu            sync.Mutex
-	made          int      // how many sub-groups were asked for
-	subs          []*Group // those that aren't closed
-	cause         error    // of the context
-	lost          []int    // ranks that the aborting rank waited for
-	timeoutReport *timeoutReport
+	mu    sync.Mutex
+	made  int      // how many sub-groups were asked for
+	subs  []*Group // those that aren't closed
+	cause error    // of the context
 }
 
 // newGroup starts what watches over a group.
 func newGroup(ctx context.Context, g *Group) *Group {
 	g.opts = g.opts.filled()
 	g.ctx, g.done, g.cancelled = ctx, make(chan struct{}), make(chan struct{})
-	if g.store != nil && !g.pytorch && g.size > 1 {
-		g.storeClient = newStoreClient()
+	var parent *health.Monitor
+	if g.parent != nil {
+		parent = g.parent.monitor
 	}
+	g.monitor = health.NewMonitor(watched{g}, g.transport.board(g), parent, g.transport.endpoints())
 	g.detach = context.AfterFunc(ctx, func() {
 		defer close(g.cancelled)
 		cause := context.Cause(ctx)
 		g.mu.Lock()
 		g.cause = cause
 		g.mu.Unlock()
-		g.Abort(fmt.Sprintf("its context ended: %v", cause))
+		g.abort(&health.Record{Kind: cgotorch.FailureContext, Rank: g.rank, Detail: fmt.Sprint(cause)})
 	})
-	g.stopped.Add(1)
-	go g.watch()
+	g.stopped.Go(func() { g.monitor.Watch(g.done) })
 	return g
 }
 
@@ -102,48 +100,46 @@ func (g *Group) Timeout() time.Duration { return g.opts.Timeout }
 func (g *Group) Members() []int { return slices.Clone(g.members) }
 
 // InProcess reports whether the ranks are goroutines of one process.
-func (g *Group) InProcess() bool { return g.local != nil || g.lone != nil }
+func (g *Group) InProcess() bool { return g.lone != nil || g.transport.inProcess() }
 
 // Abort ends the group and its sub-groups: every rank that waits in a collective is freed at once, in this process by
 // itself, in others by the connection that closes, and each later collective fails with the reason. It may be called from
 // any goroutine. The first reason stays.
 func (g *Group) Abort(reason string) {
-	g.abort(fmt.Sprintf("rank %d aborted the group: %s", g.rank, reason))
+	g.abort(&health.Record{Kind: cgotorch.FailureAborted, Rank: g.rank, Detail: reason})
 }
 
-func (g *Group) abort(reason string, lost ...int) {
+// Fail is Abort for a rank whose own work has failed: the *RankError of the others names it in Failed. Of the error's text
+// they get the first line.
+func (g *Group) Fail(err error) {
+	g.abort(&health.Record{Kind: cgotorch.FailureFailed, Rank: g.rank, Detail: text.FirstLine(err.Error())})
+}
+
+func (g *Group) abort(why *health.Record) {
+	c := g.handle()
 	if aborted, _ := g.Aborted(); aborted {
 		return
 	}
-	g.mu.Lock()
-	if g.lost == nil {
-		g.lost = lost
-	}
-	g.mu.Unlock()
-	published := g.publishAbort(reason)
-	_ = g.handle().Abort(reason) // fails only where the group was closed: no rank waits then
-	g.freeSubs(reason)
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	wait(ctx, g.storeClient, published)
-	if g.storeClient != nil && g.store.kept {
-		time.Sleep(abortGrace) // a process that ends now takes the store along, and with it the reason
+	// First it is published: a rank whose connection closes looks for the reason once.
+	board := g.monitor.Board()
+	board.PublishFailure(why)
+	_ = c.Abort(why) // fails only where the group was closed: no rank waits then
+	g.freeSubs(why)
+	if g.transport.keepsBoard() { // a process that ends now takes the store along, and with it the reason
+		ctx, cancel := context.WithTimeout(context.Background(), readersTime)
+		defer cancel()
+		board.AwaitReaders(ctx)
 	}
 }
 
-// abortGrace is how long the process that keeps the store stays after an abort, for the others to read the reason.
-const abortGrace = 250 * time.Millisecond
-
-// publishAbort writes the reason to the store. Ranks that can't read it see the closed connection.
-func (g *Group) publishAbort(reason string) <-chan []byte {
-	return submit(g.storeClient, func() ([]byte, error) { return g.store.CompareSet(keyAborted, nil, []byte(reason)) })
-}
+// readersTime is how long the process that keeps the store stays after a failure, for the others to read what it was.
+const readersTime = 250 * time.Millisecond
 
 // freeSubs aborts the sub-groups of a group that was aborted.
-func (g *Group) freeSubs(reason string) {
+func (g *Group) freeSubs(why *health.Record) {
 	var all sync.WaitGroup
 	for _, sub := range g.openSubs() {
-		all.Go(func() { sub.abort("the group that this one is part of has ended: " + reason) })
+		all.Go(func() { sub.abort(&health.Record{Kind: cgotorch.FailureParent, Rank: -1, Detail: health.Text(why)}) })
 	}
 	all.Wait()
 }
@@ -156,11 +152,11 @@ func (g *Group) openSubs() []*Group {
 
 // Aborted reports whether the group was aborted, and why.
 func (g *Group) Aborted() (bool, string) {
-	if g.unopened() {
+	why := g.ended()
+	if why == nil {
 		return false, ""
 	}
-	s, err := g.c.Pending()
-	return s.Aborted && err == nil, s.Reason
+	return true, health.Text(why)
 }
 
 // Leave ends the rank's part in good order: it waits until all ranks have come to Leave, so that no connection closes under
@@ -197,20 +193,13 @@ func (g *Group) Close() {
 		}
 		close(g.done)
 		g.stopped.Wait()
-		g.storeClient.close()
-		if g.local != nil {
-			g.local.leave(g)
-		}
-		if g.lone != nil {
-			defer g.local.Close()
-		}
+		g.monitor.Board().Close()
+		g.transport.leave(g)
 		if g.parent != nil {
 			g.parent.forget(g)
 		}
 		g.c.Free()
-		if g.store != nil {
-			g.store.Close()
-		}
+		g.transport.close()
 	})
 }
 
@@ -224,7 +213,7 @@ func (g *Group) forget(sub *Group) {
 // in the same order; those that aren't in it get nil. The sub-group's ranks are numbered in the order given. It ends with g,
 // when that is aborted or closed, and not the other way round.
 func (g *Group) Sub(ranks ...int) (*Group, error) {
-	if g.pytorch {
+	if g.transport != nil && g.transport.foreign() {
 		return nil, errors.New("dist.Group.Sub: a group with ranks of PyTorch has no sub-groups; make another one with a store of its own")
 	}
 	seen := map[int]bool{}
@@ -242,7 +231,8 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 	if at < 0 {
 		return nil, nil
 	}
-	sub, err := g.part(&Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks), parent: g, opts: g.opts})
+	parent := g.handle()
+	sub, err := g.transport.sub(g.ctx, &Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks), parent: g, opts: g.opts}, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -250,19 +240,6 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 	g.subs = append(g.subs, sub)
 	g.mu.Unlock()
 	return sub.attachParentBackends(g)
-}
-
-// part connects a sub-group.
-func (g *Group) part(sub *Group) (*Group, error) {
-	parent := g.handle()
-	if g.local == nil {
-		return connect(g.ctx, g.store, sub.name, sub)
-	}
-	sub.local = g.local
-	if err := g.local.join(sub, 0, parent); err != nil {
-		return nil, fmt.Errorf("dist.Group.Sub: %w", err)
-	}
-	return newGroup(g.ctx, sub), nil
 }
 
 // argumentError panics with what libtorch, or the shim, says about a call's arguments.

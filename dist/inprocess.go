@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
+	"github.com/golite/golite/dist/internal/health"
 	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/internal/text"
 )
@@ -34,10 +34,10 @@ type LocalWorld struct {
 
 // rendezvous is what a world knows of a group.
 type rendezvous struct {
-	size     int
-	members  map[int]*Group // by rank
-	finished map[int]uint64 // by rank: the first collective that it won't make
-	left     map[int]bool
+	size   int
+	taken  map[int]bool // by rank
+	left   map[int]bool
+	status health.LocalRanks
 }
 
 // NewLocalWorld makes a world for a number of ranks.
@@ -70,7 +70,7 @@ func (w *LocalWorld) Group(ctx context.Context, rank int, opts ...Options) (*Gro
 	if rank < 0 || rank >= w.size {
 		return nil, fmt.Errorf("dist.LocalWorld.Group: there is no rank %d among %d", rank, w.size)
 	}
-	g := &Group{rank: rank, size: w.size, opts: o, local: w}
+	g := &Group{rank: rank, size: w.size, opts: o, transport: localTransport{w}}
 	if err := w.join(g, w.c, 0); err != nil {
 		return nil, fmt.Errorf("dist.LocalWorld.Group: %w", err)
 	}
@@ -83,11 +83,11 @@ func (w *LocalWorld) join(g *Group, hub cgotorch.Hub, parent cgotorch.Group) err
 	defer w.mu.Unlock()
 	m := w.groups[g.name]
 	if m == nil {
-		m = &rendezvous{size: g.size, members: map[int]*Group{}, finished: map[int]uint64{}, left: map[int]bool{}}
+		m = &rendezvous{size: g.size, taken: map[int]bool{}, left: map[int]bool{}}
 		w.groups[g.name] = m
 	}
 	switch {
-	case m.members[g.rank] != nil:
+	case m.taken[g.rank]:
 		return fmt.Errorf("rank %d has been taken already; each goroutine takes the group of a rank of its own, once", g.rank)
 	case m.left[g.rank]:
 		return fmt.Errorf("rank %d has closed its group, and others have not; ranks meet again when all have", g.rank)
@@ -96,7 +96,8 @@ func (w *LocalWorld) join(g *Group, hub cgotorch.Hub, parent cgotorch.Group) err
 	if err != nil {
 		return errors.New(text.FirstLine(err.Message))
 	}
-	g.c, m.members[g.rank] = c, g
+	g.c, m.taken[g.rank] = c, true
+	m.status.Join(g.rank, watched{g})
 	return nil
 }
 
@@ -109,57 +110,65 @@ func (w *LocalWorld) leave(g *Group) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.groups[g.name]
-	delete(m.members, g.rank)
+	m.status.Leave(g.rank, next)
+	delete(m.taken, g.rank)
 	m.left[g.rank] = true
-	if _, known := m.finished[g.rank]; !known {
-		m.finished[g.rank] = next
-	}
 	if len(m.left) == m.size {
 		delete(w.groups, g.name)
 	}
 }
 
-func (w *LocalWorld) finish(g *Group, next uint64) {
+// status is what the ranks of a group know of each other.
+func (w *LocalWorld) status(name string) *health.LocalRanks {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.groups[g.name].finished[g.rank] = next
+	return &w.groups[name].status
 }
 
-// firstFinished names the rank that was the first to make no more collectives, and the first that it won't make.
-func (w *LocalWorld) firstFinished(g *Group) (rank int, next uint64, some bool) {
+// sharedStore is the one store of all the world's ranks. The first call makes it.
+func (w *LocalWorld) sharedStore() (cgotorch.Store, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for r, n := range w.groups[g.name].finished {
-		if !some || n < next || n == next && r < rank {
-			rank, next, some = r, n, true
+	if w.store == 0 {
+		s, err := cgotorch.HashStore()
+		if err != nil {
+			return 0, errors.New(text.FirstLine(err.Message))
 		}
+		w.store = s
 	}
-	return rank, next, some
+	return w.store, nil
 }
 
-func (w *LocalWorld) haveFinished(g *Group, ranks []int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	finished := w.groups[g.name].finished
-	return !slices.ContainsFunc(ranks, func(r int) bool { _, has := finished[r]; return !has })
+// localTransport connects goroutines.
+type localTransport struct{ world *LocalWorld }
+
+func (localTransport) inProcess() bool              { return true }
+func (localTransport) foreign() bool                { return false }
+func (localTransport) keepsBoard() bool             { return false }
+func (localTransport) endpoints() []health.Endpoint { return nil }
+func (t localTransport) leave(g *Group)             { t.world.leave(g) }
+func (localTransport) close()                       {}
+
+func (t localTransport) board(g *Group) health.Board {
+	return health.LocalBoard{LocalRanks: t.world.status(g.name), Rank: g.rank, Size: g.size}
 }
 
-// peerStatuses lists what the group's other ranks do, and which of them are in no collective.
-func (w *LocalWorld) peerStatuses(of *Group) (list []string, elsewhere []int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	here := w.groups[of.name].members
-	for _, r := range of.others() {
-		what := "is not in the group"
-		if g := here[r]; g != nil {
-			s, _ := g.c.Pending()
-			what = statusText(s)
-			if len(s.Waiting) > 0 {
-				list = append(list, fmt.Sprintf("rank %d %s", r, what))
-				continue
-			}
-		}
-		list, elsewhere = append(list, fmt.Sprintf("rank %d %s", r, what)), append(elsewhere, r)
+func (t localTransport) sub(ctx context.Context, sub *Group, parent cgotorch.Group) (*Group, error) {
+	sub.transport = localTransport{t.world}
+	if err := t.world.join(sub, 0, parent); err != nil {
+		return nil, fmt.Errorf("dist.Group.Sub: %w", err)
 	}
-	return list, elsewhere
+	return newGroup(ctx, sub), nil
+}
+
+func (t localTransport) bootstrap(g *Group) (cgotorch.Store, func(), error) {
+	shared, err := t.world.sharedStore()
+	if err != nil {
+		return 0, nil, err
+	}
+	s, cerr := cgotorch.PrefixStore("group"+g.name, shared)
+	if cerr != nil {
+		return 0, nil, errors.New(text.FirstLine(cerr.Message))
+	}
+	return s, s.Free, nil
 }

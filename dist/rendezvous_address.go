@@ -7,13 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-)
 
-// Keys under which processes sign in, and say where they reach the store.
-const (
-	keyPresent   = "here"      // by rank
-	keyRoute     = "route"     // by rank: the store's address, as its machine sees it
-	keyConnected = "connected" // by rank: Gloo has reached all others
+	"github.com/golite/golite/dist/internal/health"
 )
 
 // loopback reports whether a host's name can only mean this machine. Other names may lead to a loopback address as well, on
@@ -34,21 +29,21 @@ func (s *Store) route(ctx context.Context) (here, there net.IP, err error) {
 }
 
 // publishRoute writes where this rank reaches the store, where that may be another address for others.
-func (g *Group) publishRoute(ctx context.Context) error {
-	if g.store.host == "" || loopback(g.store.host) {
+func (t *glooTransport) publishRoute(ctx context.Context, rank int) error {
+	if t.store.host == "" || loopback(t.store.host) {
 		return nil
 	}
-	_, there, err := g.store.route(ctx)
+	_, there, err := t.store.route(ctx)
 	if err != nil {
 		return err
 	}
-	return g.store.set(ctx, rankKey(keyRoute, g.rank), []byte(there.String()))
+	return t.store.set(ctx, health.Key(keyRoute, rank), []byte(there.String()))
 }
 
 // address chooses where Gloo listens: the interfaces asked for, else the address from which this machine reaches the
 // store. Where the store's host is this machine, its name may lead to a loopback address, of no use to other machines: then
 // it is the address that they use.
-func (g *Group) address(ctx context.Context) (host string, interfaces []string, err error) {
+func (t *glooTransport) address(ctx context.Context, g *Group) (host string, interfaces []string, err error) {
 	interfaces = g.opts.Interfaces
 	if env := os.Getenv("GLOO_SOCKET_IFNAME"); len(interfaces) == 0 && env != "" {
 		interfaces = strings.Split(env, ",")
@@ -61,12 +56,12 @@ func (g *Group) address(ctx context.Context) (host string, interfaces []string, 
 	if len(interfaces) > 0 {
 		return "", interfaces, nil
 	}
-	if g.store.host == "" || loopback(g.store.host) {
+	if t.store.host == "" || loopback(t.store.host) {
 		return "127.0.0.1", nil, nil // a file, memory, or a store of this machine's: the ranks share it unless an interface is named
 	}
-	here, _, err := g.store.route(ctx)
+	here, _, err := t.store.route(ctx)
 	if err == nil && here.IsLoopback() && g.size > 1 {
-		here, err = g.seenFromOutside(ctx, here)
+		here, err = t.seenFromOutside(ctx, g, here)
 	}
 	if err != nil {
 		return "", nil, err
@@ -76,20 +71,20 @@ func (g *Group) address(ctx context.Context) (host string, interfaces []string, 
 
 // seenFromOutside is the address under which ranks on other machines know the store's machine, this one. If there are none,
 // the one given will do.
-func (g *Group) seenFromOutside(ctx context.Context, inside net.IP) (net.IP, error) {
+func (t *glooTransport) seenFromOutside(ctx context.Context, g *Group, inside net.IP) (net.IP, error) {
 	mine, err := ownAddresses()
 	if err != nil {
 		return nil, fmt.Errorf("dist.NewGloo: the addresses of this machine: %w; name a network interface in GLOO_SOCKET_IFNAME", err)
 	}
-	if g.pytorch { // its ranks publish no routes
+	if g.transport.foreign() { // its ranks publish no routes
 		if len(mine) == 1 {
 			return mine[0], nil
 		}
-		return nil, g.nameAnInterface(mine)
+		return nil, t.nameAnInterface(mine)
 	}
 	outside := false
 	for r := range g.size {
-		v, err := g.store.Get(ctx, rankKey(keyRoute, r))
+		v, err := t.store.Get(ctx, health.Key(keyRoute, r))
 		if err != nil {
 			return nil, err
 		}
@@ -105,14 +100,14 @@ func (g *Group) seenFromOutside(ctx context.Context, inside net.IP) (net.IP, err
 		}
 	}
 	if outside {
-		return nil, g.nameAnInterface(mine)
+		return nil, t.nameAnInterface(mine)
 	}
 	return inside, nil
 }
 
-func (g *Group) nameAnInterface(mine []net.IP) error {
+func (t *glooTransport) nameAnInterface(mine []net.IP) error {
 	return fmt.Errorf("dist.NewGloo: %q leads to a loopback address on this machine, and which of its addresses %v others can reach is not known; name its network interface in GLOO_SOCKET_IFNAME (there are %s)",
-		g.store.host, mine, interfaceNames())
+		t.store.host, mine, interfaceNames())
 }
 
 // ownAddresses lists this machine's addresses that other machines can use.

@@ -11,6 +11,9 @@ import (
 	"github.com/golite/golite/internal/text"
 )
 
+// storeTimeout is how long a group waits for its store: once the process that keeps it has exited it never answers.
+const storeTimeout = time.Second
+
 // connection is a store's client in libtorch, which a Store shares with its views. libtorch gives its requests no
 // deadline, and makes one at a time: where the process that keeps the store is stopped, a request never returns.
 type connection struct {

@@ -58,7 +58,7 @@ func (w *Work) finish() (source int) {
 	if err != nil {
 		argumentError(w.o.name, err, w.o.in...)
 	}
-	if out.Failed != "" {
+	if out.Failed != nil {
 		panic(w.o.g.failure(w.o.name, w.o.call.Site, out.Failed))
 	}
 	for _, f := range w.o.after {

@@ -11,8 +11,8 @@ var (
 	Handle func(group any) cgotorch.Group
 	// WorkHandle returns the C handle of a collective under way.
 	WorkHandle func(work any) cgotorch.Work
-	// Failure makes the *dist.RankError of an operation that ended because the group was aborted, from libtorch's reason.
-	Failure func(group any, op, site, reason string) error
+	// Failure makes the *dist.RankError of an operation that failed because the group was aborted, nil if it was not.
+	Failure func(group any, op, site string) error
 	// WithPyTorch reports whether some of the group's ranks are PyTorch's.
 	WithPyTorch func(group any) bool
 )

@@ -257,7 +257,7 @@ void shared() {
     EXPECT(memory);
     std::atomic<bool> lost{false};
     {
-      Attendant attendant(memory, [&](const std::string& why) {
+      Attendant attendant(memory, [&](const Signature&, int, const std::string& why) {
         lost = true;
         watch->abort(why);
       });
@@ -269,7 +269,7 @@ void shared() {
         auto w = c10::make_intrusive<SharedWork>(watch, s, t, memory, rank == 0 ? 200 : 0);
         watch->add(w.get());
         attendant.attend(w);
-        memory->post(w->first(), t, c10d::ReduceOp::SUM, [&](const std::string& why) {
+        memory->post(w->first(), t, c10d::ReduceOp::SUM, "driver.cc", [&](int, const std::string& why) {
           if (!why.empty()) watch->abort(why);
           watch->check();
           attendant.lend();

@@ -1,13 +1,10 @@
-package dist
+package health
 
 import (
 	"context"
 	"sync"
 	"time"
 )
-
-// storeTimeout is how long a group waits for its store: once the process that keeps it has exited it never answers.
-const storeTimeout = time.Second
 
 // storeClient serializes store requests on one goroutine, so an unresponsive store blocks that goroutine only. Calls on a
 // nil storeClient report ok=false.
