@@ -1,7 +1,6 @@
 package lite
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/golite/golite/internal/pytree"
@@ -58,10 +57,6 @@ func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {
 	c := &capture[B, R]{l: l, step: step, said: map[string]bool{}}
 	recorder, ok := l.accelerator.(accelerator.Recorder)
 	if !ok {
-		return step
-	}
-	if l.replicas != nil {
-		c.giveUp(errors.New("replicas on several devices compute it"))
 		return step
 	}
 	if err := l.parts.capturable(); err != nil {

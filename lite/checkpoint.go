@@ -121,7 +121,10 @@ func (l *Lite) content(v any, o SaveOptions) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	states := l.gatherRNGStates()
+	states, err := l.gatherRNGStates()
+	if err != nil {
+		return nil, fmt.Errorf("the state of strategy %q: %w", l.strategy, err)
+	}
 	if _, own := s[reservedKey]; own {
 		return nil, fmt.Errorf("the key %q is lite's own: use another", reservedKey)
 	}

@@ -30,7 +30,7 @@ type Lite struct {
 	group       *dist.Group      // of all ranks: of one where there is one
 	session     strategy.Session // the strategy at work on this rank
 	parts       parts            // of the session
-	replicas    *replicas        // nil: one device
+	strategy    string           // its name
 	log         *zap.Logger
 	out         io.Writer
 

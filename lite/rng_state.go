@@ -3,6 +3,7 @@ package lite
 import (
 	"fmt"
 
+	"github.com/golite/golite/internal/wire"
 	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/serial"
@@ -15,27 +16,29 @@ const reservedKey = "golite"
 // rngState is the states of one rank's random number generators.
 type rngState struct {
 	Default, Device, Rank, Rand []byte
-	Replicas                    [][]byte // of strategy "dp"
+	Strategy                    []byte // the state of a Stateful session, packed
 }
 
-func (l *Lite) ownRNGState() rngState {
-	var s rngState
+func (l *Lite) ownRNGState() (s rngState, err error) {
 	torch.Scope(func() {
 		s.Default = torch.DefaultGenerator(torch.CPU).State().ToBytes()
 		s.Rank = l.rankGen.State().ToBytes()
 		if g := accelerator.Generator(l.accelerator, l.device); g != nil {
 			s.Device = g.State().ToBytes()
 		}
-		for _, g := range l.replicas.generators() {
-			s.Replicas = append(s.Replicas, g.State().ToBytes())
+		if l.parts.state != nil {
+			err = guard(func() error { s.Strategy = wire.Pack("lite.Save", l.parts.state.StateDict()); return nil })
 		}
 	})
 	s.Rand, _ = l.pcg.MarshalBinary() // it has no way to fail
-	return s
+	return s, err
 }
 
 // gatherRNGStates returns the states of all ranks, on each of them.
-func (l *Lite) gatherRNGStates() []rngState { return AllGather(l, l.ownRNGState()) }
+func (l *Lite) gatherRNGStates() ([]rngState, error) {
+	own, err := l.ownRNGState()
+	return AllGather(l, own), err
+}
 
 // runState is what stands under the reserved key: tensors, numbers and text, so that Python reads it too.
 func (l *Lite) runState(all []rngState) map[string]any {
@@ -45,12 +48,8 @@ func (l *Lite) runState(all []rngState) map[string]any {
 		if len(s.Device) > 0 {
 			r["device"] = torch.From(s.Device)
 		}
-		if len(s.Replicas) > 0 {
-			list := make([]any, len(s.Replicas))
-			for i, b := range s.Replicas {
-				list[i] = torch.From(b)
-			}
-			r["replicas"] = list
+		if len(s.Strategy) > 0 {
+			r["strategy"] = wire.Unpack[map[string]any]("lite.Save", s.Strategy)
 		}
 		ranks[i] = r
 	}
@@ -79,7 +78,7 @@ func (l *Lite) setRunState(v any) error {
 	ranks, _ := state["streams"].([]any)
 	if len(ranks) != l.place.world {
 		if len(ranks) > 0 && l.IsGlobalZero() {
-			l.log.Warn(fmt.Sprintf("the checkpoint is of another number of ranks, %d in place of %d: its random streams are not restored, "+
+			l.log.Warn(fmt.Sprintf("the checkpoint is of another number of ranks, %d in place of %d: the random streams and the strategy's state of its ranks are not restored, "+
 				"and loaders divide what is left of their passes anew", len(ranks), l.place.world))
 		}
 		return nil
@@ -98,13 +97,8 @@ func (l *Lite) setRNGState(r map[string]any) error {
 			return fmt.Errorf("the state of Go's random numbers is damaged: %w", err)
 		}
 	}
-	replicas, _ := r["replicas"].([]any)
-	generators := l.replicas.generators()
-	if len(replicas) != len(generators) {
-		if len(replicas) > 0 {
-			l.log.Warn("the checkpoint is of another number of replicas: their random streams are not restored")
-		}
-		generators = nil
+	if err := l.setStrategyState(r); err != nil {
+		return err
 	}
 	foreign := false
 	restore := func(g *torch.Generator, state *torch.Tensor) {
@@ -117,10 +111,6 @@ func (l *Lite) setRNGState(r map[string]any) error {
 		}
 	}
 	err := torch.Try(func() {
-		for i, g := range generators {
-			t, _ := replicas[i].(*torch.Tensor)
-			restore(g, t)
-		}
 		restore(torch.DefaultGenerator(torch.CPU), get("default"))
 		restore(l.rankGen, get("rank"))
 		if g := accelerator.Generator(l.accelerator, l.device); g != nil {
@@ -131,6 +121,21 @@ func (l *Lite) setRNGState(r map[string]any) error {
 		l.log.Warn("the checkpoint is of another kind of device, which draws random numbers in its own way: streams of that kind are not restored")
 	}
 	return err
+}
+
+// setStrategyState restores the state of a Stateful session.
+func (l *Lite) setStrategyState(r map[string]any) error {
+	state, ok := r["strategy"].(map[string]any)
+	if old, is := r["replicas"]; is && !ok { // where earlier versions kept that of "dp"
+		state, ok = map[string]any{"replicas": old}, true
+	}
+	if !ok || l.parts.state == nil {
+		return nil
+	}
+	if err := guard(func() error { return l.parts.state.LoadStateDict(state) }); err != nil {
+		return fmt.Errorf("the state of strategy %q: %w", l.strategy, err)
+	}
+	return nil
 }
 
 // goValue converts what package serial reads into Go's own types: dictionaries with names into map[string]any, those

@@ -131,7 +131,7 @@ func (j *job) run(ctx context.Context) error {
 	case launchHere:
 		ctx, stop := watchSignals(ctx, j.log)
 		defer stop.close()
-		return j.rank(ctx, rankSpec{place: place{world: 1, localWorld: 1}, device: j.plan.devices[0], replicas: j.plan.devices, stop: stop})
+		return j.rank(ctx, rankSpec{place: place{world: 1, localWorld: 1}, device: j.plan.devices[0], beside: j.plan.devices[1:], stop: stop})
 	case launchGoroutines:
 		return j.runGoroutines(ctx)
 	case launchExternal:
@@ -177,12 +177,12 @@ func stderrWarnings() *zap.Logger {
 
 // rankSpec is what makes a rank: its place, its device, its group and the way to a signal.
 type rankSpec struct {
-	place    place
-	device   torch.Device
-	replicas []torch.Device // of strategy "dp": device, and those that compute with it
-	group    *dist.Group    // nil: the rank is alone
-	stop     *stopper
-	steps    *atomic.Int64 // counts the optimizers' steps, where somebody looks at it
+	place  place
+	device torch.Device
+	beside []torch.Device // those that the rank uses beside its own
+	group  *dist.Group    // nil: the rank is alone
+	stop   *stopper
+	steps  *atomic.Int64 // counts the optimizers' steps, where somebody looks at it
 }
 
 // rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile.
@@ -248,10 +248,7 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 				return err
 			}
 		}
-		if l.replicas = newReplicas(l.accelerator, s.replicas, j.plan.threads); l.replicas != nil {
-			l.atEnd(l.replicas.close)
-		}
-		return l.openSession(j.plan.strategy, append([]torch.Device{s.device}, s.replicas[min(1, len(s.replicas)):]...), j.plan.threads)
+		return l.openSession(j.plan.strategy, append([]torch.Device{s.device}, s.beside...), j.plan.threads)
 	})
 	if err != nil {
 		l.close()

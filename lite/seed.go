@@ -29,7 +29,6 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	l.seed, l.noWorkers = seed, o.NoWorkers
 	torch.ManualSeed(seed)
 	l.seedDevices(seed)
-	l.replicas.seed(seed)
 	l.parts.seed(seed)
 	l.seedRank(mixSeed(seed, uint64(l.place.global)))
 }

@@ -28,7 +28,7 @@ type parts struct {
 func (l *Lite) openSession(s Strategy, devices []torch.Device, threads int) error {
 	e := &strategy.Env{
 		Rank: l.place.global, World: l.place.world, LocalRank: l.place.local, LocalWorld: l.place.localWorld, Node: l.place.node,
-		Devices: devices, Precision: l.precision, Group: l.group, Threads: max(1, threads), Log: l.log, Place: l.placeModule,
+		Accelerator: l.accelerator, Devices: devices, Precision: l.precision, Group: l.group, Threads: max(1, threads), Log: l.log, Place: l.placeModule,
 	}
 	session, err := s.Open(l.ctx, e)
 	switch {
@@ -37,7 +37,7 @@ func (l *Lite) openSession(s Strategy, devices []torch.Device, threads int) erro
 	case session == nil:
 		return fmt.Errorf("lite: strategy %q: Open of %T returned no Session", s.StrategyName(), s)
 	}
-	l.session = session
+	l.session, l.strategy = session, s.StrategyName()
 	if err := checkUnwrap[strategy.Session](session); err != nil {
 		return errors.Join(fmt.Errorf("lite: strategy %q: %w", s.StrategyName(), err), l.closeSession(err))
 	}

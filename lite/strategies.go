@@ -51,7 +51,7 @@ type SingleDevice = builtin.SingleDevice
 //	// Plan has one rank with all devices, where the accelerator lets one rank compute on several.
 //	func (DP) Plan(r strategy.Request) (strategy.Plan, error)
 //
-//	// Open returns a Session for the first device.
+//	// Open returns a Session that makes replicas, if there are several devices.
 //	func (DP) Open(_ context.Context, e *strategy.Env) (strategy.Session, error)
 type DP = builtin.DP
 

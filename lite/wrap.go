@@ -20,9 +20,6 @@ type (
 // wrap gives a function of f's type that runs it as a forward pass of h. Common shapes are wrapped directly, others
 // through reflection, built once.
 func wrap[F any](h *handle, f F, method strategy.Method) (F, error) {
-	if r := h.l.replicas; r != nil {
-		return r.wrap(h, method).Interface().(F), nil
-	}
 	if h.dispatcher != nil {
 		if _, err := method.On(h.module); err != nil {
 			return f, err

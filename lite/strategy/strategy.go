@@ -55,14 +55,15 @@ func OnePerDevice(r Request) [][]torch.Device {
 
 // Env is a rank, as a Session needs it.
 type Env struct {
-	Rank, World           int            // among all
-	LocalRank, LocalWorld int            // on its node
-	Node                  int            // from 0
-	Devices               []torch.Device // of Plan.Ranks: the rank's own, and those that it uses beside
-	Precision             amp.Precision  // of the run
-	Group                 *dist.Group    // of all ranks, never nil. lite leaves and closes it
-	Threads               int            // intra-op threads of the rank
-	Log                   *zap.Logger    // of the Config, with the rank's number
+	Rank, World           int                     // among all
+	LocalRank, LocalWorld int                     // on its node
+	Node                  int                     // from 0
+	Devices               []torch.Device          // of Plan.Ranks: the rank's own, and those that it uses beside
+	Accelerator           accelerator.Accelerator // of the devices
+	Precision             amp.Precision           // of the run
+	Group                 *dist.Group             // of all ranks, never nil. lite leaves and closes it
+	Threads               int                     // intra-op threads of the rank
+	Log                   *zap.Logger             // of the Config, with the rank's number
 
 	// Place makes a module ready on the rank as ModuleOptions say: it converts it to the precision's type, gives it
 	// memory where it is on the meta device, and moves it to the rank's device. A Session that places parameters by

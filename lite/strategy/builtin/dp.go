@@ -36,5 +36,10 @@ func (DP) Plan(r strategy.Request) (strategy.Plan, error) {
 	return strategy.Plan{Ranks: [][]torch.Device{r.Devices}, Launcher: "here"}, nil
 }
 
-// Open returns a Session for the first device.
-func (DP) Open(_ context.Context, e *strategy.Env) (strategy.Session, error) { return &single{e}, nil }
+// Open returns a Session that makes replicas, if there are several devices.
+func (DP) Open(_ context.Context, e *strategy.Env) (strategy.Session, error) {
+	if len(e.Devices) == 1 {
+		return &single{e}, nil
+	}
+	return newDPSession(e), nil
+}

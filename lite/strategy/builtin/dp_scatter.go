@@ -1,4 +1,4 @@
-package lite
+package builtin
 
 import (
 	"fmt"
@@ -63,18 +63,18 @@ func (s *scatterer) cut(t *torch.Tensor) {
 }
 
 // collect makes one list of results of the replicas' lists. An error of one is the error of all.
-func (r *replicas) collect(h *handle, results [][]reflect.Value) []reflect.Value {
+func (m *dpModule) collect(results [][]reflect.Value) []reflect.Value {
 	for k, list := range results {
 		for i, v := range list {
 			if err, ok := v.Interface().(error); ok && v.Type() == errorType && err != nil {
-				list[i] = reflect.ValueOf(fmt.Errorf("%s: %w", r.title(k), err)).Convert(errorType)
+				list[i] = reflect.ValueOf(fmt.Errorf("%s: %w", m.s.title(k), err)).Convert(errorType)
 				return list
 			}
 		}
 	}
 	scalars := false
 	z := &pytree.Zipper{Tensors: func(path string, list []*torch.Tensor) *torch.Tensor {
-		t, scalar := join(path, list, r.devices[0])
+		t, scalar := join(path, list, m.s.e.Devices[0])
 		scalars = scalars || scalar
 		return t
 	}, Fail: failGather}
@@ -87,8 +87,8 @@ func (r *replicas) collect(h *handle, results [][]reflect.Value) []reflect.Value
 		out[i] = z.Value(fmt.Sprintf("result %d", i), column)
 	}
 	if scalars {
-		r.scalars.Do(func() {
-			h.l.log.Warn(fmt.Sprintf("strategy \"dp\": %s returns a tensor without dimensions: a vector with the value of each replica comes out", h))
+		m.s.scalars.Do(func() {
+			m.s.e.Log.Warn(fmt.Sprintf("strategy \"dp\": %T returns a tensor without dimensions: a vector with the value of each replica comes out", m.module))
 		})
 	}
 	return out
