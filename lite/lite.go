@@ -40,6 +40,7 @@ type Lite struct {
 	pcg       *rand.PCG
 	rand      *rand.Rand
 
+	syncStep  func()         // of a lazy device (accelerator.StepSyncer); nil: of any other
 	recording bool           // Capture records a step, whose work doesn't run yet
 	stepped   func(*stepper) // hears of optimizers' steps
 	cast      atomic.Bool    // Autocast ran something to train by

@@ -204,7 +204,7 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 				defer l.close()
 				defer func() { err = errors.Join(err, l.closeSession(err)) }()
 				s.stop.begin()
-				body := func() { err = s.stop.outcome(guard(func() error { return j.body(ctx, l) })) }
+				body := func() { err = s.stop.outcome(guard(func() error { return j.runBody(ctx, l) })) }
 				if s.place.world > 1 {
 					torch.WithOwner((*watcher)(l), body)
 				} else {
@@ -216,6 +216,17 @@ func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
 		})
 	})
 	return err
+}
+
+// runBody runs the function, and what a lazy device has put off.
+func (j *job) runBody(ctx context.Context, l *Lite) error {
+	if err := j.body(ctx, l); err != nil {
+		return err
+	}
+	if l.syncStep != nil {
+		l.syncStep()
+	}
+	return nil
 }
 
 // attach has a group carry tensors of an accelerator's devices. Every group has Gloo for those of the CPU.
@@ -233,6 +244,9 @@ func attach(g *dist.Group, a accelerator.Accelerator) error {
 func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	cfg := j.plan.config
 	l = &Lite{ctx: ctx, cfg: cfg, accelerator: j.plan.accelerator, device: s.device, place: s.place, group: s.group, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.log}
+	if x, ok := l.accelerator.(accelerator.StepSyncer); ok {
+		l.syncStep = func() { x.SyncStep(l.device) }
+	}
 	if l.io == nil {
 		l.io = &fileIO{}
 	}

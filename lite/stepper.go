@@ -56,9 +56,13 @@ func (s *stepper) update(step func()) (ran bool) {
 
 // Stepped calls back, also after a step that was left out, as Fabric does. A step that is being recorded hasn't run yet.
 func (s *stepper) Stepped() {
-	if !s.l.recording {
-		s.l.Call("OnAfterOptimizerStep", s.o)
+	if s.l.recording {
+		return
 	}
+	if s.l.syncStep != nil {
+		s.l.syncStep()
+	}
+	s.l.Call("OnAfterOptimizerStep", s.o)
 }
 
 // ZeroGrad lets the scaler forget the gradients that are gone.

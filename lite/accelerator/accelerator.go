@@ -54,7 +54,7 @@ func Indexed(t torch.DeviceType, n int, r Request) ([]torch.Device, error) {
 	}
 	for _, d := range devices {
 		if d.Index >= n {
-			return nil, fmt.Errorf("asks for %s: indices of the %d visible go from 0 to %d", d, n, n-1)
+			return nil, fmt.Errorf("asks for %s:%d: indices of the %d visible go from 0 to %d", t, d.Index, n, n-1)
 		}
 	}
 	return devices, nil

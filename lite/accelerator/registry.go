@@ -52,6 +52,9 @@ func Register(e Entry) {
 	taken := taken(names)
 	if taken == "" {
 		registry.entries = append(registry.entries, registered{e, by})
+		slices.SortFunc(registry.entries, func(a, b registered) int {
+			return strings.Compare(normal(a.Accelerator.Name()), normal(b.Accelerator.Name()))
+		})
 	}
 	registry.Unlock()
 	if taken != "" {
@@ -108,7 +111,7 @@ func Refused(name string) (problem string, ok bool) {
 	return problem, ok
 }
 
-// Entries returns what was registered, in the order of registration.
+// Entries returns what was registered, sorted by name: the order of packages' init functions does not show.
 func Entries() []Entry {
 	registry.Lock()
 	defer registry.Unlock()
@@ -117,16 +120,6 @@ func Entries() []Entry {
 		list[i] = e.Entry
 	}
 	return list
-}
-
-// Of returns the first registered Accelerator with devices of a type. ok reports whether there is one.
-func Of(t torch.DeviceType) (a Accelerator, ok bool) {
-	for _, e := range Entries() {
-		if e.Accelerator.Type() == t {
-			return e.Accelerator, true
-		}
-	}
-	return nil, false
 }
 
 // caller is the function that has called Register or Refuse.
