@@ -46,9 +46,10 @@ const DefaultTimeout = dist.DefaultTimeout
 //		// by the compiler and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
 //		Accelerator any
 //
-//		// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters",
-//		// in any case) or a value with settings, such as DDP{StaticGraph: true}. Empty means "auto": "single_device"
-//		// for one device, "ddp" for several and where an engine such as torchrun started several ranks.
+//		// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", or
+//		// another that was registered with package strategy, in any case) or a value with settings: DDP{StaticGraph:
+//		// true}, or another Strategy. Empty means "auto": "single_device" for one device, "ddp" for several
+//		// and where an engine such as torchrun started several ranks.
 //		Strategy any
 //
 //		// Devices is how many devices, or which: see Devices. Empty or "0" means the CPU; with Accelerator set,

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/golite/golite/amp"
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/supervisor"
@@ -253,14 +252,11 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	if s.place.world > 1 {
 		l.log = l.log.With(zap.Int("rank", s.place.global))
 	}
-	l.precision = j.plan.precisionPlugin
 	err = guard(func() error {
 		l.initRandom()
-		if l.precision == nil {
-			var err error
-			if l.precision, err = amp.New(j.plan.precision, s.device); err != nil {
-				return err
-			}
+		var err error
+		if l.precision, err = j.plan.precision(s.device); err != nil {
+			return err
 		}
 		return l.openSession(j.plan.strategy, append([]torch.Device{s.device}, s.beside...), j.plan.threads)
 	})

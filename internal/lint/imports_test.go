@@ -46,6 +46,7 @@ var law = map[string]int{
 	"lite/accelerator/...":      7, // the accelerators
 	"lite/strategy":             7,
 	"lite/strategy/...":         8, // the strategies
+	"lite/config":               8,
 	"lite/...":                  9,
 	"examples/...":              10,
 	"docs/...":                  10,
@@ -66,6 +67,14 @@ var apart = []struct{ from, to, why string }{
 	{"torch/optim", "torch/data", "optimizers know nothing of data sets"},
 	{"dist", "datasets", "a library brings no data set along"},
 	{"ddp", "datasets", "a library brings no data set along"},
+	{"lite/strategy", "lite/launch", "a strategy names a launcher, and the resolver finds it"},
+	{"lite/launch", "lite/strategy", "a launcher starts ranks of any strategy"},
+	{"lite/strategy", "lite/accelerator/builtin", "a strategy runs on every accelerator"},
+	{"lite/accelerator", "lite/strategy", "an accelerator names its default strategy, and the resolver finds it"},
+	{"lite/config", "lite/accelerator/builtin", "the resolver finds accelerators in their registry"},
+	{"lite/config", "lite/strategy/builtin", "the resolver finds strategies in their registry"},
+	{"lite/strategy", "lite/config", "the resolver asks strategies, not the other way"},
+	{"lite/accelerator", "lite/config", "the resolver asks accelerators, not the other way"},
 }
 
 // floor finds a package's place, -1 if it has none.
@@ -112,6 +121,29 @@ func TestImportLaw(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBuiltinsAreImportedInOneFile: package lite finds strategies and accelerators, golite's own and others, in the
+// registries; its aliases are in one file.
+func TestBuiltinsAreImportedInOneFile(t *testing.T) {
+	const home = "lite/builtin.go"
+	found := false
+	for _, f := range goFiles(t) {
+		if f.test || f.pkg != "lite" {
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			if strings.HasPrefix(path, module+"lite/") && strings.HasSuffix(path, "/builtin") {
+				found = true
+				if f.path != home {
+					t.Errorf("%s: imports %s: only %s does", f.at(spec), path, home)
+				}
+			}
+		}
+	}
+	require.True(t, found, "%s imports no builtin any more", home)
 }
 
 func under(pkg, room string) bool { return pkg == room || strings.HasPrefix(pkg, room+"/") }

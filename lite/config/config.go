@@ -39,15 +39,16 @@ import (
 // place GPUs and Devices contradict each other and are refused, as is all else that is contradictory or that this
 // machine has not: before anything starts, with the remedy and what there is.
 type Config struct {
-	// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), "auto", the best there is, another
-	// name that was registered with package accelerator, or a value: an accelerator.Accelerator. Empty means "auto"
-	// where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is checked by the compiler and has
-	// never run. "tpu" is refused: libtorch has no TPU backend of its own.
+	// Accelerator is "cpu", "cuda", "mps", "gpu" (mps where there is one, else cuda), "auto", the best there is,
+	// another name that was registered with package accelerator, or a value: an accelerator.Accelerator. Empty means
+	// "auto" where Devices is set, else "cpu". "mps", Apple's GPUs, is untested: its code is checked by the compiler
+	// and has never run. "tpu" is refused: libtorch has no TPU backend of its own.
 	Accelerator any
 
-	// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", in any case)
-	// or a value with settings, such as DDP{StaticGraph: true}. Empty means "auto": "single_device" for one device,
-	// "ddp" for several and where an engine such as torchrun started several ranks.
+	// Strategy is a name ("auto", "single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", or another
+	// that was registered with package strategy, in any case) or a value with settings: DDP{StaticGraph: true}, or
+	// another strategy.Strategy. Empty means "auto": "single_device" for one device, "ddp" for several and where an
+	// engine such as torchrun started several ranks.
 	Strategy any
 
 	// Devices is how many devices, or which: see Devices. Empty or "0" means the CPU; with Accelerator set, empty means

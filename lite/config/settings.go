@@ -21,8 +21,8 @@ type setting struct {
 	toggle bool                            // the flag needs no value
 }
 
-// table has all settings. It is the one place that knows them: the file's keys, the variables, the flags, the merging of
-// places and the documentation's table follow from it.
+// table has all settings. The file's keys, the variables, the flags and the merging of places follow from it, and tests
+// compare the tables of the documentation with it.
 var table = []setting{
 	{field: "Accelerator", key: "accelerator", parse: asIs,
 		usage: "`name` of the kind of device: cpu, gpu, cuda, mps or auto"},
@@ -87,6 +87,18 @@ func (s setting) text(c *Config) (text string, ok bool) {
 		return name, isName
 	}
 	return fmt.Sprint(v.Interface()), true
+}
+
+// shown is the field's value in an error, empty where it is not set.
+func (s setting) shown(c *Config) string {
+	v := s.of(c)
+	switch {
+	case v.IsZero():
+		return ""
+	case v.Kind() == reflect.Interface:
+		return textOf(v.Interface())
+	}
+	return fmt.Sprint(v.Interface())
 }
 
 func asIs(text string) (any, error) { return text, nil }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/lite/strategy"
 )
 
 // layer is the settings of one place, or of all places together.
@@ -23,36 +25,30 @@ type layer struct {
 
 func newLayer() layer { return layer{from: map[string]string{}} }
 
-// given reports whether the setting of that key was given.
-func (l *layer) given(key string) bool { return l.from[key] != "" }
+// has reports whether the setting of that key was given.
+func (l *layer) has(key string) bool { return l.from[key] != "" }
 
 // overrideWith replaces what t gives.
 func (l *layer) overrideWith(t layer) {
 	for _, s := range table {
-		if t.given(s.key) {
+		if t.has(s.key) {
 			s.of(&l.Config).Set(s.of(&t.Config))
 			l.from[s.key] = t.from[s.key]
 		}
 	}
 }
 
-// Merge returns the Config with what all places give, and where each setting was given, by key.
-func Merge(c Config, lookup cluster.Lookup, readFile func(string) ([]byte, error)) (merged Config, from map[string]string, err error) {
-	l, err := mergeSources(c, lookup, readFile)
-	return l.Config, l.from, err
-}
-
 // mergeSources merges the four places.
-func mergeSources(c Config, lookup cluster.Lookup, readFile func(string) ([]byte, error)) (layer, error) {
+func mergeSources(c Config, m Machine) (layer, error) {
 	fields, err := fromFields(c)
 	if err != nil {
 		return layer{}, err
 	}
-	file, err := fromFile(c, lookup, readFile)
+	file, err := fromFile(c, m)
 	if err != nil {
 		return layer{}, err
 	}
-	environment, err := fromEnvironment(lookup)
+	environment, err := fromEnvironment(m.Lookup)
 	if err != nil {
 		return layer{}, err
 	}
@@ -72,34 +68,41 @@ func mergeSources(c Config, lookup cluster.Lookup, readFile func(string) ([]byte
 
 func (l layer) clone() layer { return layer{l.Config, maps.Clone(l.from)} }
 
-// aliases are the settings that stand for devices together with an accelerator.
-var aliases = []struct{ key, accelerator string }{{"gpus", "gpu"}, {"tpu_cores", "tpu"}}
+// aliases are the settings that stand for devices together with an accelerator. That of gpus is a kind of accelerators:
+// another name beside it says which.
+var aliases = []struct {
+	key, accelerator string
+	kind             bool
+}{{"gpus", "gpu", true}, {"tpu_cores", "tpu", false}}
 
 // expandAliases turns gpus and tpu_cores into accelerator and devices, and refuses what contradicts them in the same
 // place.
 func (l *layer) expandAliases() error {
 	for _, a := range aliases {
 		value := map[string]accelerator.Devices{"gpus": l.GPUs, "tpu_cores": l.TPUCores}[a.key]
-		if !l.given(a.key) || value == "" {
+		if !l.has(a.key) || value == "" {
 			continue
 		}
 		spec, err := value.Parse()
 		if err != nil {
 			return l.aliasError(a.key, value, "%v", err)
 		}
-		if l.given("devices") && l.Devices != "" {
-			return l.aliasError(a.key, value, "devices=%q is given as well (from %s), and %s is short for devices with accelerator %q: give one of the two",
+		if l.has("devices") && l.Devices != "" {
+			return l.aliasError(a.key, value, "devices=%q is given as well (from %s), "+
+				"and %s is short for devices with accelerator %q: give one of the two",
 				l.Devices, l.from["devices"], a.key, a.accelerator)
 		}
 		name := nameOf(l.Accelerator)
 		none := spec.Kind == accelerator.None
-		if given := l.given("accelerator") && name != "" && name != "auto"; given && (name == "cpu") != none {
-			return l.aliasError(a.key, value, "accelerator=%q is given as well (from %s): leave one of the two out", textOf(l.Accelerator), l.from["accelerator"])
+		other := l.has("accelerator") && name != "" && name != "auto"
+		if other && ((name == fallback) != none || !none && !a.kind && name != a.accelerator) {
+			return l.aliasError(a.key, value, "accelerator=%q is given as well (from %s): leave one of the two out",
+				textOf(l.Accelerator), l.from["accelerator"])
 		}
 		l.Devices, l.from["devices"] = value, l.from[a.key]
 		switch {
 		case none:
-			l.Accelerator, l.from["accelerator"] = "cpu", l.from[a.key]
+			l.Accelerator, l.from["accelerator"] = fallback, l.from[a.key]
 		case name == "" || name == "auto":
 			l.Accelerator, l.from["accelerator"] = a.accelerator, l.from[a.key]
 		}
@@ -114,13 +117,19 @@ func (l *layer) aliasError(key string, value accelerator.Devices, problem string
 // nameOf is textOf as names are compared.
 func nameOf(v any) string { return strings.ToLower(strings.TrimSpace(textOf(v))) }
 
-// textOf is the name in v as it was given, or that of an accelerator, or the type of a value that is neither.
+// textOf is the name that v is, as it was given, or that it has, or the type of a value that is no strategy and no
+// accelerator.
 func textOf(v any) string {
+	if x := reflect.ValueOf(v); x.Kind() == reflect.Pointer && x.IsNil() {
+		return fmt.Sprintf("%T", v) // has no name
+	}
 	switch v := v.(type) {
 	case nil:
 		return ""
 	case string:
 		return v
+	case strategy.Strategy:
+		return v.StrategyName()
 	case accelerator.Accelerator:
 		return v.Name()
 	}
@@ -145,8 +154,8 @@ func fromFields(c Config) (layer, error) {
 }
 
 // fromFile returns the settings of the YAML file that the flag or the environment names, if one does.
-func fromFile(c Config, lookup cluster.Lookup, readFile func(string) ([]byte, error)) (layer, error) {
-	path, ok := lookup("LITE_CONFIG")
+func fromFile(c Config, m Machine) (layer, error) {
+	path, ok := m.Lookup("LITE_CONFIG")
 	from := "LITE_CONFIG"
 	if c.flags != nil && c.flags.file != "" {
 		path, from, ok = c.flags.file, "-config", true
@@ -154,7 +163,7 @@ func fromFile(c Config, lookup cluster.Lookup, readFile func(string) ([]byte, er
 	if !ok || path == "" {
 		return layer{}, nil
 	}
-	raw, err := readFile(path)
+	raw, err := m.ReadFile(path)
 	if err != nil {
 		return layer{}, &Error{Setting: "config", Value: path, From: from, Problem: err.Error()}
 	}
@@ -238,8 +247,8 @@ func (v *flagValue) Set(text string) error {
 }
 
 // RegisterFlags registers a flag for each setting (see Config), and -config, on fs. What is given on the command line
-// then goes before the environment, the file and the Config's own fields, which are shown as the defaults. Call it once,
-// before fs.Parse; copies of the Config use the flags too.
+// then goes before the environment, the file and the Config's own fields, which are shown as the defaults. Call it
+// once, before fs.Parse; copies of the Config use the flags too.
 func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	c.flags = &commandLine{layer: newLayer()}
 	defaults := *c

@@ -1,6 +1,10 @@
 package lite
 
+// This is the one file of package lite that imports golite's own accelerators and strategies: their init functions enter
+// them in the registries, through which the rest of package lite finds them. internal/lint checks it.
+
 import (
+	_ "github.com/golite/golite/lite/accelerator/builtin"
 	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/lite/strategy/builtin"
 )

@@ -1,10 +1,9 @@
-package lite
+package config
 
 import (
 	"errors"
 	"flag"
 	"io"
-	"io/fs"
 	"slices"
 	"testing"
 	"time"
@@ -12,111 +11,56 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite/accelerator"
-	"github.com/golite/golite/lite/accelerator/builtin"
 	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/lite/strategy"
+	strategies "github.com/golite/golite/lite/strategy/builtin"
 	"github.com/golite/golite/torch"
 )
-
-// box is a machine made up for a test.
-type box struct {
-	gpus     int
-	apple    bool
-	env      map[string]string
-	files    map[string]string
-	commands []string
-}
-
-func (b box) accelerators() []accelerator.Entry {
-	list := accelerator.Entries()
-	for i, e := range list {
-		switch e.Accelerator.(type) {
-		case builtin.CUDA:
-			list[i].Accelerator = boxCUDA{n: b.gpus}
-		case builtin.MPS:
-			list[i].Accelerator = boxMPS{there: b.apple}
-		}
-	}
-	return list
-}
-
-// boxCUDA has GPUs that are not there.
-type boxCUDA struct {
-	builtin.CUDA
-	n int
-}
-
-func (b boxCUDA) Probe() ([]string, error) {
-	names := make([]string, b.n)
-	for i := range names {
-		names[i] = "Test GPU"
-	}
-	if b.n == 0 {
-		return nil, errors.New("no CUDA device (libtorch_cuda.so is not in third_party/libtorch)")
-	}
-	return names, nil
-}
-
-func (b boxCUDA) Select(r accelerator.Request) ([]torch.Device, error) {
-	return accelerator.Indexed(b.Type(), b.n, r)
-}
-
-// boxMPS has an Apple GPU that is not there.
-type boxMPS struct {
-	builtin.MPS
-	there bool
-}
-
-func (b boxMPS) Probe() ([]string, error) {
-	if b.there {
-		return []string{"Apple GPU"}, nil
-	}
-	return b.MPS.Probe()
-}
-
-func (b box) cores() int                  { return 4 }
-func (b box) hasCommand(name string) bool { return slices.Contains(b.commands, name) }
-func (b box) lookup(key string) (string, bool) {
-	v, ok := b.env[key]
-	return v, ok
-}
-func (b box) readFile(path string) ([]byte, error) {
-	text, ok := b.files[path]
-	if !ok {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-	}
-	return []byte(text), nil
-}
 
 // policy is a precision plugin that is never used.
 type policy struct{ amp.Precision }
 
-func indices(p *plan) []int {
+// files is a checkpoint I/O that is never used.
+type files struct{ checkpointIO }
+
+// devices are those of all ranks.
+func devices(p *Plan) []torch.Device { return slices.Concat(p.Ranks...) }
+
+// precisionOf is the name of the precision that ranks on a CPU get.
+func precisionOf(t *testing.T, p *Plan) string {
+	precision, err := p.Precision(torch.CPU)
+	require.NoError(t, err)
+	return precision.Name()
+}
+
+func indices(p *Plan) []int {
 	var list []int
-	for _, d := range p.devices {
+	for _, d := range devices(p) {
 		list = append(list, d.Index)
 	}
 	return list
 }
 
 func TestDevicesOnGPUs(t *testing.T) {
-	var all []int
-	for i := range 16 {
-		all = append(all, i)
+	all := make([]int, 16)
+	for i := range all {
+		all[i] = i
 	}
 	for _, c := range []struct {
 		name string
 		cfg  Config
 		want []int
 	}{
-		{"row 1: a count", Config{GPUs: "3"}, []int{0, 1, 2}},
-		{"row 1: a count in code", Config{Accelerator: "gpu", Devices: DeviceCount(3)}, []int{0, 1, 2}},
-		{"row 2: a list", Config{GPUs: "1, 3"}, []int{1, 3}},
-		{"row 2: a list of one", Config{GPUs: "2,"}, []int{2}},
-		{"row 2: a list in code", Config{Accelerator: "gpu", Devices: DeviceList(1, 3)}, []int{1, 3}},
-		{"a list of one in code", Config{Accelerator: "gpu", Devices: DeviceList(2)}, []int{2}},
-		{"row 3: all", Config{GPUs: "-1"}, all},
-		{"row 3: all in code", Config{Accelerator: "cuda", Devices: AllDevices}, all},
+		{"a count", Config{GPUs: "3"}, []int{0, 1, 2}},
+		{"a count in code", Config{Accelerator: "gpu", Devices: accelerator.DeviceCount(3)}, []int{0, 1, 2}},
+		{"a list", Config{GPUs: "1, 3"}, []int{1, 3}},
+		{"a list of one", Config{GPUs: "2,"}, []int{2}},
+		{"a list in code", Config{Accelerator: "gpu", Devices: accelerator.DeviceList(1, 3)}, []int{1, 3}},
+		{"a list of one in code", Config{Accelerator: "gpu", Devices: accelerator.DeviceList(2)}, []int{2}},
+		{"all", Config{GPUs: "-1"}, all},
+		{"all in code", Config{Accelerator: "cuda", Devices: accelerator.AllDevices}, all},
 		{"auto", Config{Accelerator: "auto", Devices: "auto"}, all},
 		{"auto in any case", Config{Accelerator: "Auto", Devices: " AUTO "}, all},
 		{"an accelerator and no devices", Config{Accelerator: "gpu"}, all},
@@ -124,15 +68,15 @@ func TestDevicesOnGPUs(t *testing.T) {
 		{"the order is kept", Config{GPUs: "4,1"}, []int{4, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := resolve(c.cfg, box{gpus: 16})
+			p, err := Resolve(c.cfg, box{gpus: 16})
 			require.NoError(t, err)
-			require.Equal(t, torch.CUDAType, p.devices[0].Type)
+			require.Equal(t, torch.CUDAType, devices(p)[0].Type)
 			require.Equal(t, c.want, indices(p))
 		})
 	}
 	for name, cfg := range map[string]Config{
 		"nothing":        {},
-		"row 1: gpus 0":  {GPUs: "0"},
+		"gpus 0":         {GPUs: "0"},
 		"devices 0":      {Devices: "0"},
 		"devices none":   {Devices: "none"},
 		"strategy alone": {Strategy: "ddp"},
@@ -140,12 +84,12 @@ func TestDevicesOnGPUs(t *testing.T) {
 		"cpu, no device": {Accelerator: "cpu"},
 		"cpu, auto":      {Accelerator: "cpu", Devices: "auto"},
 		"auto, none":     {Accelerator: "auto", Devices: "0"},
-		"an empty list":  {Devices: DeviceList()},
-		"auto, no list":  {Accelerator: "auto", Devices: DeviceList()},
+		"an empty list":  {Devices: accelerator.DeviceList()},
+		"auto, no list":  {Accelerator: "auto", Devices: accelerator.DeviceList()},
 	} {
-		p, err := resolve(cfg, box{gpus: 16})
+		p, err := Resolve(cfg, box{gpus: 16})
 		require.NoError(t, err, name)
-		require.Equal(t, []torch.Device{torch.CPU}, p.devices, name)
+		require.Equal(t, []torch.Device{torch.CPU}, devices(p), name)
 	}
 }
 
@@ -178,74 +122,11 @@ func TestDevicesUnderAnEngine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.box.env = torchrun22
-			p, err := resolve(c.cfg, c.box)
+			p, err := Resolve(c.cfg, c.box)
 			require.NoError(t, err)
-			require.Equal(t, c.want, p.devices)
-			require.Equal(t, 2, p.nodes)
-			require.Equal(t, 4, p.place.WorldSize)
-		})
-	}
-}
-
-// npu is an accelerator of another package, of a type that libtorch knows and golite has no accelerator for.
-type npu struct {
-	visible int
-	broken  bool
-}
-
-func (npu) Name() string           { return "npu" }
-func (npu) Type() torch.DeviceType { return torch.XPUType }
-func (n npu) Probe() ([]string, error) {
-	if n.broken {
-		return nil, errors.New("no NPU (its driver is missing)")
-	}
-	return make([]string, n.visible), nil
-}
-func (n npu) Select(r accelerator.Request) ([]torch.Device, error) {
-	return accelerator.Indexed(n.Type(), n.visible, r)
-}
-
-// TestAcceleratorOfAnotherPackage: a value is accepted wherever a name is, and its parts decide.
-func TestAcceleratorOfAnotherPackage(t *testing.T) {
-	xpu := func(i int) torch.Device { return torch.Device{Type: torch.XPUType, Index: i} }
-	for name, c := range map[string]struct {
-		cfg  Config
-		box  box
-		want []torch.Device
-	}{
-		"a value":            {Config{Accelerator: npu{visible: 1}}, box{}, []torch.Device{xpu(0)}},
-		"a value and a list": {Config{Accelerator: npu{visible: 2}, Devices: "1,"}, box{}, []torch.Device{xpu(1)}},
-		"a plugin":           {Config{Plugins: []any{npu{visible: 1}}}, box{}, []torch.Device{xpu(0)}},
-		"beside GPUs":        {Config{Accelerator: npu{visible: 1}}, box{gpus: 4}, []torch.Device{xpu(0)}},
-		"replaced from outside": {Config{Accelerator: npu{visible: 1}}, box{env: map[string]string{"LITE_ACCELERATOR": "cpu"}},
-			[]torch.Device{torch.CPU}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p, err := resolve(c.cfg, c.box)
-			require.NoError(t, err)
-			require.Equal(t, c.want, p.devices)
-			require.Equal(t, c.want[0].Type, p.accelerator.Type())
-		})
-	}
-	for name, c := range map[string]struct {
-		cfg  Config
-		text string
-	}{
-		"no device": {Config{Accelerator: npu{broken: true}},
-			`accelerator="npu" (from Config.Accelerator): there is no NPU (its driver is missing); use accelerator "cpu"`},
-		"nothing found":     {Config{Accelerator: npu{}}, `there is no device of accelerator "npu"; use accelerator "cpu"`},
-		"too high an index": {Config{Accelerator: npu{visible: 2}, Devices: "2,"}, "asks for xpu:2: indices of the 2 visible go from 0 to 1"},
-		"none of it": {Config{Accelerator: npu{visible: 2}, Devices: "0"},
-			`no device, but accelerator="npu" (from Config.Accelerator): leave one of the two out`},
-		"no backend":          {Config{Accelerator: npu{visible: 2}}, `accelerator "npu" runs one rank: use strategy "single_device"`},
-		"of no such type":     {Config{Accelerator: 3}, "a int is no accelerator: give a name, or a value"},
-		"twice":               {Config{Accelerator: "cpu", Plugins: []any{npu{}}}, "an accelerator is given as well by Config.Accelerator"},
-		"two plugins":         {Config{Plugins: []any{npu{}, npu{}}}, "an accelerator is given as well by Config.Plugins[0]"},
-		"GPUs beside a value": {Config{Accelerator: npu{visible: 1}, GPUs: "0"}, `accelerator="npu" is given as well (from Config.Accelerator)`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := resolve(c.cfg, box{})
-			require.ErrorContains(t, err, c.text)
+			require.Equal(t, c.want, devices(p))
+			require.Equal(t, 2, p.Nodes)
+			require.Equal(t, 4, p.Placement.WorldSize)
 		})
 	}
 }
@@ -253,19 +134,19 @@ func TestAcceleratorOfAnotherPackage(t *testing.T) {
 // TestForgottenSrun: in an allocation ranks run on one node only, unless srun starts them.
 func TestForgottenSrun(t *testing.T) {
 	allocation := map[string]string{"SLURM_JOB_ID": "7"}
-	p, err := resolve(Config{}, box{env: allocation, commands: []string{"srun"}})
+	p, err := Resolve(Config{}, box{env: allocation, commands: []string{"srun"}})
 	require.NoError(t, err)
-	require.Len(t, p.warnings, 1)
-	require.Contains(t, p.warnings[0], "prepend srun")
+	require.Len(t, p.Warnings, 1)
+	require.Contains(t, p.Warnings[0], "prepend srun")
 	for name, b := range map[string]box{
 		"no srun":       {env: allocation},
 		"no allocation": {commands: []string{"srun"}},
 		"a rank that golite started there": {commands: []string{"srun"},
 			env: map[string]string{"SLURM_JOB_ID": "7", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "h"}},
 	} {
-		p, err := resolve(Config{}, b)
+		p, err := Resolve(Config{}, b)
 		require.NoError(t, err, name)
-		require.Empty(t, p.warnings, name)
+		require.Empty(t, p.Warnings, name)
 	}
 }
 
@@ -275,43 +156,43 @@ func TestStrategies(t *testing.T) {
 		name   string
 		cfg    Config
 		box    box
-		want   Strategy
-		launch launchKind
+		want   strategy.Strategy
+		launch string
 	}{
-		{"row 5: cpu, one device", Config{Accelerator: "cpu", Devices: "1"}, box{}, SingleDevice{}, launchHere},
-		{"row 5: cpu, five devices", Config{Accelerator: "cpu", Devices: "5"}, box{}, DDP{}, launchProcesses},
-		{"row 6: DDP", Config{Strategy: "DDP", Devices: "2"}, box{}, DDP{}, launchProcesses},
-		{"row 6: Ddp", Config{Strategy: "Ddp", Devices: "2"}, box{}, DDP{}, launchProcesses},
-		{"ddp with one device stays", Config{Strategy: "ddp"}, box{}, DDP{}, launchProcesses},
-		{"goroutines", Config{Strategy: "ddp_spawn", Devices: "2"}, box{}, DDPSpawn{}, launchGoroutines},
-		{"unused parameters", Config{Strategy: "ddp_find_unused_parameters", Devices: "2"}, box{}, DDP{FindUnusedParameters: true}, launchProcesses},
-		{"Fabric's name", Config{Strategy: "ddp_find_unused_parameters_true", Devices: "2"}, box{}, DDP{FindUnusedParameters: true}, launchProcesses},
-		{"a value", Config{Strategy: DDP{StaticGraph: true}, Devices: "2"}, box{}, DDP{StaticGraph: true}, launchProcesses},
-		{"a pointer", Config{Strategy: &DDPSpawn{BucketCapMB: 1}, Devices: "2"}, box{}, DDPSpawn{BucketCapMB: 1}, launchGoroutines},
-		{"a plugin", Config{Plugins: []any{DDP{BucketCapMB: 2}}, Devices: "2"}, box{}, DDP{BucketCapMB: 2}, launchProcesses},
-		{"dp", Config{Strategy: "dp", GPUs: "2"}, box{gpus: 2}, DP{}, launchHere},
-		{"torchrun says how many", Config{}, box{env: torchrun}, DDP{}, launchExternal},
-		{"torchrun, said again", Config{Devices: "2", NumNodes: 2}, box{env: torchrun}, DDP{}, launchExternal},
-		{"one visible GPU for each rank", Config{Accelerator: "gpu"}, box{gpus: 1, env: torchrun}, DDP{}, launchExternal},
+		{"cpu, one device", Config{Accelerator: "cpu", Devices: "1"}, box{}, strategies.SingleDevice{}, "here"},
+		{"cpu, five devices", Config{Accelerator: "cpu", Devices: "5"}, box{}, strategies.DDP{}, "processes"},
+		{"DDP", Config{Strategy: "DDP", Devices: "2"}, box{}, strategies.DDP{}, "processes"},
+		{"Ddp", Config{Strategy: "Ddp", Devices: "2"}, box{}, strategies.DDP{}, "processes"},
+		{"ddp with one device stays", Config{Strategy: "ddp"}, box{}, strategies.DDP{}, "processes"},
+		{"goroutines", Config{Strategy: "ddp_spawn", Devices: "2"}, box{}, strategies.DDPSpawn{}, "goroutines"},
+		{"unused parameters", Config{Strategy: "ddp_find_unused_parameters", Devices: "2"}, box{}, strategies.DDP{FindUnusedParameters: true}, "processes"},
+		{"Fabric's name", Config{Strategy: "ddp_find_unused_parameters_true", Devices: "2"}, box{}, strategies.DDP{FindUnusedParameters: true}, "processes"},
+		{"a value", Config{Strategy: strategies.DDP{StaticGraph: true}, Devices: "2"}, box{}, strategies.DDP{StaticGraph: true}, "processes"},
+		{"a pointer", Config{Strategy: &strategies.DDPSpawn{BucketCapMB: 1}, Devices: "2"}, box{}, strategies.DDPSpawn{BucketCapMB: 1}, "goroutines"},
+		{"a plugin", Config{Plugins: []any{strategies.DDP{BucketCapMB: 2}}, Devices: "2"}, box{}, strategies.DDP{BucketCapMB: 2}, "processes"},
+		{"dp", Config{Strategy: "dp", GPUs: "2"}, box{gpus: 2}, strategies.DP{}, "here"},
+		{"torchrun says how many", Config{}, box{env: torchrun}, strategies.DDP{}, "external"},
+		{"torchrun, said again", Config{Devices: "2", NumNodes: 2}, box{env: torchrun}, strategies.DDP{}, "external"},
+		{"one visible GPU for each rank", Config{Accelerator: "gpu"}, box{gpus: 1, env: torchrun}, strategies.DDP{}, "external"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := resolve(c.cfg, c.box)
+			p, err := Resolve(c.cfg, c.box)
 			require.NoError(t, err)
-			require.Equal(t, c.want, p.strategy)
-			require.Equal(t, c.launch, p.launch)
-			require.Empty(t, p.warnings)
+			require.Equal(t, c.want, p.Strategy)
+			require.Equal(t, c.launch, p.Launcher)
+			require.Empty(t, p.Warnings)
 		})
 	}
 
-	p, err := resolve(Config{Strategy: "dp", Devices: "2"}, box{})
+	p, err := Resolve(Config{Strategy: "dp", Devices: "2"}, box{})
 	require.NoError(t, err)
-	require.Equal(t, Strategy(DDP{}), p.strategy, "dp on the CPU is ddp")
-	require.Len(t, p.warnings, 1)
-	p, err = resolve(Config{Strategy: "ddp_spawn", Devices: "2", NumNodes: 2}, box{env: torchrun})
+	require.Equal(t, strategy.Strategy(strategies.DDP{}), p.Strategy, "dp on the CPU is ddp")
+	require.Len(t, p.Warnings, 1)
+	p, err = Resolve(Config{Strategy: "ddp_spawn", Devices: "2", NumNodes: 2}, box{env: torchrun})
 	require.NoError(t, err)
-	require.Equal(t, Strategy(DDP{}), p.strategy, "ddp_spawn under torchrun is ddp")
-	require.Len(t, p.warnings, 1)
-	require.Equal(t, cluster.Placement{MainAddress: "h", MainPort: 5, WorldSize: 4, GlobalRank: 3, LocalRank: 1, NodeRank: 1, LocalWorldSize: 2}, p.place)
+	require.Equal(t, strategy.Strategy(strategies.DDP{}), p.Strategy, "ddp_spawn under torchrun is ddp")
+	require.Len(t, p.Warnings, 1)
+	require.Equal(t, cluster.Placement{MainAddress: "h", MainPort: 5, WorldSize: 4, GlobalRank: 3, LocalRank: 1, NodeRank: 1, LocalWorldSize: 2}, p.Placement)
 }
 
 func TestPrecisionNames(t *testing.T) {
@@ -319,10 +200,10 @@ func TestPrecisionNames(t *testing.T) {
 		"": "32-true", "32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed", "BF16": "bf16-mixed",
 		"32-true": "32-true", "64-true": "64-true", "16-mixed": "16-mixed", "bf16-mixed": "bf16-mixed", "16-true": "16-true", "bf16-true": "bf16-true",
 	} {
-		p, err := resolve(Config{Precision: given, Accelerator: "cpu"}, box{}) // row 7 overridden: 16-mixed stays on the CPU
+		p, err := Resolve(Config{Precision: given, Accelerator: "cpu"}, box{}) // unlike in Lite, 16-mixed stays on the CPU
 		require.NoError(t, err, given)
-		require.Equal(t, want, p.precision, given)
-		require.Empty(t, p.warnings)
+		require.Equal(t, want, precisionOf(t, p), given)
+		require.Empty(t, p.Warnings)
 	}
 }
 
@@ -335,12 +216,12 @@ func TestRefusedConfigs(t *testing.T) {
 		box  box
 		text string
 	}{
-		{"row 3: all of none", Config{GPUs: "-1"}, box{}, `accelerator="gpu" (from Config.GPUs): there is no GPU; use accelerator "cpu" or "auto"; this machine has 4 CPU cores, ` + none},
-		{"row 4: a fraction", Config{GPUs: "0.1"}, box{gpus: 16}, `gpus="0.1" (from Config.GPUs): want a count such as "2"`},
-		{"row 4: negative", Config{GPUs: "-2"}, box{gpus: 16}, `a count can't be negative; "-1" alone means all devices`},
-		{"row 4: a bool", Config{GPUs: "False"}, box{gpus: 16}, "want a count such as"},
-		{"row 4: a negative index", Config{GPUs: "-1,"}, box{gpus: 16}, "-1 in the list is not the index of a device"},
-		{"row 4: twice the same", Config{GPUs: "0,0"}, box{gpus: 16}, "device 0 is in the list twice"},
+		{"all of none", Config{GPUs: "-1"}, box{}, `accelerator="gpu" (from Config.GPUs): there is no GPU; use accelerator "cpu" or "auto"; this machine has 4 CPU cores, ` + none},
+		{"a fraction", Config{GPUs: "0.1"}, box{gpus: 16}, `gpus="0.1" (from Config.GPUs): want a count such as "2"`},
+		{"negative", Config{GPUs: "-2"}, box{gpus: 16}, `a count can't be negative; "-1" alone means all devices`},
+		{"a bool", Config{GPUs: "False"}, box{gpus: 16}, "want a count such as"},
+		{"a negative index", Config{GPUs: "-1,"}, box{gpus: 16}, "-1 in the list is not the index of a device"},
+		{"twice the same", Config{GPUs: "0,0"}, box{gpus: 16}, "device 0 is in the list twice"},
 		{"an empty list", Config{Devices: ","}, box{gpus: 16}, "the list of devices is empty"},
 		{"gpu and none", Config{Devices: "none", Accelerator: "gpu"}, box{gpus: 1}, `no device, but accelerator="gpu" (from Config.Accelerator)`},
 		{"a word in the list", Config{Devices: "1,x"}, box{gpus: 16}, `"x" in the list is not the index of a device`},
@@ -354,12 +235,12 @@ func TestRefusedConfigs(t *testing.T) {
 		{"a list of CPUs", Config{Accelerator: "cpu", Devices: "1, 4"}, box{}, "the accelerator is the CPU, for which devices is the number of ranks"},
 		{"all CPUs", Config{Accelerator: "cpu", Devices: "-1"}, box{}, "lists and -1 are for GPUs"},
 		{"an absurd count", Config{Devices: "99999999"}, box{}, "99999999 ranks on one machine: at most 4096"},
-		{"row 6: no such strategy", Config{Strategy: "cocofruit"}, box{}, `strategy="cocofruit" (from Config.Strategy): no such strategy; the names are auto, single_device, dp, ddp`},
+		{"no such strategy", Config{Strategy: "cocofruit"}, box{}, `strategy="cocofruit" (from Config.Strategy): no such strategy; the names are auto, single_device, dp, ddp`},
 		{"a strategy that is none", Config{Strategy: 3}, box{}, "a int is no strategy"},
-		{"a nil strategy", Config{Strategy: (*DDP)(nil)}, box{}, "the *DDP is nil"},
-		{"row 8: precision 1", Config{Precision: "1"}, box{}, `Precision "1" is invalid`},
-		{"row 8: precision 12", Config{Precision: "12"}, box{}, `Precision "12" is invalid`},
-		{"row 8: precision invalid", Config{Precision: "invalid"}, box{}, `Precision "invalid" is invalid: want 32-true`},
+		{"a nil strategy", Config{Strategy: (*strategies.DDP)(nil)}, box{}, "the *DDP is nil"},
+		{"precision 1", Config{Precision: "1"}, box{}, `Precision "1" is invalid`},
+		{"precision 12", Config{Precision: "12"}, box{}, `Precision "12" is invalid`},
+		{"precision invalid", Config{Precision: "invalid"}, box{}, `Precision "invalid" is invalid: want 32-true`},
 		{"transformer engine", Config{Precision: "transformer-engine"}, box{}, `use "bf16-mixed"`},
 		{"tpu", Config{Accelerator: "tpu"}, box{}, noTPU + none},
 		{"tpu cores", Config{TPUCores: "8"}, box{}, noTPU + none},
@@ -388,23 +269,23 @@ func TestRefusedConfigs(t *testing.T) {
 		{"goroutines on nodes", Config{Strategy: "ddp_spawn", NumNodes: 2}, box{}, `num_nodes=2: use "ddp"`},
 		{"dp on nodes", Config{Strategy: "dp", GPUs: "1", NumNodes: 2}, box{gpus: 1}, `num_nodes=2: use "ddp"`},
 		{"nodes without an address", Config{NumNodes: 2}, box{}, "2 nodes need MASTER_ADDR"},
-		{"nccl on the CPU", Config{Strategy: DDP{Backend: "nccl"}}, box{}, `Backend "nccl" is for CUDA devices`},
-		{"gloo on CUDA", Config{GPUs: "1", Strategy: DDP{Backend: "gloo"}}, box{gpus: 1}, `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`},
-		{"a backend of no name", Config{Strategy: DDP{Backend: "mpi"}}, box{}, `want "gloo", "nccl" or nothing`},
-		{"a hook of no name", Config{Strategy: DDP{CommHook: "zip"}}, box{}, `want "fp16", "bf16", "powersgd" or nothing`},
-		{"a bucket of no size", Config{Strategy: DDPSpawn{BucketCapMB: -1}}, box{}, "BucketCapMB is -1"},
-		{"two timeouts", Config{Strategy: DDP{Timeout: time.Second}, Timeout: time.Minute}, box{},
+		{"nccl on the CPU", Config{Strategy: strategies.DDP{Backend: "nccl"}}, box{}, `Backend "nccl" is for CUDA devices`},
+		{"gloo on CUDA", Config{GPUs: "1", Strategy: strategies.DDP{Backend: "gloo"}}, box{gpus: 1}, `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`},
+		{"a backend of no name", Config{Strategy: strategies.DDP{Backend: "mpi"}}, box{}, `want "gloo", "nccl" or nothing`},
+		{"a hook of no name", Config{Strategy: strategies.DDP{CommHook: "zip"}}, box{}, `want "fp16", "bf16", "powersgd" or nothing`},
+		{"a bucket of no size", Config{Strategy: strategies.DDPSpawn{BucketCapMB: -1}}, box{}, "BucketCapMB is -1"},
+		{"two timeouts", Config{Strategy: strategies.DDP{Timeout: time.Second}, Timeout: time.Minute}, box{},
 			"its Timeout is 1s, and timeout=1m0s is given as well (from Config.Timeout): give one of the two"},
-		{"two timeouts, of goroutines", Config{Strategy: DDPSpawn{Timeout: time.Second}}, box{env: map[string]string{"LITE_TIMEOUT": "2s"}},
+		{"two timeouts, of goroutines", Config{Strategy: strategies.DDPSpawn{Timeout: time.Second}}, box{env: map[string]string{"LITE_TIMEOUT": "2s"}},
 			"its Timeout is 1s, and timeout=2s is given as well (from LITE_TIMEOUT)"},
-		{"two strategies", Config{Strategy: "ddp", Plugins: []any{DDP{}}}, box{}, "a strategy is given as well by Config.Strategy"},
+		{"two strategies", Config{Strategy: "ddp", Plugins: []any{strategies.DDP{}}}, box{}, "a strategy is given as well by Config.Strategy"},
 		{"a plugin that is none", Config{Plugins: []any{7}}, box{}, "a int is no plugin"},
 		{"a precision and its plugin", Config{Precision: "64", Plugins: []any{policy{}}}, box{}, `precision="64" (from Config.Precision): a precision plugin is given as well`},
 		{"a precision's flag and its plugin", Config{Plugins: []any{policy{}}}, box{env: map[string]string{"LITE_PRECISION": "16"}}, `(from LITE_PRECISION): a precision plugin is given as well`},
 		{"two precisions", Config{Plugins: []any{policy{}, policy{}}}, box{}, "(from Config.Plugins[1]): this is the second precision: give one of each kind at most"},
-		{"two checkpoint I/Os", Config{Plugins: []any{&fileIO{}, &fileIO{}}}, box{}, "(from Config.Plugins[1]): this is the second checkpoint I/O"},
+		{"two checkpoint I/Os", Config{Plugins: []any{files{}, files{}}}, box{}, "(from Config.Plugins[1]): this is the second checkpoint I/O"},
 		{"two environments", Config{Plugins: []any{cluster.NewLocal(nil), cluster.NewLocal(nil)}}, box{}, "this is the second cluster environment"},
-		{"row 22: torchrun with another size", Config{Devices: "2"}, box{env: map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8"}},
+		{"torchrun with another size", Config{Devices: "2"}, box{env: map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8"}},
 			"devices=2 and num_nodes=1 make 2 ranks, but torchrun's WORLD_SIZE is 8"},
 		{"one device under torchrun", Config{Strategy: "single_device", Devices: "1"}, box{env: map[string]string{"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}},
 			"make 1 ranks, but torchrun's WORLD_SIZE is 2"},
@@ -416,7 +297,7 @@ func TestRefusedConfigs(t *testing.T) {
 		{"no node", Config{}, box{env: map[string]string{"LITE_NUM_NODES": "0"}}, "want the number of machines, 1 or more"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := resolve(c.cfg, c.box)
+			_, err := Resolve(c.cfg, c.box)
 			require.ErrorContains(t, err, c.text)
 		})
 	}
@@ -424,11 +305,11 @@ func TestRefusedConfigs(t *testing.T) {
 
 func TestWrongFiles(t *testing.T) {
 	for content, text := range map[string]string{
-		"devices: 0.1":           "not 0.1 (float64)",             // row 4
-		"devices: false":         "not false (bool)",              // row 4
-		`devices: ["0"]`:         "holds whole numbers, not 0",    // row 4
-		"devices: [-1]":          "-1 in the list",                // row 4
-		"devices: [0, 0]":        "device 0 is in the list twice", // row 4
+		"devices: 0.1":           "not 0.1 (float64)",
+		"devices: false":         "not false (bool)",
+		`devices: ["0"]`:         "holds whole numbers, not 0",
+		"devices: [-1]":          "-1 in the list",
+		"devices: [0, 0]":        "device 0 is in the list twice",
 		"device: 2":              `the key "device" is not known`, // a typing error
 		"devices: [":             `config="c.yaml"`,               // not YAML
 		"strategy: {a: 1}":       "want a text, a whole number",   // a mapping
@@ -438,7 +319,7 @@ func TestWrongFiles(t *testing.T) {
 		"accelerator: true":      "no such accelerator",           // a switch that is none
 		"devices: 1\ndevices: 2": "already defined",               // twice
 	} {
-		_, err := resolve(Config{}, box{gpus: 2, env: map[string]string{"LITE_CONFIG": "c.yaml"}, files: map[string]string{"c.yaml": content}})
+		_, err := Resolve(Config{}, box{gpus: 2, env: map[string]string{"LITE_CONFIG": "c.yaml"}, files: map[string]string{"c.yaml": content}})
 		require.ErrorContains(t, err, text, content)
 	}
 }
@@ -446,39 +327,39 @@ func TestWrongFiles(t *testing.T) {
 func TestSources(t *testing.T) {
 	files := map[string]string{"c.yaml": "accelerator: cpu\ndevices: 3\nprecision: 64\ntimeout: 7m\nstrategy: ddp\n",
 		"on.yaml": "debug: true\nprefix_output: true\n"}
-	resolved := func(cfg Config, env map[string]string, args ...string) *plan {
+	resolved := func(cfg Config, env map[string]string, args ...string) *Plan {
 		fs := flag.NewFlagSet("test", flag.ContinueOnError)
 		fs.SetOutput(io.Discard)
 		cfg.RegisterFlags(fs)
 		require.NoError(t, fs.Parse(args))
 		copied := cfg // Run takes a copy
-		p, err := resolve(copied, box{gpus: 8, env: env, files: files})
+		p, err := Resolve(copied, box{gpus: 8, env: env, files: files})
 		require.NoError(t, err)
 		return p
 	}
 	code := Config{Accelerator: "cpu", Devices: "2", Precision: "bf16", Strategy: "ddp_spawn"}
 
 	p := resolved(code, nil)
-	require.Len(t, p.devices, 2)
-	require.Equal(t, DefaultTimeout, p.timeout)
+	require.Len(t, devices(p), 2)
+	require.Equal(t, dist.DefaultTimeout, p.Timeout)
 
 	p = resolved(code, nil, "-config", "c.yaml")
-	require.Len(t, p.devices, 3, "the file goes before code")
-	require.Equal(t, "64-true", p.precision)
-	require.Equal(t, 7*time.Minute, p.timeout)
-	require.Equal(t, Strategy(DDP{}), p.strategy)
+	require.Len(t, devices(p), 3, "the file goes before code")
+	require.Equal(t, "64-true", precisionOf(t, p))
+	require.Equal(t, 7*time.Minute, p.Timeout)
+	require.Equal(t, strategy.Strategy(strategies.DDP{}), p.Strategy)
 
 	env := map[string]string{"LITE_CONFIG": "c.yaml", "LITE_DEVICES": "4", "LITE_PRECISION": "16"}
 	p = resolved(code, env)
-	require.Len(t, p.devices, 4, "the environment goes before the file")
-	require.Equal(t, "16-mixed", p.precision)
+	require.Len(t, devices(p), 4, "the environment goes before the file")
+	require.Equal(t, "16-mixed", precisionOf(t, p))
 
 	p = resolved(code, env, "-devices", "5", "-timeout", "3s", "-strategy", "ddp_spawn")
-	require.Len(t, p.devices, 5, "flags go before the environment")
-	require.Equal(t, 3*time.Second, p.timeout)
-	require.Equal(t, Strategy(DDPSpawn{}), p.strategy)
+	require.Len(t, devices(p), 5, "flags go before the environment")
+	require.Equal(t, 3*time.Second, p.Timeout)
+	require.Equal(t, strategy.Strategy(strategies.DDPSpawn{}), p.Strategy)
 
-	require.False(t, p.debug || p.prefix)
+	require.False(t, p.Debug || p.Prefix)
 	for _, given := range []struct {
 		cfg  Config
 		env  map[string]string
@@ -490,31 +371,31 @@ func TestSources(t *testing.T) {
 		{args: []string{"-debug", "-prefix-output"}},
 	} {
 		p = resolved(given.cfg, given.env, given.args...)
-		require.True(t, p.debug && p.prefix, given)
+		require.True(t, p.Debug && p.Prefix, given)
 	}
 	p = resolved(Config{Debug: true, PrefixOutput: true}, map[string]string{"LITE_DEBUG": "false"}, "-prefix-output=false")
-	require.False(t, p.debug || p.prefix, "a switch can be switched off again")
+	require.False(t, p.Debug || p.Prefix, "a switch can be switched off again")
 
 	p = resolved(code, nil, "-gpus", "1, 4")
 	require.Equal(t, []int{1, 4}, indices(p), "gpus replaces accelerator and devices of code")
 	p = resolved(Config{GPUs: "3"}, nil, "-accelerator", "cpu")
-	require.Equal(t, []torch.Device{torch.CPU, torch.CPU, torch.CPU}, p.devices)
+	require.Equal(t, []torch.Device{torch.CPU, torch.CPU, torch.CPU}, devices(p))
 	p = resolved(code, map[string]string{"LITE_DEVICES": " "})
-	require.Len(t, p.devices, 2, "an empty variable says nothing")
+	require.Len(t, devices(p), 2, "an empty variable says nothing")
 
-	row9 := map[string]string{"LITE_DEVICES": "2", "LITE_NUM_NODES": "3", "MASTER_ADDR": "a", "MASTER_PORT": "1", "NODE_RANK": "2"}
-	p = resolved(Config{}, row9)
-	require.Len(t, p.devices, 2, "row 9")
-	require.Equal(t, 3, p.nodes, "row 9")
-	require.Equal(t, 6, p.place.WorldSize, "row 9")
-	require.Equal(t, 4, p.place.GlobalRank)
+	nodes3 := map[string]string{"LITE_DEVICES": "2", "LITE_NUM_NODES": "3", "MASTER_ADDR": "a", "MASTER_PORT": "1", "NODE_RANK": "2"}
+	p = resolved(Config{}, nodes3)
+	require.Len(t, devices(p), 2)
+	require.Equal(t, 3, p.Nodes)
+	require.Equal(t, 6, p.Placement.WorldSize)
+	require.Equal(t, 4, p.Placement.GlobalRank)
 }
 
 func TestYAMLDevices(t *testing.T) {
 	for content, want := range map[string][]int{
 		"gpus: 2": {0, 1}, "gpus: [1, 3]": {1, 3}, "gpus: [3]": {3}, `gpus: "2,"`: {2}, "gpus: -1": {0, 1, 2, 3},
 	} {
-		p, err := resolve(Config{}, box{gpus: 4, env: map[string]string{"LITE_CONFIG": "c"}, files: map[string]string{"c": content}})
+		p, err := Resolve(Config{}, box{gpus: 4, env: map[string]string{"LITE_CONFIG": "c"}, files: map[string]string{"c": content}})
 		require.NoError(t, err, content)
 		require.Equal(t, want, indices(p), content)
 	}
@@ -530,7 +411,7 @@ func TestWrongFlags(t *testing.T) {
 	}
 }
 
-func TestThreads(t *testing.T) { // row 34
+func TestThreads(t *testing.T) {
 	none := cluster.Map(nil)
 	for ranks, want := range map[int]int{1: 4, 2: 2, 3: 1, 8: 1} {
 		require.Equal(t, want, threadsPerRank(4, ranks, none), ranks)
@@ -539,9 +420,9 @@ func TestThreads(t *testing.T) { // row 34
 	require.Equal(t, 2, threadsPerRank(4, 2, cluster.Map(map[string]string{"OMP_NUM_THREADS": "many"})))
 }
 
-func TestConfigErrorIsTyped(t *testing.T) {
-	_, err := resolve(Config{Devices: "x"}, box{})
-	e, ok := errors.AsType[*ConfigError](err)
+func TestErrorIsTyped(t *testing.T) {
+	_, err := Resolve(Config{Devices: "x"}, box{})
+	e, ok := errors.AsType[*Error](err)
 	require.True(t, ok)
 	require.Equal(t, "devices", e.Setting)
 	require.Equal(t, "Config.Devices", e.From)
