@@ -59,12 +59,12 @@ func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {
 	if !ok {
 		return step
 	}
+	c.newGraphs = func() accelerator.Graphs { return recorder.Recorder(l.device) }
+	c.graphs = c.newGraphs()
 	if err := l.parts.capturable(); err != nil {
 		c.giveUp(err)
 		return step
 	}
-	c.newGraphs = func() accelerator.Graphs { return recorder.Recorder(l.device) }
-	c.graphs = c.newGraphs()
 	return c.call
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/golite/golite/lite/accelerator"
+	"github.com/golite/golite/lite/accelerator/builtin"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/cuda"
@@ -99,6 +100,54 @@ func (t *taped) parameters() (restore func()) {
 func onCPU(t *testing.T, f func(l *Lite)) {
 	t.Helper()
 	require.NoError(t, Run(t.Context(), Config{}, func(_ context.Context, l *Lite) error { f(l); return nil }))
+}
+
+// recordingCPU is a CPU whose steps can be recorded, and whose recordings do nothing.
+type recordingCPU struct {
+	builtin.CPU
+	calls *[]string
+}
+
+type stepGraph struct{ calls *[]string }
+
+func (recordingCPU) Name() string                               { return "recording" }
+func (r recordingCPU) Recorder(torch.Device) accelerator.Graphs { r.note("Recorder"); return r }
+func (r recordingCPU) Warm(f func())                            { r.note("Warm"); f() }
+func (r recordingCPU) note(call string) {
+	if r.calls != nil {
+		*r.calls = append(*r.calls, call)
+	}
+}
+func (g stepGraph) Reset()  { *g.calls = append(*g.calls, "Reset") }
+func (g stepGraph) Replay() { *g.calls = append(*g.calls, "Replay") }
+func (r recordingCPU) Record(f func(), _ ...*torch.Generator) (accelerator.Graph, error) {
+	r.note("Record")
+	return stepGraph{r.calls}, torch.Try(f)
+}
+
+// Steps are recorded on whatever can record them, and run as they are under a strategy that can't be recorded.
+func TestCaptureOnAnotherAccelerator(t *testing.T) {
+	var calls []string
+	cfg := Config{Accelerator: recordingCPU{calls: &calls}}
+	require.NoError(t, Run(t.Context(), cfg, func(_ context.Context, l *Lite) error {
+		step := Capture(l, func(x *torch.Tensor) *torch.Tensor { return x.MulScalar(2) })
+		for range captureWarmup + 2 {
+			step(torch.Ones(2))
+		}
+		return nil
+	}))
+	require.Equal(t, []string{"Recorder", "Warm", "Warm", "Warm", "Record", "Replay", "Replay"}, calls)
+
+	core, logs := observer.New(zap.WarnLevel)
+	cfg = Config{Accelerator: recordingCPU{}, Devices: "2", Strategy: "ddp_spawn", Logger: zap.New(core)}
+	require.NoError(t, Run(t.Context(), cfg, func(_ context.Context, l *Lite) error {
+		step := Capture(l, func(x *torch.Tensor) *torch.Tensor { return x.MulScalar(2) })
+		if r := torch.ToSlice[float32](step(torch.Ones(2))); r[0] != 2 || r[1] != 2 {
+			return fmt.Errorf("the step gives %v", r)
+		}
+		return nil
+	}))
+	require.Equal(t, 2, logs.FilterMessageSnippet("several ranks average their gradients in it").Len())
 }
 
 func TestCaptureRecordsOnceAndReplays(t *testing.T) {
