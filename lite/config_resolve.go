@@ -28,6 +28,7 @@ type plan struct {
 	strategy    Strategy
 	accelerator accelerator.Accelerator // of the devices
 	devices     []torch.Device          // of this node's ranks, by local rank; with DP the replicas', and there is one rank
+	ranks       [][]torch.Device        // the same, by rank
 	nodes       int
 	timeout     time.Duration
 	threads     int // intra-op threads of each rank
@@ -43,12 +44,7 @@ type plan struct {
 }
 
 // localRanks is the number of ranks on this node.
-func (p *plan) localRanks() int {
-	if _, dp := p.strategy.(DP); dp {
-		return 1
-	}
-	return len(p.devices)
-}
+func (p *plan) localRanks() int { return len(p.ranks) }
 
 // resolveConfig finds what the Config means on this machine. The error is a *ConfigError, or a cluster environment's.
 func resolveConfig(c Config) (*plan, error) {
@@ -56,7 +52,7 @@ func resolveConfig(c Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{config: c, strategy: r.Strategy, accelerator: r.Accelerator, devices: slices.Concat(r.Ranks...), nodes: r.Nodes,
+	p := &plan{config: c, strategy: r.Strategy, accelerator: r.Accelerator, devices: slices.Concat(r.Ranks...), ranks: r.Ranks, nodes: r.Nodes,
 		timeout: r.Timeout, threads: r.Threads, debug: r.Debug, prefix: r.Prefix, warnings: r.Warnings,
 		precision: r.Precision, environment: r.Environment, variables: r.Variables, place: r.Placement}
 	p.launch = map[string]launchKind{"here": launchHere, "goroutines": launchGoroutines, "processes": launchProcesses, "external": launchExternal}[r.Launcher]

@@ -20,7 +20,8 @@ import (
 // the end it calls OnAfterSetup of the Config's callbacks with the module, as SetupModule does.
 //
 // Several models take a Setup each. Setting up the same module or optimizer twice is an error, as is a forward that is
-// no method of the module. A model that must stay where it is (setup with move_to_device=False) takes two calls:
+// no method of the module's type; SetupOf takes others. Which value of that type a method is bound to is not seen: give
+// that of the module itself. A model that must stay where it is (setup with move_to_device=False) takes two calls:
 //
 //	model, err := lite.SetupModule(l, net, net.Forward, lite.ModuleOptions{NoMove: true})
 //	err = l.SetupOptimizers(opt)

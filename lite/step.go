@@ -78,6 +78,14 @@ func (l *Lite) ClipGradNorm(m Handle, o optim.Optimizer, max float64, opts ...Cl
 	if c.ModuleOrder {
 		params = inOrderOf(nn.Parameters(h.module), params)
 	}
+	if s := l.parts.norm; s != nil {
+		norm := s.GradNorm(params, c.NormType)
+		if c.ErrorIfNonFinite && !isFinite(norm.Item()) {
+			torch.Fail("lite.ClipGradNorm", "the norm of the gradients is %v", norm.Item())
+		}
+		nn.ClipGradsWithNorm_(params, max, norm)
+		return norm
+	}
 	return nn.ClipGradNorm_(params, max, nn.ClipGradOptions{NormType: &c.NormType, ErrorIfNonfinite: c.ErrorIfNonFinite})
 }
 
@@ -91,6 +99,8 @@ func (l *Lite) ClipGradValue(m Handle, o optim.Optimizer, value float64) {
 	l.unscale(o)
 	nn.ClipGradValue_(parametersOf(o), value)
 }
+
+func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 func (l *Lite) unscale(o optim.Optimizer) {
 	if s := l.precision.Scaler(); s != nil {

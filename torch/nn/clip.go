@@ -23,15 +23,30 @@ func ClipGradNorm_(params []Parameter, maxNorm float64, opts ...ClipGradOptions)
 			if o.ErrorIfNonfinite && !aten.Isfinite(total).Number().Bool() {
 				torch.Fail("nn.ClipGradNorm_", "the norm of the gradients is %s", total.Number())
 			}
-			coefficient := aten.MulScalar(aten.Reciprocal(aten.AddScalar(total, torch.Float(1e-6), torch.Int(1))), torch.Float(maxNorm))
-			most := torch.Float(1)
-			coefficient = aten.Clamp(coefficient, nil, &most)
-			for _, g := range groups {
-				aten.ForeachMulTensor_(g.tensors, aten.ToDevice(coefficient, g.device, coefficient.DType(), false, false, 0))
-			}
+			clipByNorm(groups, maxNorm, total)
 			return total
 		})
 	})
+}
+
+// ClipGradsWithNorm_ is ClipGradNorm_ with a norm that the program has computed, a tensor without dimensions
+// (torch.nn.utils.clip_grads_with_norm_): of gradients of which ranks hold parts, say.
+func ClipGradsWithNorm_(params []Parameter, maxNorm float64, total *torch.Tensor) {
+	if total == nil || total.Dim() != 0 {
+		torch.Fail("nn.ClipGradsWithNorm_", "want the norm as a tensor without dimensions")
+	}
+	torch.Scope(func() {
+		torch.NoGrad(func() { clipByNorm(gradients(params), maxNorm, total) })
+	})
+}
+
+func clipByNorm(groups []*gradGroup, maxNorm float64, total *torch.Tensor) {
+	coefficient := aten.MulScalar(aten.Reciprocal(aten.AddScalar(total, torch.Float(1e-6), torch.Int(1))), torch.Float(maxNorm))
+	most := torch.Float(1)
+	coefficient = aten.Clamp(coefficient, nil, &most)
+	for _, g := range groups {
+		aten.ForeachMulTensor_(g.tensors, aten.ToDevice(coefficient, g.device, coefficient.DType(), false, false, 0))
+	}
 }
 
 // ClipGradValue_ clamps every gradient to [-value, value], in place (torch.nn.utils.clip_grad_value_).
