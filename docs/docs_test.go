@@ -29,6 +29,10 @@ func TestOptimizersShowsItsPrograms(t *testing.T) {
 	shows(t, "optimizers.md", len(files), func(i int) string { return filepath.Join("..", "examples", "optimizers", files[i]) })
 }
 
+func TestStrategiesShowsItsProgram(t *testing.T) {
+	shows(t, "strategies.md", 7, func(int) string { return filepath.Join("..", "examples", "plugins", "localsgd", "localsgd.go") })
+}
+
 // shows tells whether the blocks of a page are in their programs, where they may stand further to the right.
 func shows(t *testing.T, page string, n int, program func(i int) string) {
 	t.Helper()
