@@ -16,7 +16,7 @@ func (l *Lite) AllReduce(t *torch.Tensor, op ...dist.Op) *torch.Tensor {
 	if len(op) == 1 {
 		o = op[0]
 	}
-	if l.place.world > 1 {
+	if l.rank.WorldSize > 1 {
 		l.group.AllReduce(t, o)
 	}
 	return t
@@ -24,7 +24,7 @@ func (l *Lite) AllReduce(t *torch.Tensor, op ...dist.Op) *torch.Tensor {
 
 // Barrier waits until all ranks have called it (torch.distributed.barrier).
 func (l *Lite) Barrier() {
-	if l.place.world > 1 {
+	if l.rank.WorldSize > 1 {
 		l.group.Barrier()
 	}
 }
@@ -36,7 +36,7 @@ func (l *Lite) RankZeroFirst(f func() error) (err error) {
 	if f == nil {
 		return errNoFunction("lite.RankZeroFirst")
 	}
-	if l.place.local == 0 {
+	if l.rank.LocalRank == 0 {
 		l.group.WithoutTimeout(func() { err = f() })
 		return err
 	}
@@ -46,7 +46,7 @@ func (l *Lite) RankZeroFirst(f func() error) (err error) {
 
 // Sum adds up a number of each rank, exactly for integers, and gives all of them the sum.
 func Sum[N ~int | ~int64 | ~float64](l *Lite, v N) N {
-	if l.place.world == 1 {
+	if l.rank.WorldSize == 1 {
 		return v
 	}
 	var sum N
@@ -61,14 +61,14 @@ func Sum[N ~int | ~int64 | ~float64](l *Lite, v N) N {
 // (map[string]any, []float64); another type needs gob.Register. What can't be sent panics with a *torch.Error that names it: a
 // channel, a function, an unexported field, which would be lost (give the type MarshalBinary and UnmarshalBinary then).
 func Broadcast[T any](l *Lite, v T, src int) T {
-	if src < 0 || src >= l.place.world {
-		torch.Fail("lite.Broadcast", "there is no rank %d among %d", src, l.place.world)
+	if src < 0 || src >= l.rank.WorldSize {
+		torch.Fail("lite.Broadcast", "there is no rank %d among %d", src, l.rank.WorldSize)
 	}
-	if l.place.world == 1 {
+	if l.rank.WorldSize == 1 {
 		return v
 	}
 	var mine []byte
-	if l.place.global == src {
+	if l.rank.GlobalRank == src {
 		mine = wire.Pack("lite.Broadcast", v)
 	}
 	return arrived[T](l, "lite.Broadcast", l.group.BroadcastBytes(mine, src))
@@ -77,10 +77,10 @@ func Broadcast[T any](l *Lite, v T, src int) T {
 // AllGather gives every rank the values of all, in the order of ranks: what Broadcast can send, tensors among it, whose
 // shapes may differ from rank to rank. Alone it gives the one value. Gradients don't pass through: AllGatherGrad carries them.
 func AllGather[T any](l *Lite, v T) []T {
-	if l.place.world == 1 {
+	if l.rank.WorldSize == 1 {
 		return []T{v}
 	}
-	out := make([]T, 0, l.place.world)
+	out := make([]T, 0, l.rank.WorldSize)
 	for _, b := range l.group.AllGatherBytes(wire.Pack("lite.AllGather", v)) {
 		out = append(out, arrived[T](l, "lite.AllGather", b))
 	}
@@ -96,7 +96,7 @@ func arrived[T any](l *Lite, operation string, b []byte) T {
 // carries gradients: the gradient of t is the sum, over all ranks, of the gradients of t's copies (Fabric's
 // all_gather(sync_grads=True)). All ranks' tensors have one shape, and all ranks run backward.
 func (l *Lite) AllGatherGrad(t *torch.Tensor) *torch.Tensor {
-	if l.place.world == 1 {
+	if l.rank.WorldSize == 1 {
 		return torch.Stack([]*torch.Tensor{t}, 0)
 	}
 	return torch.Stack(l.group.AllGatherGrad(t), 0)

@@ -70,7 +70,7 @@ const DefaultTimeout = dist.DefaultTimeout
 //		Precision string
 //
 //		// Plugins are at most one each of: a cluster.Environment, a precision policy (amp.Precision),
-//		// a CheckpointIO, an accelerator and a strategy value.
+//		// a CheckpointIO, a launch.Launcher, an accelerator and a strategy value.
 //		Plugins []any
 //
 //		// Timeout is how long a rank waits for its peers, at the start of the run as in a collective, before the

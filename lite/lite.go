@@ -14,6 +14,7 @@ import (
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite/accelerator"
+	"github.com/golite/golite/lite/launch"
 	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 )
@@ -22,10 +23,10 @@ import (
 // the goroutine of the function that Run was given.
 type Lite struct {
 	ctx         context.Context
+	rank        *launch.Rank
 	cfg         Config
 	accelerator accelerator.Accelerator // of device
 	device      torch.Device
-	place       place
 	precision   amp.Precision
 	group       *dist.Group      // of all ranks: of one where there is one
 	session     strategy.Session // the strategy at work on this rank
@@ -50,36 +51,29 @@ type Lite struct {
 	others   map[*torch.Tensor]*loose // of optimizers that were not set up, by their first tensor
 	warned   bool                     // of one of those
 	kept     map[any]bool             // loaders with KeepSampler; true: with a sampler of the program's own
-	stop     *stopper
-	steps    *atomic.Int64 // the most steps of any optimizer; nil: they are not read
-	restore  []func()      // undone, last first, when the run ends
+	steps    *atomic.Int64            // the most steps of any optimizer; nil: they are not read
+	restore  []func()                 // undone, last first, when the run ends
 	io       CheckpointIO
 	tidy     sync.Once
-}
-
-// place is where a rank stands among the others.
-type place struct {
-	global, local, node int
-	world, localWorld   int
 }
 
 // Device returns the device of this rank.
 func (l *Lite) Device() torch.Device { return l.device }
 
 // WorldSize returns the number of ranks on all nodes.
-func (l *Lite) WorldSize() int { return l.place.world }
+func (l *Lite) WorldSize() int { return l.rank.WorldSize }
 
 // GlobalRank returns this rank's number among all, from 0.
-func (l *Lite) GlobalRank() int { return l.place.global }
+func (l *Lite) GlobalRank() int { return l.rank.GlobalRank }
 
 // LocalRank returns this rank's number among those of its node, from 0.
-func (l *Lite) LocalRank() int { return l.place.local }
+func (l *Lite) LocalRank() int { return l.rank.LocalRank }
 
 // NodeRank returns the number of this rank's node, from 0.
-func (l *Lite) NodeRank() int { return l.place.node }
+func (l *Lite) NodeRank() int { return l.rank.NodeRank }
 
 // IsGlobalZero tells the one rank, of all nodes, that does what is done once.
-func (l *Lite) IsGlobalZero() bool { return l.place.global == 0 }
+func (l *Lite) IsGlobalZero() bool { return l.rank.GlobalRank == 0 }
 
 // Precision returns the precision's name, such as "bf16-mixed".
 func (l *Lite) Precision() string { return l.precision.Name() }
@@ -90,14 +84,14 @@ func (l *Lite) Logger() *zap.Logger { return l.log }
 
 // Print prints its operands as fmt.Println does, on the first rank of each node only.
 func (l *Lite) Print(args ...any) {
-	if l.place.local == 0 {
+	if l.rank.LocalRank == 0 {
 		fmt.Fprintln(l.output(), args...)
 	}
 }
 
 // Printf prints a line formatted as by fmt.Printf, on the first rank of each node only. The line end is added.
 func (l *Lite) Printf(format string, args ...any) {
-	if l.place.local == 0 {
+	if l.rank.LocalRank == 0 {
 		fmt.Fprintf(l.output(), format+"\n", args...)
 	}
 }

@@ -59,9 +59,9 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	if err != nil {
 		return nil, err
 	}
-	out = out.WithGate(l.stop.atBatch)
+	out = out.WithGate(l.rank.Stop.AtBatch)
 	if !l.noWorkers {
-		out = out.WithRank(l.place.global)
+		out = out.WithRank(l.rank.GlobalRank)
 	}
 	if !o.NoMove {
 		out = moveBatches(l, out)
@@ -122,10 +122,10 @@ func shardLoader[B any](l *Lite, ld *data.Loader[B], o LoaderOptions) (*data.Loa
 	if err := checkExact(ld, o); err != nil {
 		return nil, fmt.Errorf("lite: SetupDataLoader: %w", err)
 	}
-	if l.place.world == 1 || o.KeepSampler {
+	if l.rank.WorldSize == 1 || o.KeepSampler {
 		return ld, nil
 	}
-	rank, world := l.place.global, l.place.world
+	rank, world := l.rank.GlobalRank, l.rank.WorldSize
 	switch {
 	case ld.IsZip():
 		return nil, errors.New("lite: SetupDataLoader: set up the two loaders first and Zip the results: each has a sampler of its own")

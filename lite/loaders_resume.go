@@ -15,7 +15,7 @@ import (
 func (l *Lite) rescale(content map[string]any, into State) {
 	run, _ := content[reservedKey].(map[string]any)
 	world, ok := run["world_size"].(int)
-	if !ok || world < 1 || world == l.place.world {
+	if !ok || world < 1 || world == l.rank.WorldSize {
 		return
 	}
 	seed, _ := run["seed"].(int)
@@ -30,7 +30,7 @@ func (l *Lite) rescale(content map[string]any, into State) {
 		}
 		if why := inexact(into[key], s, own); why != "" && l.IsGlobalZero() {
 			l.log.Warn(fmt.Sprintf("the checkpoint is of another number of ranks, %d in place of %d: "+
-				"what is left of the pass of %q is not exact, samples may come twice or be left out: %s", world, l.place.world, key, why))
+				"what is left of the pass of %q is not exact, samples may come twice or be left out: %s", world, l.rank.WorldSize, key, why))
 		}
 	}
 }

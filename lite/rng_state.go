@@ -54,7 +54,7 @@ func (l *Lite) runState(all []rngState) map[string]any {
 		ranks[i] = r
 	}
 	state := map[string]any{
-		"format": 1, "world_size": l.place.world, "precision": l.precision.Name(), "seed": int(l.seed), "streams": ranks,
+		"format": 1, "world_size": l.rank.WorldSize, "precision": l.precision.Name(), "seed": int(l.seed), "streams": ranks,
 	}
 	if s := l.precision.Scaler(); s != nil {
 		state["scaler"] = s.StateDict()
@@ -76,16 +76,16 @@ func (l *Lite) setRunState(v any) error {
 		}
 	}
 	ranks, _ := state["streams"].([]any)
-	if len(ranks) != l.place.world {
+	if len(ranks) != l.rank.WorldSize {
 		if len(ranks) > 0 && l.IsGlobalZero() {
 			l.log.Warn(fmt.Sprintf("the checkpoint is of another number of ranks, %d in place of %d: the random streams and the strategy's state of its ranks are not restored, "+
-				"and loaders divide what is left of their passes anew", len(ranks), l.place.world))
+				"and loaders divide what is left of their passes anew", len(ranks), l.rank.WorldSize))
 		}
 		return nil
 	}
-	r, ok := ranks[l.place.global].(map[string]any)
+	r, ok := ranks[l.rank.GlobalRank].(map[string]any)
 	if !ok {
-		return fmt.Errorf("the random streams of rank %d are damaged", l.place.global)
+		return fmt.Errorf("the random streams of rank %d are damaged", l.rank.GlobalRank)
 	}
 	return l.setRNGState(r)
 }

@@ -5,42 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/supervisor"
 	"github.com/golite/golite/internal/wire"
 	"github.com/golite/golite/lite/accelerator"
+	"github.com/golite/golite/lite/config"
+	"github.com/golite/golite/lite/launch"
 	"github.com/golite/golite/torch"
 )
-
-// RankError is what ended a rank.
-type RankError struct {
-	Rank  int    // the global rank
-	Err   error  // the cause
-	Stack []byte // of the panic, if it was one
-}
-
-// Error names the rank and the cause.
-func (e *RankError) Error() string {
-	if _, named := errors.AsType[*supervisor.JobError](e.Err); named {
-		return e.Err.Error() // it begins with the rank
-	}
-	s := fmt.Sprintf("rank %d: %v", e.Rank, e.Err)
-	if len(e.Stack) > 0 {
-		s += "\n" + string(e.Stack)
-	}
-	return s
-}
-
-// Unwrap returns the cause.
-func (e *RankError) Unwrap() error { return e.Err }
 
 // Run runs f on every rank that the Config asks for, and returns when all have ended: nil, or the error of the rank
 // that failed first (*RankError where there are several ranks). A panic of f is an error too.
@@ -68,7 +47,7 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 	if f == nil {
 		return value.get(), errNoFunction("lite.RunValue")
 	}
-	plan, err := resolveConfig(cfg)
+	plan, err := config.Resolve(cfg, config.ThisMachine{})
 	if err != nil {
 		return value.get(), err
 	}
@@ -76,7 +55,7 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 		plan: plan,
 		body: func(ctx context.Context, l *Lite) error {
 			v, err := f(ctx, l)
-			if l.place.global == 0 {
+			if l.rank.GlobalRank == 0 {
 				value.set(v)
 			}
 			return err
@@ -110,34 +89,50 @@ func (k *kept[T]) get() T {
 
 // job is one call of Run.
 type job struct {
-	plan   *plan
+	plan   *config.Plan
 	log    *zap.Logger // from run on
-	met    atomic.Bool // this process's rank has met the others
 	body   func(ctx context.Context, l *Lite) error
 	encode func() []byte // rank 0's result
 	decode func([]byte) error
 }
 
 func (j *job) run(ctx context.Context) error {
-	if j.log = j.plan.config.Logger; j.log == nil {
+	if j.log = j.plan.Config.Logger; j.log == nil {
 		j.log = stderrWarnings()
 	}
-	if err := checkProcess(j.plan.launch == launchGoroutines); err != nil {
+	if err := checkProcess(j.plan.Launcher == "goroutines"); err != nil {
 		return err
 	}
 	j.announce()
-	switch j.plan.launch {
-	case launchHere:
-		ctx, stop := watchSignals(ctx, j.log)
-		defer stop.close()
-		return j.rank(ctx, rankSpec{place: place{world: 1, localWorld: 1}, device: j.plan.devices[0], beside: j.plan.devices[1:], stop: stop})
-	case launchGoroutines:
-		return j.runGoroutines(ctx)
-	case launchExternal:
-		return j.runExternal(ctx)
-	default:
-		return j.supervise(ctx)
+	p := j.plan
+	start := &launch.Job{
+		Ranks: p.Ranks, Nodes: p.Nodes, Placement: p.Placement, Environment: p.Environment, Variables: p.Variables,
+		Timeout: p.Timeout, Prefix: p.Prefix, Log: j.log,
+		Body: func(ctx context.Context, r *launch.Rank) error {
+			return guard(func() error { return j.runRank(ctx, r) })
+		},
+		Result: func() (encoded []byte, err error) {
+			return encoded, guard(func() error { encoded = j.encode(); return nil })
+		},
+		SetResult: j.decode,
 	}
+	return startRanks(ctx, p, start)
+}
+
+// startRanks runs a job's ranks. Where golite starts them, a Launcher of Config.Plugins takes the place of the plan's. Where
+// they were started, it is called only if it is a RankLauncher.
+func startRanks(ctx context.Context, p *config.Plan, j *launch.Job) error {
+	if p.OwnLauncher != nil && !p.Environment.LaunchesExternally() {
+		return p.OwnLauncher.Launch(ctx, j)
+	}
+	if l, ok := p.OwnLauncher.(launch.RankLauncher); ok {
+		return l.LaunchRank(ctx, j)
+	}
+	l, known := launch.Named(p.Launcher)
+	if !known {
+		return fmt.Errorf("lite: there is no launcher %q: the names are %q", p.Launcher, launch.Names())
+	}
+	return l.Launch(ctx, j)
 }
 
 // checkProcess returns what is wrong with what golite changes in the process, and is needed here.
@@ -153,7 +148,7 @@ func checkProcess(goroutineRanks bool) error {
 
 // announce says what the Config's resolution found worth saying.
 func (j *job) announce() {
-	for _, w := range j.plan.warnings {
+	for _, w := range j.plan.Warnings {
 		j.log.Warn(w)
 	}
 	if torch.MKLAVX512() {
@@ -174,37 +169,65 @@ func stderrWarnings() *zap.Logger {
 	}), zapcore.Lock(os.Stderr), zapcore.WarnLevel))
 }
 
-// rankSpec is what makes a rank: its place, its device, its group and the way to a signal.
-type rankSpec struct {
-	place  place
-	device torch.Device
-	beside []torch.Device // those that the rank uses beside its own
-	group  *dist.Group    // nil: the rank is alone
-	stop   *stopper
-	steps  *atomic.Int64 // counts the optimizers' steps, where somebody looks at it
+// runRank runs a rank: it joins the group of all ranks, runs the body, and leaves the group.
+func (j *job) runRank(ctx context.Context, r *launch.Rank) error {
+	g, err := r.Join(ctx, dist.Options{Timeout: j.plan.Timeout, Debug: j.plan.Debug})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	if err := attach(g, j.plan.Accelerator); err != nil {
+		return err
+	}
+	var steps *atomic.Int64
+	if r.OnState != nil {
+		steps = new(atomic.Int64)
+		r.OnState(func() launch.State { return rankState(g, steps.Load()) })
+	}
+	return leaveGroup(g, j.rank(ctx, r, g, steps))
 }
 
-// rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile.
-func (j *job) rank(ctx context.Context, s rankSpec) (err error) {
-	if s.group == nil {
-		s.group = dist.Alone(ctx, j.groupOptions())
-		defer s.group.Close()
-		if err := attach(s.group, j.plan.accelerator); err != nil {
-			return err
-		}
+// rankState returns a rank's progress.
+func rankState(g *dist.Group, step int64) launch.State {
+	s := launch.State{Step: step}
+	if p := g.Pending(); len(p) > 0 {
+		s.Waiting, s.Seq = p[0].What, uint64(p[0].Number)
+		s.Since = time.Now().Add(p[0].Start - p[0].End)
 	}
+	return s
+}
+
+// leaveGroup ends a rank's part in the group. Ranks that succeeded, or were asked to stop, leave together: a connection
+// that closes early would look like a lost peer to a slower one. A rank that failed frees the others at once.
+func leaveGroup(g *dist.Group, err error) error {
+	switch {
+	case g.Size() == 1:
+		return err
+	case err != nil && !errors.Is(err, ErrStopped):
+		g.Fail(err)
+		return err
+	}
+	if lost := g.Leave(); err == nil {
+		return lost
+	}
+	return err
+}
+
+// rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile. steps, where it is
+// not nil, counts the optimizers' steps.
+func (j *job) rank(ctx context.Context, r *launch.Rank, g *dist.Group, steps *atomic.Int64) (err error) {
 	torch.Root(func() {
-		torch.WithNumThreads(max(1, j.plan.threads), func() {
-			accelerator.With(j.plan.accelerator, s.device, func() {
+		torch.WithNumThreads(max(1, j.plan.Threads), func() {
+			accelerator.With(j.plan.Accelerator, r.Devices[0], func() {
 				var l *Lite
-				if l, err = j.newLite(ctx, s); err != nil {
+				if l, err = j.newLite(ctx, r, g, steps); err != nil {
 					return
 				}
 				defer l.close()
 				defer func() { err = errors.Join(err, l.closeSession(err)) }()
-				s.stop.begin()
-				body := func() { err = s.stop.outcome(guard(func() error { return j.runBody(ctx, l) })) }
-				if s.place.world > 1 {
+				r.Stop.Begin()
+				body := func() { err = r.Stop.Outcome(guard(func() error { return j.runBody(ctx, l) })) }
+				if r.WorldSize > 1 {
 					torch.WithOwner((*watcher)(l), body)
 				} else {
 					body()
@@ -240,25 +263,26 @@ func attach(g *dist.Group, a accelerator.Accelerator) error {
 	}
 }
 
-func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
-	cfg := j.plan.config
-	l = &Lite{ctx: ctx, cfg: cfg, accelerator: j.plan.accelerator, device: s.device, place: s.place, group: s.group, stop: s.stop, steps: s.steps, out: cfg.Output, io: j.plan.io, log: j.log}
+func (j *job) newLite(ctx context.Context, r *launch.Rank, g *dist.Group, steps *atomic.Int64) (l *Lite, err error) {
+	cfg := j.plan.Config
+	l = &Lite{ctx: ctx, cfg: cfg, accelerator: j.plan.Accelerator, device: r.Devices[0], rank: r, group: g, steps: steps,
+		out: cfg.Output, log: j.log}
 	if x, ok := l.accelerator.(accelerator.StepSyncer); ok {
 		l.syncStep = func() { x.SyncStep(l.device) }
 	}
-	if l.io == nil {
+	if l.io, _ = j.plan.IO.(CheckpointIO); l.io == nil {
 		l.io = &fileIO{}
 	}
-	if s.place.world > 1 {
-		l.log = l.log.With(zap.Int("rank", s.place.global))
+	if r.WorldSize > 1 {
+		l.log = l.log.With(zap.Int("rank", r.GlobalRank))
 	}
 	err = guard(func() error {
 		l.initRandom()
 		var err error
-		if l.precision, err = j.plan.precision(s.device); err != nil {
+		if l.precision, err = j.plan.Precision(l.device); err != nil {
 			return err
 		}
-		return l.openSession(j.plan.strategy, append([]torch.Device{s.device}, s.beside...), j.plan.threads)
+		return l.openSession(j.plan.Strategy, r.Devices, j.plan.Threads)
 	})
 	if err != nil {
 		l.close()
@@ -272,38 +296,8 @@ func (j *job) newLite(ctx context.Context, s rankSpec) (l *Lite, err error) {
 	return l, err
 }
 
-// guard turns a panic into an error: an operation's or a collective's own, or one with its stack.
-func guard(f func() error) (err error) {
-	defer func() {
-		switch v := recover().(type) {
-		case nil:
-		case error:
-			var te *torch.Error
-			var re *dist.RankError
-			if errors.As(v, &te) || errors.As(v, &re) {
-				err = v
-				return
-			}
-			err = &panicError{v, debug.Stack()}
-		default:
-			err = &panicError{v, debug.Stack()}
-		}
-	}()
-	return f()
-}
-
-// panicError is a panic of the user's function that is no operation's.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
-
-func (e *panicError) Unwrap() error {
-	err, _ := e.value.(error)
-	return err
-}
+// guard turns a panic into an error.
+func guard(f func() error) error { return launch.Try(f) }
 
 // try is guard for a function without a result.
 func try(f func()) error { return guard(func() error { f(); return nil }) }

@@ -30,14 +30,14 @@ func (l *Lite) SeedEverything(seed uint64, opts ...SeedOptions) {
 	torch.ManualSeed(seed)
 	l.seedDevices(seed)
 	l.parts.seed(seed)
-	l.seedRank(mixSeed(seed, uint64(l.place.global)))
+	l.seedRank(mixSeed(seed, uint64(l.rank.GlobalRank)))
 }
 
 // seedDevices restarts the default generators of all devices, as torch.manual_seed does; of goroutine ranks each
 // restarts that of its own device, as the others are other ranks'.
 func (l *Lite) seedDevices(seed uint64) {
 	accelerator.Seed(l.accelerator, seed, l.device)
-	inProcess := l.place.world > 1 && l.group.InProcess()
+	inProcess := l.rank.WorldSize > 1 && l.group.InProcess()
 	for _, e := range accelerator.Entries() {
 		own := e.Accelerator.Type() == l.device.Type
 		if r, ok := e.Accelerator.(accelerator.Randomizer); ok && !(own && inProcess) {

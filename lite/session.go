@@ -27,7 +27,7 @@ type parts struct {
 // openSession opens the strategy's Session on this rank.
 func (l *Lite) openSession(s Strategy, devices []torch.Device, threads int) error {
 	e := &strategy.Env{
-		Rank: l.place.global, World: l.place.world, LocalRank: l.place.local, LocalWorld: l.place.localWorld, Node: l.place.node,
+		Rank: l.rank.GlobalRank, World: l.rank.WorldSize, LocalRank: l.rank.LocalRank, LocalWorld: l.rank.LocalWorldSize, Node: l.rank.NodeRank,
 		Accelerator: l.accelerator, Devices: devices, Precision: l.precision, Group: l.group, Threads: max(1, threads), Log: l.log, Place: l.placeModule,
 	}
 	session, err := s.Open(l.ctx, e)
@@ -69,7 +69,7 @@ func (l *Lite) partsOf(s strategy.Session, name string) parts {
 	p.step, _ = strategy.As[strategy.Stepper](s)
 	p.norm, _ = strategy.As[strategy.GradNormer](s)
 	p.state, _ = strategy.As[strategy.Stateful](s)
-	if l.place.world > 1 {
+	if l.rank.WorldSize > 1 {
 		p.checker, _ = strategy.As[strategy.GradChecker](s)
 	}
 	return p

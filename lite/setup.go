@@ -138,7 +138,7 @@ var taken sync.Map
 func (l *Lite) setupModule(h *handle, o ModuleOptions) error {
 	if other, already := taken.LoadOrStore(h.module, l); already {
 		if other != l {
-			return fmt.Errorf("lite: Setup: rank %d has set up this %T already: goroutine ranks need a model each, so make it inside of Run", other.(*Lite).place.global, h.module)
+			return fmt.Errorf("lite: Setup: rank %d has set up this %T already: goroutine ranks need a model each, so make it inside of Run", other.(*Lite).rank.GlobalRank, h.module)
 		}
 		return fmt.Errorf("lite: Setup: this %T was set up already: a module is passed once", h.module)
 	}

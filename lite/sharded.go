@@ -50,8 +50,8 @@ func (l *Lite) SaveSharded(dir string, v State, opts ...SaveOptions) error {
 
 // saveParts writes this rank's part, and gives the indexes of all, or on all ranks the same error.
 func (l *Lite) saveParts(dir, id string, content any) (indexes [][]byte, err error) {
-	o := serial.PartOptions{Ranks: l.place.world}
-	if l.place.world > 1 {
+	o := serial.PartOptions{Ranks: l.rank.WorldSize}
+	if l.rank.WorldSize > 1 {
 		var sums map[string]uint32
 		l.group.WithoutTimeout(func() { sums, err = serial.TensorSums(content) })
 		if err := l.agree(dir, err); err != nil {
@@ -60,7 +60,7 @@ func (l *Lite) saveParts(dir, id string, content any) (indexes [][]byte, err err
 		o.Equal = equalEverywhere(AllGather(l, sums))
 	}
 	var index []byte
-	l.group.WithoutTimeout(func() { index, err = serial.SavePart(dir, l.place.global, id, content, o) })
+	l.group.WithoutTimeout(func() { index, err = serial.SavePart(dir, l.rank.GlobalRank, id, content, o) })
 	if err := l.agree(dir, err); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (l *Lite) agree(path string, err error) error {
 	for rank, t := range AllGather(l, text) {
 		switch {
 		case t == "":
-		case rank == l.place.global:
+		case rank == l.rank.GlobalRank:
 			return fmt.Errorf("lite: SaveSharded %s: %w", path, err)
 		default:
 			return fmt.Errorf("lite: SaveSharded %s, on rank %d: %s", path, rank, t)

@@ -24,7 +24,7 @@ func (l *Lite) Backward(loss *torch.Tensor, opts ...torch.BackwardOptions) {
 }
 
 func (l *Lite) backward(loss *torch.Tensor, opts []torch.BackwardOptions) {
-	if l.place.world > 1 {
+	if l.rank.WorldSize > 1 {
 		l.group.TranslateErrors(func() { loss.Backward(opts...) })
 		return
 	}

@@ -30,6 +30,7 @@ var ops = []string{
 var mayPanic = map[string]string{
 	"internal/ranktest/ranktest.go":   "for tests only: it runs before there is a testing.T",
 	"internal/fixture/main.go":        "for tests only: it runs before there is a testing.T",
+	"lite/launch/registry.go":         "a name that two packages register is a mistake in the program, found at its start",
 	"internal/supervisor/protocol.go": "a struct of plain fields always encodes; anything else is a bug here",
 }
 

@@ -44,6 +44,7 @@ var law = map[string]int{
 	"ddp/...":                   6,
 	"lite/accelerator":          6,
 	"lite/accelerator/...":      7, // the accelerators
+	"lite/launch":               7,
 	"lite/strategy":             7,
 	"lite/strategy/...":         8, // the strategies
 	"lite/config":               8,

@@ -51,6 +51,20 @@ type Environment interface {
 	Validate(devices, nodes int) error
 }
 
+// ErrorReporter is an Environment whose engine collects the error of a failed rank, such as torchrun.
+type ErrorReporter interface {
+	// ReportError gives the engine the error of this process's rank, and the stack of a panic.
+	ReportError(message, stack string) error
+}
+
+// StoreHost is an Environment whose engine may itself serve the TCPStore at MainAddress and MainPort, such as torchrun.
+type StoreHost interface {
+	// AgentStore reports whether it does: rank 0 then connects to it as the others do, and binds nothing.
+	AgentStore() bool
+	// StorePrefix begins the keys of this start of the ranks.
+	StorePrefix() (string, error)
+}
+
 // Shaped is an Environment that can't know the size of the job itself and is told: Local, Manual, and what embeds Base.
 type Shaped interface {
 	// SetShape tells the number of devices (ranks) on a node, and of nodes.

@@ -70,6 +70,12 @@ func (e *TorchElastic) AgentStore() bool {
 	return s == "True"
 }
 
+// StorePrefix is the prefix that torchrun's ranks in Python use: "/worker/attempt_" and the number of restarts.
+func (e *TorchElastic) StorePrefix() (string, error) {
+	n, err := e.Restarts()
+	return fmt.Sprintf("/worker/attempt_%d", n), err
+}
+
 // ReportError tells torchrun why this rank fails, so that it names the cause in place of an exit code: it writes the file
 // that TORCHELASTIC_ERROR_FILE names, unless it is there already. Without the variable it does nothing.
 func (e *TorchElastic) ReportError(message, stack string) error {

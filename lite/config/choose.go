@@ -9,6 +9,7 @@ import (
 
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite/accelerator"
+	"github.com/golite/golite/lite/launch"
 	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 )
@@ -247,10 +248,12 @@ func (r *resolver) chooseLauncher() error {
 		r.plan.Launcher = "here"
 	case name == "here" && n > 1:
 		return r.fail("strategy", `its Plan has %d ranks and launcher "here", which runs one`, n)
-	case name == "processes" && r.external:
+	case name != "here" && name != "goroutines" && r.external:
 		r.plan.Launcher = "external"
-	case name != "here" && name != "goroutines" && name != "processes":
-		return r.fail("strategy", `its Plan has launcher %q: want "here", "goroutines" or "processes"`, name)
+	default:
+		if _, known := launch.Named(name); !known || name == "external" {
+			return r.fail("strategy", `its Plan has launcher %q: want "here", "goroutines", "processes" or one that was registered`, name)
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/lite/launch"
 	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 )
@@ -15,7 +16,8 @@ type Plan struct {
 	Config      Config                                      // as it was given
 	Accelerator accelerator.Accelerator                     // of the ranks' devices
 	Strategy    strategy.Strategy                           // what takes part, where another was given
-	Launcher    string                                      // "here", "goroutines", "processes" or "external"
+	Launcher    string                                      // "here", "goroutines", "processes" or "external", or one that was registered
+	OwnLauncher launch.Launcher                             // among the plugins, in place of Launcher where golite starts the ranks
 	Precision   func(d torch.Device) (amp.Precision, error) // makes a rank's
 	IO          any                                         // the checkpoint I/O among the plugins; nil: none
 

@@ -6,6 +6,7 @@ import (
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/lite/accelerator"
 	"github.com/golite/golite/lite/cluster"
+	"github.com/golite/golite/lite/launch"
 	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 )
@@ -25,7 +26,8 @@ func (r *resolver) sortPlugins() error {
 		kinds := r.takePlugin(p, from)
 		if len(kinds) == 0 {
 			return &Error{Setting: "plugins", From: from, Problem: fmt.Sprintf("a %T is no plugin: want a "+
-				"cluster.Environment, an amp.Precision, a lite.CheckpointIO, a strategy.Strategy or an accelerator.Accelerator", p)}
+				"cluster.Environment, an amp.Precision, a lite.CheckpointIO, a launch.Launcher, a strategy.Strategy "+
+				"or an accelerator.Accelerator", p)}
 		}
 		for _, k := range kinds {
 			if taken[k.name] {
@@ -65,6 +67,10 @@ func (r *resolver) takePlugin(p any, from string) (kinds []pluginKind) {
 	if x, ok := p.(checkpointIO); ok {
 		kinds = append(kinds, pluginKind{name: "checkpoint I/O"})
 		r.plan.IO = x
+	}
+	if x, ok := p.(launch.Launcher); ok {
+		kinds = append(kinds, pluginKind{name: "launcher"})
+		r.plan.OwnLauncher = x
 	}
 	if x, ok := p.(strategy.Strategy); ok {
 		kinds = append(kinds, pluginKind{"strategy", r.given.from["strategy"]})

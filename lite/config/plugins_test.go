@@ -67,7 +67,7 @@ func TestOwnStrategy(t *testing.T) {
 		{own{}, "its Plan has ranks without a device: []"},
 		{own{plan: strategy.Plan{Ranks: [][]torch.Device{{torch.CPU}, {}}}}, "its Plan has ranks without a device"},
 		{own{plan: strategy.Plan{Ranks: [][]torch.Device{{torch.CPU}, {torch.CPU}}, Launcher: "here"}}, `its Plan has 2 ranks and launcher "here"`},
-		{own{plan: strategy.Plan{Ranks: one.Ranks, Launcher: "rocket"}}, `its Plan has launcher "rocket": want "here", "goroutines" or "processes"`},
+		{own{plan: strategy.Plan{Ranks: one.Ranks, Launcher: "rocket"}}, `its Plan has launcher "rocket": want "here", "goroutines", "processes" or one that was registered`},
 		{own{plan: strategy.Plan{Instead: again{}}}, `4 strategies in a row ask for another in their place, the last for "again"`},
 		{(*pointed)(nil), "the *pointed is nil: give a pointed{...}"},
 	} {

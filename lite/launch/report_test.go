@@ -1,4 +1,4 @@
-package lite
+package launch
 
 import (
 	"context"
@@ -12,19 +12,19 @@ import (
 	"github.com/golite/golite/internal/supervisor"
 )
 
-// TestReport: what the supervisor learns of a rank's end, one of four.
+// TestReport: the supervisor's report of each kind of error, of one of four ranks.
 func TestReport(t *testing.T) {
-	require.Nil(t, report(nil, 4))
+	require.Nil(t, failureReport(nil, 4))
 	for name, c := range map[string]struct {
 		err  error
 		want supervisor.Report
 	}{
 		"an error":           {errors.New("the disk is full"), supervisor.Report{}},
 		"asked to stop":      {fmt.Errorf("after step 3: %w", ErrStopped), supervisor.Report{Stopped: true}},
-		"a panic":            {&panicError{"boom", []byte("main.train")}, supervisor.Report{Message: "panic: boom", Stack: "main.train"}},
+		"a panic":            {&PanicError{"boom", []byte("main.train")}, supervisor.Report{Message: "panic: boom", Stack: "main.train"}},
 		"a lost peer":        {&dist.RankError{World: 4, Lost: []int{2}}, supervisor.Report{Secondary: true, Blames: []int{2}}},
 		"one of a sub-group": {&dist.RankError{World: 2, Lost: []int{1}}, supervisor.Report{Secondary: true}},
-		"a peer that failed": {&dist.RankError{World: 4, Reason: "rank 3 aborted the group: " + fmt.Sprintf(failedText, 3, "no")},
+		"a peer that failed": {&dist.RankError{World: 4, Failed: []int{3}},
 			supervisor.Report{Secondary: true, Blames: []int{3}}},
 		"an aborted group": {&dist.RankError{World: 4, Reason: "rank 3 aborted the group: its context ended: enough"}, supervisor.Report{Secondary: true}},
 		"time is up":       {&dist.RankError{World: 4, Waiting: []string{"rank 0 waits"}}, supervisor.Report{Secondary: true, Late: true}},
@@ -32,7 +32,7 @@ func TestReport(t *testing.T) {
 		if c.want.Message == "" {
 			c.want.Message = c.err.Error()
 		}
-		require.Equal(t, &c.want, report(c.err, 4), name)
+		require.Equal(t, &c.want, failureReport(c.err, 4), name)
 	}
 }
 
@@ -52,13 +52,17 @@ func TestOutcome(t *testing.T) {
 		"the error that it should give":   {true, false, ErrStopped, ErrStopped},
 		"a deadline of the program's own": {true, false, context.DeadlineExceeded, context.DeadlineExceeded},
 	} {
-		_, s := newStopper(t.Context())
+		_, s := NewStop(t.Context(), nil)
 		s.asked.Store(c.asked)
 		s.cut.Store(c.cut)
-		require.ErrorIs(t, s.outcome(c.err), c.want, name)
-		require.Equal(t, c.want == ErrStopped, ExitCode(s.outcome(c.err)) == ExitStopped, name)
+		require.ErrorIs(t, s.Outcome(c.err), c.want, name)
+		require.Equal(t, c.want == ErrStopped, ExitCode(s.Outcome(c.err)) == ExitStopped, name)
 	}
-	var none *stopper
-	require.Equal(t, full, none.outcome(full))
-	require.NoError(t, none.atBatch())
+	var none *Stop
+	require.Equal(t, full, none.Outcome(full))
+	require.NoError(t, none.AtBatch())
+	require.False(t, none.Poll())
+	none.Begin()
+	none.Agree()
+	none.Close()
 }
