@@ -67,28 +67,9 @@ func GradFn(h Handle) (string, *Error) {
 	return text(w), nil
 }
 
-// AddHook runs f whenever a gradient of h has been computed (or, with afterAccumulate, after it was added to
-// the leaf's). It returns the hook's place, for RemoveHook.
-func AddHook(h Handle, afterAccumulate bool, f Hook) (uint32, *Error) {
-	id := closures.put(f)
-	var out [Room]uint64
-	w, err := result(int64(C.gl_hook(C.gl_handle(h), C.uint64_t(id), flag(afterAccumulate), (*C.uint64_t)(&out[0]), Room)), out[:])
-	if err != nil {
-		closures.remove(id)
-		return 0, err
-	}
-	return uint32(w[0]), nil
-}
-
-// RemoveHook removes the hook that AddHook placed.
-func RemoveHook(h Handle, place uint32) *Error {
-	var out [Room]uint64
-	_, err := result(int64(C.gl_remove_hook(C.gl_handle(h), C.uint32_t(place), (*C.uint64_t)(&out[0]), Room)), out[:])
-	return err
-}
-
 // Apply gives the outputs of a forward that Go ran their place in the graph: f is their backward.
-// in holds five lists: inputs, outputs, saved, written in place, not differentiable. The result has Call's form.
+// in holds five lists: inputs, outputs, saved, written in place, not differentiable; then 1 where f is to get zeros in the place of
+// undefined gradients. The result has Call's form.
 func Apply(name string, f BackwardFunc, in, out []uint64) ([]uint64, *Error) {
 	id := closures.put(f)
 	n := C.CString(name)

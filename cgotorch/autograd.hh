@@ -1,4 +1,4 @@
-// autograd.hh: backward, gradients, hooks, and functions whose backward is written in Go.
+// autograd.hh: backward, gradients, and functions whose backward is written in Go.
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
@@ -11,36 +11,16 @@
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
-#include <mutex>
-
 #include "guard.h"
 #include "state.h"
 
-// Written in Go (callback.go). Both give 0, or the id of the panic.
-extern "C" uint64_t goliteHook(uint64_t closure, uint64_t grad, uint64_t* replacement);
+// Written in Go (callback.go). It gives 0, or the id of the panic.
 extern "C" uint64_t goliteBackward(uint64_t closure, uint64_t node, uint64_t* grads, int64_t n, uint64_t* results, int64_t m);
 
 namespace golite {
 namespace {
 
 using torch::autograd::Node;
-using torch::autograd::Variable;
-using torch::autograd::variable_list;
-
-// Closures of Go that died with their graph. A destructor may run on any thread and must not call Go:
-// Go fetches the ids when it next passes by.
-std::mutex dead_lock;
-std::vector<uint64_t> dead;
-
-struct Closure {
-  explicit Closure(uint64_t id) : id(id) {}
-  ~Closure() {
-    std::lock_guard<std::mutex> l(dead_lock);
-    dead.push_back(id);
-  }
-  Closure(const Closure&) = delete;
-  uint64_t id;
-};
 
 // NodePtr holds a node of the graph: 2.11 has shared_ptr here, 2.15 intrusive_ptr.
 using NodePtr = decltype(torch::autograd::Edge::function);
@@ -54,28 +34,6 @@ auto make_node(Args&&... args) {
   }
 }
 
-// received takes over a tensor whose handle Go made for the shim alone.
-at::Tensor received(uint64_t h) {
-  if (!h) return at::Tensor();
-  at::Tensor t = table.get(h);
-  table.drop(&h, 1);
-  return t;
-}
-
-at::Tensor run_hook(const Closure& c, const at::Tensor& grad) {
-  uint64_t replacement = 0;
-  uint64_t given = grad.defined() ? table.put(at::Tensor(grad)) : 0;
-  uint64_t panicked = goliteHook(c.id, given, &replacement);
-  if (panicked) throw GoPanic(panicked);
-  return received(replacement);
-}
-
-struct AfterAccumulate : torch::autograd::PostAccumulateGradHook {
-  explicit AfterAccumulate(uint64_t id) : closure(id) {}
-  void operator()(const Variable& t) override { run_hook(closure, t); }
-  Closure closure;
-};
-
 // GoNode is the backward of a torch.Function.
 struct GoNode : Node {
   GoNode(uint64_t id, std::string name) : closure(id), label(std::move(name)) {}
@@ -84,8 +42,8 @@ struct GoNode : Node {
     std::vector<uint64_t> in(grads.size()), out(next_edges().size(), 0);
     for (size_t i = 0; i < grads.size(); i++) {
       at::OptionalDeviceGuard device;
-      at::Tensor g = grads[i].defined() ? grads[i] : outputs[i].zeros(device);
-      in[i] = table.put(std::move(g));
+      at::Tensor g = grads[i].defined() || !materialize ? grads[i] : outputs[i].zeros(device);
+      in[i] = g.defined() ? table.put(std::move(g)) : 0;
     }
     uint64_t panicked = goliteBackward(closure.id, reinterpret_cast<uint64_t>(this), in.data(),
                                        static_cast<int64_t>(in.size()), out.data(), static_cast<int64_t>(out.size()));
@@ -106,6 +64,7 @@ struct GoNode : Node {
   std::vector<torch::autograd::VariableInfo> outputs;
   std::vector<torch::autograd::SavedVariable> saved;
   bool released = false;
+  bool materialize = true;  // zeros in the place of undefined gradients
 };
 
 // check_grad refuses what an assignment to .grad refuses in Python. A sparse gradient of a dense tensor is an
@@ -142,6 +101,7 @@ int64_t gl_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room
     uint64_t retain = r.word();
     bool create = r.word() != 0;
     variable_list roots = r.tensors(), grads = r.tensors(), inputs = r.tensors();
+    PassedHooks hooks;
     torch::autograd::backward(roots, grads, retain == 2 ? std::nullopt : std::optional<bool>(retain == 1), create, inputs);
   });
 }
@@ -154,6 +114,7 @@ int64_t gl_gradients(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t roo
     uint64_t retain = r.word();
     bool create = r.word() != 0, unused = r.word() != 0;
     variable_list outputs = r.tensors(), inputs = r.tensors(), grads = r.tensors();
+    PassedHooks hooks;
     variable_list got = torch::autograd::grad(
         outputs, inputs, grads, retain == 2 ? std::nullopt : std::optional<bool>(retain == 1), create, unused);
     w.word(thread_state.scope);
@@ -203,26 +164,8 @@ int64_t gl_grad_fn(gl_handle h, uint64_t* out, uint32_t room) {
   });
 }
 
-int64_t gl_hook(gl_handle h, uint64_t closure, int32_t after_accumulate, uint64_t* out, uint32_t room) {
-  return guarded(out, room, [&](Writer& w) {
-    at::Tensor t = table.get(h);
-    if (after_accumulate) {
-      TORCH_CHECK(t.requires_grad() && t.is_leaf(), "a hook after accumulation needs a leaf that requires a gradient");
-      torch::autograd::impl::set_post_acc_grad_hooks(t, std::make_unique<AfterAccumulate>(closure));
-      w.word(0);
-      return;
-    }
-    auto c = std::make_shared<Closure>(closure);
-    w.word(t.register_hook([c](at::Tensor g) -> at::Tensor { return run_hook(*c, g); }));
-  });
-}
-
-int64_t gl_remove_hook(gl_handle h, uint32_t pos, uint64_t* out, uint32_t room) {
-  return guarded(out, room, [&](Writer&) { table.get(h).remove_hook(pos); });
-}
-
 // gl_apply ties the outputs of a Go forward to a node whose backward is Go's.
-// in: inputs, outputs, saved, written in place, not differentiable.
+// in: inputs, outputs, saved, written in place, not differentiable, zeros in the place of undefined gradients.
 int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};
@@ -233,6 +176,7 @@ int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_
       return s;
     };
     auto node = make_node<GoNode>(closure, name);
+    node->materialize = r.word() != 0;
     bool graph = at::GradMode::is_enabled() && torch::autograd::any_variable_requires_grad(inputs);
     if (graph) {
       node->set_next_edges(torch::autograd::collect_next_edges(inputs));
@@ -283,17 +227,6 @@ int64_t gl_saved(uint64_t node, uint64_t* out, uint32_t room) {
     w.word(thread_state.scope);
     w.value(c10::IValue(std::move(got)));
   });
-}
-
-// gl_dead_closures gives the ids of closures that no graph holds any more.
-int64_t gl_dead_closures(uint64_t* out, uint32_t room) {
-  std::lock_guard<std::mutex> l(dead_lock);
-  size_t n = std::min<size_t>(room, dead.size());
-  for (size_t i = 0; i < n; i++) {
-    out[i] = dead.back();
-    dead.pop_back();
-  }
-  return static_cast<int64_t>(n);
 }
 
 int32_t gl_grad_mode(int32_t on) {

@@ -5,7 +5,9 @@ package cgotorch
 import "C"
 
 import (
+	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -46,11 +48,26 @@ func Schemas() (string, error) {
 // the result is the scope that the calling thread is in, the rest its tagged results, less those
 // that are arguments written in place. out holds at least Room words; a longer result has a slice of its own.
 func Call(id uint32, in []uint64, out []uint64) ([]uint64, *Error) {
+	if packing.Load() != 0 {
+		return callWithHooks(id, in, out)
+	}
 	status := int64(C.gl_call(C.uint32_t(id), (*C.uint64_t)(unsafe.SliceData(in)), C.uint32_t(len(in)),
 		(*C.uint64_t)(unsafe.SliceData(out)), C.uint32_t(len(out))))
 	if status >= 0 {
 		return out[:status], nil
 	}
+	return result(status, out)
+}
+
+// packing counts the uses of SavedHooks under way. Operators call Go only during one.
+var packing atomic.Int32
+
+// callWithHooks is Call for operators that may call Go, whose stack may move meanwhile: its buffers lie on the heap.
+func callWithHooks(id uint32, in []uint64, out []uint64) ([]uint64, *Error) {
+	args, results := slices.Clone(in), make([]uint64, len(out))
+	status := int64(C.gl_call_with_hooks(C.uint32_t(id), (*C.uint64_t)(unsafe.SliceData(args)), C.uint32_t(len(args)),
+		(*C.uint64_t)(unsafe.SliceData(results)), C.uint32_t(len(results))))
+	copy(out, results)
 	return result(status, out)
 }
 

@@ -278,6 +278,11 @@ int64_t gl_call(uint32_t op, const uint64_t* in, uint32_t n, uint64_t* out, uint
   });
 }
 
+// gl_call_with_hooks is gl_call for a thread whose operators may call Go: its buffers lie where no stack moves.
+int64_t gl_call_with_hooks(uint32_t op, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
+  return gl_call(op, in, n, out, room);
+}
+
 void gl_take(uint64_t spill, uint64_t* out) {
   auto* v = reinterpret_cast<std::vector<uint64_t>*>(spill);
   std::memcpy(out, v->data(), v->size() * sizeof(uint64_t));

@@ -105,6 +105,39 @@ func goliteBackward(closure, node C.uint64_t, grads *C.uint64_t, n C.int64_t, re
 	return 0
 }
 
+//export golitePack
+func golitePack(closure, tensor C.uint64_t, packed *C.uint64_t) (id C.uint64_t) {
+	ended := false
+	defer catch(&id, &ended)
+	if f, ok := closures.get(uint64(closure)).(Pack); ok {
+		*packed = C.uint64_t(closures.put(f(Handle(tensor))))
+	}
+	ended = true
+	return 0
+}
+
+//export goliteUnpack
+func goliteUnpack(packed C.uint64_t, tensor *C.uint64_t) (id C.uint64_t) {
+	ended := false
+	defer catch(&id, &ended)
+	if f, ok := closures.get(uint64(packed)).(func() Handle); ok {
+		*tensor = C.uint64_t(f())
+	}
+	ended = true
+	return 0
+}
+
+//export goliteRecompute
+func goliteRecompute(closure, frame C.uint64_t, inputs *C.uint64_t, n C.int64_t) (id C.uint64_t) {
+	ended := false
+	defer catch(&id, &ended)
+	if f, ok := closures.get(uint64(closure)).(Recompute); ok {
+		f(uint64(frame), unsafe.Slice((*Handle)(unsafe.Pointer(inputs)), int(n)))
+	}
+	ended = true
+	return 0
+}
+
 // catch keeps a panic from unwinding into C++: it waits under a number until the outer call returns. runtime.Goexit can't be kept:
 // it leaves the C++ frames behind, and what libtorch noted of them on this thread, so the thread ends with the goroutine.
 func catch(id *C.uint64_t, ended *bool) {

@@ -6,14 +6,18 @@
 #error "In each shell, and in what an editor is started from: eval \"$(go run github.com/golite/golite/cmd/libtorch env)\""
 #else
 
+#include "closure.hh"
+#include "saved_hooks.hh"
 #include "autograd.hh"
 #include "call.hh"
+#include "hooks.hh"
 #include "cuda.hh"
 #include "memory.hh"
 #include "mkl.hh"
 #include "objects.hh"
 #include "profiler.hh"
 #include "state.hh"
+#include "checkpoint.hh"
 #include "tensor.hh"
 
 #include "dist_shared.hh"

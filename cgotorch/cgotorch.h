@@ -19,6 +19,7 @@ enum {
   GL_SPILLED = -2,   // out[0] = a heap buffer for gl_take, out[1] = its length in words
   GL_STALE = -3,     // out[0] = the released handle
   GL_CALLBACK = -4,  // out[0] = id of the Go panic that crossed C++
+  GL_STOPPED = -5,   // out[0] = the frame of the checkpoint whose second run ends here
 };
 
 // Operators, by schema (call.hh).
@@ -26,6 +27,7 @@ int64_t gl_find(const char* name, const char* overload);
 int64_t gl_schema(uint32_t op, uint64_t* out, uint32_t room);
 int64_t gl_schemas(uint64_t* out, uint32_t room);
 int64_t gl_call(uint32_t op, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
+int64_t gl_call_with_hooks(uint32_t op, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 void gl_take(uint64_t spill, uint64_t* out);
 void gl_free_text(uint64_t text);
 
@@ -44,6 +46,7 @@ int64_t gl_tensor_version(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_storage(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_item(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_alias(gl_handle h, uint64_t* out, uint32_t room);
+int64_t gl_storage_resize(gl_handle h, int64_t bytes, uint64_t* out, uint32_t room);
 int64_t gl_set_data(gl_handle h, gl_handle data, uint64_t* out, uint32_t room);
 
 // Autograd (autograd.hh).
@@ -55,13 +58,25 @@ int64_t gl_clear_grads(const gl_handle* h, uint32_t n, uint64_t* out, uint32_t r
 int64_t gl_requires_grad(gl_handle h, int32_t on, uint64_t* out, uint32_t room);
 int64_t gl_retain_grad(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_grad_fn(gl_handle h, uint64_t* out, uint32_t room);
-int64_t gl_hook(gl_handle h, uint64_t closure, int32_t after_accumulate, uint64_t* out, uint32_t room);
-int64_t gl_remove_hook(gl_handle h, uint32_t pos, uint64_t* out, uint32_t room);
 int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_saved(uint64_t node, uint64_t* out, uint32_t room);
-int64_t gl_dead_closures(uint64_t* out, uint32_t room);
 int32_t gl_grad_mode(int32_t on);  // returns the mode it was; on < 0 only asks
 int32_t gl_inference(int32_t enter);
+
+// Go's functions in the graph (closure.hh, hooks.hh).
+int64_t gl_dead_closures(uint64_t* out, uint32_t room);
+int64_t gl_hook(gl_handle h, uint64_t closure, int32_t after_accumulate, uint64_t* out, uint32_t room);
+void gl_remove_hook(uint64_t closure);
+int64_t gl_queue_callback(uint64_t closure, uint64_t* out, uint32_t room);
+
+// Tensors that autograd saves (saved_hooks.hh, checkpoint.hh).
+int64_t gl_saved_hooks(uint64_t closure, int32_t pin, uint64_t* out, uint32_t room);
+void gl_leave_saved_hooks(void);
+uint64_t gl_share_saved_hooks(void);
+uint64_t gl_use_saved_hooks(uint64_t shared);
+void gl_free_saved_hooks(uint64_t shared);
+int64_t gl_checkpoint_enter(uint64_t closure, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
+void gl_checkpoint_leave(uint64_t frame);
 
 // State of threads and of the process (state.hh).
 int32_t gl_autocast(int32_t device, int32_t enabled, int32_t dtype, int32_t cache, int32_t* before);

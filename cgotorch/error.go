@@ -24,14 +24,20 @@ type Error struct {
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// failure turns a status below zero, and what stands in out, into an *Error.
+// failure turns a status below zero, and what stands in out, into an *Error. It panics with Stopped where a second run of a checkpointed
+// function ends early: no error for the function to see.
 func failure(status int64, out []uint64) *Error {
 	switch status {
 	case C.GL_STALE:
 		return &Error{Stale: Handle(out[0]), Message: "the tensor was released"}
 	case C.GL_CALLBACK:
 		p := takePanic(out[0])
+		if stopped, ok := p.value.(Stopped); ok {
+			panic(stopped)
+		}
 		return &Error{Panic: p.value, Stack: p.stack, Message: fmt.Sprintf("a Go callback panicked: %v", p.value)}
+	case C.GL_STOPPED:
+		panic(Stopped{out[0]})
 	case C.GL_ERROR:
 		text := "out of memory"
 		if out[0] != 0 {

@@ -21,6 +21,13 @@ struct GoPanic : std::exception {
   uint64_t id;
 };
 
+// StopRecompute leaves the second run of a checkpointed function, once everything that backward needs of it is there.
+struct StopRecompute : std::exception {
+  explicit StopRecompute(uint64_t frame) : frame(frame) {}
+  const char* what() const noexcept override { return "the recomputation of a checkpoint has all that it needs"; }
+  uint64_t frame;
+};
+
 extern std::atomic<bool> cpp_traces;
 
 inline int64_t fail(uint64_t* out, const char* text, bool out_of_memory = false) {
@@ -51,6 +58,9 @@ int64_t guarded(uint64_t* out, uint32_t room, F&& f) noexcept {
   } catch (const GoPanic& e) {
     out[0] = e.id;
     status = GL_CALLBACK;
+  } catch (const StopRecompute& e) {
+    out[0] = e.frame;
+    status = GL_STOPPED;
   } catch (const c10::OutOfMemoryError& e) {
     status = fail(out, e.what_without_backtrace(), true);
   } catch (const c10::Error& e) {

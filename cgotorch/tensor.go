@@ -91,6 +91,13 @@ func Alias(h Handle) (alias Handle, bytes int64, err *Error) {
 	return Handle(out[0]), int64(out[1]), nil
 }
 
+// StorageResize gives the storage of a tensor another size in bytes.
+func StorageResize(h Handle, bytes int) *Error {
+	var out [Room]uint64
+	_, err := result(int64(C.gl_storage_resize(C.gl_handle(h), C.int64_t(bytes), (*C.uint64_t)(&out[0]), Room)), out[:])
+	return err
+}
+
 // SetData makes a tensor share another's memory, as an assignment to .data does in Python.
 func SetData(h, data Handle) *Error {
 	var out [Room]uint64

@@ -2,6 +2,7 @@
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/NestedTensorImpl.h>
+#include <ATen/ops/empty.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_local_scalar_dense.h>
 
@@ -96,6 +97,30 @@ int64_t gl_item(gl_handle h, uint64_t* out, uint32_t room) {
 int64_t gl_alias(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     w.tensor(table.get(h));
+  });
+}
+
+// gl_storage_resize gives a storage another size, for all tensors that share it: with 0 its memory is freed. What fits of its contents
+// stays. Neither shapes nor version counters change.
+int64_t gl_storage_resize(gl_handle h, int64_t bytes, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    at::Tensor t = table.get(h);
+    TORCH_CHECK(t.has_storage(), "a tensor of layout ", t.layout(), " has no storage to resize");
+    TORCH_CHECK(bytes >= 0, "a storage can't have ", bytes, " bytes");
+    c10::StorageImpl* s = t.storage().unsafeGetStorageImpl();
+    TORCH_CHECK(s->resizable(), "the storage is not resizable: its memory is not of libtorch's allocator");
+    auto want = static_cast<size_t>(bytes), has = s->nbytes();
+    if (want == has) return;
+    c10::Storage fresh(c10::Storage::use_byte_size_t(), want, s->allocator()->allocate(want), s->allocator(), true);
+    if (size_t both = std::min(want, has); both > 0 && !t.is_meta()) {
+      at::NoGradGuard no_grad;
+      auto bytes_of = [&](const c10::Storage& from) {
+        return at::empty({0}, at::TensorOptions().dtype(at::kByte).device(t.device())).set_(from, 0, {static_cast<int64_t>(both)}, {1});
+      };
+      bytes_of(fresh).copy_(bytes_of(t.storage()));
+    }
+    s->set_data_ptr(std::move(fresh.mutable_data_ptr()));
+    s->set_nbytes(want);
   });
 }
 

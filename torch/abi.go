@@ -244,3 +244,22 @@ func (ABI) NormalMode(f func()) {
 	defer cgotorch.LeaveInference()
 	f()
 }
+
+// ResizeStorage gives the memory that t and its views share another size in bytes, and keeps what fits of it (UntypedStorage.resize_).
+// With 0 it is freed; shapes, views and what autograd saved stay, and are valid again once it has its size back. Version counters do not
+// change.
+func (ABI) ResizeStorage(t *Tensor, bytes int) {
+	if err := cgotorch.StorageResize(t.h(), bytes); err != nil {
+		panic(opError("storage.resize_", err, nil, t))
+	}
+	runtime.KeepAlive(t)
+}
+
+// AfterBackward runs f once when the backward pass that the calling goroutine is in, in a hook or a Function's Backward, has ended
+// (Engine.queue_callback). Callbacks run in the order of their registration; a panic of f comes out of Backward. It panics outside of
+// a backward pass.
+func (ABI) AfterBackward(f func()) {
+	if err := cgotorch.QueueCallback(func() { Scope(f) }); err != nil {
+		panic(opError("queue_callback", err, nil))
+	}
+}

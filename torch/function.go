@@ -23,6 +23,7 @@ type Function struct {
 type FunctionCtx struct {
 	saved, dirty, fixed []*Tensor
 	needs               []bool
+	undefined           bool   // Backward gets nil for an undefined gradient
 	node                uint64 // set in Backward
 }
 
@@ -36,6 +37,10 @@ func (c *FunctionCtx) MarkDirty(inputs ...*Tensor) { c.dirty = append(c.dirty, i
 func (c *FunctionCtx) MarkNonDifferentiable(outputs ...*Tensor) {
 	c.fixed = append(c.fixed, outputs...)
 }
+
+// SetMaterializeGrads chooses, in Forward, what Backward gets for an output that nothing was computed from: zeros (true, as it is from the
+// start), or nil (ctx.set_materialize_grads).
+func (c *FunctionCtx) SetMaterializeGrads(on bool) { c.undefined = !on }
 
 // NeedsInputGrad tells, in Forward and Backward, whether input i requires a gradient (ctx.needs_input_grad).
 func (c *FunctionCtx) NeedsInputGrad(i int) bool { return c.needs[i] }
@@ -82,6 +87,7 @@ func (f *Function) record(c *FunctionCtx, inputs, outputs []*Tensor) []*Tensor {
 	for _, list := range [][]*Tensor{inputs, outputs, c.saved, c.dirty, c.fixed} {
 		writeHandles(&a, list)
 	}
+	a.Word(boolWord(!c.undefined))
 	needs := c.needs
 	backward := func(node uint64, grads, results []cgotorch.Handle) {
 		Scope(func() {

@@ -6,41 +6,32 @@ import (
 	"github.com/golite/golite/cgotorch"
 )
 
-// RegisterHook runs f whenever Backward has computed the gradient of t (Tensor.register_hook). What f returns
-// replaces the gradient; nil leaves it. f runs in a scope of its own, on the thread that autograd uses; its panic
-// comes out of Backward. The function returned removes the hook; after that, or once t is released, it does nothing.
+// RegisterHook runs f whenever Backward has computed the gradient of t, after the hooks that were registered before
+// (Tensor.register_hook). What f returns replaces the gradient, for later hooks too; nil leaves it. f runs in a scope of its own, on the
+// thread that autograd uses; its panic comes out of Backward. remove removes the hook, also from within a hook, and also where t was
+// released and its graph lives; calling it again does nothing (RemovableHandle.remove).
 func (t *Tensor) RegisterHook(f func(grad *Tensor) *Tensor) (remove func()) {
 	notNil("Tensor.RegisterHook", f != nil)
-	place, err := cgotorch.AddHook(t.h(), false, hookOf(f))
-	if err != nil {
-		panic(opError("register_hook", err, nil, t))
-	}
-	removed := false
-	return func() {
-		if removed {
-			return
-		}
-		removed = true
-		if err := cgotorch.RemoveHook(t.h(), place); err != nil && err.Stale == 0 {
-			panic(opError("remove_hook", err, nil, t))
-		}
-		runtime.KeepAlive(t)
-		cgotorch.DrainClosures()
-	}
+	return t.register("register_hook", false, f)
 }
 
-// RegisterPostAccumulateGradHook runs f with t itself after a gradient was added to t.Grad(), a leaf's
-// (Tensor.register_post_accumulate_grad_hook). A leaf has at most one; a second replaces it.
-func (t *Tensor) RegisterPostAccumulateGradHook(f func(leaf *Tensor)) {
+// RegisterPostAccumulateGradHook runs f with t itself, a leaf, after a gradient was added to t.Grad(), after the hooks that were registered
+// before (Tensor.register_post_accumulate_grad_hook). remove removes the hook, as RegisterHook's does.
+func (t *Tensor) RegisterPostAccumulateGradHook(f func(leaf *Tensor)) (remove func()) {
 	notNil("Tensor.RegisterPostAccumulateGradHook", f != nil)
-	_, err := cgotorch.AddHook(t.h(), true, hookOf(func(leaf *Tensor) *Tensor {
+	return t.register("register_post_accumulate_grad_hook", true, func(leaf *Tensor) *Tensor {
 		f(leaf)
 		return nil
-	}))
+	})
+}
+
+func (t *Tensor) register(operation string, afterAccumulate bool, f func(*Tensor) *Tensor) (remove func()) {
+	hook, err := cgotorch.AddHook(t.h(), afterAccumulate, hookOf(f))
 	if err != nil {
-		panic(opError("register_post_accumulate_grad_hook", err, nil, t))
+		panic(opError(operation, err, nil, t))
 	}
 	runtime.KeepAlive(t)
+	return func() { cgotorch.RemoveHook(hook) }
 }
 
 func hookOf(f func(*Tensor) *Tensor) cgotorch.Hook {

@@ -15,6 +15,7 @@ var exits = map[string]bool{
 
 // mayExit lists the functions outside of programs that may, each with its reason.
 var mayExit = map[string]string{
+	"cgotorch/error.go":             "it leaves the second run of a checkpointed function, which torch.Checkpoint recovers from",
 	"internal/ranktest/ranktest.go": "for tests only: a rank of a test in a process of its own",
 	"internal/supervisor/child.go":  "a rank whose supervisor is gone, or that must not run on, ends itself",
 }

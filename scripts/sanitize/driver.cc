@@ -58,6 +58,9 @@ static void* map_once(size_t n, int fd) {
 // What Go exports to C++: hooks and functions, of which the driver has none.
 extern "C" uint64_t goliteHook(uint64_t, uint64_t, uint64_t*) { return 0; }
 extern "C" uint64_t goliteBackward(uint64_t, uint64_t, uint64_t*, int64_t, uint64_t*, int64_t) { return 0; }
+extern "C" uint64_t golitePack(uint64_t, uint64_t, uint64_t*) { return 0; }
+extern "C" uint64_t goliteUnpack(uint64_t, uint64_t*) { return 0; }
+extern "C" uint64_t goliteRecompute(uint64_t, uint64_t, uint64_t*, int64_t) { return 0; }
 extern "C" uint64_t goliteBucket(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t*, uint64_t*, int64_t, uint64_t*) { return 0; }
 
 namespace {
