@@ -8,7 +8,7 @@ import (
 )
 
 // Fork lets other goroutines do a part of the calling one's work: what operations depend on where it was made (NoGrad,
-// InferenceMode, WithDevice, the default type, the scope) holds for them too. Replicas of a model run so.
+// InferenceMode, WithDevice, the default type, hooks on saved tensors, the scope) holds for them too. Replicas of a model run so.
 //
 //	fork := torch.NewFork()
 //	pool.Do(ctx, func() { fork.Do(func() { y = replica.Forward(x) }) })
@@ -19,6 +19,7 @@ type Fork struct {
 	inference bool
 	device    Device
 	dtype     DType
+	hooks     cgotorch.SavedHooks
 
 	lock sync.Mutex
 	made []cgotorch.Handle
@@ -26,7 +27,8 @@ type Fork struct {
 
 // NewFork looks at the calling goroutine.
 func NewFork() *Fork {
-	k := &Fork{grad: GradEnabled(), inference: InferenceEnabled(), device: defaultDevice(), dtype: DefaultDType()}
+	k := &Fork{grad: GradEnabled(), inference: InferenceEnabled(), device: defaultDevice(), dtype: DefaultDType(),
+		hooks: cgotorch.ShareSavedHooks()}
 	if s := scopeOf(cgotorch.Scope()); s != nil {
 		k.home = s.token
 	}
@@ -41,6 +43,11 @@ func (k *Fork) Do(f func()) {
 	defer runtime.UnlockOSThread()
 	s := openScope(k.home == 0)
 	defer k.take(s)
+	before := cgotorch.UseSavedHooks(k.hooks)
+	defer func() {
+		cgotorch.FreeSavedHooks(cgotorch.UseSavedHooks(before))
+		cgotorch.FreeSavedHooks(before)
+	}()
 	run := f
 	if k.device.Type != 0 {
 		inner := run
@@ -77,4 +84,6 @@ func (k *Fork) Join() {
 		cgotorch.Drop(k.made)
 	}
 	k.made = nil
+	cgotorch.FreeSavedHooks(k.hooks)
+	k.hooks = 0
 }

@@ -154,6 +154,7 @@ func collect(wait time.Duration) {
 	start := time.Now()
 	done := make(chan struct{})
 	func() { runtime.AddCleanup(new([64]byte), func(c chan struct{}) { close(c) }, done) }()
+	cgotorch.DrainClosures() // what graphs that are gone held by way of Go is dead as well
 	runtime.GC()
 	lasting := time.Since(start)
 	select {
