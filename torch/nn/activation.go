@@ -16,10 +16,12 @@ func NewReLU() *ReLU { return &ReLU{} }
 
 // Forward takes x of any shape and returns the same shape.
 func (a *ReLU) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.ReLU_(x)
-	}
-	return F.ReLU(x)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.ReLU_(x)
+		}
+		return F.ReLU(x)
+	})
 }
 
 // ReLU6 is min(max(x, 0), 6), element by element (torch.nn.ReLU6).
@@ -33,10 +35,12 @@ func NewReLU6() *ReLU6 { return &ReLU6{} }
 
 // Forward takes x of any shape and returns the same shape.
 func (a *ReLU6) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.ReLU6_(x)
-	}
-	return F.ReLU6(x)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.ReLU6_(x)
+		}
+		return F.ReLU6(x)
+	})
 }
 
 // SELU is ELU with the constants that keep mean and variance, element by element (torch.nn.SELU).
@@ -50,10 +54,12 @@ func NewSELU() *SELU { return &SELU{} }
 
 // Forward takes x of any shape and returns the same shape.
 func (a *SELU) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.SELU_(x)
-	}
-	return F.SELU(x)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.SELU_(x)
+		}
+		return F.SELU(x)
+	})
 }
 
 // SiLU is x·sigmoid(x), element by element (torch.nn.SiLU).
@@ -67,10 +73,12 @@ func NewSiLU() *SiLU { return &SiLU{} }
 
 // Forward takes x of any shape and returns the same shape.
 func (a *SiLU) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.SiLU_(x)
-	}
-	return F.SiLU(x)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.SiLU_(x)
+		}
+		return F.SiLU(x)
+	})
 }
 
 // Mish is x·tanh(softplus(x)), element by element (torch.nn.Mish).
@@ -84,10 +92,12 @@ func NewMish() *Mish { return &Mish{} }
 
 // Forward takes x of any shape and returns the same shape.
 func (a *Mish) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.Mish_(x)
-	}
-	return F.Mish(x)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.Mish_(x)
+		}
+		return F.Mish(x)
+	})
 }
 
 // Hardswish is x·ReLU6(x+3)/6, element by element (torch.nn.Hardswish).
@@ -101,10 +111,12 @@ func NewHardswish() *Hardswish { return &Hardswish{} }
 
 // Forward takes x of any shape and returns the same shape.
 func (a *Hardswish) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.Hardswish_(x)
-	}
-	return F.Hardswish(x)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.Hardswish_(x)
+		}
+		return F.Hardswish(x)
+	})
 }
 
 // Hardsigmoid is ReLU6(x+3)/6, element by element (torch.nn.Hardsigmoid).
@@ -118,10 +130,12 @@ func NewHardsigmoid() *Hardsigmoid { return &Hardsigmoid{} }
 
 // Forward takes x of any shape and returns the same shape.
 func (a *Hardsigmoid) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.Hardsigmoid_(x)
-	}
-	return F.Hardsigmoid(x)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.Hardsigmoid_(x)
+		}
+		return F.Hardsigmoid(x)
+	})
 }
 
 // Sigmoid is 1 / (1 + exp(-x)), element by element (torch.nn.Sigmoid).
@@ -131,7 +145,9 @@ type Sigmoid struct{ Base }
 func NewSigmoid() *Sigmoid { return &Sigmoid{} }
 
 // Forward takes x of any shape and returns the same shape.
-func (*Sigmoid) Forward(x *torch.Tensor) *torch.Tensor { return F.Sigmoid(x) }
+func (s *Sigmoid) Forward(x *torch.Tensor) *torch.Tensor {
+	return s.withHooks(s, x, F.Sigmoid)
+}
 
 // Tanh is the hyperbolic tangent, element by element (torch.nn.Tanh).
 type Tanh struct{ Base }
@@ -140,7 +156,9 @@ type Tanh struct{ Base }
 func NewTanh() *Tanh { return &Tanh{} }
 
 // Forward takes x of any shape and returns the same shape.
-func (*Tanh) Forward(x *torch.Tensor) *torch.Tensor { return F.Tanh(x) }
+func (t *Tanh) Forward(x *torch.Tensor) *torch.Tensor {
+	return t.withHooks(t, x, F.Tanh)
+}
 
 // Tanhshrink is x - tanh(x), element by element (torch.nn.Tanhshrink).
 type Tanhshrink struct{ Base }
@@ -149,7 +167,9 @@ type Tanhshrink struct{ Base }
 func NewTanhshrink() *Tanhshrink { return &Tanhshrink{} }
 
 // Forward takes x of any shape and returns the same shape.
-func (*Tanhshrink) Forward(x *torch.Tensor) *torch.Tensor { return F.Tanhshrink(x) }
+func (t *Tanhshrink) Forward(x *torch.Tensor) *torch.Tensor {
+	return t.withHooks(t, x, F.Tanhshrink)
+}
 
 // Softsign is x / (1 + |x|), element by element (torch.nn.Softsign).
 type Softsign struct{ Base }
@@ -158,7 +178,9 @@ type Softsign struct{ Base }
 func NewSoftsign() *Softsign { return &Softsign{} }
 
 // Forward takes x of any shape and returns the same shape.
-func (*Softsign) Forward(x *torch.Tensor) *torch.Tensor { return F.Softsign(x) }
+func (s *Softsign) Forward(x *torch.Tensor) *torch.Tensor {
+	return s.withHooks(s, x, F.Softsign)
+}
 
 // LogSigmoid is log(sigmoid(x)), element by element (torch.nn.LogSigmoid).
 type LogSigmoid struct{ Base }
@@ -167,4 +189,6 @@ type LogSigmoid struct{ Base }
 func NewLogSigmoid() *LogSigmoid { return &LogSigmoid{} }
 
 // Forward takes x of any shape and returns the same shape.
-func (*LogSigmoid) Forward(x *torch.Tensor) *torch.Tensor { return F.LogSigmoid(x) }
+func (l *LogSigmoid) Forward(x *torch.Tensor) *torch.Tensor {
+	return l.withHooks(l, x, F.LogSigmoid)
+}

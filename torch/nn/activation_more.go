@@ -18,7 +18,9 @@ type GELU struct {
 func NewGELU(opts ...GELUOptions) *GELU { return &GELU{Options: one("nn.NewGELU", opts)} }
 
 // Forward takes x of any shape and returns the same shape.
-func (a *GELU) Forward(x *torch.Tensor) *torch.Tensor { return F.GELU(x, a.Options) }
+func (a *GELU) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.GELU(x, a.Options) })
+}
 
 // GLU splits its input in halves a and b and is a·sigmoid(b) (torch.nn.GLU).
 type GLU struct {
@@ -30,7 +32,9 @@ type GLU struct {
 func NewGLU(dim ...int) *GLU { return &GLU{Dim: only("nn.NewGLU", dim, -1)} }
 
 // Forward takes x, whose dimension Dim is even, and returns half of it.
-func (a *GLU) Forward(x *torch.Tensor) *torch.Tensor { return F.GLU(x, a.Dim) }
+func (a *GLU) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.GLU(x, a.Dim) })
+}
 
 // HardtanhOptions are NewHardtanh's bounds.
 type HardtanhOptions = F.HardtanhOptions
@@ -54,10 +58,12 @@ func NewHardtanh(opts ...HardtanhOptions) *Hardtanh {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *Hardtanh) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.Hardtanh_(x, a.Options)
-	}
-	return F.Hardtanh(x, a.Options)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.Hardtanh_(x, a.Options)
+		}
+		return F.Hardtanh(x, a.Options)
+	})
 }
 
 // SoftplusOptions are NewSoftplus's optional arguments.
@@ -75,7 +81,9 @@ func NewSoftplus(opts ...SoftplusOptions) *Softplus {
 }
 
 // Forward takes x of any shape and returns the same shape.
-func (a *Softplus) Forward(x *torch.Tensor) *torch.Tensor { return F.Softplus(x, a.Options) }
+func (a *Softplus) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.Softplus(x, a.Options) })
+}
 
 // Threshold is x where it is greater than a threshold, else a value (torch.nn.Threshold).
 type Threshold struct {
@@ -91,10 +99,12 @@ func NewThreshold(threshold, value float64) *Threshold {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *Threshold) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.Threshold_(x, a.Threshold, a.Value)
-	}
-	return F.Threshold(x, a.Threshold, a.Value)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.Threshold_(x, a.Threshold, a.Value)
+		}
+		return F.Threshold(x, a.Threshold, a.Value)
+	})
 }
 
 // RReLUOptions are NewRReLU's bounds.
@@ -122,11 +132,13 @@ func NewRReLU(opts ...RReLUOptions) *RReLU {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *RReLU) Forward(x *torch.Tensor) *torch.Tensor {
-	o := F.RReLUOptions{Lower: a.Options.Lower, Upper: a.Options.Upper, Training: a.Training()}
-	if a.Inplace {
-		return F.RReLU_(x, o)
-	}
-	return F.RReLU(x, o)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		o := F.RReLUOptions{Lower: a.Options.Lower, Upper: a.Options.Upper, Training: a.Training()}
+		if a.Inplace {
+			return F.RReLU_(x, o)
+		}
+		return F.RReLU(x, o)
+	})
 }
 
 // PReLUOptions are NewPReLU's optional arguments.
@@ -154,7 +166,9 @@ func NewPReLU(opts ...PReLUOptions) *PReLU {
 }
 
 // Forward takes x of any shape, whose dimension 1 holds the channels, and returns the same shape.
-func (a *PReLU) Forward(x *torch.Tensor) *torch.Tensor { return F.PReLU(x, a.Weight.Tensor) }
+func (a *PReLU) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.PReLU(x, a.Weight.Tensor) })
+}
 
 // Softmax is exp(x) divided by its sum along a dimension (torch.nn.Softmax).
 type Softmax struct {
@@ -166,7 +180,9 @@ type Softmax struct {
 func NewSoftmax(dim int) *Softmax { return &Softmax{Dim: dim} }
 
 // Forward takes x of any shape and returns the same shape.
-func (a *Softmax) Forward(x *torch.Tensor) *torch.Tensor { return F.Softmax(x, a.Dim) }
+func (a *Softmax) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.Softmax(x, a.Dim) })
+}
 
 // Softmin is Softmax of -x (torch.nn.Softmin).
 type Softmin struct {
@@ -178,7 +194,9 @@ type Softmin struct {
 func NewSoftmin(dim int) *Softmin { return &Softmin{Dim: dim} }
 
 // Forward takes x of any shape and returns the same shape.
-func (a *Softmin) Forward(x *torch.Tensor) *torch.Tensor { return F.Softmin(x, a.Dim) }
+func (a *Softmin) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.Softmin(x, a.Dim) })
+}
 
 // LogSoftmax is log(Softmax(x)) (torch.nn.LogSoftmax).
 type LogSoftmax struct {
@@ -190,7 +208,9 @@ type LogSoftmax struct {
 func NewLogSoftmax(dim int) *LogSoftmax { return &LogSoftmax{Dim: dim} }
 
 // Forward takes x of any shape and returns the same shape.
-func (a *LogSoftmax) Forward(x *torch.Tensor) *torch.Tensor { return F.LogSoftmax(x, a.Dim) }
+func (a *LogSoftmax) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.LogSoftmax(x, a.Dim) })
+}
 
 // Softmax2d is Softmax over the channels of each place (torch.nn.Softmax2d).
 type Softmax2d struct{ Base }
@@ -199,7 +219,9 @@ type Softmax2d struct{ Base }
 func NewSoftmax2d() *Softmax2d { return &Softmax2d{} }
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns the same shape.
-func (*Softmax2d) Forward(x *torch.Tensor) *torch.Tensor {
-	wantDims("nn.Softmax2d", x, 3, 4)
-	return F.Softmax(x, -3)
+func (s *Softmax2d) Forward(x *torch.Tensor) *torch.Tensor {
+	return s.withHooks(s, x, func(x *torch.Tensor) *torch.Tensor {
+		wantDims("nn.Softmax2d", x, 3, 4)
+		return F.Softmax(x, -3)
+	})
 }

@@ -19,10 +19,12 @@ func NewLeakyReLU(negativeSlope ...float64) *LeakyReLU {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *LeakyReLU) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.LeakyReLU_(x, a.NegativeSlope)
-	}
-	return F.LeakyReLU(x, a.NegativeSlope)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.LeakyReLU_(x, a.NegativeSlope)
+		}
+		return F.LeakyReLU(x, a.NegativeSlope)
+	})
 }
 
 // ELU is x where it is positive, else alpha·(exp(x)-1), element by element (torch.nn.ELU).
@@ -39,10 +41,12 @@ func NewELU(alpha ...float64) *ELU {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *ELU) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.ELU_(x, a.Alpha)
-	}
-	return F.ELU(x, a.Alpha)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.ELU_(x, a.Alpha)
+		}
+		return F.ELU(x, a.Alpha)
+	})
 }
 
 // CELU is max(x, 0) + min(0, alpha·(exp(x/alpha)-1)), element by element (torch.nn.CELU).
@@ -59,10 +63,12 @@ func NewCELU(alpha ...float64) *CELU {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *CELU) Forward(x *torch.Tensor) *torch.Tensor {
-	if a.Inplace {
-		return F.CELU_(x, a.Alpha)
-	}
-	return F.CELU(x, a.Alpha)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor {
+		if a.Inplace {
+			return F.CELU_(x, a.Alpha)
+		}
+		return F.CELU(x, a.Alpha)
+	})
 }
 
 // Hardshrink is x where |x| is greater than lambda, else 0, element by element (torch.nn.Hardshrink).
@@ -78,7 +84,7 @@ func NewHardshrink(lambda ...float64) *Hardshrink {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *Hardshrink) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Hardshrink(x, a.Lambda)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.Hardshrink(x, a.Lambda) })
 }
 
 // Softshrink is x moved towards 0 by lambda and no farther, element by element (torch.nn.Softshrink).
@@ -94,7 +100,7 @@ func NewSoftshrink(lambda ...float64) *Softshrink {
 
 // Forward takes x of any shape and returns the same shape.
 func (a *Softshrink) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Softshrink(x, a.Lambda)
+	return a.withHooks(a, x, func(x *torch.Tensor) *torch.Tensor { return F.Softshrink(x, a.Lambda) })
 }
 
 // only returns the only element of a trailing parameter, or its default.

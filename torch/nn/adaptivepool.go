@@ -22,7 +22,7 @@ func NewAdaptiveAvgPool1d[S Size](size S) *AdaptiveAvgPool1d {
 
 // Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *AdaptiveAvgPool1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.AdaptiveAvgPool1d(x, p.size)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.AdaptiveAvgPool1d(x, p.size) })
 }
 
 // AdaptiveMaxPool1d takes maxima of windows so that the result has a given size (torch.nn.AdaptiveMaxPool1d).
@@ -39,13 +39,15 @@ func NewAdaptiveMaxPool1d[S Size](size S) *AdaptiveMaxPool1d {
 
 // Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *AdaptiveMaxPool1d) Forward(x *torch.Tensor) *torch.Tensor {
-	out, _ := F.AdaptiveMaxPool1d(x, p.size)
-	return out
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor {
+		out, _ := F.AdaptiveMaxPool1d(x, p.size)
+		return out
+	})
 }
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *AdaptiveMaxPool1d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.AdaptiveMaxPool1d(x, p.size)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) { return F.AdaptiveMaxPool1d(x, p.size) })
 }
 
 // AdaptiveAvgPool2d takes means of windows so that the result has a given size (torch.nn.AdaptiveAvgPool2d).
@@ -62,7 +64,7 @@ func NewAdaptiveAvgPool2d[S Size](size S) *AdaptiveAvgPool2d {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *AdaptiveAvgPool2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.AdaptiveAvgPool2d(x, p.size)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.AdaptiveAvgPool2d(x, p.size) })
 }
 
 // AdaptiveMaxPool2d takes maxima of windows so that the result has a given size (torch.nn.AdaptiveMaxPool2d).
@@ -79,13 +81,15 @@ func NewAdaptiveMaxPool2d[S Size](size S) *AdaptiveMaxPool2d {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *AdaptiveMaxPool2d) Forward(x *torch.Tensor) *torch.Tensor {
-	out, _ := F.AdaptiveMaxPool2d(x, p.size)
-	return out
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor {
+		out, _ := F.AdaptiveMaxPool2d(x, p.size)
+		return out
+	})
 }
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *AdaptiveMaxPool2d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.AdaptiveMaxPool2d(x, p.size)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) { return F.AdaptiveMaxPool2d(x, p.size) })
 }
 
 // AdaptiveAvgPool3d takes means of windows so that the result has a given size (torch.nn.AdaptiveAvgPool3d).
@@ -102,7 +106,7 @@ func NewAdaptiveAvgPool3d[S Size](size S) *AdaptiveAvgPool3d {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *AdaptiveAvgPool3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.AdaptiveAvgPool3d(x, p.size)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.AdaptiveAvgPool3d(x, p.size) })
 }
 
 // AdaptiveMaxPool3d takes maxima of windows so that the result has a given size (torch.nn.AdaptiveMaxPool3d).
@@ -119,13 +123,15 @@ func NewAdaptiveMaxPool3d[S Size](size S) *AdaptiveMaxPool3d {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *AdaptiveMaxPool3d) Forward(x *torch.Tensor) *torch.Tensor {
-	out, _ := F.AdaptiveMaxPool3d(x, p.size)
-	return out
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor {
+		out, _ := F.AdaptiveMaxPool3d(x, p.size)
+		return out
+	})
 }
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *AdaptiveMaxPool3d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.AdaptiveMaxPool3d(x, p.size)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) { return F.AdaptiveMaxPool3d(x, p.size) })
 }
 
 // FractionalMaxPoolOptions say how large the result of a FractionalMaxPool2d or 3d is.
@@ -156,13 +162,17 @@ func NewFractionalMaxPool2d[K Size](kernel K, opts FractionalMaxPoolOptions) *Fr
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *FractionalMaxPool2d) Forward(x *torch.Tensor) *torch.Tensor {
-	out, _ := F.FractionalMaxPool2d(x, p.kernel, p.options)
-	return out
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor {
+		out, _ := F.FractionalMaxPool2d(x, p.kernel, p.options)
+		return out
+	})
 }
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *FractionalMaxPool2d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.FractionalMaxPool2d(x, p.kernel, p.options)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.FractionalMaxPool2d(x, p.kernel, p.options)
+	})
 }
 
 // FractionalMaxPool3d takes maxima of windows whose places are drawn, also in evaluation mode
@@ -190,11 +200,15 @@ func NewFractionalMaxPool3d[K Size](kernel K, opts FractionalMaxPoolOptions) *Fr
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *FractionalMaxPool3d) Forward(x *torch.Tensor) *torch.Tensor {
-	out, _ := F.FractionalMaxPool3d(x, p.kernel, p.options)
-	return out
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor {
+		out, _ := F.FractionalMaxPool3d(x, p.kernel, p.options)
+		return out
+	})
 }
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *FractionalMaxPool3d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.FractionalMaxPool3d(x, p.kernel, p.options)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.FractionalMaxPool3d(x, p.kernel, p.options)
+	})
 }

@@ -102,6 +102,17 @@ type AttentionInput struct {
 // N. It returns the output, of query's shape, and the weights [N, L, S], nil with NoWeights. Three times the same tensor is
 // self-attention, and faster; in evaluation mode without gradients it is one call of libtorch.
 func (m *MultiheadAttention) Forward(query, key, value *torch.Tensor, in ...AttentionInput) (output, weights *torch.Tensor) {
+	if m.hooks == nil {
+		return m.forward(query, key, value, in)
+	}
+	out := m.hooks.run(m, []*torch.Tensor{query, key, value}, func(x []*torch.Tensor) []*torch.Tensor {
+		output, weights := m.forward(x[0], x[1], x[2], in)
+		return []*torch.Tensor{output, weights}
+	})
+	return out[0], out[1]
+}
+
+func (m *MultiheadAttention) forward(query, key, value *torch.Tensor, in []AttentionInput) (output, weights *torch.Tensor) {
 	const operation = "nn.MultiheadAttention"
 	o := one(operation, in)
 	plain := !floating(o.AttnMask) && !floating(o.KeyPaddingMask)

@@ -20,7 +20,7 @@ func NewAvgPool1d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool1d {
 
 // Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *AvgPool1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.AvgPool1d(x, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.AvgPool1d(x, p.kernel, p.options) })
 }
 
 // LPPool1d takes the p-norm of each window (torch.nn.LPPool1d).
@@ -39,7 +39,7 @@ func NewLPPool1d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool1d {
 
 // Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *LPPool1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.LPPool1d(x, p.p, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.LPPool1d(x, p.p, p.kernel, p.options) })
 }
 
 // MaxUnpool1d puts maxima back to their places, with zeros elsewhere (torch.nn.MaxUnpool1d).
@@ -58,11 +58,13 @@ func NewMaxUnpool1d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool1d {
 // Forward takes x [N, C, L] or [C, L] and the places that ForwardWithIndices returned. outputSize, if given, is the size of the
 // result, of which several have the same pooling.
 func (p *MaxUnpool1d) Forward(x, indices *torch.Tensor, outputSize ...int) *torch.Tensor {
-	o := p.options
-	if len(outputSize) > 0 {
-		o.OutputSize = outputSize
-	}
-	return F.MaxUnpool1d(x, indices, p.kernel, o)
+	return p.withHooks2(p, x, indices, func(x, indices *torch.Tensor) *torch.Tensor {
+		o := p.options
+		if len(outputSize) > 0 {
+			o.OutputSize = outputSize
+		}
+		return F.MaxUnpool1d(x, indices, p.kernel, o)
+	})
 }
 
 // AvgPool2d takes the mean of each window (torch.nn.AvgPool2d).
@@ -80,7 +82,7 @@ func NewAvgPool2d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool2d {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *AvgPool2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.AvgPool2d(x, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.AvgPool2d(x, p.kernel, p.options) })
 }
 
 // LPPool2d takes the p-norm of each window (torch.nn.LPPool2d).
@@ -99,7 +101,7 @@ func NewLPPool2d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool2d {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *LPPool2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.LPPool2d(x, p.p, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.LPPool2d(x, p.p, p.kernel, p.options) })
 }
 
 // MaxUnpool2d puts maxima back to their places, with zeros elsewhere (torch.nn.MaxUnpool2d).
@@ -118,11 +120,13 @@ func NewMaxUnpool2d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool2d {
 // Forward takes x [N, C, H, W] or [C, H, W] and the places that ForwardWithIndices returned. outputSize, if given, is the size of the
 // result, of which several have the same pooling.
 func (p *MaxUnpool2d) Forward(x, indices *torch.Tensor, outputSize ...int) *torch.Tensor {
-	o := p.options
-	if len(outputSize) > 0 {
-		o.OutputSize = outputSize
-	}
-	return F.MaxUnpool2d(x, indices, p.kernel, o)
+	return p.withHooks2(p, x, indices, func(x, indices *torch.Tensor) *torch.Tensor {
+		o := p.options
+		if len(outputSize) > 0 {
+			o.OutputSize = outputSize
+		}
+		return F.MaxUnpool2d(x, indices, p.kernel, o)
+	})
 }
 
 // AvgPool3d takes the mean of each window (torch.nn.AvgPool3d).
@@ -140,7 +144,7 @@ func NewAvgPool3d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool3d {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *AvgPool3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.AvgPool3d(x, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.AvgPool3d(x, p.kernel, p.options) })
 }
 
 // LPPool3d takes the p-norm of each window (torch.nn.LPPool3d).
@@ -159,7 +163,7 @@ func NewLPPool3d[K Size](p float64, kernel K, opts ...LPPoolOptions) *LPPool3d {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *LPPool3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.LPPool3d(x, p.p, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.LPPool3d(x, p.p, p.kernel, p.options) })
 }
 
 // MaxUnpool3d puts maxima back to their places, with zeros elsewhere (torch.nn.MaxUnpool3d).
@@ -178,9 +182,11 @@ func NewMaxUnpool3d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool3d {
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and the places that ForwardWithIndices returned. outputSize, if given, is the size of the
 // result, of which several have the same pooling.
 func (p *MaxUnpool3d) Forward(x, indices *torch.Tensor, outputSize ...int) *torch.Tensor {
-	o := p.options
-	if len(outputSize) > 0 {
-		o.OutputSize = outputSize
-	}
-	return F.MaxUnpool3d(x, indices, p.kernel, o)
+	return p.withHooks2(p, x, indices, func(x, indices *torch.Tensor) *torch.Tensor {
+		o := p.options
+		if len(outputSize) > 0 {
+			o.OutputSize = outputSize
+		}
+		return F.MaxUnpool3d(x, indices, p.kernel, o)
+	})
 }

@@ -166,7 +166,9 @@ func (b *BatchNorm1d) tensors() normTensors {
 
 // Forward takes x [N, C] or [N, C, L] and returns the same shape.
 func (b *BatchNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return b.normalize("nn.BatchNorm1d", b.Training(), b.tensors(), x, 2, 3)
+	return b.withHooks(b, x, func(x *torch.Tensor) *torch.Tensor {
+		return b.normalize("nn.BatchNorm1d", b.Training(), b.tensors(), x, 2, 3)
+	})
 }
 
 // BatchNorm2d normalises each channel over the batch (torch.nn.BatchNorm2d); see BatchNorm1d.
@@ -202,7 +204,9 @@ func (b *BatchNorm2d) tensors() normTensors {
 
 // Forward takes x [N, C, H, W] and returns the same shape.
 func (b *BatchNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return b.normalize("nn.BatchNorm2d", b.Training(), b.tensors(), x, 4)
+	return b.withHooks(b, x, func(x *torch.Tensor) *torch.Tensor {
+		return b.normalize("nn.BatchNorm2d", b.Training(), b.tensors(), x, 4)
+	})
 }
 
 // BatchNorm3d normalises each channel over the batch (torch.nn.BatchNorm3d); see BatchNorm1d.
@@ -238,5 +242,7 @@ func (b *BatchNorm3d) tensors() normTensors {
 
 // Forward takes x [N, C, D, H, W] and returns the same shape.
 func (b *BatchNorm3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return b.normalize("nn.BatchNorm3d", b.Training(), b.tensors(), x, 5)
+	return b.withHooks(b, x, func(x *torch.Tensor) *torch.Tensor {
+		return b.normalize("nn.BatchNorm3d", b.Training(), b.tensors(), x, 5)
+	})
 }

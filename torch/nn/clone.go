@@ -8,8 +8,8 @@ import (
 )
 
 // Clone makes a copy of a model with parameters and buffers of its own, which belong to no scope (copy.deepcopy of a torch.nn.Module). What is
-// shared within the model is shared within the copy. Gradients and hooks are not copied. Fields that hold neither modules
-// nor parameters are copied as by an assignment.
+// shared within the model is shared within the copy, and hooks of modules are the copy's as well. Gradients and hooks of tensors are
+// not copied. Fields that hold neither modules nor parameters are copied as by an assignment.
 func Clone[M Module](m M) M {
 	tree("nn.Clone", m)
 	c := &cloner{tensors: map[*torch.Tensor]*torch.Tensor{}, pointers: map[visit]reflect.Value{}}

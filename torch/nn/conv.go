@@ -135,7 +135,9 @@ func (c *Conv1d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, L] or [in, L] and returns [N, out, L'] or [out, L'].
 func (c *Conv1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Conv1d(c.padded(x), c.Weight.Tensor, c.Bias.Tensor, c.pass)
+	return c.withHooks(c, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.Conv1d(c.padded(x), c.Weight.Tensor, c.Bias.Tensor, c.pass)
+	})
 }
 
 // Conv2d is a convolution over two spatial dimensions (torch.nn.Conv2d). Keys: weight [out, in/groups, KH, KW], bias [out].
@@ -163,7 +165,9 @@ func (c *Conv2d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, H, W] or [in, H, W] and returns [N, out, H', W'] or [out, H', W'].
 func (c *Conv2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Conv2d(c.padded(x), c.Weight.Tensor, c.Bias.Tensor, c.pass)
+	return c.withHooks(c, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.Conv2d(c.padded(x), c.Weight.Tensor, c.Bias.Tensor, c.pass)
+	})
 }
 
 // Conv3d is a convolution over three spatial dimensions (torch.nn.Conv3d). Keys: weight [out, in/groups, KD, KH, KW],
@@ -187,5 +191,7 @@ func (c *Conv3d) ResetParameters() { resetLike(c.Weight, c.Bias) }
 
 // Forward takes x [N, in, D, H, W] or [in, D, H, W] and returns [N, out, D', H', W'] or [out, D', H', W'].
 func (c *Conv3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Conv3d(c.padded(x), c.Weight.Tensor, c.Bias.Tensor, c.pass)
+	return c.withHooks(c, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.Conv3d(c.padded(x), c.Weight.Tensor, c.Bias.Tensor, c.pass)
+	})
 }

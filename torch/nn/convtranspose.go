@@ -99,7 +99,9 @@ func (c *ConvTranspose1d) Forward(x *torch.Tensor) *torch.Tensor { return c.Forw
 
 // ForwardSize makes a result of the given size, of which several have the same convolution (output_size).
 func (c *ConvTranspose1d) ForwardSize(x *torch.Tensor, size []int) *torch.Tensor {
-	return F.ConvTranspose1d(x, c.Weight.Tensor, c.Bias.Tensor, c.sized("nn.ConvTranspose1d", x, size))
+	return c.withHooks(c, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.ConvTranspose1d(x, c.Weight.Tensor, c.Bias.Tensor, c.sized("nn.ConvTranspose1d", x, size))
+	})
 }
 
 // ConvTranspose2d is the gradient of a convolution over two spatial dimensions with respect to its input
@@ -128,7 +130,9 @@ func (c *ConvTranspose2d) Forward(x *torch.Tensor) *torch.Tensor { return c.Forw
 
 // ForwardSize makes a result of the given size, of which several have the same convolution (output_size).
 func (c *ConvTranspose2d) ForwardSize(x *torch.Tensor, size []int) *torch.Tensor {
-	return F.ConvTranspose2d(x, c.Weight.Tensor, c.Bias.Tensor, c.sized("nn.ConvTranspose2d", x, size))
+	return c.withHooks(c, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.ConvTranspose2d(x, c.Weight.Tensor, c.Bias.Tensor, c.sized("nn.ConvTranspose2d", x, size))
+	})
 }
 
 // ConvTranspose3d is the gradient of a convolution over three spatial dimensions with respect to its input
@@ -157,5 +161,7 @@ func (c *ConvTranspose3d) Forward(x *torch.Tensor) *torch.Tensor { return c.Forw
 
 // ForwardSize makes a result of the given size, of which several have the same convolution (output_size).
 func (c *ConvTranspose3d) ForwardSize(x *torch.Tensor, size []int) *torch.Tensor {
-	return F.ConvTranspose3d(x, c.Weight.Tensor, c.Bias.Tensor, c.sized("nn.ConvTranspose3d", x, size))
+	return c.withHooks(c, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.ConvTranspose3d(x, c.Weight.Tensor, c.Bias.Tensor, c.sized("nn.ConvTranspose3d", x, size))
+	})
 }

@@ -50,17 +50,19 @@ type DecoderInput struct {
 
 // Forward takes tgt [T, N, E] and memory [S, N, E], with BatchFirst N first, or none, and returns tgt's shape.
 func (l *TransformerDecoderLayer) Forward(tgt, memory *torch.Tensor, in ...DecoderInput) *torch.Tensor {
-	i := one("nn.TransformerDecoderLayer", in)
-	self := AttentionInput{AttnMask: i.TgtMask, KeyPaddingMask: i.TgtKeyPaddingMask, NoWeights: true, Causal: or(i.TgtCausal, false)}
-	cross := AttentionInput{AttnMask: i.MemoryMask, KeyPaddingMask: i.MemoryKeyPaddingMask, NoWeights: true, Causal: i.MemoryCausal}
-	if l.options.NormFirst {
-		x := residual(tgt, l.attend(l.Norm1.Forward(tgt), self))
-		x = residual(x, l.cross(l.Norm2.Forward(x), memory, cross))
-		return residual(x, l.feed(l.Norm3.Forward(x)))
-	}
-	x := l.Norm1.Forward(residual(tgt, l.attend(tgt, self)))
-	x = l.Norm2.Forward(residual(x, l.cross(x, memory, cross)))
-	return l.Norm3.Forward(residual(x, l.feed(x)))
+	return l.withHooks2(l, tgt, memory, func(tgt, memory *torch.Tensor) *torch.Tensor {
+		i := one("nn.TransformerDecoderLayer", in)
+		self := AttentionInput{AttnMask: i.TgtMask, KeyPaddingMask: i.TgtKeyPaddingMask, NoWeights: true, Causal: or(i.TgtCausal, false)}
+		cross := AttentionInput{AttnMask: i.MemoryMask, KeyPaddingMask: i.MemoryKeyPaddingMask, NoWeights: true, Causal: i.MemoryCausal}
+		if l.options.NormFirst {
+			x := residual(tgt, l.attend(l.Norm1.Forward(tgt), self))
+			x = residual(x, l.cross(l.Norm2.Forward(x), memory, cross))
+			return residual(x, l.feed(l.Norm3.Forward(x)))
+		}
+		x := l.Norm1.Forward(residual(tgt, l.attend(tgt, self)))
+		x = l.Norm2.Forward(residual(x, l.cross(x, memory, cross)))
+		return l.Norm3.Forward(residual(x, l.feed(x)))
+	})
 }
 
 func residual(x, y *torch.Tensor) *torch.Tensor { return aten.AddTensor(x, y, torch.Int(1)) }
@@ -100,18 +102,20 @@ func NewTransformerDecoder(layer *TransformerDecoderLayer, n int, norm ...Layer)
 
 // Forward takes tgt and memory as the layers do and returns tgt's shape.
 func (d *TransformerDecoder) Forward(tgt, memory *torch.Tensor, in ...DecoderInput) *torch.Tensor {
-	i := one("nn.TransformerDecoder", in)
-	if len(d.Layers) == 0 {
-		torch.Fail("nn.TransformerDecoder", "there are no layers")
-	}
-	causal := isCausal(i.TgtMask, i.TgtCausal, sequenceLength(tgt, d.Layers[0].SelfAttn.options.BatchFirst))
-	i.TgtCausal = &causal
-	x := tgt
-	for _, l := range d.Layers {
-		x = l.Forward(x, memory, i)
-	}
-	if !isNil(d.Norm) {
-		x = d.Norm.Forward(x)
-	}
-	return x
+	return d.withHooks2(d, tgt, memory, func(tgt, memory *torch.Tensor) *torch.Tensor {
+		i := one("nn.TransformerDecoder", in)
+		if len(d.Layers) == 0 {
+			torch.Fail("nn.TransformerDecoder", "there are no layers")
+		}
+		causal := isCausal(i.TgtMask, i.TgtCausal, sequenceLength(tgt, d.Layers[0].SelfAttn.options.BatchFirst))
+		i.TgtCausal = &causal
+		x := tgt
+		for _, l := range d.Layers {
+			x = l.Forward(x, memory, i)
+		}
+		if !isNil(d.Norm) {
+			x = d.Norm.Forward(x)
+		}
+		return x
+	})
 }

@@ -33,7 +33,9 @@ type Dropout struct{ drop }
 func NewDropout(p ...float64) *Dropout { return &Dropout{dropOf("nn.NewDropout", p)} }
 
 // Forward takes x of any shape and returns the same shape.
-func (d *Dropout) Forward(x *torch.Tensor) *torch.Tensor { return F.Dropout(x, d.p, d.Training()) }
+func (d *Dropout) Forward(x *torch.Tensor) *torch.Tensor {
+	return d.withHooks(d, x, func(x *torch.Tensor) *torch.Tensor { return F.Dropout(x, d.p, d.Training()) })
+}
 
 // Dropout1d makes channels zero at random when training (torch.nn.Dropout1d).
 type Dropout1d struct{ drop }
@@ -44,7 +46,7 @@ func NewDropout1d(p ...float64) *Dropout1d { return &Dropout1d{dropOf("nn.NewDro
 
 // Forward takes x [N, C, L] or [C, L] and returns the same shape.
 func (d *Dropout1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Dropout1d(x, d.p, d.Training())
+	return d.withHooks(d, x, func(x *torch.Tensor) *torch.Tensor { return F.Dropout1d(x, d.p, d.Training()) })
 }
 
 // Dropout2d makes channels zero at random when training (torch.nn.Dropout2d).
@@ -56,7 +58,7 @@ func NewDropout2d(p ...float64) *Dropout2d { return &Dropout2d{dropOf("nn.NewDro
 
 // Forward takes x [N, C, H, W]; an x of 3 dimensions is taken as [N, C, L]. It returns the same shape.
 func (d *Dropout2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Dropout2d(x, d.p, d.Training())
+	return d.withHooks(d, x, func(x *torch.Tensor) *torch.Tensor { return F.Dropout2d(x, d.p, d.Training()) })
 }
 
 // Dropout3d makes channels zero at random when training (torch.nn.Dropout3d).
@@ -68,7 +70,7 @@ func NewDropout3d(p ...float64) *Dropout3d { return &Dropout3d{dropOf("nn.NewDro
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns the same shape.
 func (d *Dropout3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Dropout3d(x, d.p, d.Training())
+	return d.withHooks(d, x, func(x *torch.Tensor) *torch.Tensor { return F.Dropout3d(x, d.p, d.Training()) })
 }
 
 // AlphaDropout is dropout that keeps the mean and variance of SELU's results (torch.nn.AlphaDropout).
@@ -82,7 +84,7 @@ func NewAlphaDropout(p ...float64) *AlphaDropout {
 
 // Forward takes x of any shape and returns the same shape.
 func (d *AlphaDropout) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.AlphaDropout(x, d.p, d.Training())
+	return d.withHooks(d, x, func(x *torch.Tensor) *torch.Tensor { return F.AlphaDropout(x, d.p, d.Training()) })
 }
 
 // FeatureAlphaDropout is AlphaDropout of whole channels (torch.nn.FeatureAlphaDropout).
@@ -96,5 +98,5 @@ func NewFeatureAlphaDropout(p ...float64) *FeatureAlphaDropout {
 
 // Forward takes x [N, C, ...] and returns the same shape.
 func (d *FeatureAlphaDropout) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.FeatureAlphaDropout(x, d.p, d.Training())
+	return d.withHooks(d, x, func(x *torch.Tensor) *torch.Tensor { return F.FeatureAlphaDropout(x, d.p, d.Training()) })
 }

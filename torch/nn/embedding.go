@@ -70,7 +70,7 @@ func resetRows(weight Parameter, padding *int) {
 
 // Forward takes integers [*] and returns [*, dim].
 func (e *Embedding) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Embedding(x, e.Weight.Tensor, e.options)
+	return e.withHooks(e, x, func(x *torch.Tensor) *torch.Tensor { return F.Embedding(x, e.Weight.Tensor, e.options) })
 }
 
 // EmbeddingBagOptions are NewEmbeddingBag's optional arguments.
@@ -119,7 +119,9 @@ type BagInput struct {
 
 // Forward takes integers [bags, n], or [N] with offsets, and returns [bags, dim].
 func (e *EmbeddingBag) Forward(x *torch.Tensor, in ...BagInput) *torch.Tensor {
-	o, more := e.options, one("nn.EmbeddingBag", in)
-	o.Offsets, o.PerSampleWeights = more.Offsets, more.PerSampleWeights
-	return F.EmbeddingBag(x, e.Weight.Tensor, o)
+	return e.withHooks(e, x, func(x *torch.Tensor) *torch.Tensor {
+		o, more := e.options, one("nn.EmbeddingBag", in)
+		o.Offsets, o.PerSampleWeights = more.Offsets, more.PerSampleWeights
+		return F.EmbeddingBag(x, e.Weight.Tensor, o)
+	})
 }

@@ -86,7 +86,9 @@ func (b *InstanceNorm1d) tensors() normTensors {
 
 // Forward takes x [N, C, L] or [C, L] and returns the same shape.
 func (b *InstanceNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return b.instances("nn.InstanceNorm1d", b.Training(), b.tensors(), x, 2)
+	return b.withHooks(b, x, func(x *torch.Tensor) *torch.Tensor {
+		return b.instances("nn.InstanceNorm1d", b.Training(), b.tensors(), x, 2)
+	})
 }
 
 // InstanceNorm2d normalises each channel of each sample (torch.nn.InstanceNorm2d). Keys, where the options ask for them:
@@ -123,7 +125,9 @@ func (b *InstanceNorm2d) tensors() normTensors {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns the same shape.
 func (b *InstanceNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return b.instances("nn.InstanceNorm2d", b.Training(), b.tensors(), x, 3)
+	return b.withHooks(b, x, func(x *torch.Tensor) *torch.Tensor {
+		return b.instances("nn.InstanceNorm2d", b.Training(), b.tensors(), x, 3)
+	})
 }
 
 // InstanceNorm3d normalises each channel of each sample (torch.nn.InstanceNorm3d). Keys, where the options ask for them:
@@ -160,5 +164,7 @@ func (b *InstanceNorm3d) tensors() normTensors {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns the same shape.
 func (b *InstanceNorm3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return b.instances("nn.InstanceNorm3d", b.Training(), b.tensors(), x, 4)
+	return b.withHooks(b, x, func(x *torch.Tensor) *torch.Tensor {
+		return b.instances("nn.InstanceNorm3d", b.Training(), b.tensors(), x, 4)
+	})
 }

@@ -47,7 +47,9 @@ func (l *LayerNorm) ResetParameters() { resetAffine(l.Weight, l.Bias) }
 
 // Forward takes x [*, shape...] and returns the same shape.
 func (l *LayerNorm) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.LayerNorm(x, l.shape, F.NormOptions{Weight: l.Weight.Tensor, Bias: l.Bias.Tensor, Eps: &l.eps})
+	return l.withHooks(l, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.LayerNorm(x, l.shape, F.NormOptions{Weight: l.Weight.Tensor, Bias: l.Bias.Tensor, Eps: &l.eps})
+	})
 }
 
 // RMSNormOptions are NewRMSNorm's optional arguments.
@@ -83,7 +85,9 @@ func (l *RMSNorm) ResetParameters() { resetAffine(l.Weight, Parameter{}) }
 
 // Forward takes x [*, shape...] and returns the same shape.
 func (l *RMSNorm) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.RMSNorm(x, l.shape, F.RMSNormOptions{Weight: l.Weight.Tensor, Eps: l.eps})
+	return l.withHooks(l, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.RMSNorm(x, l.shape, F.RMSNormOptions{Weight: l.Weight.Tensor, Eps: l.eps})
+	})
 }
 
 // GroupNormOptions are NewGroupNorm's optional arguments.
@@ -126,7 +130,9 @@ func (g *GroupNorm) ResetParameters() { resetAffine(g.Weight, g.Bias) }
 
 // Forward takes x [N, channels, ...] and returns the same shape.
 func (g *GroupNorm) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.GroupNorm(x, g.groups, F.NormOptions{Weight: g.Weight.Tensor, Bias: g.Bias.Tensor, Eps: &g.eps})
+	return g.withHooks(g, x, func(x *torch.Tensor) *torch.Tensor {
+		return F.GroupNorm(x, g.groups, F.NormOptions{Weight: g.Weight.Tensor, Bias: g.Bias.Tensor, Eps: &g.eps})
+	})
 }
 
 func normalizedShape[S int | []int](operation string, shape S) []int {

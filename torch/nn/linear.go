@@ -44,7 +44,7 @@ func (l *Linear) ResetParameters() { resetLike(l.Weight, l.Bias) }
 
 // Forward takes x [*, in] and returns [*, out].
 func (l *Linear) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.Linear(x, l.Weight.Tensor, l.Bias.Tensor)
+	return l.withHooks(l, x, func(x *torch.Tensor) *torch.Tensor { return F.Linear(x, l.Weight.Tensor, l.Bias.Tensor) })
 }
 
 // Bilinear is x1ᵀ·Weight·x2 + Bias (torch.nn.Bilinear). Keys: weight [out, in1, in2], bias [out].
@@ -83,7 +83,9 @@ func (l *Bilinear) ResetParameters() {
 
 // Forward takes x1 [*, in1] and x2 [*, in2] and returns [*, out].
 func (l *Bilinear) Forward(x1, x2 *torch.Tensor) *torch.Tensor {
-	return F.Bilinear(x1, x2, l.Weight.Tensor, l.Bias.Tensor)
+	return l.withHooks2(l, x1, x2, func(x1, x2 *torch.Tensor) *torch.Tensor {
+		return F.Bilinear(x1, x2, l.Weight.Tensor, l.Bias.Tensor)
+	})
 }
 
 // Identity returns its input (torch.nn.Identity).
@@ -93,7 +95,9 @@ type Identity struct{ Base }
 func NewIdentity() *Identity { return &Identity{} }
 
 // Forward returns x.
-func (*Identity) Forward(x *torch.Tensor) *torch.Tensor { return x }
+func (i *Identity) Forward(x *torch.Tensor) *torch.Tensor {
+	return i.withHooks(i, x, func(x *torch.Tensor) *torch.Tensor { return x })
+}
 
 // factory makes parameters and buffers of a layer's type, on its device, in no scope.
 type factory struct {

@@ -20,9 +20,11 @@ func NewL1Loss(opts ...F.WeightedLossOptions) *L1Loss {
 
 // Forward takes and returns what F.L1Loss does.
 func (l *L1Loss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.L1Loss(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.L1Loss(x, target, o)
+	})
 }
 
 // MSELoss is the squared difference (torch.nn.MSELoss); see F.MSELoss. Key, where the options have one: weight.
@@ -40,9 +42,11 @@ func NewMSELoss(opts ...F.WeightedLossOptions) *MSELoss {
 
 // Forward takes and returns what F.MSELoss does.
 func (l *MSELoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.MSELoss(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.MSELoss(x, target, o)
+	})
 }
 
 // SmoothL1Loss is the squared difference where it is small, else the absolute one (torch.nn.SmoothL1Loss); see F.SmoothL1Loss.
@@ -60,7 +64,9 @@ func NewSmoothL1Loss(opts ...F.SmoothL1LossOptions) *SmoothL1Loss {
 
 // Forward takes and returns what F.SmoothL1Loss does.
 func (l *SmoothL1Loss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	return F.SmoothL1Loss(x, target, l.options)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		return F.SmoothL1Loss(x, target, l.options)
+	})
 }
 
 // HuberLoss is half the squared difference where it is small, else Delta times the absolute one (torch.nn.HuberLoss); see F.HuberLoss. Key, where the options have one: weight.
@@ -79,9 +85,11 @@ func NewHuberLoss(opts ...F.HuberLossOptions) *HuberLoss {
 
 // Forward takes and returns what F.HuberLoss does.
 func (l *HuberLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.HuberLoss(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.HuberLoss(x, target, o)
+	})
 }
 
 // CrossEntropyLoss is the cross entropy of logits [N, C, ...] and classes or probabilities (torch.nn.CrossEntropyLoss); see F.CrossEntropy. Key, where the options have one: weight.
@@ -100,9 +108,11 @@ func NewCrossEntropyLoss(opts ...F.CrossEntropyOptions) *CrossEntropyLoss {
 
 // Forward takes and returns what F.CrossEntropy does.
 func (l *CrossEntropyLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.CrossEntropy(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.CrossEntropy(x, target, o)
+	})
 }
 
 // NLLLoss is the negative log likelihood of log probabilities [N, C, ...] and classes (torch.nn.NLLLoss); see F.NLLLoss. Key, where the options have one: weight.
@@ -120,9 +130,11 @@ func NewNLLLoss(opts ...F.NLLLossOptions) *NLLLoss {
 
 // Forward takes and returns what F.NLLLoss does.
 func (l *NLLLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.NLLLoss(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.NLLLoss(x, target, o)
+	})
 }
 
 // PoissonNLLLoss is the negative log likelihood of a Poisson distribution (torch.nn.PoissonNLLLoss); see F.PoissonNLLLoss.
@@ -140,7 +152,9 @@ func NewPoissonNLLLoss(opts ...F.PoissonNLLLossOptions) *PoissonNLLLoss {
 
 // Forward takes and returns what F.PoissonNLLLoss does.
 func (l *PoissonNLLLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	return F.PoissonNLLLoss(x, target, l.options)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		return F.PoissonNLLLoss(x, target, l.options)
+	})
 }
 
 // GaussianNLLLoss is the negative log likelihood of normal distributions (torch.nn.GaussianNLLLoss); see F.GaussianNLLLoss.
@@ -158,7 +172,9 @@ func NewGaussianNLLLoss(opts ...F.GaussianNLLLossOptions) *GaussianNLLLoss {
 
 // Forward takes and returns what F.GaussianNLLLoss does.
 func (l *GaussianNLLLoss) Forward(x, target, variance *torch.Tensor) *torch.Tensor {
-	return F.GaussianNLLLoss(x, target, variance, l.options)
+	return l.withHooks3(l, x, target, variance, func(x, target, variance *torch.Tensor) *torch.Tensor {
+		return F.GaussianNLLLoss(x, target, variance, l.options)
+	})
 }
 
 // KLDivLoss is the divergence of the target's probabilities from those whose logarithms it is given (torch.nn.KLDivLoss); see F.KLDiv.
@@ -176,7 +192,9 @@ func NewKLDivLoss(opts ...F.KLDivOptions) *KLDivLoss {
 
 // Forward takes and returns what F.KLDiv does.
 func (l *KLDivLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	return F.KLDiv(x, target, l.options)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		return F.KLDiv(x, target, l.options)
+	})
 }
 
 // BCELoss is the binary cross entropy of probabilities (torch.nn.BCELoss); see F.BCE. Key, where the options have one: weight.
@@ -194,9 +212,11 @@ func NewBCELoss(opts ...F.BCEOptions) *BCELoss {
 
 // Forward takes and returns what F.BCE does.
 func (l *BCELoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.BCE(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.BCE(x, target, o)
+	})
 }
 
 // BCEWithLogitsLoss is the binary cross entropy of logits (torch.nn.BCEWithLogitsLoss); see F.BCEWithLogits. Keys, where the options have one: weight, pos_weight.
@@ -216,8 +236,10 @@ func NewBCEWithLogitsLoss(opts ...F.BCEWithLogitsOptions) *BCEWithLogitsLoss {
 
 // Forward takes and returns what F.BCEWithLogits does.
 func (l *BCEWithLogitsLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	o.PosWeight = l.PosWeight.Tensor
-	return F.BCEWithLogits(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		o.PosWeight = l.PosWeight.Tensor
+		return F.BCEWithLogits(x, target, o)
+	})
 }

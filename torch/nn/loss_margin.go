@@ -20,7 +20,9 @@ func NewMarginRankingLoss(opts ...F.MarginOptions) *MarginRankingLoss {
 
 // Forward takes and returns what F.MarginRankingLoss does.
 func (l *MarginRankingLoss) Forward(x1, x2, target *torch.Tensor) *torch.Tensor {
-	return F.MarginRankingLoss(x1, x2, target, l.options)
+	return l.withHooks3(l, x1, x2, target, func(x1, x2, target *torch.Tensor) *torch.Tensor {
+		return F.MarginRankingLoss(x1, x2, target, l.options)
+	})
 }
 
 // HingeEmbeddingLoss is x where the target is 1, max(0, Margin - x) where it is -1 (torch.nn.HingeEmbeddingLoss); see F.HingeEmbeddingLoss.
@@ -38,7 +40,9 @@ func NewHingeEmbeddingLoss(opts ...F.HingeEmbeddingLossOptions) *HingeEmbeddingL
 
 // Forward takes and returns what F.HingeEmbeddingLoss does.
 func (l *HingeEmbeddingLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	return F.HingeEmbeddingLoss(x, target, l.options)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		return F.HingeEmbeddingLoss(x, target, l.options)
+	})
 }
 
 // MultiLabelMarginLoss is the hinge loss of several classes a sample (torch.nn.MultiLabelMarginLoss); see F.MultiLabelMarginLoss.
@@ -56,7 +60,9 @@ func NewMultiLabelMarginLoss(opts ...F.LossOptions) *MultiLabelMarginLoss {
 
 // Forward takes and returns what F.MultiLabelMarginLoss does.
 func (l *MultiLabelMarginLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	return F.MultiLabelMarginLoss(x, target, l.options)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		return F.MultiLabelMarginLoss(x, target, l.options)
+	})
 }
 
 // SoftMarginLoss is log(1 + exp(-target·x)) (torch.nn.SoftMarginLoss); see F.SoftMarginLoss.
@@ -74,7 +80,9 @@ func NewSoftMarginLoss(opts ...F.LossOptions) *SoftMarginLoss {
 
 // Forward takes and returns what F.SoftMarginLoss does.
 func (l *SoftMarginLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	return F.SoftMarginLoss(x, target, l.options)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		return F.SoftMarginLoss(x, target, l.options)
+	})
 }
 
 // MultiLabelSoftMarginLoss is the binary cross entropy of logits, a mean over the classes (torch.nn.MultiLabelSoftMarginLoss); see F.MultiLabelSoftMarginLoss. Key, where the options have one: weight.
@@ -93,9 +101,11 @@ func NewMultiLabelSoftMarginLoss(opts ...F.MultiLabelSoftMarginLossOptions) *Mul
 
 // Forward takes and returns what F.MultiLabelSoftMarginLoss does.
 func (l *MultiLabelSoftMarginLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.MultiLabelSoftMarginLoss(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.MultiLabelSoftMarginLoss(x, target, o)
+	})
 }
 
 // CosineEmbeddingLoss is 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - Margin) where it is -1 (torch.nn.CosineEmbeddingLoss); see F.CosineEmbeddingLoss.
@@ -113,7 +123,9 @@ func NewCosineEmbeddingLoss(opts ...F.MarginOptions) *CosineEmbeddingLoss {
 
 // Forward takes and returns what F.CosineEmbeddingLoss does.
 func (l *CosineEmbeddingLoss) Forward(x1, x2, target *torch.Tensor) *torch.Tensor {
-	return F.CosineEmbeddingLoss(x1, x2, target, l.options)
+	return l.withHooks3(l, x1, x2, target, func(x1, x2, target *torch.Tensor) *torch.Tensor {
+		return F.CosineEmbeddingLoss(x1, x2, target, l.options)
+	})
 }
 
 // MultiMarginLoss is the hinge loss of one class a sample (torch.nn.MultiMarginLoss); see F.MultiMarginLoss. Key, where the options have one: weight.
@@ -132,9 +144,11 @@ func NewMultiMarginLoss(opts ...F.MultiMarginLossOptions) *MultiMarginLoss {
 
 // Forward takes and returns what F.MultiMarginLoss does.
 func (l *MultiMarginLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
-	o := l.options
-	o.Weight = l.Weight.Tensor
-	return F.MultiMarginLoss(x, target, o)
+	return l.withHooks2(l, x, target, func(x, target *torch.Tensor) *torch.Tensor {
+		o := l.options
+		o.Weight = l.Weight.Tensor
+		return F.MultiMarginLoss(x, target, o)
+	})
 }
 
 // TripletMarginLoss is max(0, |anchor-positive| - |anchor-negative| + Margin) (torch.nn.TripletMarginLoss); see F.TripletMarginLoss.
@@ -152,7 +166,9 @@ func NewTripletMarginLoss(opts ...F.TripletMarginLossOptions) *TripletMarginLoss
 
 // Forward takes and returns what F.TripletMarginLoss does.
 func (l *TripletMarginLoss) Forward(anchor, positive, negative *torch.Tensor) *torch.Tensor {
-	return F.TripletMarginLoss(anchor, positive, negative, l.options)
+	return l.withHooks3(l, anchor, positive, negative, func(anchor, positive, negative *torch.Tensor) *torch.Tensor {
+		return F.TripletMarginLoss(anchor, positive, negative, l.options)
+	})
 }
 
 // TripletMarginWithDistanceLoss is TripletMarginLoss with a distance of the user's own (torch.nn.TripletMarginWithDistanceLoss); see F.TripletMarginWithDistanceLoss.
@@ -170,7 +186,9 @@ func NewTripletMarginWithDistanceLoss(opts ...F.TripletMarginWithDistanceLossOpt
 
 // Forward takes and returns what F.TripletMarginWithDistanceLoss does.
 func (l *TripletMarginWithDistanceLoss) Forward(anchor, positive, negative *torch.Tensor) *torch.Tensor {
-	return F.TripletMarginWithDistanceLoss(anchor, positive, negative, l.options)
+	return l.withHooks3(l, anchor, positive, negative, func(anchor, positive, negative *torch.Tensor) *torch.Tensor {
+		return F.TripletMarginWithDistanceLoss(anchor, positive, negative, l.options)
+	})
 }
 
 // CTCLoss is the connectionist temporal classification loss (torch.nn.CTCLoss); see F.CTCLoss.
@@ -187,5 +205,15 @@ func NewCTCLoss(opts ...F.CTCLossOptions) *CTCLoss {
 
 // Forward takes and returns what F.CTCLoss does.
 func (l *CTCLoss) Forward(logProbs, targets, inputLengths, targetLengths *torch.Tensor) *torch.Tensor {
+	if l.hooks == nil {
+		return l.forward(logProbs, targets, inputLengths, targetLengths)
+	}
+	in := []*torch.Tensor{logProbs, targets, inputLengths, targetLengths}
+	return l.hooks.run(l, in, func(in []*torch.Tensor) []*torch.Tensor {
+		return []*torch.Tensor{l.forward(in[0], in[1], in[2], in[3])}
+	})[0]
+}
+
+func (l *CTCLoss) forward(logProbs, targets, inputLengths, targetLengths *torch.Tensor) *torch.Tensor {
 	return F.CTCLoss(logProbs, targets, inputLengths, targetLengths, l.options)
 }

@@ -26,7 +26,7 @@ func NewLocalResponseNorm(size int, opts ...LocalResponseNormOptions) *LocalResp
 
 // Forward takes x [N, C, ...] and returns the same shape.
 func (l *LocalResponseNorm) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.LocalResponseNorm(x, l.size, l.options)
+	return l.withHooks(l, x, func(x *torch.Tensor) *torch.Tensor { return F.LocalResponseNorm(x, l.size, l.options) })
 }
 
 // CrossMapLRN2d normalises across neighbouring channels of images, with sums that run along (torch.nn.CrossMapLRN2d).
@@ -45,21 +45,23 @@ func NewCrossMapLRN2d(size int, opts ...LocalResponseNormOptions) *CrossMapLRN2d
 
 // Forward takes x [N, C, H, W] and returns the same shape.
 func (l *CrossMapLRN2d) Forward(x *torch.Tensor) *torch.Tensor {
-	wantDims("nn.CrossMapLRN2d", x, 4)
-	f := &torch.Function{
-		Name: "nn.CrossMapLRN2d",
-		Forward: func(c *torch.FunctionCtx, in []*torch.Tensor) []*torch.Tensor {
-			scale := l.scale(in[0])
-			out := aten.MulTensor_(aten.PowTensorScalar(scale, torch.Float(-l.beta)), in[0])
-			c.Save(in[0], out, scale)
-			return []*torch.Tensor{out}
-		},
-		Backward: func(c *torch.FunctionCtx, grads []*torch.Tensor) []*torch.Tensor {
-			saved := c.Saved()
-			return []*torch.Tensor{l.backward(saved[0], saved[1], saved[2], grads[0])}
-		},
-	}
-	return f.Apply(x)[0]
+	return l.withHooks(l, x, func(x *torch.Tensor) *torch.Tensor {
+		wantDims("nn.CrossMapLRN2d", x, 4)
+		f := &torch.Function{
+			Name: "nn.CrossMapLRN2d",
+			Forward: func(c *torch.FunctionCtx, in []*torch.Tensor) []*torch.Tensor {
+				scale := l.scale(in[0])
+				out := aten.MulTensor_(aten.PowTensorScalar(scale, torch.Float(-l.beta)), in[0])
+				c.Save(in[0], out, scale)
+				return []*torch.Tensor{out}
+			},
+			Backward: func(c *torch.FunctionCtx, grads []*torch.Tensor) []*torch.Tensor {
+				saved := c.Saved()
+				return []*torch.Tensor{l.backward(saved[0], saved[1], saved[2], grads[0])}
+			},
+		}
+		return f.Apply(x)[0]
+	})
 }
 
 // scale is k + alpha/size times the sum of squares of the channels around each one.
@@ -159,6 +161,17 @@ func NewAdaptiveLogSoftmaxWithLoss(in, classes int, cutoffs []int, opts ...Adapt
 // Forward takes x [N, in] and classes [N], or [in] and []; it returns the log probability of each target and their mean,
 // negated: the loss.
 func (a *AdaptiveLogSoftmaxWithLoss) Forward(x, target *torch.Tensor) (output, loss *torch.Tensor) {
+	if a.hooks == nil {
+		return a.forward(x, target)
+	}
+	out := a.hooks.run(a, []*torch.Tensor{x, target}, func(in []*torch.Tensor) []*torch.Tensor {
+		output, loss := a.forward(in[0], in[1])
+		return []*torch.Tensor{output, loss}
+	})
+	return out[0], out[1]
+}
+
+func (a *AdaptiveLogSoftmaxWithLoss) forward(x, target *torch.Tensor) (output, loss *torch.Tensor) {
 	const operation = "nn.AdaptiveLogSoftmaxWithLoss"
 	wantDims(operation, target, 0, 1)
 	wantDims(operation, x, target.Dim()+1)

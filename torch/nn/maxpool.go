@@ -32,12 +32,14 @@ func NewMaxPool1d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool1d {
 
 // Forward takes x [N, C, L] or [C, L] and returns [N, C, L'] or [C, L'].
 func (p *MaxPool1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.MaxPool1d(x, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.MaxPool1d(x, p.kernel, p.options) })
 }
 
 // ForwardWithIndices also returns the place of each maximum, for MaxUnpool1d (return_indices=True).
 func (p *MaxPool1d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.MaxPool1dWithIndices(x, p.kernel, p.options)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.MaxPool1dWithIndices(x, p.kernel, p.options)
+	})
 }
 
 // MaxPool2d takes the maximum of each window (torch.nn.MaxPool2d).
@@ -55,12 +57,14 @@ func NewMaxPool2d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool2d {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns [N, C, H', W'] or [C, H', W'].
 func (p *MaxPool2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.MaxPool2d(x, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.MaxPool2d(x, p.kernel, p.options) })
 }
 
 // ForwardWithIndices also returns the place of each maximum, for MaxUnpool2d (return_indices=True).
 func (p *MaxPool2d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.MaxPool2dWithIndices(x, p.kernel, p.options)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.MaxPool2dWithIndices(x, p.kernel, p.options)
+	})
 }
 
 // MaxPool3d takes the maximum of each window (torch.nn.MaxPool3d).
@@ -78,12 +82,14 @@ func NewMaxPool3d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool3d {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns [N, C, D', H', W'] or [C, D', H', W'].
 func (p *MaxPool3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return F.MaxPool3d(x, p.kernel, p.options)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.MaxPool3d(x, p.kernel, p.options) })
 }
 
 // ForwardWithIndices also returns the place of each maximum, for MaxUnpool3d (return_indices=True).
 func (p *MaxPool3d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return F.MaxPool3dWithIndices(x, p.kernel, p.options)
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.MaxPool3dWithIndices(x, p.kernel, p.options)
+	})
 }
 
 // window checks a pooling's window.

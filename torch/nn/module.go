@@ -19,7 +19,10 @@ type Layer interface {
 
 // Base is what makes a struct a Module: embed it by value, as a Python model's class has its superclass
 // (torch.nn.Module). Its zero value is in training mode.
-type Base struct{ eval bool }
+type Base struct {
+	eval  bool
+	hooks hooks // nil as a rule: all that a layer without hooks looks at
+}
 
 func (b *Base) embedsBase() *Base { return b }
 

@@ -58,7 +58,9 @@ func NewZeroPad1d[P Padding](padding P) *ZeroPad1d {
 }
 
 // Forward takes x [N, C, L] or [C, L] and returns it with L padded.
-func (p *ZeroPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad1d", x) }
+func (p *ZeroPad1d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad1d", x) })
+}
 
 // ZeroPad2d pads the last 2 dimensions with zeros (torch.nn.ZeroPad2d).
 type ZeroPad2d struct{ pads }
@@ -70,7 +72,9 @@ func NewZeroPad2d[P Padding](padding P) *ZeroPad2d {
 }
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
-func (p *ZeroPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad2d", x) }
+func (p *ZeroPad2d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad2d", x) })
+}
 
 // ZeroPad3d pads the last 3 dimensions with zeros (torch.nn.ZeroPad3d).
 type ZeroPad3d struct{ pads }
@@ -82,7 +86,9 @@ func NewZeroPad3d[P Padding](padding P) *ZeroPad3d {
 }
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
-func (p *ZeroPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad3d", x) }
+func (p *ZeroPad3d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad3d", x) })
+}
 
 // ReflectionPad1d pads the last dimension with the values inside, mirrored, without the edge (torch.nn.ReflectionPad1d).
 type ReflectionPad1d struct{ pads }
@@ -95,7 +101,7 @@ func NewReflectionPad1d[P Padding](padding P) *ReflectionPad1d {
 
 // Forward takes x [N, C, L] or [C, L] and returns it with L padded.
 func (p *ReflectionPad1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return p.pad("nn.ReflectionPad1d", x)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReflectionPad1d", x) })
 }
 
 // ReflectionPad2d pads the last 2 dimensions with the values inside, mirrored, without the edge (torch.nn.ReflectionPad2d).
@@ -109,7 +115,7 @@ func NewReflectionPad2d[P Padding](padding P) *ReflectionPad2d {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
 func (p *ReflectionPad2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return p.pad("nn.ReflectionPad2d", x)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReflectionPad2d", x) })
 }
 
 // ReflectionPad3d pads the last 3 dimensions with the values inside, mirrored, without the edge (torch.nn.ReflectionPad3d).
@@ -123,7 +129,7 @@ func NewReflectionPad3d[P Padding](padding P) *ReflectionPad3d {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
 func (p *ReflectionPad3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return p.pad("nn.ReflectionPad3d", x)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReflectionPad3d", x) })
 }
 
 // ReplicationPad1d pads the last dimension with the edge's value (torch.nn.ReplicationPad1d).
@@ -137,7 +143,7 @@ func NewReplicationPad1d[P Padding](padding P) *ReplicationPad1d {
 
 // Forward takes x [N, C, L] or [C, L] and returns it with L padded.
 func (p *ReplicationPad1d) Forward(x *torch.Tensor) *torch.Tensor {
-	return p.pad("nn.ReplicationPad1d", x)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReplicationPad1d", x) })
 }
 
 // ReplicationPad2d pads the last 2 dimensions with the edge's value (torch.nn.ReplicationPad2d).
@@ -151,7 +157,7 @@ func NewReplicationPad2d[P Padding](padding P) *ReplicationPad2d {
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
 func (p *ReplicationPad2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return p.pad("nn.ReplicationPad2d", x)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReplicationPad2d", x) })
 }
 
 // ReplicationPad3d pads the last 3 dimensions with the edge's value (torch.nn.ReplicationPad3d).
@@ -165,7 +171,7 @@ func NewReplicationPad3d[P Padding](padding P) *ReplicationPad3d {
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
 func (p *ReplicationPad3d) Forward(x *torch.Tensor) *torch.Tensor {
-	return p.pad("nn.ReplicationPad3d", x)
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReplicationPad3d", x) })
 }
 
 // CircularPad1d pads the last dimension with the values from the other side (torch.nn.CircularPad1d).
@@ -178,7 +184,9 @@ func NewCircularPad1d[P Padding](padding P) *CircularPad1d {
 }
 
 // Forward takes x [N, C, L] or [C, L] and returns it with L padded.
-func (p *CircularPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad1d", x) }
+func (p *CircularPad1d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad1d", x) })
+}
 
 // CircularPad2d pads the last 2 dimensions with the values from the other side (torch.nn.CircularPad2d).
 type CircularPad2d struct{ pads }
@@ -190,7 +198,9 @@ func NewCircularPad2d[P Padding](padding P) *CircularPad2d {
 }
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
-func (p *CircularPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad2d", x) }
+func (p *CircularPad2d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad2d", x) })
+}
 
 // CircularPad3d pads the last 3 dimensions with the values from the other side (torch.nn.CircularPad3d).
 type CircularPad3d struct{ pads }
@@ -202,7 +212,9 @@ func NewCircularPad3d[P Padding](padding P) *CircularPad3d {
 }
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
-func (p *CircularPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad3d", x) }
+func (p *CircularPad3d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.CircularPad3d", x) })
+}
 
 // ConstantPad1d pads the last dimension with a value (torch.nn.ConstantPad1d).
 type ConstantPad1d struct{ pads }
@@ -214,7 +226,9 @@ func NewConstantPad1d[P Padding](padding P, value float64) *ConstantPad1d {
 }
 
 // Forward takes x [N, C, L] or [C, L] and returns it with L padded.
-func (p *ConstantPad1d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad1d", x) }
+func (p *ConstantPad1d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad1d", x) })
+}
 
 // ConstantPad2d pads the last 2 dimensions with a value (torch.nn.ConstantPad2d).
 type ConstantPad2d struct{ pads }
@@ -226,7 +240,9 @@ func NewConstantPad2d[P Padding](padding P, value float64) *ConstantPad2d {
 }
 
 // Forward takes x [N, C, H, W] or [C, H, W] and returns it with H and W padded.
-func (p *ConstantPad2d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad2d", x) }
+func (p *ConstantPad2d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad2d", x) })
+}
 
 // ConstantPad3d pads the last 3 dimensions with a value (torch.nn.ConstantPad3d).
 type ConstantPad3d struct{ pads }
@@ -238,4 +254,6 @@ func NewConstantPad3d[P Padding](padding P, value float64) *ConstantPad3d {
 }
 
 // Forward takes x [N, C, D, H, W] or [C, D, H, W] and returns it with D, H and W padded.
-func (p *ConstantPad3d) Forward(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad3d", x) }
+func (p *ConstantPad3d) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ConstantPad3d", x) })
+}

@@ -200,6 +200,17 @@ func NewRNN(input, hidden int, opts ...RNNOptions) *RNN {
 // [layers·directions, N, hidden], without N for an x without it; by default zeros. It returns the outputs
 // [L, N, directions·hidden], or as x is, and the last hidden state.
 func (r *RNN) Forward(x *torch.Tensor, h0 ...*torch.Tensor) (output, h *torch.Tensor) {
+	if r.hooks == nil {
+		return r.forward(x, h0)
+	}
+	out := r.hooks.run(r, append([]*torch.Tensor{x}, h0...), func(in []*torch.Tensor) []*torch.Tensor {
+		output, h := r.forward(in[0], in[1:])
+		return []*torch.Tensor{output, h}
+	})
+	return out[0], out[1]
+}
+
+func (r *RNN) forward(x *torch.Tensor, h0 []*torch.Tensor) (output, h *torch.Tensor) {
 	s := r.sequence(x)
 	h = r.state(s, r.given(h0), r.hidden)
 	o := r.options
@@ -225,6 +236,17 @@ func NewGRU(input, hidden int, opts ...RNNOptions) *GRU {
 
 // Forward takes and returns what RNN's does.
 func (r *GRU) Forward(x *torch.Tensor, h0 ...*torch.Tensor) (output, h *torch.Tensor) {
+	if r.hooks == nil {
+		return r.forward(x, h0)
+	}
+	out := r.hooks.run(r, append([]*torch.Tensor{x}, h0...), func(in []*torch.Tensor) []*torch.Tensor {
+		output, h := r.forward(in[0], in[1:])
+		return []*torch.Tensor{output, h}
+	})
+	return out[0], out[1]
+}
+
+func (r *GRU) forward(x *torch.Tensor, h0 []*torch.Tensor) (output, h *torch.Tensor) {
 	s := r.sequence(x)
 	h = r.state(s, r.given(h0), r.hidden)
 	o := r.options
@@ -249,6 +271,17 @@ func NewLSTM(input, hidden int, opts ...RNNOptions) *LSTM {
 // Forward takes x as RNN's does, and either no state or both h0 [layers·directions, N, hidden or ProjSize] and c0
 // [layers·directions, N, hidden]; by default zeros. It returns the outputs, the last hidden and the last cell state.
 func (r *LSTM) Forward(x *torch.Tensor, state ...*torch.Tensor) (output, h, c *torch.Tensor) {
+	if r.hooks == nil {
+		return r.forward(x, state)
+	}
+	out := r.hooks.run(r, append([]*torch.Tensor{x}, state...), func(in []*torch.Tensor) []*torch.Tensor {
+		output, h, c := r.forward(in[0], in[1:])
+		return []*torch.Tensor{output, h, c}
+	})
+	return out[0], out[1], out[2]
+}
+
+func (r *LSTM) forward(x *torch.Tensor, state []*torch.Tensor) (output, h, c *torch.Tensor) {
 	s := r.sequence(x)
 	switch len(state) {
 	case 0:

@@ -104,6 +104,15 @@ func (c *RNNCell) ResetParameters() { c.draw(c.WeightIH, c.WeightHH, c.BiasIH, c
 // Forward takes x [N, input] or [input] and at most one hidden state [N, hidden] or [hidden], by default zeros, and
 // returns the next one.
 func (c *RNNCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
+	if c.hooks == nil {
+		return c.forward(x, h)
+	}
+	return c.hooks.run(c, append([]*torch.Tensor{x}, h...), func(in []*torch.Tensor) []*torch.Tensor {
+		return []*torch.Tensor{c.forward(in[0], in[1:])}
+	})[0]
+}
+
+func (c *RNNCell) forward(x *torch.Tensor, h []*torch.Tensor) *torch.Tensor {
 	x, states, batched := c.inputs(x, one("nn.RNNCell", h))
 	call := aten.RnnTanhCell
 	if c.relu {
@@ -136,6 +145,15 @@ func (c *GRUCell) ResetParameters() { c.draw(c.WeightIH, c.WeightHH, c.BiasIH, c
 // Forward takes x [N, input] or [input] and at most one hidden state [N, hidden] or [hidden], by default zeros, and
 // returns the next one.
 func (c *GRUCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
+	if c.hooks == nil {
+		return c.forward(x, h)
+	}
+	return c.hooks.run(c, append([]*torch.Tensor{x}, h...), func(in []*torch.Tensor) []*torch.Tensor {
+		return []*torch.Tensor{c.forward(in[0], in[1:])}
+	})[0]
+}
+
+func (c *GRUCell) forward(x *torch.Tensor, h []*torch.Tensor) *torch.Tensor {
 	x, states, batched := c.inputs(x, one("nn.GRUCell", h))
 	return unbatch(aten.GruCell(x, states[0], c.WeightIH.Tensor, c.WeightHH.Tensor, c.BiasIH.Tensor, c.BiasHH.Tensor), batched)
 }
@@ -164,6 +182,17 @@ func (c *LSTMCell) ResetParameters() { c.draw(c.WeightIH, c.WeightHH, c.BiasIH, 
 // Forward takes x [N, input] or [input] and either no state or a hidden and a cell state [N, hidden] or [hidden], by
 // default zeros, and returns the next ones.
 func (c *LSTMCell) Forward(x *torch.Tensor, state ...*torch.Tensor) (h, cellState *torch.Tensor) {
+	if c.hooks == nil {
+		return c.forward(x, state)
+	}
+	out := c.hooks.run(c, append([]*torch.Tensor{x}, state...), func(in []*torch.Tensor) []*torch.Tensor {
+		h, cellState := c.forward(in[0], in[1:])
+		return []*torch.Tensor{h, cellState}
+	})
+	return out[0], out[1]
+}
+
+func (c *LSTMCell) forward(x *torch.Tensor, state []*torch.Tensor) (h, cellState *torch.Tensor) {
 	if len(state) == 0 {
 		state = []*torch.Tensor{nil, nil}
 	}

@@ -36,10 +36,12 @@ func (s *Sequential) Append(layers ...Layer) *Sequential {
 
 // Forward passes x through all layers.
 func (s *Sequential) Forward(x *torch.Tensor) *torch.Tensor {
-	for _, l := range s.layers {
-		x = l.Forward(x)
-	}
-	return x
+	return s.withHooks(s, x, func(x *torch.Tensor) *torch.Tensor {
+		for _, l := range s.layers {
+			x = l.Forward(x)
+		}
+		return x
+	})
 }
 
 // Len returns the number of layers.

@@ -30,7 +30,9 @@ func NewFlatten(dims ...int) *Flatten {
 
 // Forward takes x of any shape.
 func (f *Flatten) Forward(x *torch.Tensor) *torch.Tensor {
-	return aten.FlattenUsingInts(x, f.StartDim, f.EndDim)
+	return f.withHooks(f, x, func(x *torch.Tensor) *torch.Tensor {
+		return aten.FlattenUsingInts(x, f.StartDim, f.EndDim)
+	})
 }
 
 // Unflatten makes several dimensions of one (torch.nn.Unflatten).
@@ -51,7 +53,7 @@ func NewUnflatten(dim int, sizes ...int) *Unflatten {
 
 // Forward takes x, whose dimension Dim is the product of the sizes.
 func (u *Unflatten) Forward(x *torch.Tensor) *torch.Tensor {
-	return aten.UnflattenInt(x, u.Dim, u.Sizes)
+	return u.withHooks(u, x, func(x *torch.Tensor) *torch.Tensor { return aten.UnflattenInt(x, u.Dim, u.Sizes) })
 }
 
 // PixelShuffle rearranges [*, C·r², H, W] to [*, C, H·r, W·r] (torch.nn.PixelShuffle).
@@ -67,7 +69,9 @@ func NewPixelShuffle(r int) *PixelShuffle {
 }
 
 // Forward takes x [*, C·r², H, W].
-func (p *PixelShuffle) Forward(x *torch.Tensor) *torch.Tensor { return F.PixelShuffle(x, p.r) }
+func (p *PixelShuffle) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.PixelShuffle(x, p.r) })
+}
 
 // PixelUnshuffle rearranges [*, C, H·r, W·r] to [*, C·r², H, W] (torch.nn.PixelUnshuffle).
 type PixelUnshuffle struct {
@@ -82,7 +86,9 @@ func NewPixelUnshuffle(r int) *PixelUnshuffle {
 }
 
 // Forward takes x [*, C, H·r, W·r].
-func (p *PixelUnshuffle) Forward(x *torch.Tensor) *torch.Tensor { return F.PixelUnshuffle(x, p.r) }
+func (p *PixelUnshuffle) Forward(x *torch.Tensor) *torch.Tensor {
+	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return F.PixelUnshuffle(x, p.r) })
+}
 
 // ChannelShuffle divides channels into groups and interleaves them (torch.nn.ChannelShuffle).
 type ChannelShuffle struct {
@@ -97,7 +103,9 @@ func NewChannelShuffle(groups int) *ChannelShuffle {
 }
 
 // Forward takes x [N, C, ...].
-func (c *ChannelShuffle) Forward(x *torch.Tensor) *torch.Tensor { return F.ChannelShuffle(x, c.groups) }
+func (c *ChannelShuffle) Forward(x *torch.Tensor) *torch.Tensor {
+	return c.withHooks(c, x, func(x *torch.Tensor) *torch.Tensor { return F.ChannelShuffle(x, c.groups) })
+}
 
 // FoldOptions are the optional arguments of NewFold and NewUnfold.
 type FoldOptions = F.FoldOptions
@@ -116,7 +124,9 @@ func NewUnfold[K Size](kernel K, opts ...FoldOptions) *Unfold {
 }
 
 // Forward takes x [N, C, H, W] and returns [N, C·KH·KW, L].
-func (u *Unfold) Forward(x *torch.Tensor) *torch.Tensor { return F.Unfold(x, u.kernel, u.options) }
+func (u *Unfold) Forward(x *torch.Tensor) *torch.Tensor {
+	return u.withHooks(u, x, func(x *torch.Tensor) *torch.Tensor { return F.Unfold(x, u.kernel, u.options) })
+}
 
 // Fold adds windows up to images (torch.nn.Fold).
 type Fold struct {
@@ -132,7 +142,9 @@ func NewFold[S, K Size](size S, kernel K, opts ...FoldOptions) *Fold {
 }
 
 // Forward takes x [N, C·KH·KW, L] and returns [N, C, H, W].
-func (f *Fold) Forward(x *torch.Tensor) *torch.Tensor { return F.Fold(x, f.size, f.kernel, f.options) }
+func (f *Fold) Forward(x *torch.Tensor) *torch.Tensor {
+	return f.withHooks(f, x, func(x *torch.Tensor) *torch.Tensor { return F.Fold(x, f.size, f.kernel, f.options) })
+}
 
 // CosineSimilarity is x1·x2 / (|x1|·|x2|) along a dimension (torch.nn.CosineSimilarity).
 type CosineSimilarity struct {
@@ -147,7 +159,9 @@ func NewCosineSimilarity(opts ...F.CosineSimilarityOptions) *CosineSimilarity {
 
 // Forward takes two tensors that are broadcast to one shape.
 func (c *CosineSimilarity) Forward(x1, x2 *torch.Tensor) *torch.Tensor {
-	return F.CosineSimilarity(x1, x2, c.options)
+	return c.withHooks2(c, x1, x2, func(x1, x2 *torch.Tensor) *torch.Tensor {
+		return F.CosineSimilarity(x1, x2, c.options)
+	})
 }
 
 // PairwiseDistance is the norm of x1-x2 along the last dimension (torch.nn.PairwiseDistance).
@@ -163,7 +177,9 @@ func NewPairwiseDistance(opts ...F.PairwiseDistanceOptions) *PairwiseDistance {
 
 // Forward takes two tensors [N, D] or [D].
 func (p *PairwiseDistance) Forward(x1, x2 *torch.Tensor) *torch.Tensor {
-	return F.PairwiseDistance(x1, x2, p.options)
+	return p.withHooks2(p, x1, x2, func(x1, x2 *torch.Tensor) *torch.Tensor {
+		return F.PairwiseDistance(x1, x2, p.options)
+	})
 }
 
 // UpsampleOptions are F.Interpolate's: Size or Scale is needed.
@@ -203,4 +219,6 @@ func NewUpsamplingBilinear2d(opts UpsampleOptions) *Upsample {
 }
 
 // Forward takes x [N, C, ...] with 1 to 3 spatial dimensions.
-func (u *Upsample) Forward(x *torch.Tensor) *torch.Tensor { return F.Interpolate(x, u.options) }
+func (u *Upsample) Forward(x *torch.Tensor) *torch.Tensor {
+	return u.withHooks(u, x, func(x *torch.Tensor) *torch.Tensor { return F.Interpolate(x, u.options) })
+}

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"slices"
 
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
@@ -99,19 +100,21 @@ type EncoderInput struct {
 // Forward takes src [L, N, E], [N, L, E] with BatchFirst, or [L, E], and returns the same shape. In evaluation mode without
 // gradients it is one call of libtorch, where PyTorch's is.
 func (l *TransformerEncoderLayer) Forward(src *torch.Tensor, in ...EncoderInput) *torch.Tensor {
-	const operation = "nn.TransformerEncoderLayer"
-	i := one(operation, in)
-	i.KeyPaddingMask = F.CanonicalMask(operation, "KeyPaddingMask", i.KeyPaddingMask, src.DType())
-	i.Mask = F.CanonicalMask(operation, "Mask", i.Mask, src.DType())
-	if l.fast(src) {
-		return l.fused(src, i)
-	}
-	if l.options.NormFirst {
-		x := aten.AddTensor(src, l.attend(l.Norm1.Forward(src), i), torch.Int(1))
-		return aten.AddTensor(x, l.feed(l.Norm2.Forward(x)), torch.Int(1))
-	}
-	x := l.Norm1.Forward(aten.AddTensor(src, l.attend(src, i), torch.Int(1)))
-	return l.Norm2.Forward(aten.AddTensor(x, l.feed(x), torch.Int(1)))
+	return l.withHooks(l, src, func(src *torch.Tensor) *torch.Tensor {
+		const operation = "nn.TransformerEncoderLayer"
+		i := one(operation, in)
+		i.KeyPaddingMask = F.CanonicalMask(operation, "KeyPaddingMask", i.KeyPaddingMask, src.DType())
+		i.Mask = F.CanonicalMask(operation, "Mask", i.Mask, src.DType())
+		if l.fast(src) {
+			return l.fused(src, i)
+		}
+		if l.options.NormFirst {
+			x := aten.AddTensor(src, l.attend(l.Norm1.Forward(src), i), torch.Int(1))
+			return aten.AddTensor(x, l.feed(l.Norm2.Forward(x)), torch.Int(1))
+		}
+		x := l.Norm1.Forward(aten.AddTensor(src, l.attend(src, i), torch.Int(1)))
+		return l.Norm2.Forward(aten.AddTensor(x, l.feed(x), torch.Int(1)))
+	})
 }
 
 func (l *TransformerEncoderLayer) attend(x *torch.Tensor, i EncoderInput) *torch.Tensor {
@@ -130,10 +133,21 @@ func (l *TransformerEncoderLayer) feed(x *torch.Tensor) *torch.Tensor {
 func (l *TransformerEncoderLayer) fast(src *torch.Tensor) bool {
 	a := l.SelfAttn
 	if l.Training() || src.Dim() != 3 || !a.options.BatchFirst || a.InProjBias.Tensor == nil || a.InProjWeight.Tensor == nil ||
-		l.options.Activation != nil || l.Norm1.eps != l.Norm2.eps || a.heads%2 != 0 || autocasting() {
+		l.options.Activation != nil || l.Norm1.eps != l.Norm2.eps || a.heads%2 != 0 || autocasting() || l.anyHooks() {
 		return false
 	}
 	return !recorded(l.tensors(src)...)
+}
+
+// anyHooks reports whether the layer or one beneath it has hooks, which the one call would pass by.
+func (l *TransformerEncoderLayer) anyHooks() bool {
+	for _, h := range []hooks{l.hooks, l.SelfAttn.hooks, l.SelfAttn.OutProj.hooks, l.Linear1.hooks, l.Linear2.hooks, l.Norm1.hooks, l.Norm2.hooks,
+		l.Dropout.hooks, l.Dropout1.hooks, l.Dropout2.hooks} {
+		if h != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *TransformerEncoderLayer) tensors(src *torch.Tensor) []*torch.Tensor {
@@ -175,37 +189,40 @@ func NewTransformerEncoder(layer *TransformerEncoderLayer, n int, norm ...Layer)
 // With a KeyPaddingMask alone, in evaluation mode without gradients, the padding is left out of the computation, where
 // PyTorch does so; the result is 0 there, before Norm.
 func (e *TransformerEncoder) Forward(src *torch.Tensor, in ...EncoderInput) *torch.Tensor {
-	const operation = "nn.TransformerEncoder"
-	i := one(operation, in)
-	if len(e.Layers) == 0 {
-		torch.Fail(operation, "there are no layers")
-	}
-	i.KeyPaddingMask = F.CanonicalMask(operation, "KeyPaddingMask", i.KeyPaddingMask, src.DType())
-	i.Mask = F.CanonicalMask(operation, "Mask", i.Mask, src.DType())
-	x, first := src, e.Layers[0]
-	nested := false
-	if i.KeyPaddingMask != nil && i.Mask == nil && !first.options.NormFirst && first.fast(src) {
-		keep := aten.LogicalNot(i.KeyPaddingMask)
-		if nested = aten.NestedTensorFromMaskLeftAligned(src, keep); nested {
-			x = aten.NestedTensorFromMask(src, keep, false)
-			i.KeyPaddingMask = nil
+	return e.withHooks(e, src, func(src *torch.Tensor) *torch.Tensor {
+		const operation = "nn.TransformerEncoder"
+		i := one(operation, in)
+		if len(e.Layers) == 0 {
+			torch.Fail(operation, "there are no layers")
 		}
-	}
-	causal := isCausal(i.Mask, i.Causal, sequenceLength(src, first.SelfAttn.options.BatchFirst))
-	for _, l := range e.Layers {
+		i.KeyPaddingMask = F.CanonicalMask(operation, "KeyPaddingMask", i.KeyPaddingMask, src.DType())
+		i.Mask = F.CanonicalMask(operation, "Mask", i.Mask, src.DType())
+		x, first := src, e.Layers[0]
+		nested := false
+		if i.KeyPaddingMask != nil && i.Mask == nil && !first.options.NormFirst && first.fast(src) &&
+			!slices.ContainsFunc(e.Layers, (*TransformerEncoderLayer).anyHooks) {
+			keep := aten.LogicalNot(i.KeyPaddingMask)
+			if nested = aten.NestedTensorFromMaskLeftAligned(src, keep); nested {
+				x = aten.NestedTensorFromMask(src, keep, false)
+				i.KeyPaddingMask = nil
+			}
+		}
+		causal := isCausal(i.Mask, i.Causal, sequenceLength(src, first.SelfAttn.options.BatchFirst))
+		for _, l := range e.Layers {
+			if nested {
+				x = l.fused(x, EncoderInput{})
+				continue
+			}
+			x = l.Forward(x, EncoderInput{Mask: i.Mask, KeyPaddingMask: i.KeyPaddingMask, Causal: &causal})
+		}
 		if nested {
-			x = l.fused(x, EncoderInput{})
-			continue
+			x = aten.ToPaddedTensor(x, 0, src.Shape())
 		}
-		x = l.Forward(x, EncoderInput{Mask: i.Mask, KeyPaddingMask: i.KeyPaddingMask, Causal: &causal})
-	}
-	if nested {
-		x = aten.ToPaddedTensor(x, 0, src.Shape())
-	}
-	if !isNil(e.Norm) {
-		x = e.Norm.Forward(x)
-	}
-	return x
+		if !isNil(e.Norm) {
+			x = e.Norm.Forward(x)
+		}
+		return x
+	})
 }
 
 func sequenceLength(x *torch.Tensor, batchFirst bool) int {
@@ -276,21 +293,23 @@ type TransformerInput struct {
 // Forward encodes src [S, N, E] and decodes tgt [T, N, E] with it; with BatchFirst N comes first, or there is none. It
 // returns tgt's shape.
 func (t *Transformer) Forward(src, tgt *torch.Tensor, in ...TransformerInput) *torch.Tensor {
-	const operation = "nn.Transformer"
-	i := one(operation, in)
-	batch := 1
-	if t.batchFirst {
-		batch = 0
-	}
-	if src.Dim() == 3 && tgt.Dim() == 3 && src.Size(batch) != tgt.Size(batch) {
-		torch.Fail(operation, "src %v and tgt %v must have the same batch size", src.Shape(), tgt.Shape())
-	}
-	if src.Size(-1) != t.dim || tgt.Size(-1) != t.dim {
-		torch.Fail(operation, "src %v and tgt %v must have %d features", src.Shape(), tgt.Shape(), t.dim)
-	}
-	memory := t.Encoder.Forward(src, EncoderInput{Mask: i.SrcMask, KeyPaddingMask: i.SrcKeyPaddingMask, Causal: i.SrcCausal})
-	return t.Decoder.Forward(tgt, memory, DecoderInput{
-		TgtMask: i.TgtMask, MemoryMask: i.MemoryMask, TgtKeyPaddingMask: i.TgtKeyPaddingMask,
-		MemoryKeyPaddingMask: i.MemoryKeyPaddingMask, TgtCausal: i.TgtCausal, MemoryCausal: i.MemoryCausal,
+	return t.withHooks2(t, src, tgt, func(src, tgt *torch.Tensor) *torch.Tensor {
+		const operation = "nn.Transformer"
+		i := one(operation, in)
+		batch := 1
+		if t.batchFirst {
+			batch = 0
+		}
+		if src.Dim() == 3 && tgt.Dim() == 3 && src.Size(batch) != tgt.Size(batch) {
+			torch.Fail(operation, "src %v and tgt %v must have the same batch size", src.Shape(), tgt.Shape())
+		}
+		if src.Size(-1) != t.dim || tgt.Size(-1) != t.dim {
+			torch.Fail(operation, "src %v and tgt %v must have %d features", src.Shape(), tgt.Shape(), t.dim)
+		}
+		memory := t.Encoder.Forward(src, EncoderInput{Mask: i.SrcMask, KeyPaddingMask: i.SrcKeyPaddingMask, Causal: i.SrcCausal})
+		return t.Decoder.Forward(tgt, memory, DecoderInput{
+			TgtMask: i.TgtMask, MemoryMask: i.MemoryMask, TgtKeyPaddingMask: i.TgtKeyPaddingMask,
+			MemoryKeyPaddingMask: i.MemoryKeyPaddingMask, TgtCausal: i.TgtCausal, MemoryCausal: i.MemoryCausal,
+		})
 	})
 }
