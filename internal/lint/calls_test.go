@@ -15,7 +15,6 @@ var exits = map[string]bool{
 
 // mayExit lists the functions outside of programs that may, each with its reason.
 var mayExit = map[string]string{
-	"cgotorch/error.go":             "it leaves the second run of a checkpointed function, which torch.Checkpoint recovers from",
 	"internal/ranktest/ranktest.go": "for tests only: a rank of a test in a process of its own",
 	"internal/supervisor/child.go":  "a rank whose supervisor is gone, or that must not run on, ends itself",
 }
@@ -29,6 +28,7 @@ var ops = []string{
 
 // mayPanic lists the files outside of ops that may, each with its reason.
 var mayPanic = map[string]string{
+	"cgotorch/error.go":               "it leaves the second run of a checkpointed function, which torch.Checkpoint recovers from",
 	"internal/ranktest/ranktest.go":   "for tests only: it runs before there is a testing.T",
 	"internal/fixture/main.go":        "for tests only: it runs before there is a testing.T",
 	"lite/launch/registry.go":         "a name that two packages register is a mistake in the program, found at its start",
