@@ -201,6 +201,13 @@ func TestPitfallsLargeModels(t *testing.T) {
 		require.Equal(t, 28.0, net.FC.Weight.Sum().Item())
 		return err
 	})
+
+	torch.Scope(func() {
+		block, x := NewNet(), torch.Ones(4, 2)
+		x = torch.Checkpoint(block.Forward)(x)
+		x.Sum().Backward()
+		require.NotNil(t, block.FC.Weight.Grad())
+	})
 }
 
 func TestPitfallsRankZero(t *testing.T) {

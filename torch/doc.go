@@ -42,7 +42,7 @@
 //
 // # Process-wide effects
 //
-// A program that links golite is changed in eleven ways. GOLITE_OVERRIDES in the environment leaves out those that have a
+// A program that links golite is changed in twelve ways. GOLITE_OVERRIDES in the environment leaves out those that have a
 // name here: a list of names, each with a minus sign, as in GOLITE_OVERRIDES=-mkl,-new; none leaves all out, and names after
 // it bring single ones back. The build tag golite_no_overrides leaves all of those out of the program.
 //
@@ -77,4 +77,6 @@
 //     what devices there are. GOLITE_CUDA_LIBRARY=none is the same switch.
 //   - A process group over Gloo that was aborted is never freed: its destructor would wait for calls that hang. There is no
 //     switch; a process that has lost a peer ends, as a rule.
+//   - libtorch's autograd engine is golite's, which asks for hooks on saved tensors as Python's does. An engine that another
+//     library has set stays; SavedTensorsHooks, SaveOnCPU and Checkpoint are refused then. There is no switch.
 package torch

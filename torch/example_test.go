@@ -83,3 +83,38 @@ func ExampleTry() {
 	fmt.Println(e.Op, e.Shapes)
 	// Output: aten::matmul [float32[2, 3] float32[4, 5]]
 }
+
+func ExampleCheckpoint() {
+	runs := 0
+	block := func(x *torch.Tensor) *torch.Tensor {
+		runs++
+		return x.Square().Exp()
+	}
+	x := torch.From([]float32{0, 1}).RequiresGrad_(true)
+	y := torch.Checkpoint(block)(x) // saves x alone
+	y.Sum().Backward()              // runs block again
+	fmt.Println(runs, x.Grad())
+	// Output: 2 tensor([0.0000, 5.4366])
+}
+
+func ExampleSavedTensorsHooks() {
+	x := torch.From([]float32{1, 2}).RequiresGrad_(true)
+	var y *torch.Tensor
+	torch.SavedTensorsHooks(
+		func(t *torch.Tensor) *torch.Tensor { return t.To(torch.BFloat16) }, // half of the memory until Backward
+		func(t *torch.Tensor) *torch.Tensor { return t.To(torch.Float32) },
+		func() { y = x.Square() },
+	)
+	y.Sum().Backward()
+	fmt.Println(x.Grad())
+	// Output: tensor([2., 4.])
+}
+
+func ExampleTensor_RegisterHook() {
+	x := torch.From([]float32{1, 2}).RequiresGrad_(true)
+	remove := x.RegisterHook(func(grad *torch.Tensor) *torch.Tensor { return grad.Clamp(-1, 1) })
+	x.Square().Sum().Backward()
+	fmt.Println(x.Grad())
+	remove()
+	// Output: tensor([1., 1.])
+}

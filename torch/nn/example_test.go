@@ -93,3 +93,28 @@ func ExampleSummary() {
 	// fc2   Linear  weight [10, 128], bias [10]    1,290       yes
 	// 101,770 parameters, 101,770 of them trainable, 0.4 MB
 }
+
+func ExampleRegisterForwardHook() {
+	net := nn.NewSequential(nn.NewLinear(4, 3), nn.NewReLU(), nn.NewLinear(3, 2))
+	for i, l := range net.Layers() {
+		defer nn.RegisterForwardHook(l, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
+			fmt.Println(i, in[0].Shape(), out[0].Shape())
+			return nil
+		})()
+	}
+	net.Forward(torch.Ones(5, 4))
+	// Output:
+	// 0 [5 4] [5 3]
+	// 1 [5 3] [5 3]
+	// 2 [5 3] [5 2]
+}
+
+func ExampleCall() {
+	net := NewMLP() // a module of the program's own
+	defer nn.RegisterForwardPreHook(net, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor {
+		return []*torch.Tensor{in[0].MulScalar(0)}
+	})()
+	out := nn.Call(net, net.Forward)(torch.Ones(1, 784)) // net.Forward alone is a plain call, without hooks
+	fmt.Println(out.Shape())
+	// Output: [1 10]
+}

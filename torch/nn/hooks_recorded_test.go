@@ -73,9 +73,15 @@ func linearOf(rows ...[]float32) *nn.Linear {
 func (j *journal) allHooks(name string, m nn.Module) (remove []func()) {
 	return []func(){
 		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { j.note(name, "pre", in); return nil }),
-		nn.RegisterForwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor { j.note(name, "post", in, output(out)); return nil }),
+		nn.RegisterForwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
+			j.note(name, "post", in, output(out))
+			return nil
+		}),
 		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { j.note(name, "backward pre", g); return nil }),
-		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor { j.note(name, "backward", in, out); return nil }),
+		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
+			j.note(name, "backward", in, out)
+			return nil
+		}),
 	}
 }
 
@@ -114,11 +120,17 @@ var moduleHookCases = map[string]func(j *journal){
 		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { return list(in[0].AddScalar(1)) })
 		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { j.note("pre sees", in); return nil })
 		nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor { return list(out[0].MulScalar(10)) })
-		nn.RegisterForwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor { j.note("post sees", in, output(out)); return nil })
+		nn.RegisterForwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
+			j.note("post sees", in, output(out))
+			return nil
+		})
 		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { return list(g[0].MulScalar(7)) })
 		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { j.note("backward pre sees", g); return nil })
 		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, _ []*torch.Tensor) []*torch.Tensor { return list(in[0].MulScalar(100)) })
-		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor { j.note("backward sees", in, out); return nil })
+		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
+			j.note("backward sees", in, out)
+			return nil
+		})
 		x := leafOf(1)
 		y := m.Forward(x)
 		y.Sum().Backward()
@@ -268,7 +280,9 @@ func TestHooksOfModulesAsPyTorchs(t *testing.T) {
 		require.NoError(t, json.Unmarshal(data, &file))
 		maps.Copy(cases, file.Cases)
 	}
-	maps.DeleteFunc(cases, func(name string, _ []string) bool { return !strings.HasPrefix(name, "module_") && name != "checkpoint_hooks" })
+	maps.DeleteFunc(cases, func(name string, _ []string) bool {
+		return !strings.HasPrefix(name, "module_") && name != "checkpoint_hooks"
+	})
 	require.Equal(t, slices.Sorted(maps.Keys(cases)), slices.Sorted(maps.Keys(moduleHookCases)))
 	for name, want := range cases {
 		t.Run(name, func(t *testing.T) {
