@@ -21,7 +21,7 @@ func TestInferenceShowsItsProgram(t *testing.T) {
 }
 
 func TestPitfallsShowsItsProgram(t *testing.T) {
-	shows(t, "pitfalls.md", 12, func(int) string { return "pitfalls_test.go" })
+	shows(t, "pitfalls.md", 13, func(int) string { return "pitfalls_test.go" })
 }
 
 func TestOptimizersShowsItsPrograms(t *testing.T) {
