@@ -22,6 +22,7 @@
 
 #include "dist_shared.hh"
 #include "dist_gloo.hh"
+#include "dist_go.hh"
 #include "dist_group.hh"
 #include "dist_hub.hh"
 #include "dist_inprocess.hh"

@@ -161,23 +161,34 @@ void Group::abort(const Failure& why) {
   if (hub) abort_hub(*hub, why);
   watch->abort(why);
   if (cut) cut();
-  for (auto& b : backends) {
-    if (b.first != static_cast<int>(at::kCPU)) b.second->abort();
-  }
+  for (auto& b : attached) b->abort();
+}
+
+void Group::attach(int device, c10d::ProcessGroup::BackendType kind, const c10::intrusive_ptr<c10d::Backend>& b) {
+  backends[device] = b;
+  attached.push_back(b);
+  pg->setBackend(static_cast<at::DeviceType>(device), kind, b);
+}
+
+std::function<void(const Failure&)> Group::lost() const {
+  return [watch = watch, hub = hub, cut = cut](const Failure& why) {
+    if (hub) abort_hub(*hub, why);
+    watch->abort(why);
+    if (cut) cut();
+  };
 }
 
 void Group::settle() {
-  for (auto& b : backends) {
-    if (b.first != static_cast<int>(at::kCPU) && !watch->aborted()) settled(*b.second, timeout);
+  for (auto& b : attached) {
+    if (!watch->aborted()) settled(*b, timeout);
   }
 }
 
 void Group::shutdown() {
   if (watch->aborted()) return;
-  for (auto& b : backends) {
-    if (b.first == static_cast<int>(at::kCPU)) continue;
+  for (auto& b : attached) {
     try {
-      b.second->shutdown();
+      b->shutdown();
     } catch (const std::exception&) {  // a broken group: nothing is left to save
     }
   }
@@ -254,17 +265,21 @@ int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint6
     }
     TORCH_CHECK(make, "there is no backend ", maker, " in this process");
     auto inner = c10::intrusive_ptr<c10d::Backend>::reclaim(make(s.get(), g->rank, g->size, timeout_ms));
-    // Not the group itself, which must not die on the thread that tells.
-    auto lost = [watch = g->watch, hub = g->hub, cut = g->cut](const Failure& why) {
-      if (hub) abort_hub(*hub, why);
-      watch->abort(why);
-      if (cut) cut();
-    };
-    auto b = watched_backend(inner, g->watch, [] { return cuda_library && cuda_library->recording() != 0; }, lost);
-    auto kind = c10d::ProcessGroup::strToBackendType(maker);
-    g->backends[device] = b;
+    auto b = watched_backend(inner, g->watch, [] { return cuda_library && cuda_library->recording() != 0; }, g->lost());
     g->timeout = Millis(timeout_ms);
-    g->pg->setBackend(static_cast<at::DeviceType>(device), kind, b);
+    g->attach(device, c10d::ProcessGroup::strToBackendType(maker), b);
+  });
+}
+
+// gl_group_attach_go gives a group a backend of Go's, known by closure, for a type of device.
+int64_t gl_group_attach_go(uint64_t group, const char* name, int32_t device, uint64_t closure, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer&) {
+    auto g = groups.get(group);
+    // c10d keeps one backend of each kind that it knows; those of Go take the place of kinds that are not linked.
+    constexpr c10d::ProcessGroup::BackendType kFree[] = {c10d::ProcessGroup::BackendType::UCC, c10d::ProcessGroup::BackendType::MPI,
+                                                         c10d::ProcessGroup::BackendType::XCCL};
+    TORCH_CHECK(g->attached.size() < std::size(kFree), "a group takes ", std::size(kFree), " backends");
+    g->attach(device, kFree[g->attached.size()], go_backend(name, closure, device, g->watch, g->rank, g->size, g->lost()));
   });
 }
 

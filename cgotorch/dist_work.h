@@ -152,6 +152,8 @@ class Watch {
   // count is how many collectives this rank has begun; sends and receives don't count.
   uint64_t count();
   std::vector<Entry> trace(int keep);
+  // on_abort has f called, once, when the group is aborted, on the thread that does.
+  void on_abort(std::function<void(const Failure&)> f);
   void set_site(std::string s);
 
  private:
@@ -163,6 +165,7 @@ class Watch {
   std::atomic<bool> aborted_{false};
   Failure why_;
   std::string site_;
+  std::vector<std::function<void(const Failure&)>> on_abort_;
 };
 
 // TrackedWork is completed or failed exactly once, by whoever comes first.
@@ -265,6 +268,9 @@ Cuttable gloo_backend(const GlooSettings& settings, std::shared_ptr<Watch> watch
 // backend can't go on.
 c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
                                                   std::function<void(const Failure&)> lost);
+// go_backend makes a backend that is written in Go, known by closure. lost is called when it can't go on.
+c10::intrusive_ptr<c10d::Backend> go_backend(std::string name, uint64_t closure, int device, std::shared_ptr<Watch> watch, int rank, int size,
+                                             std::function<void(const Failure&)> lost);
 // settled waits until what a watched backend was given has ended, in time; it may have failed.
 bool settled(c10d::Backend& watched, Millis time);
 
@@ -273,12 +279,17 @@ struct Group {
   std::shared_ptr<Watch> watch;
   c10::intrusive_ptr<c10d::ProcessGroup> pg;
   std::unordered_map<int, c10::intrusive_ptr<c10d::Backend>> backends;  // by device type
+  std::vector<c10::intrusive_ptr<c10d::Backend>> attached;              // those that were not there from the start
   std::shared_ptr<Hub> hub;  // of ranks in one process
   std::function<void()> cut;  // frees peers in other processes
   int rank = 0, size = 1;
   Millis timeout{0};  // of collectives on devices
 
   c10d::Backend& backend(int device);
+  // attach lets a backend carry the tensors of a type of device.
+  void attach(int device, c10d::ProcessGroup::BackendType kind, const c10::intrusive_ptr<c10d::Backend>& b);
+  // lost ends the group on behalf of a backend. It does not hold the group, which must not die on a thread of the backend's.
+  std::function<void(const Failure&)> lost() const;
   void abort(const Failure& why);
   // settle waits, up to the timeout, for what devices were given.
   void settle();

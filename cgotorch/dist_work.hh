@@ -147,15 +147,29 @@ void Watch::remove(TrackedWork* w, bool failed) {
 
 bool Watch::abort(const Failure& why) {
   std::vector<c10::intrusive_ptr<TrackedWork>> lost;
+  std::vector<std::function<void(const Failure&)>> told;
   {
     std::lock_guard<std::mutex> l(m_);
     if (aborted_) return false;
     why_ = why;
     aborted_ = true;
+    told.swap(on_abort_);
     for (auto& e : under_way_) lost.push_back(c10::intrusive_ptr<TrackedWork>::reclaim_copy(e.first));
   }
   for (auto& w : lost) w->fail(why);
+  for (auto& f : told) f(why);
   return true;
+}
+
+void Watch::on_abort(std::function<void(const Failure&)> f) {
+  {
+    std::lock_guard<std::mutex> l(m_);
+    if (!aborted_) {
+      on_abort_.push_back(std::move(f));
+      return;
+    }
+  }
+  f(failure());
 }
 
 Failure Watch::failure() {

@@ -22,7 +22,6 @@ type lone struct {
 	mu     sync.Mutex
 	opened atomic.Bool
 	closed bool
-	nccl   bool // AttachNCCL came before the first collective
 }
 
 // handle returns the group's C handle. That of a group of Alone is made here.
@@ -58,10 +57,9 @@ func (g *Group) openAlone() {
 	g.transport = loneTransport{localTransport{world}}
 	newGroup(g.ctx, g)
 	g.lone.opened.Store(true)
-	if !g.lone.nccl {
-		return
-	}
-	if err := g.AttachNCCL(); err != nil {
+	waiting := g.attached
+	g.attached = nil
+	if err := g.attachAll(waiting); err != nil {
 		torch.Fail("dist.Alone", "%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package dist
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -8,6 +9,8 @@ import (
 	"github.com/golite/golite/internal/text"
 	"github.com/golite/golite/torch"
 )
+
+func init() { register("nccl", attachNCCL) }
 
 // registerNCCL tells the shim once how NCCL's backends are made.
 var registerNCCL = sync.OnceFunc(func() { cgotorch.SetMaker("nccl", cgotorch.NCCL()) })
@@ -17,38 +20,22 @@ var registerNCCL = sync.OnceFunc(func() { cgotorch.SetMaker("nccl", cgotorch.NCC
 // too. It connects nothing: the first collective does. Such a collective returns when it is in the device's queue; what uses its result comes after it
 // there, and waiting for the device (Item, ToSlice) waits for it. An abort, a deadline or a lost peer ends it as it ends others.
 //
-// The error says why there is no NCCL: it comes with libcgotorch_cuda.so.
-func (g *Group) AttachNCCL() error {
-	if g.unopened() {
-		g.lone.nccl = true
-		return nil
-	}
+// The error says why there is no NCCL: it comes with libcgotorch_cuda.so. It is Attach("nccl", torch.CUDA(0)).
+func (g *Group) AttachNCCL() error { return g.Attach("nccl", torch.CUDA(0)) }
+
+func attachNCCL(g *Group, d torch.Device) (end func(), err error) {
 	if cgotorch.NCCL() == nil {
 		_, why := cgotorch.CUDALibrary()
-		return fmt.Errorf("dist.Group.AttachNCCL: no NCCL: %s", why)
+		return nil, fmt.Errorf("no NCCL: %s", why)
 	}
 	registerNCCL()
 	store, release, err := g.transport.bootstrap(g)
 	if err != nil {
-		return fmt.Errorf("dist.Group.AttachNCCL: %w", err)
-	}
-	defer release()
-	kind := int32(torch.CUDAType) - 1
-	if err := g.c.Attach("nccl", kind, store, g.opts.Timeout); err != nil {
-		return fmt.Errorf("dist.Group.AttachNCCL: %s", text.FirstLine(err.Message))
-	}
-	g.nccl = true
-	return nil
-}
-
-// attachParentBackends attaches the backends of the parent to a sub-group.
-func (g *Group) attachParentBackends(parent *Group) (*Group, error) {
-	if !parent.nccl {
-		return g, nil
-	}
-	if err := g.AttachNCCL(); err != nil {
-		g.Close()
 		return nil, err
 	}
-	return g, nil
+	defer release()
+	if err := g.c.Attach("nccl", int32(d.Type)-1, store, g.opts.Timeout); err != nil {
+		return nil, errors.New(text.FirstLine(err.Message))
+	}
+	return func() {}, nil
 }

@@ -14,7 +14,8 @@
 //     store is a TCP store that one of them keeps (NewTCPStore), or a file (NewFileStore). On one host sums go through
 //     shared memory. Some of the processes can be PyTorch's: NewGlooWithPyTorch.
 //
-// AttachNCCL adds the NCCL backend for collectives on CUDA tensors to groups of both kinds; tensors on the CPU go as before.
+// Attach adds a backend for the tensors of another type of device to groups of both kinds: "nccl" for CUDA tensors
+// (AttachNCCL), or a Backend of one's own, which RegisterBackend makes known. Tensors on the CPU go as before.
 //
 // Sub makes the group of some of the ranks (torch.distributed.new_group). It ends with its parent.
 //
@@ -45,11 +46,11 @@
 // (Leave, Close) while others wait for it. Any other wait ends with Options.Timeout: the watchdog of each rank then aborts
 // the group, and the *RankError lists what each rank was blocked in, its call site, and the stacks of goroutines. With
 // Options.Debug ranks that are processes compare their calls beforehand, as goroutines always do, and name the first that
-// differs, on all ranks. Trace and Pending are the flight recorder: collectives that have ended, and those under way.
+// differs, on all ranks; without it they compare them once they have been blocked for a second. Trace and Pending are the flight recorder: collectives that have ended, and those under way.
 //
 // # Ending
 //
-// A rank that has succeeded calls Leave, which waits for the others, and then Close. A rank that has failed calls Abort with
-// the reason, which the others' errors then contain. A group keeps what it needs of its Store and its LocalWorld, which may
+// A rank that has succeeded calls Leave, which waits for the others, and then Close. A rank that has failed calls Fail
+// with its error, or Abort with a reason, which the others' errors then contain. A group keeps what it needs of its Store and its LocalWorld, which may
 // be closed before it; when all are closed no goroutine is left, and no port.
 package dist

@@ -43,7 +43,8 @@ type Group struct {
 	transport  transport // nil: one of Alone that was not used yet
 	lone       *lone     // of Alone
 	monitor    *health.Monitor
-	nccl       bool // CUDA tensors go through NCCL
+	attached   []attachment // what Attach was given, and what ends it
+	ends       []func()
 
 	ctx       context.Context
 	detach    func() bool
@@ -199,6 +200,9 @@ func (g *Group) Close() {
 			g.parent.forget(g)
 		}
 		g.c.Free()
+		for _, end := range g.ends {
+			end()
+		}
 		g.transport.close()
 	})
 }
@@ -239,7 +243,11 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 	g.mu.Lock()
 	g.subs = append(g.subs, sub)
 	g.mu.Unlock()
-	return sub.attachParentBackends(g)
+	if err := sub.attachAll(g.attached); err != nil {
+		sub.Close()
+		return nil, err
+	}
+	return sub, nil
 }
 
 // argumentError panics with what libtorch, or the shim, says about a call's arguments.

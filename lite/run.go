@@ -254,12 +254,13 @@ func (j *job) runBody(ctx context.Context, l *Lite) error {
 // attach has a group carry tensors of an accelerator's devices. Every group has Gloo for those of the CPU.
 func attach(g *dist.Group, a accelerator.Accelerator) error {
 	switch name, _ := accelerator.Backend(a); name {
-	case "nccl":
-		return g.AttachNCCL()
 	case "", "gloo":
 		return nil
 	default:
-		return fmt.Errorf("lite: accelerator %q asks for the backend %q: want gloo or nccl", a.Name(), name)
+		if err := g.Attach(name, torch.Device{Type: a.Type()}); err != nil {
+			return fmt.Errorf("lite: accelerator %q: %w", a.Name(), err)
+		}
+		return nil
 	}
 }
 
