@@ -94,8 +94,6 @@ int32_t gl_mkl_avx512(int32_t set);
 int32_t gl_thread_dtype(int32_t dtype);
 void gl_memory(int64_t* out, int32_t reset_peak);
 int64_t gl_collectable(int32_t device);
-uint64_t gl_await_collection(void);
-void gl_collected(uint64_t request, int32_t ran);
 void gl_deterministic(int32_t on, int32_t warn_only);
 void gl_cpp_traces(int32_t on);
 void gl_version(uint64_t* out);

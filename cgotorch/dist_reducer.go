@@ -71,11 +71,11 @@ func (r Reducer) hook(kind C.int32_t, closure uint64) *Error {
 	return err
 }
 
-// Forward comes before a forward; rebuilt reports whether the buckets were laid out anew. missing are the parameters, by
+// Forward comes before a forward, inside of Join or not; rebuilt reports whether the buckets were laid out anew. missing are the parameters, by
 // their numbers, that the last backward pass gave no gradient to, so that there can't be another one.
-func (r Reducer) Forward() (rebuilt bool, missing []int, err *Error) {
+func (r Reducer) Forward(joined bool) (rebuilt bool, missing []int, err *Error) {
 	var out [Room]uint64
-	return layout(result(int64(C.gl_reducer_forward(C.uint64_t(r), (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return layout(result(int64(C.gl_reducer_forward(C.uint64_t(r), flag(joined), (*C.uint64_t)(&out[0]), Room)), out[:]))
 }
 
 func layout(w []uint64, err *Error) (rebuilt bool, missing []int, _ *Error) {
@@ -97,12 +97,20 @@ func (r Reducer) Rebuild() (missing []int, err *Error) {
 	return missing, err
 }
 
-// Backward comes after it. It tells whether the outputs must go through Sink.
-func (r Reducer) Backward(site string, outputs []Handle) (sink bool, err *Error) {
-	in, n := append(make(Words, 0, 32), uint64(r)).Text(site).Handles(outputs).c()
+// Backward comes after it, with the outputs that have a graph: with prepare the next backward pass reduces, and each
+// one through them after that does. It tells whether the outputs must go through Sink.
+func (r Reducer) Backward(site string, prepare bool, outputs []Handle) (sink bool, err *Error) {
+	in, n := append(make(Words, 0, 32), uint64(r)).Text(site).Int(int(flag(prepare))).Handles(outputs).c()
 	var out [Room]uint64
 	v, err := number(result(int64(C.gl_reducer_backward(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
 	return v != 0, err
+}
+
+// Reductions returns the number of backward passes that have averaged gradients.
+func (r Reducer) Reductions() (int, *Error) {
+	var out [Room]uint64
+	v, err := number(result(int64(C.gl_reducer_reductions(C.uint64_t(r), (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return int(v), err
 }
 
 // Sink gives the outputs that are to be used in their place, in Call's form. With a site there was no Backward: a

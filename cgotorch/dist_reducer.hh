@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/graph_task.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/distributed/c10d/comm.hpp>
 #include <torch/csrc/distributed/c10d/logger.hpp>
@@ -19,13 +21,48 @@ namespace {
 
 using FuturePtr = c10::intrusive_ptr<c10::ivalue::Future>;
 
+struct Sink;
+
+// Reducer is c10d's, of which it reports whether a reduction is to come.
+struct Reducer : c10d::Reducer {
+  using c10d::Reducer::Reducer;
+  bool expects() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return expect_autograd_hooks_;
+  }
+};
+
 struct GoReducer {
   std::shared_ptr<Group> group;
-  std::shared_ptr<c10d::Reducer> reducer;
+  std::shared_ptr<Reducer> reducer;
   std::shared_ptr<c10d::Logger> logger;  // without one the Reducer crashes when it looks for unused parameters
   bool find_unused = false, static_graph = false;
   std::atomic<bool> delayed{false};      // a static graph's first backward has put its reductions off to its end
-  bool sink() const { return static_graph ? !delayed : find_unused; }
+  bool sink() const { return static_graph && !delayed; }
+
+  // prepare has the next backward pass reduce, which may have begun.
+  void prepare(const std::vector<at::Tensor>& roots) {
+    std::lock_guard<std::mutex> lock(m);
+    TORCH_CHECK(!joined || !since_forward++, "inside of Join a forward pass has one backward pass that averages gradients, which "
+                "ranks without batches take part in: this is the second; add the losses up, or train without Join");
+    if (prepared && !reducer->expects()) finished++;
+    reducer->prepare_for_backward(roots);
+    prepared = true;
+  }
+
+  // reductions counts the backward passes that have reduced.
+  uint64_t reductions() {
+    std::lock_guard<std::mutex> lock(m);
+    return finished + (prepared && !reducer->expects());
+  }
+
+  std::mutex m;
+  std::atomic<bool> joined{false};
+  uint64_t since_forward = 0;     // preparations since the last forward pass, inside of Join
+  bool prepared = false;          // ever
+  uint64_t finished = 0;          // reductions ahead of the last preparation
+  int task = -1;                  // the backward pass that has prepared the Reducer
+  std::unordered_set<Sink*> sinks;  // that prepare it
 };
 
 Registry<std::shared_ptr<GoReducer>> reducers("reducer");
@@ -91,29 +128,64 @@ struct GoHook : c10d::CommHookInterface {
 // Sink passes a model's outputs on. Where only some of them are used, the others' gradients arrive as undefined, so
 // that the Reducer learns of every parameter; and it starts what a static graph puts off to the end. With a site it also
 // prepares the Reducer, for a backward pass that may come or not: until one begins, the Reducer takes no other's
-// gradients for those that it waits for.
+// gradients for those that it waits for. A backward pass through several forward passes prepares once, for all.
 struct Sink : torch::autograd::Node {
-  explicit Sink(std::weak_ptr<GoReducer> r, std::string site) : reducer(std::move(r)), site(std::move(site)) {}
+  Sink(std::weak_ptr<GoReducer> to, std::string at) : reducer(std::move(to)), site(std::move(at)) {
+    auto r = reducer.lock();
+    if (!r || site.empty()) return;
+    std::lock_guard<std::mutex> lock(r->m);
+    r->sinks.insert(this);
+  }
+  ~Sink() override {
+    auto r = reducer.lock();
+    if (!r || site.empty()) return;
+    std::lock_guard<std::mutex> lock(r->m);
+    r->sinks.erase(this);
+  }
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     auto r = reducer.lock();
-    if (r && !site.empty()) {
-      r->group->watch->set_site(site);
-      std::vector<at::Tensor> roots;  // only the nodes that they lead to are looked at
-      for (auto& e : next_edges()) {
-        if (!r->find_unused || !e.is_valid()) continue;
-        at::Tensor root = at::empty({0});
-        torch::autograd::impl::set_gradient_edge(root, e);
-        roots.push_back(root);
-      }
-      r->reducer->prepare_for_backward(roots);
-    }
+    if (r && !site.empty()) prepare(*r);
     if (r && r->static_graph && !r->delayed.exchange(true)) {
       torch::autograd::Engine::get_default_engine().queue_callback([r] { r->reducer->delay_all_reduce(); });
     }
     grads.resize(num_outputs());  // of the parameters besides: undefined, which adds nothing and is noticed
     return std::move(grads);
   }
+  void prepare(GoReducer& r) {
+    int task = torch::autograd::get_current_graph_task_id();
+    std::vector<at::Tensor> roots;  // only the nodes that they lead to are looked at
+    {
+      std::lock_guard<std::mutex> lock(r.m);
+      if (r.task == task) return;
+      r.task = task;
+      auto nodes = torch::autograd::get_current_graph_task_nodes_in_graph();
+      for (Sink* sink : r.sinks) {
+        if (!r.find_unused || (sink != this && !nodes->count(sink))) continue;
+        at::Tensor root = at::empty({0});
+        torch::autograd::impl::set_gradient_edge(root, {sink->getptr(), 0});
+        roots.push_back(root);
+      }
+    }
+    r.group->watch->set_site(site);
+    r.prepare(roots);
+  }
   std::string name() const override { return "DistributedDataParallelSink"; }
+  std::weak_ptr<GoReducer> reducer;
+  std::string site;
+};
+
+// Again prepares the Reducer when another backward pass comes through a model's outputs after one that has reduced.
+struct Again : torch::autograd::FunctionPreHook {
+  Again(std::weak_ptr<GoReducer> r, std::string s) : reducer(std::move(r)), site(std::move(s)) {}
+  torch::autograd::variable_list operator()(const torch::autograd::variable_list& grads) override {
+    auto r = reducer.lock();
+    if (r && !r->reducer->expects()) {
+      r->group->watch->set_site(site);
+      r->reducer->rebuild_buckets();  // after the preparation it is too late
+      r->prepare({});
+    }
+    return grads;
+  }
   std::weak_ptr<GoReducer> reducer;
   std::string site;
 };
@@ -202,7 +274,7 @@ int64_t gl_reducer_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t r
     std::vector<bool> sparse(params.size(), false);
     auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(params, limits, sparse));
     std::reverse(buckets.begin(), buckets.end());
-    g->reducer = std::make_shared<c10d::Reducer>(params, buckets, g->group->pg, sparse, cap, g->find_unused, (flags & kBucketView) != 0, names,
+    g->reducer = std::make_shared<Reducer>(params, buckets, g->group->pg, sparse, cap, g->find_unused, (flags & kBucketView) != 0, names,
                                                  first, false, false, std::vector<int64_t>{});
     g->logger = std::make_shared<c10d::Logger>(g->reducer);
     g->reducer->set_logger(g->logger);
@@ -232,25 +304,36 @@ int64_t gl_reducer_hook(uint64_t reducer, int32_t kind, uint64_t closure, uint64
 
 // gl_reducer_forward is what comes before a forward whose backward will be reduced. The result tells whether the buckets
 // were laid out anew, in the order in which gradients came; it is rebuild's.
-int64_t gl_reducer_forward(uint64_t reducer, uint64_t* out, uint32_t room) {
+int64_t gl_reducer_forward(uint64_t reducer, int32_t joined, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     auto g = reducers.get(reducer);
+    g->joined = joined != 0;
+    g->since_forward = 0;
     g->logger->set_runtime_stats_and_log();
     g->reducer->prepare_for_forward();
     rebuild(w, *g);
   });
 }
 
-// in: reducer, call site, outputs (none unless unused parameters are looked for). The result tells whether the outputs
-// must go through gl_reducer_sink.
+// in: reducer, call site, whether the Reducer is prepared now, outputs. A backward pass through the outputs prepares it
+// where it has reduced before. The result tells whether the outputs must go through gl_reducer_sink.
 int64_t gl_reducer_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};
     auto g = reducers.get(r.word());
-    g->group->watch->set_site(r.text());
-    g->reducer->prepare_for_backward(r.tensors());
+    std::string site = r.text();
+    g->group->watch->set_site(site);
+    if (r.word()) g->prepare({});
+    for (auto& t : r.tensors()) {
+      if (auto node = t.grad_fn()) node->add_pre_hook(std::make_unique<Again>(g, site));
+    }
     w.word(g->sink());
   });
+}
+
+// gl_reducer_reductions gives the number of backward passes that have averaged gradients.
+int64_t gl_reducer_reductions(uint64_t reducer, uint64_t* out, uint32_t room) {
+  return guarded(out, room, [&](Writer& w) { w.word(reducers.get(reducer)->reductions()); });
 }
 
 // in: reducer, call site (empty: the Reducer is prepared), tensors, parameters that backward reaches besides. The result

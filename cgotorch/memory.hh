@@ -361,7 +361,4 @@ int64_t gl_collectable(int32_t device) {
   }
 }
 
-uint64_t gl_await_collection(void) { return collector.await(); }
-void gl_collected(uint64_t request, int32_t ran) { collector.done(request, ran != 0); }
-
 }  // extern "C"

@@ -127,11 +127,12 @@ func Memory(resetPeak bool) MemoryFigures {
 // nothing but handles holds, some of which may be in use in Go.
 func Collectable(device int32) int64 { return int64(C.gl_collectable(C.int32_t(device))) }
 
-// AwaitCollection waits until the allocator wants a collection, and returns the request, for Collected. One goroutine calls it.
-func AwaitCollection() (request uint64) { return uint64(C.gl_await_collection()) }
+// Collect runs a collection that the allocator asks for, and reports whether it did. Package torch sets it before there
+// are tensors. It is called on a thread of the allocator's.
+var Collect = func() bool { return false }
 
-// Collected ends the allocator's requests up to this one, with a collection or without.
-func Collected(request uint64, ran bool) { C.gl_collected(C.uint64_t(request), flag(ran)) }
+//export goliteCollect
+func goliteCollect() C.int32_t { return flag(Collect()) }
 
 // SetDeterministic is torch.use_deterministic_algorithms.
 func SetDeterministic(on, warnOnly bool) { C.gl_deterministic(flag(on), flag(warnOnly)) }

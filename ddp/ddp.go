@@ -70,7 +70,7 @@ type DistributedDataParallel struct {
 	sync             bool // backward reduces: false in NoSync
 	paramSync        bool // the last forward's backward reduced: buffers are broadcast before the next
 	staticGraphReady bool // a forward pass has led to one that reduces
-	prepared         bool // PostForward has prepared for a backward pass since the last PreForward
+	prepared         bool // PostForward has prepared for a backward pass since the last PreForward; not with FindUnusedParameters
 	local            bool // there were forward passes in NoSync
 	rebuilt          int
 	join             *join
@@ -221,7 +221,7 @@ func (d *DistributedDataParallel) PreForward() {
 			var err *cgotorch.Error
 			if d.sync {
 				var anew bool
-				if anew, missing, err = d.r.Forward(); anew {
+				if anew, missing, err = d.r.Forward(d.join != nil); anew {
 					d.rebuilt++
 				}
 			} else {
@@ -266,23 +266,28 @@ func (d *DistributedDataParallel) PostForward(outputs ...*torch.Tensor) []*torch
 		return d.attachDDPSink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "", nil)
 	}
 	d.paramSync, d.staticGraphReady = true, true
+	site := "the backward of the forward pass at " + callers.Site()
+	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
+		// Which parameters are unused is looked for when a backward pass begins: this forward pass may have none, or one
+		// that another forward pass has a part in.
+		return d.attachDDPSink(outputs, true, site, d.leftover())
+	}
 	if d.prepared {
-		return d.again(outputs)
+		d.rebuild()
+		if d.opts.StaticGraph {
+			return d.attachDDPSink(outputs, true, site, nil)
+		}
 	}
+	needed := d.prepare(outputs, site, !d.prepared)
 	d.prepared = true
-	if left := d.leftover(); len(left) > 0 {
-		outputs = d.attachDDPSink(outputs, true, "", left)
-		d.prepare(outputs)
-		return outputs
-	}
-	return d.attachDDPSink(outputs, d.prepare(outputs), "", nil)
+	return d.attachDDPSink(outputs, needed, "", nil)
 }
 
 // leftover lists the parameters that have gradients of passes in NoSync, where unused parameters are looked for. The
 // Reducer leaves the gradient of a parameter as it is that no rank uses in the pass that reduces, and so these must have
 // a part in that.
 func (d *DistributedDataParallel) leftover() (list []*torch.Tensor) {
-	if !d.local || !d.opts.FindUnusedParameters || d.opts.StaticGraph {
+	if !d.local {
 		return nil
 	}
 	for i, g := range torch.Grads(d.trained) {
@@ -293,14 +298,14 @@ func (d *DistributedDataParallel) leftover() (list []*torch.Tensor) {
 	return list
 }
 
-// prepare has the Reducer wait for the gradients of a backward pass, and reports whether the outputs must go through
-// its node.
-func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool) {
+// prepare has the Reducer wait for the gradients of a backward pass, with now for those of the next one, whatever it is,
+// and reports whether the outputs must go through its node.
+func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor, site string, now bool) (needed bool) {
 	var graph []*torch.Tensor
-	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
+	if !d.opts.StaticGraph {
 		graph = withGraph(outputs)
 	}
-	needed, err := d.r.Backward("the backward of the forward pass at "+callers.Site(), torch.ABI{}.Handles(graph))
+	needed, err := d.r.Backward(site, now, torch.ABI{}.Handles(graph))
 	runtime.KeepAlive(outputs)
 	if err != nil {
 		panic(torch.ABI{}.Error("ddp.DistributedDataParallel", err, outputs...))
@@ -308,12 +313,13 @@ func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor) (needed bool)
 	return needed
 }
 
-// again is PostForward where a backward pass inside of the forward pass has reduced already. Another may come or not: the
-// Reducer is prepared when it begins, as it would take the gradients of whatever backward pass comes next for those
-// that it waits for.
-func (d *DistributedDataParallel) again(outputs []*torch.Tensor) []*torch.Tensor {
-	d.rebuild()
-	return d.attachDDPSink(outputs, true, "the backward of the forward pass at "+callers.Site(), nil)
+// Reductions returns the number of backward passes that have averaged gradients since New.
+func (d *DistributedDataParallel) Reductions() int {
+	n, err := d.r.Reductions()
+	if err != nil {
+		argumentError("DistributedDataParallel", err)
+	}
+	return n
 }
 
 // rebuild lays the buckets out anew where that is due: the Reducer can't do it any more once it has prepared for

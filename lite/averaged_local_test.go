@@ -94,6 +94,31 @@ func TestGradientsOfNoBackwardSync(t *testing.T) {
 				s.step()
 			}
 		}},
+		"frozen after a local pass and a forward pass without a backward pass": {false, frozen, func(s *localStep) {
+			s.pass(true)
+			s.model.Forward(rowsOf(s.l, 9))
+			s.train(false)
+			s.pass(false)
+			s.step()
+		}},
+		"the same with unused parameters": {true, frozen, func(s *localStep) {
+			s.pass(true)
+			s.model.Forward(rowsOf(s.l, 9))
+			s.train(false)
+			s.pass(false)
+			s.step()
+		}},
+		"frozen after a local pass and one that averages": {false, "", func(s *localStep) {
+			for range 2 {
+				s.pass(true)
+				s.model.Forward(rowsOf(s.l, 9))
+				s.pass(false)
+				s.train(false)
+				s.pass(false)
+				s.step()
+				s.train(true)
+			}
+		}},
 		"left out by the pass that averages": {true, "", func(s *localStep) {
 			for range 3 {
 				s.net.short = false

@@ -122,3 +122,120 @@ func TestBackwardInsideOfAForwardPass(t *testing.T) {
 		}
 	}
 }
+
+// TestBackwardPassesOfForwardPasses has forward passes without a backward pass, with several, and several with one: what
+// they leave is averaged in each case, with parameters that only some of them use as well.
+func TestBackwardPassesOfForwardPasses(t *testing.T) {
+	type pass = func(n int, short bool) *torch.Tensor
+	for name, c := range map[string]struct {
+		unused bool // not all parameters have a part in each backward pass
+		run    func(s *localStep, loss pass)
+	}{
+		"two backward passes of one": {false, func(s *localStep, loss pass) {
+			y := loss(0, false)
+			s.l.Backward(y, torch.BackwardOptions{RetainGraph: true})
+			s.l.Backward(y)
+		}},
+		"a backward pass each after two forward passes": {false, func(s *localStep, loss pass) {
+			y, z := loss(0, false), loss(1, false)
+			s.l.Backward(y)
+			s.l.Backward(z)
+		}},
+		"one backward pass of two": {false, func(s *localStep, loss pass) {
+			s.l.Backward(loss(0, false).Add(loss(1, false)))
+		}},
+		"one backward pass of two, the first of which leaves a layer out": {false, func(s *localStep, loss pass) {
+			y, z := loss(0, true), loss(1, false)
+			s.l.Backward(y.Add(z))
+		}},
+		"one backward pass of two, the last of which leaves a layer out": {true, func(s *localStep, loss pass) {
+			y, z := loss(0, false), loss(1, true)
+			s.l.Backward(y.Add(z))
+		}},
+		"a backward pass each, of which one leaves a layer out": {true, func(s *localStep, loss pass) {
+			y, z := loss(0, true), loss(1, false)
+			s.l.Backward(z)
+			s.l.Backward(y)
+		}},
+		"no backward pass, then a local one": {false, func(s *localStep, loss pass) {
+			loss(0, false)
+			s.pass(true)
+			s.pass(false)
+		}},
+		"no backward pass of one that leaves a layer out, then a local one": {true, func(s *localStep, loss pass) {
+			loss(0, true)
+			s.pass(true)
+			s.pass(false)
+		}},
+		"no graph, then a local pass": {true, func(s *localStep, loss pass) {
+			nn.RequiresGrad(s.net.B, false)
+			loss(0, true)
+			s.pass(true)
+			s.pass(false)
+			nn.RequiresGrad(s.net.B, true)
+		}},
+		"a local one and one that averages have a backward pass in common": {false, func(s *localStep, loss pass) {
+			y := loss(0, false)
+			s.l.NoBackwardSync(s.model, true, func() { y = y.Add(loss(1, false)) })
+			s.l.Backward(y)
+		}},
+	} {
+		for _, strategy := range []lite.DDPSpawn{{}, {FindUnusedParameters: true}, {GradientAsBucketView: true}} {
+			if c.unused && !strategy.FindUnusedParameters {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%+v", name, strategy), func(t *testing.T) {
+				values := map[int][]float32{}
+				run := func(l *lite.Lite) error {
+					l.SeedEverything(1)
+					s := &localStep{l: l, net: &branch{stack: *newStack()}}
+					s.opt = optim.NewSGD(nn.Parameters(s.net), 0.1)
+					var err error
+					if s.model, err = lite.Setup(l, s.net, s.net.Forward, s.opt); err != nil {
+						return err
+					}
+					for range 3 {
+						c.run(s, func(n int, short bool) *torch.Tensor {
+							s.net.short = short
+							defer func() { s.net.short = false }()
+							return s.model.Forward(rowsOf(l, n)).Pow(2).Mean()
+						})
+						s.step()
+					}
+					var list []float32
+					for _, p := range nn.Parameters(s.net) {
+						list = append(list, torch.ToSlice[float32](p.Tensor)...)
+					}
+					if l.IsGlobalZero() {
+						values[l.WorldSize()] = list
+					}
+					return alike(l, s.net.bits())
+				}
+				one := lite.Config{Strategy: lite.SingleDevice{}, Accelerator: "cpu", Devices: lite.Devices("1")}
+				require.NoError(t, spawnWith(t, one, run), "one rank")
+				require.NoError(t, spawn(t, strategy, 2, run))
+				require.InDeltaSlice(t, values[1], values[2], 1e-5)
+			})
+		}
+	}
+}
+
+// TestASecondBackwardPassInsideOfJoin is refused, as ranks without batches would take part in one alone.
+func TestASecondBackwardPassInsideOfJoin(t *testing.T) {
+	for _, unused := range []bool{false, true} {
+		err := spawn(t, lite.DDPSpawn{FindUnusedParameters: unused}, 2, func(l *lite.Lite) error {
+			net := newStack()
+			model, err := lite.Setup(l, net, net.Forward, optim.NewSGD(nn.Parameters(net), 0.1))
+			if err != nil {
+				return err
+			}
+			l.Join(model, func() {
+				loss := model.Forward(rowsOf(l, 0)).Mean()
+				l.Backward(loss, torch.BackwardOptions{RetainGraph: true})
+				l.Backward(loss)
+			})
+			return nil
+		})
+		require.ErrorContains(t, err, "inside of Join a forward pass has one backward pass")
+	}
+}

@@ -76,7 +76,7 @@ func (w *watcher) StepOf(tensors []*torch.Tensor) {
 		l.others[tensors[0]] = s
 	}
 	if t := s.gradient(l, tensors); t != nil {
-		l.warned = true
+		l.warned, l.others = true, nil
 		l.log.Warn(fmt.Sprintf("lite: an optimizer that was not set up steps with a gradient, of a parameter %v%v, that no "+
 			"strategy averages over the ranks: its copies diverge; give its module and the optimizer to lite.Setup, or call "+
 			"l.IgnoreParameters if each rank is to have its own", t.DType(), t.Shape()))

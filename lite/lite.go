@@ -50,7 +50,7 @@ type Lite struct {
 	steppers []*stepper               // of the optimizers that are set up
 	others   map[*torch.Tensor]*loose // of optimizers that were not set up, by their first tensor
 	warned   bool                     // of one of those
-	kept     map[any]bool             // loaders with KeepSampler; true: with a sampler of the program's own
+	noted    bool                     // of a loader there is a note, which the end of the run deletes
 	steps    *atomic.Int64            // the most steps of any optimizer; nil: they are not read
 	restore  []func()                 // undone, last first, when the run ends
 	io       CheckpointIO

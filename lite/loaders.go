@@ -51,10 +51,9 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	if err := ld.Err(); err != nil {
 		return nil, fmt.Errorf("lite: SetupDataLoader: %w", err)
 	}
-	if _, again := taken.LoadOrStore(ld, l); again {
+	if !noteLoader(l, ld) {
 		return nil, errors.New("lite: SetupDataLoader: this loader was set up already: a loader is passed once")
 	}
-	l.atEnd(func() { taken.Delete(ld) })
 	out, err := shardLoader(l, ld, o)
 	if err != nil {
 		return nil, err
@@ -66,13 +65,10 @@ func SetupDataLoader[B any](l *Lite, ld *data.Loader[B], opts ...LoaderOptions) 
 	if !o.NoMove {
 		out = moveBatches(l, out)
 	}
-	taken.Store(out, l)
-	l.atEnd(func() { taken.Delete(out) })
+	noteLoader(l, out)
 	if o.KeepSampler {
-		if l.kept == nil {
-			l.kept = map[any]bool{}
-		}
-		l.kept[out] = ownSampler(out)
+		n := loaderNote(out)
+		n.kept, n.own = true, ownSampler(out)
 	}
 	return out, nil
 }

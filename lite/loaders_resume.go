@@ -24,8 +24,10 @@ func (l *Lite) rescale(content map[string]any, into State) {
 		if !ok || !isLoaderState(s) {
 			continue
 		}
-		own, kept := l.kept[into[key]]
-		if !kept {
+		own := false
+		if n := loaderNote(into[key]); n != nil && n.kept {
+			own = n.own
+		} else {
 			completeLoader(s, world, seed)
 		}
 		if why := inexact(into[key], s, own); why != "" && l.IsGlobalZero() {

@@ -12,11 +12,17 @@ import (
 // assertionMark is in the text of what libtorch's authors took for impossible: TORCH_INTERNAL_ASSERT.
 const assertionMark = "INTERNAL ASSERT FAILED at "
 
+// sameViewMark is in the text about a view that is the tensor itself, such as a nested tensor's Transpose(1, 1).
+const sameViewMark = "View operation returned a tensor that is the same as the input base tensor"
+
 var assertionText = regexp.MustCompile(`(?s)^(.*?)\s*INTERNAL ASSERT FAILED at "([^"]*)":(\d+), please report a bug to PyTorch\.\s*(.*)$`)
 
 // assertion rewrites the text of a failed assertion of libtorch's: mostly its caller gave arguments that the operator's kernel takes
 // for granted and does not check. It names those that the condition names, else all of them.
 func assertion(operation, text string) string {
+	if strings.Contains(text, sameViewMark) {
+		return "it would give the tensor itself back, as it changes nothing, and not a view: use the tensor as it is"
+	}
 	m := assertionText.FindStringSubmatch(text)
 	if m == nil {
 		return text

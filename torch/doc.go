@@ -70,9 +70,8 @@
 //   - log: libtorch's log shows errors alone once there is a store, as each connection that ends is a warning with a C++
 //     trace. TORCH_CPP_LOG_LEVEL in the environment goes before it.
 //   - gc: making tensors runs Go's collector (runtime.GC) where many bytes were left to it. Scopes make it rare; without it
-//     tensors outside of scopes are freed when Go collects by itself. One goroutine, with a thread that waits in C, runs from
-//     the program's start for the collections that the allocator asks for: tests with goleak pass over it by
-//     goleak.IgnoreAnyFunction("github.com/golite/golite/cgotorch.AwaitCollection").
+//     tensors outside of scopes are freed when Go collects by itself. The collections that the allocator asks for run on a
+//     thread of C, which starts with the first one: no goroutine waits for them.
 //   - cuda: the program's start opens libtorch_cuda.so and libcgotorch_cuda.so where both are there, as libtorch asks once for
 //     what devices there are. GOLITE_CUDA_LIBRARY=none is the same switch.
 //   - A process group over Gloo that was aborted is never freed: its destructor would wait for calls that hang. There is no

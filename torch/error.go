@@ -118,7 +118,7 @@ func opError(name string, cause *cgotorch.Error, args *op.Args, tensors ...*Tens
 	if i := strings.Index(e.Message, "This could be because"); i > 0 {
 		e.Message = missingBackend(e.Message[:i]) // what follows is a page about building PyTorch
 	}
-	if strings.Contains(e.Message, assertionMark) {
+	if strings.Contains(e.Message, assertionMark) || strings.Contains(e.Message, sameViewMark) {
 		e.Message = assertion(name, e.Message)
 	}
 	if inner, ok := cause.Panic.(*Error); ok {

@@ -13,7 +13,7 @@ import (
 // The collector knows a tensor's few words in Go and not what it costs in libtorch. Two things make up for that.
 //
 // Big tensors on the CPU: libtorch's allocator has a collection run before their memory grows beyond the most that was needed so far
-// (cgotorch/collect.h); the goroutine of serveAllocator runs it.
+// (cgotorch/collect.h); collectForAllocator runs it.
 //
 // All others: pacer. When what they cost has grown by a share, it collects and waits until the tensors found dead are freed. Goroutines
 // that make tensors faster than they are freed wait for that as well, for a bounded time.
@@ -34,22 +34,18 @@ const (
 	longest     = 20 * time.Millisecond
 )
 
-func init() { go serveAllocator() }
+func init() { cgotorch.Collect = collectForAllocator }
 
-// serveAllocator runs the collections that the allocator asks for. Where they take long, as the program's own heap is large, they take a
-// fifth of the time at most.
-func serveAllocator() {
-	runtime.LockOSThread() // it waits in C, and runtime.GC yields in a loop, which costs a locked goroutine's processor less
-	for {
-		request := cgotorch.AwaitCollection()
-		pacer.Lock()
-		run := pacer.lasting < longest || time.Since(pacer.last) > 4*pacer.lasting
-		if run {
-			collectAll(cleanupsWait)
-		}
-		pacer.Unlock()
-		cgotorch.Collected(request, run)
+// collectForAllocator runs a collection that the allocator asks for, and reports whether it did. Where they take long, as the program's own
+// heap is large, they take a fifth of the time at most.
+func collectForAllocator() bool {
+	pacer.Lock()
+	defer pacer.Unlock()
+	run := pacer.lasting < longest || time.Since(pacer.last) > 4*pacer.lasting
+	if run {
+		collectAll(cleanupsWait)
 	}
+	return run
 }
 
 // paceGC takes note of a tensor that was left to the collector.

@@ -1,6 +1,8 @@
 package torch
 
 import (
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 func TestTensorsOutsideScopesAreFreedByTheCollector(t *testing.T) {
@@ -33,7 +36,7 @@ func TestLeaksAreFoundByOrigin(t *testing.T) {
 	})
 	found := 0
 	for place, n := range LiveByOrigin() {
-		require.Contains(t, place, "memory_test.go:30")
+		require.Contains(t, place, "memory_test.go:33")
 		found += n
 	}
 	require.Equal(t, 7, found)
@@ -238,4 +241,22 @@ func TestPoolSurvivesGoexit(t *testing.T) {
 	for range 3 {
 		require.NoError(t, p.Do(t.Context(), func() { Ones(2).Add(Ones(2)) }))
 	}
+}
+
+// TestNoGoroutineIsLeft: the allocator's collections keep dropped tensors from piling up, and leave no goroutine that a
+// user's test would take for leaked.
+func TestNoGoroutineIsLeft(t *testing.T) {
+	if os.Getenv("GOLITE_TEST_GOLEAK") == "" { // in a process of its own: other tests have goroutines
+		cmd := exec.Command(os.Args[0], "-test.run=^TestNoGoroutineIsLeft$")
+		cmd.Env = append(os.Environ(), "GOLITE_TEST_GOLEAK=1")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return
+	}
+	goleak.VerifyNone(t)
+	for range 100 {
+		Zeros(1 << 20)
+	}
+	goleak.VerifyNone(t)
+	require.Less(t, Memory(false).Peak, int64(100<<20), "of 400 MB that were dropped")
 }

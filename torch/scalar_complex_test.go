@@ -48,6 +48,21 @@ func TestNestedTensorsInErrors(t *testing.T) {
 	require.Equal(t, "tensor([0., 0.])", zero.String())
 }
 
+// TestViewsThatChangeNothing of a nested tensor are refused by libtorch, with a text that asks for a report.
+func TestViewsThatChangeNothing(t *testing.T) {
+	n := nested(torch.Ones(2, 3), torch.Ones(4, 3))
+	for name, f := range map[string]func(){
+		"Transpose": func() { n.Transpose(1, -2) },
+		"SwapDims":  func() { aten.Call("aten::swapdims", n, 2, 2) },
+		"SwapAxes":  func() { aten.Call("aten::swapaxes", n, 1, 1) },
+	} {
+		err := torch.Try(f)
+		require.ErrorContains(t, err, "it would give the tensor itself back, as it changes nothing", name)
+		require.NotContains(t, err.Error(), "ASSERT", name)
+		require.NotContains(t, err.Error(), "report", name)
+	}
+}
+
 func nested(parts ...*torch.Tensor) *torch.Tensor {
 	return aten.NestedTensorFromTensorList(parts, 0, 0, torch.Device{}, nil)
 }

@@ -57,6 +57,7 @@ static void* map_once(size_t n, int fd) {
 
 // What Go exports to C++: hooks and functions, of which the driver has none.
 extern "C" uint64_t goliteHook(uint64_t, uint64_t, uint64_t*) { return 0; }
+extern "C" int32_t goliteCollect(void) { return 0; }
 extern "C" uint64_t goliteBackward(uint64_t, uint64_t, uint64_t*, int64_t, uint64_t*, int64_t) { return 0; }
 extern "C" uint64_t golitePack(uint64_t, uint64_t, uint64_t*) { return 0; }
 extern "C" uint64_t goliteUnpack(uint64_t, uint64_t*) { return 0; }

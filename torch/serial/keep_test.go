@@ -80,7 +80,7 @@ func TestLatestTakesFoldersThatAreCommitted(t *testing.T) {
 }
 
 func TestSaverWritesTheStateOfItsCall(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // package torch has one of its own, from the start
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := t.TempDir()
 	w := torch.From([]float32{1, 2, 3})
 	view := torch.From([]int64{5})
@@ -108,7 +108,7 @@ func TestSaverWritesTheStateOfItsCall(t *testing.T) {
 }
 
 func TestSaverReportsTheWriteBefore(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // package torch has one of its own, from the start
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(blocked, nil, 0o644))

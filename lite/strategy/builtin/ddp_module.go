@@ -30,7 +30,8 @@ type ddpModule struct {
 	// ranks.
 	past     []*torch.Tensor
 	local    bool // inside of NoSync
-	unsynced bool // the last forward pass to train by was: its gradients may still be each rank's own
+	unsynced bool // there was a forward pass to train by in one, whose gradients may still be each rank's own
+	averaged int  // the backward passes that had averaged gradients then
 	idle     bool // no parameter requires gradients: the strategy waits for none
 	join     bool // inside of Join
 }
@@ -45,8 +46,11 @@ func (m *ddpModule) Forward(p strategy.Pass, f func() []*torch.Tensor) []*torch.
 		return f()
 	}
 	m.refresh()
-	if m.unsynced != m.local { // a frozen model may serve many goroutines
-		m.unsynced = m.local
+	if m.local { // else nothing is written: a frozen model may serve many goroutines
+		m.unsynced = true
+		if m.replica != nil {
+			m.averaged = m.replica.Reductions()
+		}
 	}
 	if m.replica == nil {
 		return f()
@@ -112,6 +116,10 @@ func (m *ddpModule) refresh() {
 	if m.layout == m.s.layout() && !m.differs() {
 		return
 	}
+	// A forward pass alone averages nothing of what NoSync left.
+	if m.unsynced && m.replica != nil && m.replica.Reductions() > m.averaged {
+		m.unsynced = false
+	}
 	params, want := m.list()
 	m.idle = len(want) == 0
 	switch {
@@ -164,6 +172,7 @@ func (m *ddpModule) rebuild(want []*torch.Tensor) {
 			"can't follow: freeze and unfreeze layers between two calls of Join", m)
 	}
 	before := m.trained
+	m.averaged = 0
 	if m.replica != nil {
 		m.replica.Close()
 		m.replica, m.trained = nil, nil
