@@ -108,6 +108,19 @@ func TestGradientsOfNoBackwardSync(t *testing.T) {
 			s.pass(false)
 			s.step()
 		}},
+		"frozen with a gradient that was averaged, ahead of a local pass": {false, "", func(s *localStep) {
+			for range 2 {
+				s.pass(true)
+				s.pass(false)
+				s.opt.Step()
+				s.train(false)
+				s.pass(true)
+				s.pass(true)
+				s.pass(false)
+				s.step()
+				s.train(true)
+			}
+		}},
 		"frozen after a local pass and one that averages": {false, "", func(s *localStep) {
 			for range 2 {
 				s.pass(true)

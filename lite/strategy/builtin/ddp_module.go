@@ -47,10 +47,7 @@ func (m *ddpModule) Forward(p strategy.Pass, f func() []*torch.Tensor) []*torch.
 	}
 	m.refresh()
 	if m.local { // else nothing is written: a frozen model may serve many goroutines
-		m.unsynced = true
-		if m.replica != nil {
-			m.averaged = m.replica.Reductions()
-		}
+		m.keepsOwn()
 	}
 	if m.replica == nil {
 		return f()
@@ -130,6 +127,24 @@ func (m *ddpModule) refresh() {
 		m.rebuild(want)
 	}
 	m.look(params)
+}
+
+// keepsOwn notes a forward pass in NoSync. What was frozen ahead of the first one has gradients that were averaged.
+func (m *ddpModule) keepsOwn() {
+	first, averaged := !m.unsynced, 0
+	if m.replica != nil {
+		averaged = m.replica.Reductions()
+		first = first || averaged > m.averaged
+	}
+	if first && m.differs() {
+		for _, p := range m.trained {
+			if !p.RequiresGrad() && !slices.Contains(m.past, p) {
+				m.past = append(m.past, p)
+				m.s.revision++
+			}
+		}
+	}
+	m.unsynced, m.averaged = true, averaged
 }
 
 // forget takes parameters out of past.
