@@ -86,9 +86,9 @@ func (d DDP) plan(r strategy.Request, launcher string) (strategy.Plan, error) {
 	switch {
 	case d.Backend == "" || d.Backend == backend:
 	case d.Backend == "nccl":
-		return strategy.Plan{}, fmt.Errorf(`Backend "nccl" is for CUDA devices: leave it empty, or use %q`, backend)
+		return strategy.Plan{}, fmt.Errorf(`the Backend "nccl" is for CUDA devices: leave it empty, or use %q`, backend)
 	default:
-		return strategy.Plan{}, fmt.Errorf(`Backend %q carries no tensors of %s devices: leave it empty, or use %q`,
+		return strategy.Plan{}, fmt.Errorf(`the Backend %q carries no tensors of %s devices: leave it empty, or use %q`,
 			d.Backend, typeName(r.Accelerator), backend)
 	}
 	return strategy.Plan{Ranks: strategy.OnePerDevice(r), Launcher: launcher, Backend: backend, Timeout: d.Timeout}, nil
