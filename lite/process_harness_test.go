@@ -243,14 +243,16 @@ func (s *started) pid(t *testing.T, name string) int {
 	return pid
 }
 
-// living reads whether a process runs, or is a corpse that nobody has collected yet.
+// living reports whether a process runs. One that has ended and was not waited for yet does not, once its threads have
+// ended too: until then they hold its files and ports, although the process is a zombie already.
 func living(pid int) bool {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
 	}
-	after := strings.TrimSpace(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-	return after != "" && after[0] != 'Z'
+	const state, threads = 0, 17 // among the fields after the name
+	after := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	return len(after) > threads && (after[state] != "Z" || after[threads] != "0" && after[threads] != "1")
 }
 
 // awaitFile waits until the job has written a file.
