@@ -1,34 +1,27 @@
 // dist_gloo.hh: Gloo behind works that can be failed.
 //
-// Gloo itself can't be aborted: a rank that waits is freed by its peer's socket closing, or by the timeout. So
-// each call gets a work of ours, which an abort fails at once; the sockets are closed, which frees the peers; and
-// a group that was aborted is leaked, because destroying it would wait for the calls that hang.
+// Gloo itself can't be aborted: a rank that waits is freed by its peer's socket closing, or by the timeout. So each call gets a work of ours, which an
+// abort fails at once; the sockets are closed, which frees the peers; and a group that was aborted is leaked: destroying it would wait for calls that hang.
 
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-
 #include <gloo/context.h>
-
 #include <cstdlib>
 #include <optional>
 #include <thread>
-
-#include "dist_memory.h"
-#include "dist_work.h"
+#include "dist_exchange.h"
 
 namespace golite {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
 using WorkPtr = c10::intrusive_ptr<c10d::Work>;
-
 constexpr size_t kCall = 512;  // bytes of a call's description in debug mode
 
 // LooseStore can let go of the store: a group that is leaked would else keep its server, and the port, for ever.
@@ -47,7 +40,11 @@ class OpenGloo : public c10d::ProcessGroupGloo {
   }
   // tag sets the tag of the next collective. The sizes of what ranks bring are part of it. Why: Gloo checks the size of a message on a thread of its
   // own, where a wrong one ends the process. Messages with different tags never meet: ranks that disagree wait, and package dist compares their calls.
-  void tag(const Signature& s) { collectiveCounter_ = s.digest() << 12 | (static_cast<uint32_t>(s.number) & 0x3ff) << 2; }
+  // item counts the tensors of a list, which are collectives of Gloo's each.
+  void tag(const Signature& s, size_t item) {
+    uint32_t digest = item == 0 ? s.digest() : static_cast<uint32_t>(mixed(s.digest(), static_cast<int64_t>(item)));
+    collectiveCounter_ = digest << 12 | (static_cast<uint32_t>(s.number) & 0x3ff) << 2;
+  }
 };
 
 // Lines is the connection to the peers; it outlives the backend where a call still hangs.
@@ -82,7 +79,7 @@ class Gloo : public c10d::Backend {
       : Backend(rank, size), lines_(std::move(lines)), watch_(std::move(watch)) {
     if (!lines_->memory) return;
     Unpiped threads;
-    attendant_.emplace(lines_->memory, [watch = watch_, lines = std::weak_ptr<Lines>(lines_)](const Signature& s, int peer, const std::string& why) {
+    progress_.emplace(lines_->memory, [watch = watch_, lines = std::weak_ptr<Lines>(lines_)](const Signature& s, int peer, const std::string& why) {
       lose(*watch, lines, shared_peer(*watch, s, peer, why));
     });
   }
@@ -95,10 +92,18 @@ class Gloo : public c10d::Backend {
   void setTimeout(Millis) override {}
 
   WorkPtr broadcast(Tensors& t, const c10d::BroadcastOptions& o = {}) override {
+    int root = static_cast<int>(o.rootRank);
+    if (shares(t)) {
+      Exchange x = exchange(GL_BROADCAST, root);
+      x.add(root == rank_ ? t : Tensors{}, root == rank_ ? Tensors{} : t);
+      return shared(GL_BROADCAST, t[0], t, std::move(x), root);
+    }
     return run(GL_BROADCAST, &t[0], t, [&] { return lines_->gloo->broadcast(t, o); }, static_cast<int>(o.rootRank));
   }
   WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
-    if (attendant_ && t.size() == 1 && lines_->memory->takes(t[0], o.reduceOp.op_)) return shared(t[0], o.reduceOp.op_);
+    if (t.size() == 1 && shares(t, {}, o.reduceOp.op_)) {
+      return shared(GL_ALL_REDUCE, t[0], t, Exchange::sums(GL_ALL_REDUCE, o.reduceOp.op_, rank_, size_, t), -1, o.reduceOp.op_);
+    }
     c10d::AllreduceOptions p = o;
     p.reduceOp = summed(o.reduceOp);
     return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce(t, p); }, -1, o.reduceOp.op_);
@@ -107,29 +112,69 @@ class Gloo : public c10d::Backend {
     return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce_sparse(t, o); }, -1, o.reduceOp.op_);
   }
   WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override {
-    c10d::AllreduceCoalescedOptions p = o;
+    if (shares(t, {}, o.reduceOp.op_)) {
+      return shared(GL_ALL_REDUCE_COALESCED, t, t, Exchange::sums(GL_ALL_REDUCE_COALESCED, o.reduceOp.op_, rank_, size_, t), -1, o.reduceOp.op_);
+    }
+    c10d::AllreduceOptions p;
     p.reduceOp = summed(o.reduceOp);
-    return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce_coalesced(t, p); }, -1, o.reduceOp.op_);
+    return run_all(GL_ALL_REDUCE_COALESCED, t, t, [&](size_t i) {
+      Tensors one{t[i]};
+      return lines_->gloo->allreduce(one, p);
+    }, o.reduceOp.op_);
   }
   WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
     c10d::ReduceOptions p = o;
     p.reduceOp = summed(o.reduceOp);
     bool root = o.rootRank == rank_;
+    if (shares(t, {}, o.reduceOp.op_)) {
+      Exchange x = exchange(GL_REDUCE, static_cast<int>(o.rootRank), o.reduceOp.op_);
+      x.add(t, root ? t : Tensors{});
+      return shared(GL_REDUCE, t[0], root ? t : Tensors{}, std::move(x), static_cast<int>(o.rootRank), o.reduceOp.op_);
+    }
     // Gloo uses the tensors of the other ranks as scratch space: they keep theirs.
     Tensors mine{root ? t[0] : t[0].clone()};
     return run(GL_REDUCE, &t[0], root ? t : Tensors{}, [&] { return lines_->gloo->reduce(mine, p); }, static_cast<int>(o.rootRank), o.reduceOp.op_);
   }
   WorkPtr allgather(std::vector<Tensors>& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
+    if (shares(in, out[0])) {
+      TORCH_CHECK(out[0].size() == static_cast<size_t>(size_), "all_gather: want ", size_, " tensors, one for each rank, got ", out[0].size());
+      Exchange x = exchange(GL_ALL_GATHER);
+      x.add(in, out[0]);
+      return shared(GL_ALL_GATHER, in[0], out[0], std::move(x));
+    }
     return run(GL_ALL_GATHER, &in[0], out[0], [&] { return lines_->gloo->allgather(out, in, o); });
   }
   WorkPtr _allgather_base(at::Tensor& out, at::Tensor& in, const c10d::AllgatherOptions& o = {}) override {
     TORCH_CHECK(out.is_contiguous() && out.numel() == in.numel() * size_, "all_gather_into_tensor: the result needs ", in.numel() * size_,
                 " elements, it has ", out.numel());
+    if (shares({in}, {out})) {
+      Exchange x = exchange(GL_ALL_GATHER_INTO);
+      x.add_joined(in, out);
+      return shared(GL_ALL_GATHER_INTO, in, {out}, std::move(x));
+    }
     // Gloo wants the result flat, rank after rank.
     at::Tensor flat = out.view({-1}), mine = in.view({-1});
     return run(GL_ALL_GATHER_INTO, &in, {out}, [&] { return lines_->gloo->_allgather_base(flat, mine, o); });
   }
+  WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
+    check_pairs(in, out);
+    if (shares(in, out)) {
+      Exchange x = exchange(GL_ALL_GATHER_INTO_COALESCED);
+      for (size_t i = 0; i < in.size(); i++) x.add_joined(in[i], out[i]);
+      return shared(GL_ALL_GATHER_INTO_COALESCED, in, out, std::move(x));
+    }
+    return run_all(GL_ALL_GATHER_INTO_COALESCED, in, out, [&](size_t i) {
+      at::Tensor flat = out[i].view({-1}), mine = in[i].view({-1});
+      return lines_->gloo->_allgather_base(flat, mine, o);
+    });
+  }
   WorkPtr reduce_scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ReduceScatterOptions& o = {}) override {
+    if (shares(out, in.at(0), o.reduceOp.op_)) {
+      TORCH_CHECK(in[0].size() == static_cast<size_t>(size_), "reduce_scatter: want ", size_, " tensors, one for each rank, got ", in[0].size());
+      Exchange x = exchange(GL_REDUCE_SCATTER, -1, o.reduceOp.op_);
+      x.add(in[0], out);
+      return shared(GL_REDUCE_SCATTER, out[0], out, std::move(x), -1, o.reduceOp.op_);
+    }
     Tensors flat;
     for (auto& t : in.at(0)) flat.push_back(t.reshape({-1}));
     TORCH_CHECK(flat.size() == static_cast<size_t>(size_), "reduce_scatter: want ", size_, " tensors, one for each rank, got ", flat.size());
@@ -137,12 +182,42 @@ class Gloo : public c10d::Backend {
     return scattered(GL_REDUCE_SCATTER, out[0], all, o);
   }
   WorkPtr _reduce_scatter_base(at::Tensor& out, at::Tensor& in, const c10d::ReduceScatterOptions& o = {}) override {
+    if (shares({out}, {in}, o.reduceOp.op_)) {
+      Exchange x = exchange(GL_REDUCE_SCATTER_TENSOR, -1, o.reduceOp.op_);
+      x.add_joined(in, out);
+      return shared(GL_REDUCE_SCATTER_TENSOR, out, {out}, std::move(x), -1, o.reduceOp.op_);
+    }
     return scattered(GL_REDUCE_SCATTER_TENSOR, out, in, o);
   }
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
+    check_pairs(in, out);
+    if (shares(in, out, o.reduceOp.op_)) {
+      Exchange x = exchange(GL_REDUCE_SCATTER_TENSOR_COALESCED, -1, o.reduceOp.op_);
+      for (size_t i = 0; i < in.size(); i++) x.add_joined(in[i], out[i]);
+      return shared(GL_REDUCE_SCATTER_TENSOR_COALESCED, out, out, std::move(x), -1, o.reduceOp.op_);
+    }
+    c10d::ReduceScatterOptions p = o;
+    p.reduceOp = summed(o.reduceOp);
+    return run_all(GL_REDUCE_SCATTER_TENSOR_COALESCED, out, out, [&](size_t i) { return lines_->gloo->_reduce_scatter_base(out[i], in[i], p); }, o.reduceOp.op_);
+  }
   WorkPtr gather(std::vector<Tensors>& out, Tensors& in, const c10d::GatherOptions& o = {}) override {
+    Tensors to = out.empty() ? Tensors{} : out[0];
+    if (shares(in, to)) {
+      TORCH_CHECK(o.rootRank != rank_ || to.size() == static_cast<size_t>(size_), "gather: want ", size_, " tensors, one for each rank, got ", to.size());
+      Exchange x = exchange(GL_GATHER, static_cast<int>(o.rootRank));
+      x.add(in, to);
+      return shared(GL_GATHER, in[0], to, std::move(x), static_cast<int>(o.rootRank));
+    }
     return run(GL_GATHER, &in[0], out.empty() ? Tensors{} : out[0], [&] { return lines_->gloo->gather(out, in, o); }, static_cast<int>(o.rootRank));
   }
   WorkPtr scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ScatterOptions& o = {}) override {
+    Tensors from = in.empty() ? Tensors{} : in[0];
+    if (shares(out, from)) {
+      TORCH_CHECK(o.rootRank != rank_ || from.size() == static_cast<size_t>(size_), "scatter: want ", size_, " tensors, one for each rank, got ", from.size());
+      Exchange x = exchange(GL_SCATTER, static_cast<int>(o.rootRank));
+      x.add(from, out);
+      return shared(GL_SCATTER, out[0], out, std::move(x), static_cast<int>(o.rootRank));
+    }
     return run(GL_SCATTER, &out[0], out, [&] { return lines_->gloo->scatter(out, in, o); }, static_cast<int>(o.rootRank));
   }
   WorkPtr alltoall_base(at::Tensor& out, at::Tensor& in, std::vector<int64_t>& to, std::vector<int64_t>& from,
@@ -200,52 +275,70 @@ class Gloo : public c10d::Backend {
     return run(kind, &out, {out}, [&] { return lines_->gloo->_reduce_scatter_base(out, in, p); }, -1, o.reduceOp.op_);
   }
 
-  // entered is a call's signature, once the group has let it in.
-  Signature entered(int kind, const at::Tensor* about, int root, int op) {
+  // shares reports whether a collective of some tensors goes through the memory that the ranks share; op is below 0 where they are not combined.
+  // Ranks that make the same call agree about it.
+  bool shares(const Tensors& a, const Tensors& b = {}, int op = -1) const {
+    auto takes = [op](const at::Tensor& t) { return Exchange::takes(t, op); };
+    return progress_ && std::all_of(a.begin(), a.end(), takes) && std::all_of(b.begin(), b.end(), takes);
+  }
+  Exchange exchange(int kind, int root = -1, int op = 0) const { return Exchange(kind, op, root, rank_, size_); }
+
+  static void check_pairs(const Tensors& in, const Tensors& out) {
+    TORCH_CHECK(in.size() == out.size() && !in.empty(), "want as many tensors to fill as there are given, and one at least, got ", out.size(), " and ", in.size());
+  }
+
+  // entered is a call's signature, once the group has let it in. What it is about is a tensor or a list.
+  template <class About> Signature entered(int kind, const About* about, int root, int op) {
     Signature s;
     s.kind = kind;
     s.op = op;
     s.root = root;
-    if (about) {
-      s.dtype = static_cast<int>(about->scalar_type());
-      s.shape = about->sizes().vec();
-    }
+    if (about) s.about(*about);
     watch_->enter(s);
     if (lines_->shadow && kind != GL_SEND && kind != GL_RECV) compare(s);
     return s;
   }
 
-  template <class F>
-  WorkPtr run(int kind, const at::Tensor* about, Tensors results, F start, int root = -1, int op = 0, std::function<void()> after = {}) {
+  template <class F> WorkPtr run(int kind, const at::Tensor* about, Tensors results, F start, int root = -1, int op = 0, std::function<void()> after = {}) {
     auto w = c10::make_intrusive<TrackedWork>(watch_, entered(kind, about, root, op), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
-    follow(w, tagged(w->signature(), start), std::move(after));
+    follow(w, tagged(w->signature(), std::ref(start)), std::move(after));
     started.well();
     return w;
   }
 
   // tagged starts a collective under a tag of its own. PyTorch's ranks count.
-  template <class F>
-  WorkPtr tagged(const Signature& s, F& start) {
+  template <class F> WorkPtr tagged(const Signature& s, F start, size_t item = 0) {
     if (!lines_->gloo->store || s.kind == GL_SEND || s.kind == GL_RECV) return start();
     std::lock_guard<std::mutex> l(tagging_);
-    lines_->gloo->tag(s);
+    lines_->gloo->tag(s, item);
     return start();
   }
 
-  // shared sums through the memory that the ranks share.
-  WorkPtr shared(const at::Tensor& t, int op) {
-    auto& memory = lines_->memory;
-    auto w = c10::make_intrusive<SharedWork>(watch_, entered(GL_ALL_REDUCE, &t, -1, op), t, memory, spin_);
+  // run_all is run for a list, of which each tensor takes a collective of Gloo's: as each has its own place and its own order of adding.
+  template <class F> WorkPtr run_all(int kind, const Tensors& about, Tensors results, F start, int op = 0) {
+    auto w = c10::make_intrusive<TrackedWork>(watch_, entered(kind, &about, -1, op), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
-    attendant_->attend(w);  // before the posts, of which the later ones may wait until it has read the first
-    memory->post(w->first(), t, op, w->signature().site, [&](int peer, const std::string& why) {
-      if (!why.empty()) lose(*watch_, lines_, shared_peer(*watch_, w->signature(), peer, why));
-      watch_->check();
-      attendant_->lend();
-    });
+    auto left = std::make_shared<std::atomic<size_t>>(about.size());
+    std::vector<WorkPtr> all;
+    for (size_t i = 0; i < about.size(); i++) all.push_back(tagged(w->signature(), [&] { return start(i); }, i));
+    for (auto& inner : all) follow(w, inner, {}, left);
+    started.well();
+    return w;
+  }
+
+  template <class About> WorkPtr shared(int kind, const About& about, Tensors results, Exchange x, int root = -1, int op = 0) {
+    return shared(kind, about, std::move(results), std::vector<Exchange>{std::move(x)}, root, op);
+  }
+  // shared runs a collective through the memory that the ranks share.
+  template <class About> WorkPtr shared(int kind, const About& about, Tensors results, std::vector<Exchange> x, int root = -1, int op = 0) {
+    auto w = c10::make_intrusive<SharedWork>(watch_, entered(kind, &about, root, op), std::move(results), lines_->memory, std::move(x), spin_);
+    if (op == c10d::ReduceOp::AVG) w->divide(size_);
+    Started started(watch_, w);
+    w->help();
+    if (!w->isCompleted()) progress_->add(w);
     started.well();
     return w;
   }
@@ -274,14 +367,15 @@ class Gloo : public c10d::Backend {
     return f;
   }
 
-  // follow lets w end as inner does.
-  void follow(const c10::intrusive_ptr<TrackedWork>& w, WorkPtr inner, std::function<void()> after) {
-    w->inner = inner;
+  // follow lets w end as inner does, or with the last of left.
+  void follow(const c10::intrusive_ptr<TrackedWork>& w, WorkPtr inner, std::function<void()> after, std::shared_ptr<std::atomic<size_t>> left = {}) {
+    if (!left) w->inner = inner;
     auto watch = watch_;
     // Not a reference: the group must not die on one of Gloo's own threads, which its destructor waits for.
     std::weak_ptr<Lines> connection = lines_;
-    auto ended = [w, watch, connection, after](const std::string& error) {
+    auto ended = [w, watch, connection, after, left](const std::string& error) {
       if (error.empty()) {
+        if (left && left->fetch_sub(1) > 1) return;
         try {
           at::AutoDispatchBelowADInplaceOrView guard;
           if (after) after();
@@ -349,7 +443,7 @@ class Gloo : public c10d::Backend {
 
   // key is what must be equal on all ranks; it says the same as Signature::agrees.
   static std::string key(const Signature& s) {
-    std::string k = std::to_string(s.kind) + "," + std::to_string(s.dtype) + "," + std::to_string(s.op) + "," + std::to_string(s.root);
+    std::string k = std::to_string(s.kind) + "," + std::to_string(s.dtype) + "," + std::to_string(s.op) + "," + std::to_string(s.root) + "," + std::to_string(s.count) + "," + std::to_string(s.shapes);
     if (s.kind != GL_ALL_TO_ALL && s.kind != GL_ALL_TO_ALL_SINGLE) {
       for (auto n : s.shape) k += "," + std::to_string(n);
     }
@@ -361,7 +455,7 @@ class Gloo : public c10d::Backend {
   std::mutex tagging_;  // from the tag to the start
   // Where ranks outnumber cores, one that looks keeps another from working.
   const int spin_ = static_cast<unsigned>(size_) <= std::thread::hardware_concurrency() ? 2000 : 0;
-  std::optional<Attendant> attendant_;  // last: it ends first
+  std::optional<ProgressThread> progress_;  // last: it ends first
 };
 
 c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& prefix) {

@@ -25,6 +25,9 @@ const (
 	Send
 	Recv
 	Barrier
+	AllReduceCoalesced
+	AllGatherIntoCoalesced
+	ReduceScatterTensorCoalesced
 )
 
 // Kinds of failures; dist.h holds the same numbers.

@@ -98,6 +98,15 @@ c10::intrusive_ptr<c10d::Work> start(c10d::Backend& b, Call& c, int rank) {
       return c.root < 0 ? b.recvAnysource(c.in, c.tag) : b.recv(c.in, c.root, c.tag);
     case GL_BARRIER:
       return b.barrier(options<c10d::BarrierOptions>(c));
+    case GL_ALL_REDUCE_COALESCED: {
+      c10d::AllreduceCoalescedOptions o;
+      static_cast<c10d::AllreduceOptions&>(o) = reducing<c10d::AllreduceOptions>(c);
+      return b.allreduce_coalesced(c.in, o);
+    }
+    case GL_ALL_GATHER_INTO_COALESCED:
+      return b.allgather_into_tensor_coalesced(c.out, c.in, options<c10d::AllgatherOptions>(c));
+    case GL_REDUCE_SCATTER_TENSOR_COALESCED:
+      return b.reduce_scatter_tensor_coalesced(c.out, c.in, reducing<c10d::ReduceScatterOptions>(c));
     default:
       throw std::runtime_error("there is no collective number " + std::to_string(c.kind));
   }
@@ -113,6 +122,7 @@ void count_writes(const Call& c, int rank) {
   };
   switch (c.kind) {
     case GL_ALL_REDUCE:
+    case GL_ALL_REDUCE_COALESCED:
     case GL_RECV:
       return count(c.in);
     case GL_BROADCAST:

@@ -54,7 +54,7 @@ class InProcess : public c10d::Backend {
     return reduction(GL_ALL_REDUCE, t, {}, t, o.reduceOp, -1);
   }
   WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override {
-    return reduction(GL_ALL_REDUCE, t, {}, t, o.reduceOp, -1);
+    return reduction(GL_ALL_REDUCE_COALESCED, t, {}, t, o.reduceOp, -1);
   }
   WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
     bool root = o.rootRank == rank_;
@@ -65,6 +65,12 @@ class InProcess : public c10d::Backend {
   }
   WorkPtr _allgather_base(at::Tensor& out, at::Tensor& in, const c10d::AllgatherOptions& = {}) override {
     return collective(GL_ALL_GATHER_INTO, {in}, pieces(out, size_), {out}, -1);
+  }
+  WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& = {}) override {
+    return collective(GL_ALL_GATHER_INTO_COALESCED, in, all_pieces(out), out, -1);
+  }
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
+    return reduction(GL_REDUCE_SCATTER_TENSOR_COALESCED, all_pieces(in), out, out, o.reduceOp, -1);
   }
   WorkPtr reduce_scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ReduceScatterOptions& o = {}) override {
     return reduction(GL_REDUCE_SCATTER, in[0], {out[0]}, {out[0]}, o.reduceOp, -1);
@@ -102,15 +108,22 @@ class InProcess : public c10d::Backend {
   WorkPtr recvAnysource(Tensors& t, int tag) override { return recv(t, -1, tag); }
 
  private:
-  Signature signature(int kind, const at::Tensor* t, int root, int op = 0) {
+  // all_pieces are the equal parts of each tensor of a list, one tensor's after the other's.
+  Tensors all_pieces(const Tensors& list) const {
+    Tensors all;
+    for (auto& t : list) {
+      for (auto& p : pieces(t, size_)) all.push_back(p);
+    }
+    return all;
+  }
+
+  template <class About>
+  Signature signature(int kind, const About* about, int root, int op = 0) {
     Signature s;
     s.kind = kind;
     s.op = op;
     s.root = root;
-    if (t) {
-      s.dtype = static_cast<int>(t->scalar_type());
-      s.shape = t->sizes().vec();
-    }
+    if (about) s.about(*about);
     watch_->enter(s);
     return s;
   }
@@ -132,10 +145,15 @@ class InProcess : public c10d::Backend {
     bool each = kind == GL_ALL_TO_ALL || kind == GL_ALL_TO_ALL_SINGLE || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR ||
                 (kind == GL_SCATTER && root == rank_);
     TORCH_CHECK(!each || in.size() == n, kind_name(kind), ": want ", n, " tensors, one for each rank, got ", in.size());
+    bool gathers = kind == GL_ALL_GATHER_INTO_COALESCED, scatters = kind == GL_REDUCE_SCATTER_TENSOR_COALESCED;
+    TORCH_CHECK(!gathers || out.size() == in.size() * n, kind_name(kind), ": want as many tensors to fill as there are given");
+    TORCH_CHECK(!scatters || in.size() == out.size() * n, kind_name(kind), ": want as many tensors to fill as there are given");
     const at::Tensor* about = kind == GL_SCATTER || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR ? &out[0]
                               : in.empty()                                                                      ? nullptr
                                                                                                                 : &in[0];
-    auto w = c10::make_intrusive<StepWork>(watch_, signature(kind, about, root, op), std::move(results));
+    bool listed = gathers || scatters || kind == GL_ALL_REDUCE_COALESCED;
+    Signature sig = listed ? signature(kind, scatters ? &out : &in, root, op) : signature(kind, about, root, op);
+    auto w = c10::make_intrusive<StepWork>(watch_, std::move(sig), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     w->spin = spin_;
     Started started(watch_, w);

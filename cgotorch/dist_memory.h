@@ -1,7 +1,8 @@
-// dist_memory.h: memory that ranks on one host share, and the sums that they form in it.
+// dist_memory.h: memory that ranks on one host share, in which they exchange the pieces of their collectives.
 //
-// Each rank has a share that it writes and all read: a header, and slots for the tensors that it brings, a large one in several pieces. A slot is
-// used again when all have read it.
+// Each rank has a share that it writes and all read: a header, and slots. A collective is cut into pieces, which are numbered through the life of
+// the group, alike on all ranks. Every rank posts its part of each piece in a slot of its share, and then reads what it needs of the others' parts.
+// A slot is used again when all ranks have read the piece that was in it. No function waits but await.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -14,7 +15,6 @@
 #include <thread>
 #include <vector>
 
-#include "dist_fold.h"
 #include "dist_work.h"
 
 #if defined(__linux__)
@@ -35,75 +35,72 @@ namespace golite {
 class SharedMemory {
  public:
   static constexpr size_t kSlots = 8;        // pieces that may be under way at once
-  static constexpr size_t kPiece = 4 << 20;  // bytes of one
-  static constexpr size_t kMost = 64 << 20;  // bytes that all ranks bring together, and each reads
+  static constexpr size_t kPiece = 1 << 20;  // bytes of one, see docs/internals.md
 
-  // meet makes the share of one rank and finds those of the others; null where they can't all reach each other's, about which they agree.
+  // Call is what a piece belongs to: all ranks must agree on it.
+  struct Call {
+    explicit Call(const Signature& s);
+    bool agrees(const Call& c) const;
+    std::string text() const;
+
+   private:
+    static constexpr size_t kDims = 8;  // more are known by the digest
+    int32_t kind, op, root, dtype;
+    uint64_t digest, number;
+    uint32_t dims, count;
+    int64_t shape[kDims];
+    char site[104];
+  };
+
+  // meet makes the share of one rank and maps those of the others; null where they can't all reach each other's, about which they agree.
   static std::shared_ptr<SharedMemory> meet(c10d::Store& store, int rank, int size);
   ~SharedMemory();
 
-  // takes tells whether a sum goes this way.
-  bool takes(const at::Tensor& t, int op) const {
-    auto d = t.scalar_type();
-    return (op == c10d::ReduceOp::SUM || op == c10d::ReduceOp::AVG) && t.device().is_cpu() && t.layout() == at::kStrided && t.is_contiguous() &&
-           t.nbytes() > 0 && t.nbytes() * shares_.size() <= kMost && (d == at::kFloat || d == at::kDouble || d == at::kHalf || d == at::kBFloat16);
-  }
+  int rank() const { return rank_; }
+  int size() const { return static_cast<int>(shares_.size()); }
 
-  // reserve gives a tensor's pieces their numbers, of which it returns the first: they count the pieces of the group.
+  // reserve gives a collective's pieces their numbers, of which it returns the first: they count the pieces of the group.
   uint64_t reserve(size_t pieces) { return next_.fetch_add(pieces); }
-  static size_t pieces(const at::Tensor& t) { return (t.nbytes() + kPiece - 1) / kPiece; }
 
-  // post puts a tensor where the others look for it. It may have to wait for a slot; check is called meanwhile with a peer, and now and then with
-  // why that will not read any more, and ends the waiting by throwing. site is where the program called.
-  template <class F>
-  void post(uint64_t first, const at::Tensor& t, int op, const std::string& site, F check) {
-    const auto* from = static_cast<const char*>(t.const_data_ptr());
-    TORCH_CHECK(from, "a tensor without memory can't be summed");  // takes has seen that it has bytes
-    auto& mine = shares_[static_cast<size_t>(rank_)];
-    for (size_t i = 0; i < pieces(t); i++) {
-      uint64_t number = first + i;
-      await_slot(number, check);
-      auto& s = mine.header().slots[number % kSlots];
-      s.call = {static_cast<int64_t>(t.nbytes()), static_cast<int64_t>(t.scalar_type()), op};
-      s.site[site.copy(s.site, sizeof s.site - 1)] = 0;
-      std::memcpy(mine.slot(number % kSlots), from + i * kPiece, std::min(kPiece, t.nbytes() - i * kPiece));
-      s.posted.store(number + 1, std::memory_order_release);
-      ring(mine);
-    }
+  // unread is a rank that has not read the piece whose slot a piece is to take, -1 if there is none.
+  int unread(uint64_t number) const {
+    return first([&](const Header& h) { return h.slots[number % kSlots].read.load(std::memory_order_acquire) < number / kSlots; });
   }
-
   // missing is a rank that has not posted a piece, -1 if there is none.
   int missing(uint64_t number) const {
     return first([&](const Header& h) { return h.slots[number % kSlots].posted.load(std::memory_order_acquire) <= number; });
   }
-  // await sleeps until a rank posts a piece, or time is up.
-  void await(int rank, uint64_t number, Millis time) const;
-  // gone says why a rank will not post, if it won't.
+
+  // slot is where a rank's part of a piece lies: its own may be written while unread is -1 and until it is posted, the others' may be read while
+  // missing is -1 and until this rank has read the piece.
+  char* slot(int rank, uint64_t number) const { return shares_[static_cast<size_t>(rank)].slot(number % kSlots); }
+  void post(uint64_t number, const Call& c);
+  void read(uint64_t number);
+  // different says which calls the ranks' parts of a piece belong to if these don't agree.
+  std::string different(uint64_t number) const;
+
+  // await sleeps until a rank posts or reads something while pending holds, or time is up.
+  template <class F>
+  void await(int rank, Millis time, F pending) const;
+  // gone says why a rank will neither post nor read, if it won't.
   std::string gone(int rank) const;
   // leave tells the others that this rank won't.
   void leave();
 
-  // sum replaces a tensor's piece i by the sum of what all ranks have posted. An element's order of adding is that of Gloo's ring.
-  void sum(uint64_t first, size_t i, const at::Tensor& t);
-
  private:
-  struct Call {
-    int64_t bytes, dtype, op;
-    bool operator==(const Call&) const = default;
-  };
   struct alignas(64) Slot {
     std::atomic<uint64_t> posted;  // the number of the last piece in it, plus 1
     std::atomic<uint64_t> read;    // how many pieces in this slot the rank has read from all
-    Call call;                     // that the piece is of
-    char site[128];                // where that was called, cut off
+    alignas(8) char call[sizeof(Call)];
   };
   struct Header {
     uint64_t nonce;
-    std::atomic<uint32_t> bell;  // counts posts; who waits for one sleeps on it
+    std::atomic<uint32_t> bell;      // counts posts and reads
+    std::atomic<uint32_t> sleepers;  // how many threads wait for them
     std::atomic<uint32_t> left;
     Slot slots[kSlots];
   };
-  static constexpr size_t kPage = 4096, kBytes = kPage + kSlots * kPiece;  // pages that nobody touches are not there
+  static constexpr size_t kPage = 4096, kBytes = kPage + kSlots * kPiece;  // pages that are not touched are not there
   static_assert(sizeof(Header) <= kPage);
 
   struct Share {
@@ -111,6 +108,7 @@ class SharedMemory {
     int fd = -1;
     Header& header() const { return *reinterpret_cast<Header*>(at); }
     char* slot(size_t i) const { return at + kPage + i * kPiece; }
+    const Call& call(size_t i) const { return *reinterpret_cast<const Call*>(header().slots[i].call); }
   };
 
   SharedMemory(int rank, int size) : rank_(rank), shares_(static_cast<size_t>(size)) {}
@@ -118,19 +116,8 @@ class SharedMemory {
   static unsigned long long network();
   static Share look(const std::string& where);
   static void ring(const Share& p);
-  void same_call(size_t slot) const;
-  // await_slot waits until all ranks have read what was in a piece's slot. Whoever is behind reads on a thread that does nothing else: this
-  // waits for no call of a peer's.
-  template <class F>
-  void await_slot(uint64_t number, F check) const {
-    size_t slot = number % kSlots;
-    for (int looks = 0;; looks++) {
-      int r = first([&](const Header& h) { return h.slots[slot].read.load(std::memory_order_acquire) < number / kSlots; });
-      if (r < 0) return;
-      check(r, looks % 1000 == 999 ? gone(r) : "");
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
-    }
-  }
+  static void sleep(const Share& p, uint32_t heard, Millis time);
+  const Share& mine() const { return shares_[static_cast<size_t>(rank_)]; }
   template <class F>
   int first(F lacks) const {
     for (size_t r = 0; r < shares_.size(); r++) {
@@ -144,37 +131,65 @@ class SharedMemory {
   std::atomic<uint64_t> next_{0};
 };
 
-// same_call throws where ranks have posted pieces of different calls.
-inline void SharedMemory::same_call(size_t slot) const {
-  const Slot& mine = shares_[static_cast<size_t>(rank_)].header().slots[slot];
-  const Call& a = mine.call;
-  int r = first([&](const Header& h) { return !(h.slots[slot].call == a); });
-  if (r < 0) return;
-  const Slot& other = shares_[static_cast<size_t>(r)].header().slots[slot];
-  auto text = [](const Slot& s) {
-    return std::to_string(s.call.bytes) + " bytes of " + c10::toString(static_cast<at::ScalarType>(s.call.dtype)) + " at " + s.site;
-  };
-  Failure f(GL_FAILURE_DIFFERS, rank_,
-            "rank " + std::to_string(rank_) + " an all_reduce of " + text(mine) + ", rank " + std::to_string(r) + " one of " + text(other) +
-                (a.op == other.call.op ? "" : ", and the one is a mean, the other a sum"));
-  throw Failed(f);
+inline SharedMemory::Call::Call(const Signature& s)
+    : kind(s.kind), op(s.op), root(s.root), dtype(s.dtype), digest(s.shapes), number(s.number), dims(static_cast<uint32_t>(s.shape.size())),
+      count(static_cast<uint32_t>(s.count)) {
+  std::fill(std::begin(shape), std::end(shape), 0);
+  std::copy_n(s.shape.begin(), std::min(s.shape.size(), kDims), shape);
+  for (size_t i = kDims; i < s.shape.size(); i++) digest = mixed(digest, s.shape[i]);
+  size_t n = std::min(s.site.size(), sizeof site - 1);
+  std::memcpy(site, s.site.data(), n);
+  site[n] = 0;
 }
 
-inline void SharedMemory::sum(uint64_t first, size_t i, const at::Tensor& t) {
-  size_t slot = (first + i) % kSlots, n = shares_.size(), begin = i * kPiece, end = std::min(begin + kPiece, t.nbytes());
-  same_call(slot);
-  auto* to = static_cast<char*>(t.data_ptr());
-  Blocks blocks(t.nbytes(), t.element_size(), n);
-  constexpr size_t kStep = 16384;  // stays in the cache while the ranks are added
-  for (size_t at = begin; at < end;) {
-    size_t block = std::min(at / blocks.block, n - 1);
-    size_t bytes = std::min({(block == n - 1 ? end : (block + 1) * blocks.block) - at, end - at, kStep});
-    auto from = [&](size_t k) { return shares_[(block + 2 * n - k) % n].slot(slot) + (at - begin); };
-    std::memcpy(to + at, from(1), bytes);
-    for (size_t k = 2; k <= n; k++) combine_bytes(to + at, from(k), bytes / t.element_size(), t.scalar_type(), c10d::ReduceOp::SUM);
-    at += bytes;
-  }
-  shares_[static_cast<size_t>(rank_)].header().slots[slot].read.fetch_add(1, std::memory_order_release);
+inline bool SharedMemory::Call::agrees(const Call& c) const {
+  return kind == c.kind && op == c.op && root == c.root && dtype == c.dtype && digest == c.digest && dims == c.dims && count == c.count &&
+         std::equal(std::begin(shape), std::end(shape), c.shape);
+}
+
+inline std::string SharedMemory::Call::text() const {
+  Signature s;
+  s.kind = kind;
+  s.op = op;
+  s.root = root;
+  s.dtype = dtype;
+  s.count = static_cast<int>(count);
+  s.number = number;
+  s.shape.assign(shape, shape + std::min<size_t>(dims, kDims));
+  s.site = site;
+  return s.text();
+}
+
+inline void SharedMemory::post(uint64_t number, const Call& c) {
+  auto& s = mine().header().slots[number % kSlots];
+  std::memcpy(s.call, &c, sizeof c);
+  s.posted.store(number + 1, std::memory_order_release);
+  ring(mine());
+}
+
+inline void SharedMemory::read(uint64_t number) {
+  mine().header().slots[number % kSlots].read.fetch_add(1, std::memory_order_release);
+  ring(mine());
+}
+
+inline std::string SharedMemory::different(uint64_t number) const {
+  size_t slot = number % kSlots;
+  const Call& own = mine().call(slot);
+  if (std::all_of(shares_.begin(), shares_.end(), [&](const Share& p) { return p.call(slot).agrees(own); })) return "";
+  std::string text;
+  for (size_t r = 0; r < shares_.size(); r++) text += (r ? "; rank " : "rank ") + std::to_string(r) + " " + shares_[r].call(slot).text();
+  return text;
+}
+
+template <class F>
+void SharedMemory::await(int rank, Millis time, F pending) const {
+  const Share& p = shares_[static_cast<size_t>(rank)];
+  auto& h = p.header();
+  // In one order with what ring does: either it sees the sleeper, or pending what was posted.
+  h.sleepers.fetch_add(1, std::memory_order_seq_cst);
+  uint32_t heard = h.bell.load(std::memory_order_seq_cst);
+  if (!h.left.load(std::memory_order_acquire) && pending()) sleep(p, heard, time);
+  h.sleepers.fetch_sub(1, std::memory_order_relaxed);
 }
 
 #if defined(__linux__)
@@ -239,7 +254,7 @@ inline std::shared_ptr<SharedMemory> SharedMemory::meet(c10d::Store& store, int 
 }
 
 inline SharedMemory::~SharedMemory() {
-  if (shares_[static_cast<size_t>(rank_)].at) leave();
+  if (mine().at) leave();
   for (auto& p : shares_) {
     if (p.at) munmap(p.at, kBytes);
     if (p.fd >= 0) close(p.fd);
@@ -247,17 +262,14 @@ inline SharedMemory::~SharedMemory() {
 }
 
 inline void SharedMemory::ring(const Share& p) {
-  auto& bell = p.header().bell;
-  bell.fetch_add(1, std::memory_order_release);
-  syscall(SYS_futex, &bell, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
+  auto& h = p.header();
+  h.bell.fetch_add(1, std::memory_order_seq_cst);
+  if (h.sleepers.load(std::memory_order_seq_cst)) syscall(SYS_futex, &h.bell, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
 }
 
-inline void SharedMemory::await(int rank, uint64_t number, Millis time) const {
-  auto& h = shares_[static_cast<size_t>(rank)].header();
-  uint32_t heard = h.bell.load(std::memory_order_acquire);
-  if (h.left.load(std::memory_order_acquire) || h.slots[number % kSlots].posted.load(std::memory_order_acquire) > number) return;
+inline void SharedMemory::sleep(const Share& p, uint32_t heard, Millis time) {
   timespec t{time.count() / 1000, time.count() % 1000 * 1000000};
-  syscall(SYS_futex, &h.bell, FUTEX_WAIT, heard, &t, nullptr, 0);
+  syscall(SYS_futex, &p.header().bell, FUTEX_WAIT, heard, &t, nullptr, 0);
 }
 
 inline std::string SharedMemory::gone(int rank) const {
@@ -270,9 +282,8 @@ inline std::string SharedMemory::gone(int rank) const {
 }
 
 inline void SharedMemory::leave() {
-  auto& mine = shares_[static_cast<size_t>(rank_)];
-  mine.header().left.store(1, std::memory_order_release);
-  ring(mine);
+  mine().header().left.store(1, std::memory_order_release);
+  ring(mine());
 }
 
 #else
@@ -280,7 +291,7 @@ inline void SharedMemory::leave() {
 inline std::shared_ptr<SharedMemory> SharedMemory::meet(c10d::Store&, int, int) { return nullptr; }
 inline SharedMemory::~SharedMemory() {}
 inline void SharedMemory::ring(const Share&) {}
-inline void SharedMemory::await(int, uint64_t, Millis) const {}
+inline void SharedMemory::sleep(const Share&, uint32_t, Millis) {}
 inline std::string SharedMemory::gone(int) const { return ""; }
 inline void SharedMemory::leave() {}
 

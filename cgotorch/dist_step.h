@@ -156,6 +156,7 @@ inline void Step::plan() {
       }
       return;
     case GL_ALL_REDUCE:
+    case GL_ALL_REDUCE_COALESCED:
     case GL_REDUCE: {
       for (size_t i = 0; i < parts[0].in.size(); i++) {
         std::vector<const char*> from;
@@ -164,26 +165,29 @@ inline void Step::plan() {
         for (size_t r = 0; r < n; r++) {
           TORCH_CHECK(parts[r].in.size() == parts[0].in.size() && parts[r].in[i].nbytes() == bytes, kind_name(sig.kind), ": tensors of different sizes");
           from.push_back(data(parts[r].in[i]));
-          if (sig.kind == GL_ALL_REDUCE || static_cast<int>(r) == sig.root) to.push_back({data(parts[r].in[i])});
+          if (sig.kind != GL_REDUCE || static_cast<int>(r) == sig.root) to.push_back({data(parts[r].in[i])});
         }
         reduce(from, to, 0, bytes, Blocks(bytes, parts[0].in[i].element_size(), n));
       }
       return;
     }
     case GL_REDUCE_SCATTER:
-    case GL_REDUCE_SCATTER_TENSOR: {
-      size_t bytes = parts[0].out[0].nbytes();
-      Blocks blocks(bytes * n, parts[0].out[0].element_size(), n);
-      for (size_t to = 0; to < n; to++) {
-        std::vector<const char*> from;
-        for (size_t r = 0; r < n; r++) {
-          TORCH_CHECK(parts[r].in[to].nbytes() == bytes && parts[r].out[0].nbytes() == bytes, kind_name(sig.kind), ": tensors of different sizes");
-          from.push_back(data(parts[r].in[to]));
+    case GL_REDUCE_SCATTER_TENSOR:
+    case GL_REDUCE_SCATTER_TENSOR_COALESCED:
+      for (size_t i = 0; i < parts[0].out.size(); i++) {
+        size_t bytes = parts[0].out[i].nbytes();
+        Blocks blocks(bytes * n, parts[0].out[i].element_size(), n);
+        for (size_t to = 0; to < n; to++) {
+          std::vector<const char*> from;
+          for (size_t r = 0; r < n; r++) {
+            auto& part = parts[r].in.at(i * n + to);
+            TORCH_CHECK(part.nbytes() == bytes && parts[r].out.at(i).nbytes() == bytes, kind_name(sig.kind), ": tensors of different sizes");
+            from.push_back(data(part));
+          }
+          reduce(from, {{data(parts[to].out[i])}}, to * bytes, bytes, blocks);
         }
-        reduce(from, {{data(parts[to].out[0])}}, to * bytes, bytes, blocks);
       }
       return;
-    }
     case GL_GATHER:
       for (size_t r = 0; r < n; r++) copy(parts[r].in[0], parts[sig.root].out[r]);
       return;
@@ -192,8 +196,11 @@ inline void Step::plan() {
       return;
     case GL_ALL_GATHER:
     case GL_ALL_GATHER_INTO:
-      for (size_t r = 0; r < n; r++) {
-        for (size_t to = 0; to < n; to++) copy(parts[r].in[0], parts[to].out[r]);
+    case GL_ALL_GATHER_INTO_COALESCED:
+      for (size_t i = 0; i < parts[0].in.size(); i++) {
+        for (size_t r = 0; r < n; r++) {
+          for (size_t to = 0; to < n; to++) copy(parts[r].in.at(i), parts[to].out.at(i * n + r));
+        }
       }
       return;
     case GL_ALL_TO_ALL:

@@ -147,7 +147,13 @@ class Watched : public c10d::Backend {
     return run(GL_ALL_REDUCE, &t[0], [&] { return inner_->allreduce_sparse(t, o); }, -1, o.reduceOp.op_);
   }
   WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override {
-    return run(GL_ALL_REDUCE, &t[0], [&] { return inner_->allreduce_coalesced(t, o); }, -1, o.reduceOp.op_);
+    return run(GL_ALL_REDUCE_COALESCED, &t, [&] { return inner_->allreduce_coalesced(t, o); }, -1, o.reduceOp.op_);
+  }
+  WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
+    return run(GL_ALL_GATHER_INTO_COALESCED, &in, [&] { return inner_->allgather_into_tensor_coalesced(out, in, o); });
+  }
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
+    return run(GL_REDUCE_SCATTER_TENSOR_COALESCED, &out, [&] { return inner_->reduce_scatter_tensor_coalesced(out, in, o); }, -1, o.reduceOp.op_);
   }
   WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
     return run(GL_REDUCE, &t[0], [&] { return inner_->reduce(t, o); }, static_cast<int>(o.rootRank), o.reduceOp.op_);
@@ -178,7 +184,7 @@ class Watched : public c10d::Backend {
     return run(GL_ALL_TO_ALL, &in[0], [&] { return inner_->alltoall(out, in, o); });
   }
   WorkPtr barrier(const c10d::BarrierOptions& o = {}) override {
-    return run(GL_BARRIER, nullptr, [&] { return inner_->barrier(o); });
+    return run<at::Tensor>(GL_BARRIER, nullptr, [&] { return inner_->barrier(o); });
   }
   WorkPtr send(Tensors& t, int to, int tag) override {
     return run(GL_SEND, &t[0], [&] { return inner_->send(t, to, tag); }, to);
@@ -188,16 +194,13 @@ class Watched : public c10d::Backend {
   }
 
  private:
-  template <class F>
-  WorkPtr run(int kind, const at::Tensor* about, F start, int root = -1, int op = 0) {
+  template <class About, class F>
+  WorkPtr run(int kind, const About* about, F start, int root = -1, int op = 0) {
     Signature s;
     s.kind = kind;
     s.op = op;
     s.root = root;
-    if (about) {
-      s.dtype = static_cast<int>(about->scalar_type());
-      s.shape = about->sizes().vec();
-    }
+    if (about) s.about(*about);
     watch_->enter(s);
     // What a CUDA graph records does not run now, and nobody may look whether it has ended.
     if (recording_ && recording_()) return start();

@@ -84,10 +84,14 @@ struct Signature {
   int op = 0;             // c10d::ReduceOp
   int root = -1;          // root, or the peer of send and recv
   int dtype = -1;         // at::ScalarType; -1: no tensor
-  std::vector<int64_t> shape;
+  std::vector<int64_t> shape;  // of a list: how many elements there are in all
+  int count = 0;          // tensors of a list; 0: no list
+  uint64_t shapes = 0;    // of a list: their digest
   uint64_t number = 0;    // the how manieth collective of the group
   std::string site;       // file:line of the caller
 
+  void about(const at::Tensor& t);
+  void about(const std::vector<at::Tensor>& list);
   bool agrees(const Signature& s) const;
   // digest is equal on all ranks whose calls Gloo can carry out together: shapes may differ where sizes don't.
   uint32_t digest() const;
@@ -96,6 +100,9 @@ struct Signature {
 };
 
 const char* kind_name(int kind);
+
+// mixed adds a number to a digest.
+inline uint64_t mixed(uint64_t digest, int64_t n) { return (digest ^ static_cast<uint64_t>(n)) * 0x100000001b3 + 1; }
 
 // Failure is why a group ended, or why a collective failed. Programs look at its fields; text is for people.
 struct Failure {

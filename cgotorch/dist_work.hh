@@ -18,7 +18,8 @@ const char* op_name(int op) {
 }
 
 bool reduces(int kind) {
-  return kind == GL_ALL_REDUCE || kind == GL_REDUCE || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR;
+  return kind == GL_ALL_REDUCE || kind == GL_REDUCE || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR ||
+         kind == GL_ALL_REDUCE_COALESCED || kind == GL_REDUCE_SCATTER_TENSOR_COALESCED;
 }
 
 inline void pause() {
@@ -34,8 +35,9 @@ inline void pause() {
 const char* kind_name(int kind) {
   static const char* names[] = {"broadcast", "all_reduce", "reduce", "all_gather", "all_gather_into_tensor",
                                 "reduce_scatter", "reduce_scatter_tensor", "gather", "scatter", "all_to_all",
-                                "all_to_all_single", "send", "recv", "barrier"};
-  return kind >= 0 && kind <= GL_BARRIER ? names[kind] : "?";
+                                "all_to_all_single", "send", "recv", "barrier",
+                                "all_reduce_coalesced", "all_gather_into_tensor_coalesced", "reduce_scatter_tensor_coalesced"};
+  return kind >= 0 && kind <= GL_REDUCE_SCATTER_TENSOR_COALESCED ? names[kind] : "?";
 }
 
 bool Signature::agrees(const Signature& s) const {
@@ -44,7 +46,24 @@ bool Signature::agrees(const Signature& s) const {
   if (root != s.root) return false;
   // Parts of an exchange may be of any size; elsewhere every rank brings the same shape.
   if (kind == GL_ALL_TO_ALL || kind == GL_ALL_TO_ALL_SINGLE) return true;
-  return shape == s.shape;
+  return shape == s.shape && count == s.count && shapes == s.shapes;
+}
+
+void Signature::about(const at::Tensor& t) {
+  dtype = static_cast<int>(t.scalar_type());
+  shape = t.sizes().vec();
+}
+
+void Signature::about(const std::vector<at::Tensor>& list) {
+  int64_t total = 0;
+  for (auto& t : list) {
+    dtype = static_cast<int>(t.scalar_type());
+    total += t.numel();
+    shapes = mixed(mixed(shapes, dtype), t.dim());
+    for (auto n : t.sizes()) shapes = mixed(shapes, n);
+  }
+  count = static_cast<int>(list.size());
+  shape = {total};
 }
 
 uint32_t Signature::digest() const {
@@ -55,6 +74,8 @@ uint32_t Signature::digest() const {
   mix(kind);
   mix(dtype);
   mix(root);
+  mix(count);
+  mix(static_cast<int64_t>(shapes));
   if (reduces(kind)) mix(op);
   if (kind != GL_ALL_TO_ALL && kind != GL_ALL_TO_ALL_SINGLE) mix(c10::multiply_integers(shape));
   return static_cast<uint32_t>(h ^ h >> 32);
@@ -69,8 +90,9 @@ std::string Signature::call() const {
   if (kind == GL_RECV) s += root < 0 ? std::string(" from any rank") : " from rank " + std::to_string(root);
   if (kind == GL_BROADCAST || kind == GL_SCATTER) s += " from rank " + std::to_string(root);
   if (kind == GL_REDUCE || kind == GL_GATHER) s += " to rank " + std::to_string(root);
+  if (count > 0) s += " of " + std::to_string(count) + (count == 1 ? " tensor," : " tensors,");
   if (dtype >= 0) {
-    s += std::string(" of ") + c10::toString(static_cast<at::ScalarType>(dtype)) + "[";
+    s += std::string(count > 0 ? " in all " : " of ") + c10::toString(static_cast<at::ScalarType>(dtype)) + "[";
     for (size_t i = 0; i < shape.size(); i++) s += (i ? ", " : "") + std::to_string(shape[i]);
     s += "]";
   }

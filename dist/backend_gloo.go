@@ -16,7 +16,8 @@ import (
 // NewGloo makes the group of a rank whose peers are other processes, over Gloo (torch.distributed.init_process_group with
 // backend gloo). It waits until all have come and are connected. The group is aborted when ctx is cancelled. Two groups
 // must not share a store, other than through a Prefix of each its own. Where all ranks are on one host (Linux, one network, and each may
-// open the others' files in /proc), sums and means of floating-point tensors go through memory that they share, with the same bits.
+// open the others' files in /proc), collectives of CPU tensors go through memory that they share, all but AllToAll,
+// AllToAllSingle, Send, Recv and Barrier. The bits are the same.
 func NewGloo(ctx context.Context, s *Store, rank, size int, opts ...Options) (*Group, error) {
 	o, err := options.Named("dist.NewGloo", opts)
 	if err != nil {

@@ -1,6 +1,8 @@
 package dist
 
 import (
+	"fmt"
+
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/torch"
 )
@@ -152,6 +154,80 @@ func (g *Group) reduceScatterTensor(out, t *torch.Tensor, op Op) *operation {
 	g.checkParts("ReduceScatterTensor", "the tensor", "out", t, out)
 	o := g.begin("ReduceScatterTensor", cgotorch.ReduceScatterTensor).input(t).output(out)
 	o.in[0], o.out[0] = g.joined(o.in[0], o.out[0])
+	o.call.Op = int(op)
+	return o
+}
+
+// AllReduceCoalesced is AllReduce for each tensor of a list, as one operation (torch.distributed.all_reduce_coalesced). The
+// tensors have one dtype and are on one device. The bits are those of AllReduce.
+func (g *Group) AllReduceCoalesced(list []*torch.Tensor, op Op) {
+	if len(list) > 0 {
+		g.allReduceCoalesced(list, op).run()
+	}
+}
+
+// AllReduceCoalescedAsync is AllReduceCoalesced in the background. The list must not be empty.
+func (g *Group) AllReduceCoalescedAsync(list []*torch.Tensor, op Op) *Work {
+	return g.allReduceCoalesced(list, op).async()
+}
+
+func (g *Group) allReduceCoalesced(list []*torch.Tensor, op Op) *operation {
+	checkList("AllReduceCoalesced", list)
+	o := g.begin("AllReduceCoalesced", cgotorch.AllReduceCoalesced).inout(list...)
+	o.call.Op = int(op)
+	return o
+}
+
+// AllGatherIntoCoalesced is AllGatherInto for each tensor of a list, as one operation: the i-th of out gets the ranks' i-th
+// tensors (torch.distributed's all_gather_into_tensor_coalesced). The tensors have one dtype and are on one device.
+func (g *Group) AllGatherIntoCoalesced(out, list []*torch.Tensor) {
+	if len(out)+len(list) > 0 {
+		g.allGatherIntoCoalesced(out, list).run()
+	}
+}
+
+// AllGatherIntoCoalescedAsync is AllGatherIntoCoalesced in the background. The list must not be empty.
+func (g *Group) AllGatherIntoCoalescedAsync(out, list []*torch.Tensor) *Work {
+	return g.allGatherIntoCoalesced(out, list).async()
+}
+
+func (g *Group) allGatherIntoCoalesced(out, list []*torch.Tensor) *operation {
+	const name = "AllGatherIntoCoalesced"
+	checkPairs(name, out, list)
+	for i := range list {
+		g.checkParts(name, fmt.Sprintf("tensor %d of out", i), "the tensor", out[i], list[i])
+	}
+	o := g.begin(name, cgotorch.AllGatherIntoCoalesced).input(list...).output(out...)
+	for i := range list {
+		o.out[i], o.in[i] = g.joined(o.out[i], o.in[i])
+	}
+	return o
+}
+
+// ReduceScatterTensorCoalesced is ReduceScatterTensor for each tensor of a list, as one operation: the i-th of out gets this
+// rank's part of the ranks' i-th tensors (torch.distributed's reduce_scatter_tensor_coalesced). The tensors have one
+// dtype and are on one device. The bits are those of ReduceScatterTensor.
+func (g *Group) ReduceScatterTensorCoalesced(out, list []*torch.Tensor, op Op) {
+	if len(out)+len(list) > 0 {
+		g.reduceScatterTensorCoalesced(out, list, op).run()
+	}
+}
+
+// ReduceScatterTensorCoalescedAsync is ReduceScatterTensorCoalesced in the background. The list must not be empty.
+func (g *Group) ReduceScatterTensorCoalescedAsync(out, list []*torch.Tensor, op Op) *Work {
+	return g.reduceScatterTensorCoalesced(out, list, op).async()
+}
+
+func (g *Group) reduceScatterTensorCoalesced(out, list []*torch.Tensor, op Op) *operation {
+	const name = "ReduceScatterTensorCoalesced"
+	checkPairs(name, out, list)
+	for i := range list {
+		g.checkParts(name, fmt.Sprintf("tensor %d of the list", i), "out", list[i], out[i])
+	}
+	o := g.begin(name, cgotorch.ReduceScatterTensorCoalesced).input(list...).output(out...)
+	for i := range list {
+		o.in[i], o.out[i] = g.joined(o.in[i], o.out[i])
+	}
 	o.call.Op = int(op)
 	return o
 }

@@ -8,7 +8,8 @@ import (
 // reduces reports whether the collective combines values.
 func (o *operation) reduces() bool {
 	switch o.call.Kind {
-	case cgotorch.AllReduce, cgotorch.Reduce, cgotorch.ReduceScatter, cgotorch.ReduceScatterTensor:
+	case cgotorch.AllReduce, cgotorch.Reduce, cgotorch.ReduceScatter, cgotorch.ReduceScatterTensor,
+		cgotorch.AllReduceCoalesced, cgotorch.ReduceScatterTensorCoalesced:
 		return true
 	}
 	return false
@@ -85,7 +86,7 @@ func (o *operation) stageTensors() {
 	}
 	in, out := o.in, o.out
 	if !o.g.InProcess() {
-		changed := o.call.Kind == cgotorch.AllReduce || o.call.Kind == cgotorch.Reduce && o.call.Root == o.g.rank
+		changed := o.call.Kind == cgotorch.AllReduce || o.call.Kind == cgotorch.AllReduceCoalesced || o.call.Kind == cgotorch.Reduce && o.call.Root == o.g.rank
 		in, out = o.castForBackend(in, changed), o.castForBackend(out, true)
 		if o.reduces() && len(in) > 0 && in[0] != o.in[0] && o.in[0].DType() == torch.Bool {
 			o.call.Op = int(bytesOp(Op(o.call.Op)))

@@ -27,7 +27,7 @@ type Options struct {
 	// Debug has processes compare their calls before they make them, so that ranks that disagree fail at once, with the calls
 	// of all and where they were made, instead of mixing up data or waiting for each other until they are seen to do so. It
 	// costs a message more per collective. Rank 0's choice counts. Goroutine ranks always compare, and so do
-	// processes that sum through shared memory: it costs them nothing.
+	// processes that share memory, but for AllToAll and Barrier: it costs them nothing.
 	Debug bool
 }
 

@@ -51,7 +51,7 @@ var mismatches = map[string]struct {
 	"sums in shared memory": {[2]func(g *dist.Group){
 		func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) },
 		func(g *dist.Group) { g.AllReduce(filled(1, 3000), dist.Sum) },
-	}, [2]string{"8 bytes of Float at", "12000 bytes of Float at"}},
+	}, [2]string{"all_reduce(sum) of Float[2]", "all_reduce(sum) of Float[3000]"}},
 }
 
 func init() {

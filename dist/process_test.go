@@ -12,6 +12,7 @@ import (
 
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/ranktest"
+	"github.com/golite/golite/torch"
 )
 
 func init() {
@@ -44,8 +45,23 @@ func processRank(r int, does ...func(context.Context, *dist.Group) error) (err e
 		}
 		return dist.NewGloo(ctx, s, r, 2)
 	}
-	return ranktest.Rank(context.Background(), r, join, append(does, sumForever)[0])
+	f := sumForever
+	if call := killedIn[os.Getenv(killedInVariable)]; call != nil {
+		f = forever(call)
+	}
+	return ranktest.Rank(context.Background(), r, join, append(does, f)[0])
 }
+
+// killedIn are the collectives in which a rank is killed, by their names in errors: small ones, and some of many pieces.
+var killedIn = map[string]func(g *dist.Group){
+	"all_reduce(sum) of Float[1000]":               func(g *dist.Group) { g.AllReduce(filled(1, 1000), dist.Sum) },
+	"all_gather_into_tensor of Float[3000000]":     func(g *dist.Group) { g.AllGatherInto(torch.Empty(6_000_000), filled(1, 3_000_000)) },
+	"reduce_scatter_tensor(sum) of Float[3000000]": func(g *dist.Group) { g.ReduceScatterTensor(torch.Empty(3_000_000), filled(1, 6_000_000), dist.Sum) },
+	"broadcast from rank 0 of Float[10]":           func(g *dist.Group) { g.Broadcast(filled(1, 10), 0) },
+}
+
+// killedInVariable names one of killedIn for a process.
+const killedInVariable = "GOLITE_DIST_TEST_KILLED_IN"
 
 func sumForever(_ context.Context, g *dist.Group) error {
 	for {
@@ -53,52 +69,64 @@ func sumForever(_ context.Context, g *dist.Group) error {
 	}
 }
 
+func forever(call func(g *dist.Group)) func(context.Context, *dist.Group) error {
+	return func(_ context.Context, g *dist.Group) error {
+		for {
+			call(g)
+		}
+	}
+}
+
 // startRank starts this binary as a rank.
-func startRank(t *testing.T, role string, port int) *exec.Cmd {
+func startRank(t *testing.T, role string, port int, env ...string) *exec.Cmd {
 	t.Helper()
-	return ranktest.StartRole(t, role, portVariable+"="+strconv.Itoa(port))
+	return ranktest.StartRole(t, role, append(env, portVariable+"="+strconv.Itoa(port))...)
 }
 
 // TestAKilledProcess: a rank whose peer is killed in the middle of collectives is freed at once, also where it was the
 // peer that kept the store. Nobody supervises here.
 func TestAKilledProcess(t *testing.T) {
 	for name, victim := range map[string]int{"the store's keeper": 0, "the other": 1} {
-		t.Run(name, func(t *testing.T) {
-			var cmd *exec.Cmd
-			killed := make(chan time.Time, 1)
-			kill := func() {
-				time.AfterFunc(100*time.Millisecond, func() {
-					killed <- time.Now()
-					cmd.Process.Kill()
-				})
-			}
-			var store *dist.Store
-			var err error
-			if victim == 1 {
-				store, err = dist.NewTCPStore(t.Context(), "127.0.0.1", 0, dist.TCPStoreOptions{Server: true})
-				require.NoError(t, err)
-				cmd = startRank(t, "comes second", store.Port())
-			} else {
-				port := ranktest.FreePort(t)
-				cmd = startRank(t, "keeps the store", port)
-				store, err = dist.NewTCPStore(t.Context(), "127.0.0.1", port)
-				require.NoError(t, err)
-			}
-			defer store.Close()
-			join := func(ctx context.Context, r int) (*dist.Group, error) {
-				defer kill()
-				return dist.NewGloo(ctx, store, r, 2)
-			}
-			err = ranktest.Rank(t.Context(), 1-victim, join, sumForever)
-			require.Less(t, time.Since(<-killed), freedIn)
-			var re *dist.RankError
-			require.ErrorAs(t, err, &re)
-			require.Contains(t, re.Reason, "lost a peer in all_reduce(sum) of Float[1000]")
-			require.Contains(t, re.Site, "process_test.go:")
-			require.Equal(t, []int{victim}, re.Lost, re.Reason)
-			cmd.Wait()
+		for what, call := range killedIn {
+			t.Run(name+"/"+what, func(t *testing.T) { killed(t, victim, what, call) })
+		}
+	}
+}
+
+func killed(t *testing.T, victim int, what string, call func(g *dist.Group)) {
+	var cmd *exec.Cmd
+	killedAt := make(chan time.Time, 1)
+	kill := func() {
+		time.AfterFunc(100*time.Millisecond, func() {
+			killedAt <- time.Now()
+			cmd.Process.Kill()
 		})
 	}
+	var store *dist.Store
+	var err error
+	if victim == 1 {
+		store, err = dist.NewTCPStore(t.Context(), "127.0.0.1", 0, dist.TCPStoreOptions{Server: true})
+		require.NoError(t, err)
+		cmd = startRank(t, "comes second", store.Port(), killedInVariable+"="+what)
+	} else {
+		port := ranktest.FreePort(t)
+		cmd = startRank(t, "keeps the store", port, killedInVariable+"="+what)
+		store, err = dist.NewTCPStore(t.Context(), "127.0.0.1", port)
+		require.NoError(t, err)
+	}
+	defer store.Close()
+	join := func(ctx context.Context, r int) (*dist.Group, error) {
+		defer kill()
+		return dist.NewGloo(ctx, store, r, 2)
+	}
+	err = ranktest.Rank(t.Context(), 1-victim, join, forever(call))
+	require.Less(t, time.Since(<-killedAt), freedIn)
+	var re *dist.RankError
+	require.ErrorAs(t, err, &re)
+	require.Contains(t, re.Reason, "lost a peer in "+what)
+	require.Contains(t, re.Site, "process_test.go:")
+	require.Equal(t, []int{victim}, re.Lost, re.Reason)
+	cmd.Wait()
 }
 
 // TestAReasonOutlivesItsProcess: what ended the process that keeps the store is known to the others, though it ends at once.

@@ -38,6 +38,22 @@ func likeOut(name string, out *torch.Tensor, list []*torch.Tensor) {
 	}
 }
 
+// checkList checks the tensors of a coalesced collective.
+func checkList(name string, list []*torch.Tensor) {
+	if len(list) == 0 {
+		torch.Fail("dist."+name, "the list is empty: want a tensor at least")
+	}
+	alike(name, list...)
+}
+
+// checkPairs checks the tensors of a coalesced collective with results of its own.
+func checkPairs(name string, out, list []*torch.Tensor) {
+	if len(out) != len(list) {
+		torch.Fail("dist."+name, "want as many tensors to fill as there are in the list, got %d and %d", len(out), len(list))
+	}
+	checkList(name, append(list[:len(list):len(list)], out...))
+}
+
 // checkParts checks a tensor that holds a part for each rank, and one such part. As in PyTorch the whole may be the
 // parts joined along dimension 0, or stacked along a new one; NCCL takes any tensor of as many elements, and so does
 // this.

@@ -21,6 +21,7 @@ import time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from collectives import collective
 
 DIM, HEADS, DEPTH, VOCAB, SEQ = 128, 4, 4, 256, 64
 WORDS, LONG = 2000, 1024
@@ -143,6 +144,8 @@ def find(name, mode):
         net, x, y = GPT(), torch.randint(VOCAB, (8, SEQ)), torch.randint(VOCAB, (8 * SEQ,))
         opt = torch.optim.AdamW(net.parameters(), 3e-4, **fused)
         return training(mode, net, opt, x, lambda out: F.cross_entropy(out.view(-1, VOCAB), y), 1.0)
+    if ":" in name:
+        return collective(*name.split(":"))
     if name.startswith("wide"):
         width = int(name[4:])
         net, x = deep(24, width), torch.randn(32, width)

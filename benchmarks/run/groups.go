@@ -20,6 +20,7 @@ const (
 	fabric, gomlx             = "Fabric", "GoMLX"
 	goroutines, processes     = "goroutines", "processes"
 	fabricDDP, torchDDP       = "Fabric ddp", "PyTorch DDP"
+	torchGloo                 = "PyTorch gloo"
 )
 
 // goals are the most that ours may take of each peer's time.
@@ -59,7 +60,7 @@ func stepGroups(t tools) []group {
 		alike("wide256", "step of 1.6 million parameters"), alike("wide1024", "step of 25 million parameters"))
 }
 
-// rankGroups are steps that several ranks do together, each with a batch of its own.
+// rankGroups are steps that several ranks do together, each with a batch of its own, and single collectives.
 func rankGroups(t tools) []group {
 	run := func(name, model, kind, n string) contestant {
 		return contestant{name: name, args: []string{t.work, "ranks", model, kind, n}}
@@ -88,5 +89,14 @@ func rankGroups(t tools) []group {
 		r.ours, r.name = name, "MLP step, goroutines: "+name
 		scale.contestants, scale.rows = append(scale.contestants, run(name, "mlp", goroutines, n)), append(scale.rows, r)
 	}
-	return []group{ddp("ddp-mlp", "mlp", "MLP step", 0.25, 0.80, 0), ddp("ddp-25m", "wide1024", "step of 25 million parameters", 0.80, 0.97, 1), scale}
+	all := []group{ddp("ddp-mlp", "mlp", "MLP step", 0.25, 0.80, 0), ddp("ddp-25m", "wide1024", "step of 25 million parameters", 0.80, 0.97, 1), scale}
+	for _, name := range []string{"all_reduce", "all_gather_into_tensor", "reduce_scatter_tensor", "broadcast"} {
+		for _, size := range []struct{ kib, title string }{{"16", "16 KB"}, {"1024", "1 MB"}, {"16384", "16 MB"}, {"65536", "64 MB"}} {
+			call, title := name+":"+size.kib, name+" of "+size.title
+			all = append(all, group{name: call, contestants: []contestant{
+				run(goroutines, call, goroutines, "2"), run(processes, call, processes, "2"), python(torchGloo, call, "torch"),
+			}, rows: []row{compare(title, goroutines, torchGloo, 0), compare(title, processes, torchGloo, 0)}})
+		}
+	}
+	return all
 }

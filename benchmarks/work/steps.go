@@ -38,6 +38,11 @@ func find(name, mode string, l *lite.Lite) (workload, error) {
 		loss := func(out *torch.Tensor) *torch.Tensor { return F.CrossEntropy(out.View(-1, vocab), y) }
 		return training(l, net, net.Forward, opt, x, loss, 1)
 	}
+	if l != nil {
+		if w, ok, err := collective(name, l.Group()); ok {
+			return w, err
+		}
+	}
 	if width, ok := wide(name); ok {
 		net := newDeep(24, width)
 		opt := optim.NewSGD(nn.Parameters(net), 0.01, optim.SGDOptions{Fused: fused})

@@ -3,7 +3,7 @@
 //   driver handles            threads make, read and release tensors by handles
 //   driver blocks             threads allocate tensors that others free (GOLITE_DRIVER_KEEPS=1: with the free lists)
 //   driver inprocess          collectives of ranks that share a process
-//   driver shared             sums of ranks in memory that they share
+//   driver shared             collectives of ranks in memory that they share
 //   driver step               two training steps of an MLP, by the functions that Go calls
 //   driver kept               prints which free lists keep blocks
 //   driver freed-tensor       reads the memory of a tensor after its release: a fault that a tool must report
@@ -261,38 +261,60 @@ void shared() {
     EXPECT(memory);
     std::atomic<bool> lost{false};
     {
-      Attendant attendant(memory, [&](const Signature&, int, const std::string& why) {
+      ProgressThread progress(memory, [&](const Signature&, int, const std::string& why) {
         lost = true;
         watch->abort(why);
       });
-      auto begin = [&](const at::Tensor& t) {
+      auto begin = [&](int kind, int root, auto add) {
         Signature s;
-        s.kind = GL_ALL_REDUCE;
-        s.dtype = static_cast<int>(at::kFloat);
+        s.kind = kind;
+        s.root = root;
         watch->enter(s);
-        auto w = c10::make_intrusive<SharedWork>(watch, s, t, memory, rank == 0 ? 200 : 0);
+        std::vector<Exchange> x{Exchange(kind, c10d::ReduceOp::SUM, root, rank, kRanks)};
+        add(x);
+        auto w = c10::make_intrusive<SharedWork>(watch, s, std::vector<at::Tensor>{}, memory, std::move(x), rank == 0 ? 200 : 0);
         watch->add(w.get());
-        attendant.attend(w);
-        memory->post(w->first(), t, c10d::ReduceOp::SUM, "driver.cc", [&](int, const std::string& why) {
-          if (!why.empty()) watch->abort(why);
-          watch->check();
-          attendant.lend();
-        });
+        w->help();
+        if (!w->isCompleted()) progress.add(w);
         return w;
       };
+      auto sum = [&](const at::Tensor& t) {
+        return begin(GL_ALL_REDUCE, -1, [&](std::vector<Exchange>& x) { x = Exchange::sums(GL_ALL_REDUCE, c10d::ReduceOp::SUM, rank, kRanks, {t}); });
+      };
+      float mine = static_cast<float>(rank + 1);
       for (int i = 0; i < kRounds; i++) {
-        size_t n = i % 10 == 0 ? 3000000 : 1 + static_cast<size_t>(i) * 500;  // three pieces, and one
-        at::Tensor a = filled(n, static_cast<float>(rank + 1)), b = filled(10, 2);
-        auto first = begin(a), second = begin(b);
+        size_t n = i % 10 == 0 ? 3000000 : 1 + static_cast<size_t>(i) * 500;  // more pieces than there are slots, and one
+        at::Tensor a = filled(n, mine), b = filled(10, 2);
+        auto first = sum(a), second = sum(b);
         second->wait();
         first->wait();
         EXPECT(all_are(a, 6) && all_are(b, 6));
+
+        // One of each kind, under way at once, awaited from the last to the first.
+        at::Tensor part = filled(n, mine), whole = filled(n * kRanks, 0), parts = filled(n * kRanks, mine), got = filled(n, 0), cast = filled(n, mine);
+        at::Tensor small = filled(7, mine), smalls = filled(7 * kRanks, 0), to = filled(n, 0);
+        std::vector<at::Tensor> list;
+        for (int r = 0; r < kRanks; r++) list.push_back(filled(n, static_cast<float>(r)));
+        int root = i % kRanks;
+        std::vector<c10::intrusive_ptr<SharedWork>> works{
+            begin(GL_ALL_GATHER_INTO_COALESCED, -1, [&](std::vector<Exchange>& x) { x[0].add_joined(small, smalls); x[0].add_joined(part, whole); }),
+            begin(GL_REDUCE_SCATTER_TENSOR, -1, [&](std::vector<Exchange>& x) { x[0].add_joined(parts, got); }),
+            begin(GL_BROADCAST, root, [&](std::vector<Exchange>& x) { rank == root ? x[0].add({cast}, {}) : x[0].add({}, {cast}); }),
+            begin(GL_SCATTER, root, [&](std::vector<Exchange>& x) { x[0].add(rank == root ? list : std::vector<at::Tensor>{}, {to}); }),
+        };
+        for (size_t k = works.size(); k-- > 0;) works[k]->wait();
+        for (int r = 0; r < kRanks; r++) {
+          EXPECT(floats(whole)[static_cast<size_t>(r + 1) * n - 1] == static_cast<float>(r + 1));
+          EXPECT(floats(smalls)[7 * r] == static_cast<float>(r + 1));
+        }
+        EXPECT(all_are(got, 6) && all_are(cast, static_cast<float>(root + 1)) && all_are(to, static_cast<float>(rank)));
+        EXPECT(watch->pending().empty());
       }
       ended++;
       if (rank > 0) {  // rank 0 leaves; the others wait for it, and are freed
         while (ended < kRanks) std::this_thread::sleep_for(Millis(1));
-        at::Tensor t = filled(10, 1);
-        auto w = begin(t);
+        at::Tensor t = filled(3000000, 1);
+        auto w = sum(t);
         try {
           w->wait();
           EXPECT(!"rank 0 has left");
