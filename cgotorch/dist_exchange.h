@@ -184,7 +184,7 @@ class Exchange {
   // reduce combines bytes of an item that begin at an offset of the whole tensor.
   template <class F>
   void reduce(const Item& i, char* to, F from, size_t offset, size_t bytes) const {
-    Blocks blocks(i.whole, i.element, ranks_);
+    Blocks blocks(i.whole, i.element, ranks_, kind_ == GL_REDUCE);
     alignas(64) char sum[16384];  // apart from the result, which may be where this rank's own numbers are
     for (size_t at = 0; at < bytes;) {
       size_t block = std::min((offset + at) / blocks.block, ranks_ - 1);

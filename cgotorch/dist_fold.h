@@ -12,14 +12,16 @@ namespace golite {
 
 constexpr size_t kSegment = 1 << 20;  // Gloo's largest segment, in bytes
 
-// Blocks tells to which rank's segments of Gloo's ring a byte of a tensor belongs.
+// Blocks tells to which rank's segments of Gloo's ring a byte of a tensor belongs. Gloo's reduce to one rank has segments of the largest size where
+// there are many, the other sums equal ones.
 struct Blocks {
-  Blocks(size_t total, size_t element, size_t ranks) : ranks(ranks) {
+  Blocks(size_t total, size_t element, size_t ranks, bool to_one = false) : ranks(ranks) {
     size_t most = element * std::max<size_t>(1, kSegment / element);
     size_t count = std::max((total + most - 1) / most, ranks * 2);
     count = (count + ranks - 1) / ranks * ranks;
-    size_t segment = (total + count - 1) / count;
+    size_t segment = to_one ? std::min((total + 2 * ranks - 1) / (2 * ranks), most) : (total + count - 1) / count;
     segment = (segment + element - 1) / element * element;
+    if (to_one) count = (std::max((total + segment - 1) / std::max<size_t>(segment, 1), ranks * 2) + ranks - 1) / ranks * ranks;
     block = std::max(segment * (count / ranks), element);
   }
   size_t ranks, block;  // bytes of one rank's segments

@@ -39,7 +39,18 @@ class GoBackend : public c10d::Backend {
     return run(GL_BROADCAST, &t[0], t, root, 0, [&](const Signature& s) { call(s, GL_BROADCAST, 0, root, {t[0]}, {}); });
   }
   WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override { return sum(t, o.reduceOp); }
-  WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override { return sum(t, o.reduceOp); }
+  WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override { return sum(t, o.reduceOp, &t); }
+  WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& = {}) override {
+    return run(GL_ALL_GATHER_INTO_COALESCED, &in, out, -1, 0, [&](const Signature& s) {
+      for (size_t i = 0; i < in.size(); i++) call(s, GL_ALL_GATHER, 0, -1, {in[i].view({-1})}, parts(out.at(i)));
+    });
+  }
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
+    int op = o.reduceOp.op_;
+    return run(GL_REDUCE_SCATTER_TENSOR_COALESCED, &out, out, -1, op, [&](const Signature& s) {
+      for (size_t i = 0; i < out.size(); i++) call(s, GL_REDUCE_SCATTER, op, -1, parts(in.at(i)), {out[i].view({-1})});
+    });
+  }
   WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
     int root = static_cast<int>(o.rootRank), op = o.reduceOp.op_;
     bool mine = root == rank_;
@@ -80,14 +91,16 @@ class GoBackend : public c10d::Backend {
     });
   }
   WorkPtr barrier(const c10d::BarrierOptions& = {}) override {
-    return run(GL_BARRIER, nullptr, {}, -1, 0, [&](const Signature& s) { call(s, GL_ALL_REDUCE, c10d::ReduceOp::SUM, -1, {at::zeros({1}, device_)}, {}); });
+    return run<at::Tensor>(GL_BARRIER, nullptr, {}, -1, 0, [&](const Signature& s) { call(s, GL_ALL_REDUCE, c10d::ReduceOp::SUM, -1, {at::zeros({1}, device_)}, {}); });
   }
 
  private:
-  WorkPtr sum(Tensors& t, const c10d::ReduceOp& op) {
-    return run(GL_ALL_REDUCE, &t[0], t, -1, op.op_, [&](const Signature& s) {
+  // sum is for one tensor, or for a list.
+  WorkPtr sum(Tensors& t, const c10d::ReduceOp& op, const Tensors* list = nullptr) {
+    auto each = [&](const Signature& s) {
       for (auto& one : t) call(s, GL_ALL_REDUCE, op.op_, -1, {one}, {});
-    });
+    };
+    return list ? run(GL_ALL_REDUCE_COALESCED, list, t, -1, op.op_, each) : run(GL_ALL_REDUCE, &t[0], t, -1, op.op_, each);
   }
 
   Tensors parts(const at::Tensor& t) const {
@@ -95,16 +108,13 @@ class GoBackend : public c10d::Backend {
     return t.view({size_, -1}).unbind();
   }
 
-  template <class F>
-  WorkPtr run(int kind, const at::Tensor* about, Tensors results, int root, int op, F f) {
+  template <class About, class F>
+  WorkPtr run(int kind, const About* about, Tensors results, int root, int op, F f) {
     Signature s;
     s.kind = kind;
     s.op = op;
     s.root = root;
-    if (about) {
-      s.dtype = static_cast<int>(about->scalar_type());
-      s.shape = about->sizes().vec();
-    }
+    if (about) s.about(*about);
     watch_->enter(s);
     auto w = c10::make_intrusive<TrackedWork>(watch_, s, std::move(results));
     Started started(watch_, w);

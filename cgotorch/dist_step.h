@@ -167,7 +167,7 @@ inline void Step::plan() {
           from.push_back(data(parts[r].in[i]));
           if (sig.kind != GL_REDUCE || static_cast<int>(r) == sig.root) to.push_back({data(parts[r].in[i])});
         }
-        reduce(from, to, 0, bytes, Blocks(bytes, parts[0].in[i].element_size(), n));
+        reduce(from, to, 0, bytes, Blocks(bytes, parts[0].in[i].element_size(), n, sig.kind == GL_REDUCE));
       }
       return;
     }

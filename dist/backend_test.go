@@ -181,6 +181,11 @@ func TestABackendOfOnesOwn(t *testing.T) {
 		part := []float32{[]float32{6, 60, 600}[r]}
 		assert.Equal(t, part, floats(g.ReduceScatter(torch.Zeros(1), list, dist.Sum)))
 		assert.Equal(t, part, floats(g.ReduceScatterTensor(torch.Zeros(1), torch.Cat(list, 0), dist.Sum)))
+		sums, wholes, parts := []*torch.Tensor{filled(mine, 2), filled(mine, 1)}, []*torch.Tensor{torch.Zeros(3)}, []*torch.Tensor{torch.Zeros(1)}
+		g.AllReduceCoalesced(sums, dist.Sum)
+		g.AllGatherIntoCoalesced(wholes, []*torch.Tensor{filled(mine, 1)})
+		g.ReduceScatterTensorCoalesced(parts, []*torch.Tensor{torch.Cat(list, 0)}, dist.Sum)
+		assert.Equal(t, []float32{6, 6, 6, 1, 2, 3, part[0]}, floats(torch.Cat([]*torch.Tensor{sums[0], sums[1], wholes[0], parts[0]}, 0)))
 		gathered := g.Gather(filled(mine, 1), 1)
 		assert.Equal(t, r == 1, len(gathered) == 3)
 		for i, o := range gathered {

@@ -56,6 +56,8 @@ static void* map_once(size_t n, int fd) {
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
 // What Go exports to C++: hooks and functions, of which the driver has none.
+extern "C" char* goliteCollective(uint64_t, int64_t, int64_t, int64_t, uint64_t*, int64_t, uint64_t*, int64_t) { return nullptr; }
+extern "C" void goliteAbortBackend(uint64_t, char*) {}
 extern "C" uint64_t goliteHook(uint64_t, uint64_t, uint64_t*) { return 0; }
 extern "C" int32_t goliteCollect(void) { return 0; }
 extern "C" uint64_t goliteBackward(uint64_t, uint64_t, uint64_t*, int64_t, uint64_t*, int64_t) { return 0; }
