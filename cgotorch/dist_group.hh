@@ -167,9 +167,9 @@ c10d::Backend& Group::backend(int device) {
 }
 
 void Group::abort(const Failure& why) {
-  // The hub first: a rank that is freed here lets others come to it, who must find it closed.
-  if (hub) abort_hub(*hub, why);
-  watch->abort(why);
+  // The hub first: a rank that is freed here lets others come to it, who must find it closed. A rank whose backend fails
+  // because another rank's was aborted may be here before the hub has ended its watch: the hub's reason is the cause.
+  watch->abort(hub ? abort_hub(*hub, why) : why);
   if (cut) cut();
   for (auto& b : attached) b->abort();
 }
@@ -182,8 +182,7 @@ void Group::attach(int device, c10d::ProcessGroup::BackendType kind, const c10::
 
 std::function<void(const Failure&)> Group::lost() const {
   return [watch = watch, hub = hub, cut = cut](const Failure& why) {
-    if (hub) abort_hub(*hub, why);
-    watch->abort(why);
+    watch->abort(hub ? abort_hub(*hub, why) : why);
     if (cut) cut();
   };
 }

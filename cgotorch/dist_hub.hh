@@ -22,7 +22,7 @@ class Hub {
   c10::intrusive_ptr<c10d::Work> post(int rank, c10::intrusive_ptr<StepWork> work, Part part);
   void send(Letter l);
   void receive(Letter l);
-  void abort(const Failure& why);
+  Failure abort(const Failure& why);
   std::shared_ptr<Hub> sub(const std::string& name, int n);
   void watch(std::shared_ptr<Watch> w) {
     std::lock_guard<std::mutex> l(m_);
@@ -146,12 +146,12 @@ void Hub::receive(Letter l) {
   deliver(sent, l);
 }
 
-void Hub::abort(const Failure& why) {
+Failure Hub::abort(const Failure& why) {
   std::vector<std::shared_ptr<Watch>> watches;
   std::vector<std::shared_ptr<Hub>> subs;
   {
     std::lock_guard<std::mutex> l(m_);
-    if (aborted_) return;
+    if (aborted_) return why_;
     aborted_ = true;
     why_ = why;
     watches.swap(watches_);
@@ -170,6 +170,7 @@ void Hub::abort(const Failure& why) {
   for (auto& s : open) {
     if (s.second) s.second->part();
   }
+  return why;
 }
 
 std::shared_ptr<Hub> Hub::sub(const std::string& name, int n) {
@@ -183,6 +184,6 @@ std::shared_ptr<Hub> Hub::sub(const std::string& name, int n) {
 
 std::shared_ptr<Hub> new_hub(int size) { return std::make_shared<Hub>(size); }
 std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size) { return parent->sub(name, size); }
-void abort_hub(Hub& hub, const Failure& why) { hub.abort(why); }
+Failure abort_hub(Hub& hub, const Failure& why) { return hub.abort(why); }
 
 }  // namespace golite

@@ -251,7 +251,8 @@ std::shared_ptr<Hub> new_hub(int size);
 // sub_hub gives all callers of one name the same hub, as long as one of them holds it.
 std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size);
 c10::intrusive_ptr<c10d::Backend> inprocess_backend(std::shared_ptr<Hub> hub, std::shared_ptr<Watch> watch, int rank, int size);
-void abort_hub(Hub& hub, const Failure& why);
+// abort_hub returns the failure that ended the hub: the first one stays.
+Failure abort_hub(Hub& hub, const Failure& why);
 
 // GlooSettings say how a Gloo group reaches its peers.
 struct GlooSettings {

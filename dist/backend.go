@@ -109,7 +109,12 @@ func (g *Group) attachGo(name string, d torch.Device, b Backend) (end func(), er
 				torch.NoGrad(func() { err = collective(b, kind, Op(op), root, wrap(in), wrap(out)) })
 			})
 			if err != nil { // the shim ends this rank's collective, and does not reach other processes
-				g.abort(&health.Record{Rank: g.rank, Detail: fmt.Sprintf("rank %d, backend %s: %v", g.rank, name, err)})
+				// A backend that was aborted on another rank may fail here before the reason has come.
+				why, _ := g.monitor.Board().Failure()
+				if why == nil {
+					why = &health.Record{Rank: g.rank, Detail: fmt.Sprintf("rank %d, backend %s: %v", g.rank, name, err)}
+				}
+				g.abort(why)
 			}
 			return err
 		},
