@@ -18,7 +18,7 @@ func ClipGradNorm_(params []Parameter, maxNorm float64, opts ...ClipGradOptions)
 	o := one("nn.ClipGradNorm_", opts)
 	return torch.ScopeOf(func() *torch.Tensor {
 		return torch.NoGradOf(func() *torch.Tensor {
-			groups := gradients(params)
+			groups := denseGradients("nn.ClipGradNorm_", params)
 			total := totalNorm(groups, or(o.NormType, 2))
 			if o.ErrorIfNonfinite && !aten.Isfinite(total).Number().Bool() {
 				torch.Fail("nn.ClipGradNorm_", "the norm of the gradients is %s", total.Number())
@@ -36,7 +36,7 @@ func ClipGradsWithNorm_(params []Parameter, maxNorm float64, total *torch.Tensor
 		torch.Fail("nn.ClipGradsWithNorm_", "want the norm as a tensor without dimensions")
 	}
 	torch.Scope(func() {
-		torch.NoGrad(func() { clipByNorm(gradients(params), maxNorm, total) })
+		torch.NoGrad(func() { clipByNorm(denseGradients("nn.ClipGradsWithNorm_", params), maxNorm, total) })
 	})
 }
 
@@ -53,7 +53,7 @@ func clipByNorm(groups []*gradGroup, maxNorm float64, total *torch.Tensor) {
 func ClipGradValue_(params []Parameter, value float64) {
 	torch.Scope(func() {
 		torch.NoGrad(func() {
-			for _, g := range gradients(params) {
+			for _, g := range denseGradients("nn.ClipGradValue_", params) {
 				aten.ForeachClampMinScalar_(g.tensors, torch.Float(-value))
 				aten.ForeachClampMaxScalar_(g.tensors, torch.Float(value))
 			}
@@ -68,13 +68,18 @@ type gradGroup struct {
 	tensors []*torch.Tensor
 }
 
-// gradients groups the gradients that there are.
-func gradients(params []Parameter) []*gradGroup {
+// denseGradients groups the gradients that there are. It panics for a sparse one, as neither the norm nor the clamping of
+// sparse tensors is among libtorch's operators.
+func denseGradients(operation string, params []Parameter) []*gradGroup {
 	var groups []*gradGroup
 next:
 	for _, g := range torch.Grads(tensorsOf(params)) {
 		if g == nil {
 			continue
+		}
+		if g.Layout() != torch.Strided {
+			torch.Fail(operation, "a gradient of shape %v is %s, of which libtorch has no norm and no clamping: "+
+				"make it dense (Sparse: false of nn.Embedding), or leave the parameter out", g.Shape(), g.Layout())
 		}
 		device, dtype := g.Device(), g.DType()
 		for _, group := range groups {

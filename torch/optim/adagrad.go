@@ -1,6 +1,8 @@
 package optim
 
 import (
+	"slices"
+
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/aten"
 	"github.com/golite/golite/torch/nn"
@@ -50,6 +52,8 @@ var adagradSettings = []string{
 
 func (adagrad) EagerInit() {}
 
+func (adagrad) SparseGrads() {}
+
 func (adagrad) Slots() []Slot {
 	return []Slot{{Name: "step"}, {Name: "sum", Init: func(g *ParamGroup, p *torch.Tensor) *torch.Tensor {
 		return torch.FullLike(p, g.InitialAcc)
@@ -58,7 +62,7 @@ func (adagrad) Slots() []Slot {
 
 func (adagrad) Capturable(g *ParamGroup) error { return needsFused(g) }
 
-func (adagrad) Update(g *ParamGroup, b *Batch) {
+func (r adagrad) Update(g *ParamGroup, b *Batch) {
 	if g.Fused {
 		b.fused(true, func(b *Batch) {
 			if b.rate != nil {
@@ -72,12 +76,44 @@ func (adagrad) Update(g *ParamGroup, b *Batch) {
 		return
 	}
 	b.CountSteps(func(steps float64, b *Batch) {
-		grads, _ := b.effectiveGrads(g, true)
 		rate := g.LR / (1 + (steps-1)*g.LRDecay)
+		if b = r.sparse(g, b, rate); len(b.Params) == 0 {
+			return
+		}
+		grads, _ := b.effectiveGrads(g, true)
 		sums := b.State("sum")
 		aten.ForeachAddcmulScalar_(sums, grads, grads, torch.Float(1))
 		roots := aten.ForeachSqrt(sums)
 		aten.ForeachAddScalar_(roots, torch.Float(g.Eps))
 		aten.ForeachAddcdivScalar_(b.Params, grads, roots, torch.Float(-rate))
 	})
+}
+
+// sparse steps the parameters whose gradients are sparse, and returns those with dense ones.
+func (adagrad) sparse(g *ParamGroup, b *Batch, rate float64) (dense *Batch) {
+	isSparse := func(i int) bool { return b.Grads[i].Layout() == torch.SparseCOO }
+	if !slices.ContainsFunc(b.Grads, func(t *torch.Tensor) bool { return t.Layout() == torch.SparseCOO }) {
+		return b
+	}
+	part := b.subset(isSparse)
+	for i, sum := range part.State("sum") {
+		sparseAdagradStep(g, rate, part.Params[i], part.Grads[i], sum)
+	}
+	return b.subset(func(i int) bool { return !isSparse(i) })
+}
+
+// sparseAdagradStep changes the rows that a gradient has of a parameter and its sum of squares.
+func sparseAdagradStep(g *ParamGroup, rate float64, p, grad, sum *torch.Tensor) {
+	if g.Maximize {
+		grad = aten.Neg(grad)
+	}
+	grad = aten.Coalesce(grad) // a square is of a whole row
+	indices, values := aten.InternalIndices(grad), aten.InternalValues(grad)
+	add := func(to, rows *torch.Tensor, alpha float64) {
+		sparse := aten.SparseCooTensorIndicesSize(indices, rows, grad.Shape(), 0, 0, torch.Device{}, nil, nil)
+		aten.AddTensor_(to, sparse, torch.Float(alpha))
+	}
+	add(sum, aten.PowTensorScalar(values, torch.Int(2)), 1)
+	roots := aten.Sqrt_(aten.InternalValues(aten.SparseMask(sum, grad)))
+	add(p, aten.DivTensor(values, aten.AddScalar_(roots, torch.Float(g.Eps), torch.Int(1))), -rate)
 }

@@ -52,6 +52,7 @@ type Base struct {
 	scratch     []Batch
 	foundInf    *torch.Tensor
 	sparse      bool // the rule takes sparse gradients
+	own         bool // the rule is one of torch.optim's, whose WeightDecay is added to the gradient
 
 	rates         []*torch.Tensor // the learning rate of each group, on the device; nil: not made
 	written       []float64       // what they hold
@@ -180,8 +181,8 @@ func (b *Base) gather(i int, g *ParamGroup) *Batch {
 			continue
 		}
 		s := b.states[p]
-		if (!b.sparse || g.Fused) && (s == nil || !s.gradChecked) {
-			b.dense(p, grads[k])
+		if (s == nil || !s.gradChecked) && (!b.sparse || g.Fused || g.WeightDecay != 0 && b.own) {
+			b.dense(g, p, grads[k])
 		}
 		if s == nil {
 			torch.Outside(func() { s = b.newState(g, p) })
@@ -206,10 +207,19 @@ func (b *Base) gather(i int, g *ParamGroup) *Batch {
 
 // dense panics for a sparse gradient, before anything is changed. A parameter's gradients are of one kind: the first
 // is looked at.
-func (b *Base) dense(p, grad *torch.Tensor) {
-	if layout := grad.Layout(); layout != torch.Strided {
-		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, which %s does not take: optim.SparseAdam and optim.SGD do, "+
-			"or make the gradient dense (Sparse: false of nn.Embedding)", p.Shape(), layout, b.rule.Name())
+func (b *Base) dense(g *ParamGroup, p, grad *torch.Tensor) {
+	layout := grad.Layout()
+	switch {
+	case layout == torch.Strided:
+	case b.sparse && g.Fused:
+		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, which the fused kernel does not take: "+
+			"leave out Fused", p.Shape(), layout)
+	case b.sparse:
+		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, with which WeightDecay can't be had: "+
+			"set it to 0 for the parameter's group", p.Shape(), layout)
+	default:
+		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, which %s does not take: "+
+			"optim.SparseAdam, optim.Adagrad and optim.SGD do, or make the gradient dense (Sparse: false of nn.Embedding)", p.Shape(), layout, b.rule.Name())
 	}
 }
 

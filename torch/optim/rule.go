@@ -114,10 +114,11 @@ func New(r Rule, groups ...Group) *Base {
 // setUp fills a Base: every constructor ends in it.
 func (b *Base) setUp(r Rule, groups []Group) {
 	operation := "optim.New"
-	if own, ok := r.(torchRules); ok {
+	own, ok := r.(torchRules)
+	if ok {
 		operation += own.torchName()
 	}
-	b.rule, b.states, b.fixed = r, map[*torch.Tensor]*state{}, map[string]any{}
+	b.rule, b.states, b.fixed, b.own = r, map[*torch.Tensor]*state{}, map[string]any{}, ok
 	_, b.sparse = r.(sparseTaker)
 	if err := b.readRule(); err != nil {
 		torch.Fail(operation, "%v", err)
