@@ -19,7 +19,7 @@ func TestHooksThatAreRemovedLeaveNothing(t *testing.T) {
 		x.RegisterHook(func(*Tensor) *Tensor { return nil })()
 		x.RegisterPostAccumulateGradHook(func(*Tensor) {})()
 	}
-	require.Equal(t, before, cgotorch.Closures())
+	require.LessOrEqual(t, cgotorch.Closures(), before, "fewer where those of earlier tests were freed meanwhile")
 	x.Sum().Backward()
 	require.Equal(t, []float32{1}, floats(x.Grad()))
 }
