@@ -161,7 +161,7 @@ func TestSavedTensorsHooksLeaveNothing(t *testing.T) {
 			})
 		})
 	}
-	require.Equal(t, before, drained())
+	require.LessOrEqual(t, drained(), before)
 }
 
 // Hooks on saved tensors are those of the calling goroutine: ranks at once each have their own.

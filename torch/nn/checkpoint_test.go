@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 
@@ -159,10 +160,14 @@ func TestCheckpointsLeaveNothing(t *testing.T) {
 		cgotorch.DrainClosures()
 	}
 	step(true)
+	for range 2 { // what earlier tests left to the collector
+		runtime.GC()
+		cgotorch.DrainClosures()
+	}
 	tensors, closures := torch.LiveTensors(), cgotorch.Closures()
 	for i := range 20 {
 		step(i%2 == 0)
 	}
-	require.Equal(t, tensors, torch.LiveTensors())
-	require.Equal(t, closures, cgotorch.Closures())
+	require.LessOrEqual(t, torch.LiveTensors(), tensors)
+	require.LessOrEqual(t, cgotorch.Closures(), closures)
 }
