@@ -53,7 +53,7 @@ var (
 type Failure struct {
 	Kind   int
 	Rank   int    // the one that failed, or that saw it; -1: unknown
-	Lost   []int  // the ranks that it waited for in vain, where they are known
+	Lost   []int  // the ranks that did not take part in the call, where they are known
 	Host   string // of a connection that has ended: its other end
 	Port   int    // as Gloo prints it
 	Call   string // the collective that it was in

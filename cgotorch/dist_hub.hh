@@ -30,7 +30,7 @@ class Hub {
   }
 
  private:
-  // refuse ends a rank's own group, so that it is known to have ended before an error says so, and throws.
+  // refuse aborts a rank's own group and then throws, so that the group is aborted when the caller gets the error.
   [[noreturn]] void refuse(Watch& watch) {
     watch.abort(why_);
     throw Failed(why_);

@@ -98,7 +98,7 @@ func (r Reducer) Rebuild() (missing []int, err *Error) {
 }
 
 // Backward comes after it, with the outputs that have a graph: with prepare the next backward pass reduces, and each
-// one through them after that does. It tells whether the outputs must go through Sink.
+// one through them after that does. It reports whether the outputs must go through Sink.
 func (r Reducer) Backward(site string, prepare bool, outputs []Handle) (sink bool, err *Error) {
 	in, n := append(make(Words, 0, 32), uint64(r)).Text(site).Int(int(flag(prepare))).Handles(outputs).c()
 	var out [Room]uint64

@@ -316,7 +316,7 @@ int64_t gl_reducer_forward(uint64_t reducer, int32_t joined, uint64_t* out, uint
 }
 
 // in: reducer, call site, whether the Reducer is prepared now, outputs. A backward pass through the outputs prepares it
-// where it has reduced before. The result tells whether the outputs must go through gl_reducer_sink.
+// where it has reduced before. The result reports whether the outputs must go through gl_reducer_sink.
 int64_t gl_reducer_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};

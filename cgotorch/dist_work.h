@@ -108,7 +108,7 @@ inline uint64_t mixed(uint64_t digest, int64_t n) { return (digest ^ static_cast
 struct Failure {
   int kind = GL_FAILURE_OTHER;
   int rank = -1;             // the one that failed, or that saw it
-  std::vector<int64_t> lost; // the ranks that it waited for in vain, where they are known
+  std::vector<int64_t> lost; // the ranks that did not take part in the call, where they are known
   std::string host;          // of a connection that has ended: its other end
   int port = 0;              // as Gloo prints it
   std::string call, site;    // the collective that it was in, and where that was called

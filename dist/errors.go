@@ -21,7 +21,7 @@ type RankError struct {
 	Op, Site string
 	// Reason is the first cause, with the rank that it happened on where that is known.
 	Reason string
-	// Lost are the ranks that this one waited for in vain, where that is known: their connection closed, they had finished, or
+	// Lost are the ranks that did not take part in the call, where that is known: their connection closed, they had finished, or
 	// they were elsewhere when time was up. They are numbered as Rank is.
 	Lost []int
 	// Failed are the ranks whose own work failed, where that is the cause: those that called Group.Fail.

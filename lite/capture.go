@@ -47,7 +47,7 @@ const (
 // scaler. Fused ones may have another learning rate at every step; other settings, and the rate of the others, are part
 // of the recording, which is made anew when they change now and then. A state that is loaded makes it anew as well.
 //
-// Where it can't be replayed the step runs as it is, and the log says so once, with the reason: batches of another
+// Where it can't be replayed the step runs as it is, and one log line gives the reason: batches of another
 // shape (the last one of a pass, say; those of up to 3 shapes that come often have recordings of their own), a step
 // that can't be recorded, settings that change all the time, several ranks or replicas.
 func Capture[B, R any](l *Lite, step func(batch B) R) func(batch B) R {

@@ -170,7 +170,7 @@ func (w *watchdog) in(e cgotorch.Event, kind int, detail string, lost ...int) *R
 }
 
 // compareCalls ends the group where another rank has made a different call under the same number. Each rank looks once in
-// each collective: whoever is not the first sees the difference.
+// each collective: each rank after the first compares its own with it.
 func (w *watchdog) compareCalls(e cgotorch.Event) {
 	if e.Start == w.compared || e.Kind == cgotorch.Send || e.Kind == cgotorch.Recv {
 		return
