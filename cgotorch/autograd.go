@@ -67,8 +67,8 @@ func GradFn(h Handle) (string, *Error) {
 	return text(w), nil
 }
 
-// Apply gives the outputs of a forward that Go ran their place in the graph: f is their backward.
-// in holds five lists: inputs, outputs, saved, written in place, not differentiable; then 1 where f is to get zeros in the place of
+// Apply gives the outputs of a forward that Go ran their place in the graph: f is their backward. in holds five lists:
+// inputs, outputs, saved, written in place, not differentiable; then 1 where f is to get zeros in the place of
 // undefined gradients. The result has Call's form.
 func Apply(name string, f BackwardFunc, in, out []uint64) ([]uint64, *Error) {
 	id := closures.put(f)

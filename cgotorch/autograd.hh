@@ -189,7 +189,7 @@ int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_
     };
     auto view_as_self = [](const at::Tensor& t) { return t.view_as(t); };
     auto wrap = [&](auto to) {
-      NodePtr attached;  // 2.15 wants to tell where it went
+      NodePtr attached;  // 2.15 has an out parameter for it
       if constexpr (requires { _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false, attached); }) {
         return _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false, attached);
       } else {
@@ -235,8 +235,8 @@ int32_t gl_grad_mode(int32_t on) {
   return before;
 }
 
-// gl_inference enters inference mode (1) or the normal mode (2), leaves what was entered last (0), or asks (-1). Entering
-// and leaving happen on one thread, in order.
+// gl_inference enters inference mode (1) or the normal mode (2), leaves what was entered last (0), or only returns the
+// mode (-1). Entering and leaving happen on one thread, in order.
 int32_t gl_inference(int32_t enter) {
   bool before = c10::InferenceMode::is_enabled();
   if (enter > 0) {

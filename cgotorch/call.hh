@@ -191,7 +191,8 @@ struct Op {
   std::unique_ptr<Unboxed> unboxed;
 };
 
-// Borrowed is the thread's stack of arguments, kept from call to call; a call within a call (of an autograd function) has its own.
+// Borrowed is the thread's stack of arguments, kept from call to call; a call within a call (of an autograd function)
+// has its own.
 struct Borrowed {
   torch::jit::Stack stack;
   Borrowed() { stack.swap(spare()); }

@@ -138,8 +138,9 @@ func goliteRecompute(closure, frame C.uint64_t, inputs *C.uint64_t, n C.int64_t)
 	return 0
 }
 
-// catch keeps a panic from unwinding into C++: it waits under a number until the outer call returns. runtime.Goexit can't be kept:
-// it leaves the C++ frames behind, and what libtorch noted of them on this thread, so the thread ends with the goroutine.
+// catch keeps a panic from unwinding into C++: it waits under a number until the outer call returns. runtime.Goexit
+// can't be kept: it leaves the C++ frames behind, and what libtorch noted of them on this thread, so the thread ends
+// with the goroutine.
 func catch(id *C.uint64_t, ended *bool) {
 	if v := recover(); v != nil {
 		*id = C.uint64_t(panics.put(panicked{v, debug.Stack()}))

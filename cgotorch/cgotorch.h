@@ -60,7 +60,7 @@ int64_t gl_retain_grad(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_grad_fn(gl_handle h, uint64_t* out, uint32_t room);
 int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_saved(uint64_t node, uint64_t* out, uint32_t room);
-int32_t gl_grad_mode(int32_t on);  // returns the mode it was; on < 0 only asks
+int32_t gl_grad_mode(int32_t on);  // returns the mode before; on < 0 changes nothing
 int32_t gl_inference(int32_t enter);
 
 // Go's functions in the graph (closure.hh, hooks.hh).

@@ -1,9 +1,10 @@
-// checkpoint.hh: activation checkpointing. What a function saves for backward is left out, and computed by running it once more when
-// backward asks for it (torch.utils.checkpoint with use_reentrant=False).
+// checkpoint.hh: activation checkpointing. What a function saves for backward is left out, and computed by running it
+// once more when backward needs it (torch.utils.checkpoint with use_reentrant=False).
 //
-// A Frame is one call of the function. While it runs, each tensor that autograd would save becomes a Holder, which holds nothing. The first
-// Holder that backward unpacks has the function run again; what that run saves fills the Holders in the same order, and each unpacked one
-// gives its tensor away. A second backward pass through the same graph runs the function anew.
+// A Frame is one call of the function. While it runs, each tensor that autograd would save becomes a Holder, which
+// holds nothing. The first Holder that backward unpacks runs the function again; what that run saves fills the Holders
+// in the same order, and each drops its tensor when unpacked. A second backward pass through the same graph runs the
+// function anew.
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -32,7 +33,8 @@ struct Description {
   at::Device device;
 };
 
-// ThreadSetup is what the function's operations depend on besides its inputs: random streams, autocast, the default type.
+// ThreadSetup is what the function's operations depend on besides its inputs: random streams, autocast, the default
+// type.
 struct ThreadSetup {
   struct Stream {
     at::Generator generator;
@@ -122,7 +124,8 @@ struct Restored {
   }
   Restored(const Restored&) = delete;
 
-  // use_generator gives this thread a generator of its own. Where libtorch does not ask golite for it, its own is set, and set back.
+  // use_generator gives this thread a generator of its own. Where libtorch does not use golite's function for it, its
+  // own is set, and set back.
   void use_generator(const at::Tensor& state) {
 #ifndef GOLITE_NO_OVERRIDES
     auto own_generator = std::make_unique<at::Generator>(at::detail::createCPUGenerator());
@@ -233,7 +236,7 @@ struct Refill : SavedVariableHooks {
     tensor = t.requires_grad() ? t.detach() : t;
     size_t i = frame->counted[pass]++;
     if (i >= frame->holders.size()) {
-      // After the last one nothing is wanted: f recovered from the stop, or it takes gradients itself.
+      // After the last one nothing is needed: f recovered from the stop, or it takes gradients itself.
       if (frame->early_stop && frame->forward_done) throw StopRecompute(reinterpret_cast<uint64_t>(frame));
       if (!frame->forward_done) {
         frame->ignore_mismatch = true;
@@ -258,7 +261,7 @@ struct Refilling : SavedHooks {
   int64_t pass;
 };
 
-// InHooks enters hooks for as long as it lives, and leaves all that were entered inside of it.
+// InHooks enters hooks for its lifetime, and leaves all that were entered inside of it.
 struct InHooks {
   explicit InHooks(std::shared_ptr<SavedHooks> h) : before(saved_hooks) { push_saved_hooks(std::move(h)); }
   ~InHooks() { saved_hooks = before; }
@@ -303,8 +306,8 @@ void Frame::check(int64_t pass) {
 
 extern "C" {
 
-// gl_checkpoint_enter begins the first run of a checkpointed function on this thread. in: early stop, keep random streams, inputs, n
-// generators. The result is the frame, for gl_checkpoint_leave.
+// gl_checkpoint_enter begins the first run of a checkpointed function on this thread. in: early stop, keep random
+// streams, inputs, n generators. The result is the frame, for gl_checkpoint_leave.
 int64_t gl_checkpoint_enter(uint64_t closure, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};
@@ -316,7 +319,8 @@ int64_t gl_checkpoint_enter(uint64_t closure, const uint64_t* in, uint32_t n, ui
     for (size_t k = r.word(); k > 0; k--) {
       own.emplace_back(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(r.word())));
     }
-    // Inputs are saved as by a node of the graph: the hooks around get them, so that a checkpoint in a checkpoint holds none.
+    // Inputs are saved as by a node of the graph: the hooks around get them, so that a checkpoint in a checkpoint holds
+    // none.
     for (auto& t : inputs) {
       frame->given.push_back(t.defined());
       if (t.defined()) frame->inputs.emplace_back(t, false);
@@ -328,7 +332,7 @@ int64_t gl_checkpoint_enter(uint64_t closure, const uint64_t* in, uint32_t n, ui
   });
 }
 
-// gl_checkpoint_leave ends the first run. The frame lives on in the graph, if that saved anything.
+// gl_checkpoint_leave ends the first run. The frame stays in the graph, if that saved anything.
 void gl_checkpoint_leave(uint64_t handle) {
   auto* frame = reinterpret_cast<std::shared_ptr<Frame>*>(handle);
   (*frame)->forward_done = true;

@@ -17,8 +17,8 @@ namespace {
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-// Closures of Go that died with their graph. A destructor may run on any thread and must not call Go:
-// Go fetches the ids when it next passes by.
+// Closures of Go that were destroyed with their graph. A destructor may run on any thread and must not call Go: Go
+// fetches the ids at a later call.
 std::mutex dead_lock;
 std::vector<uint64_t> dead;
 
@@ -32,7 +32,7 @@ struct Closure {
   uint64_t id;
 };
 
-// received takes over a tensor whose handle Go made for the shim alone.
+// received takes over a tensor whose handle Go made for the shim only.
 at::Tensor received(uint64_t h) {
   if (!h) return at::Tensor();
   at::Tensor t = table.get(h);

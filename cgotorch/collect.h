@@ -1,8 +1,8 @@
-// collect.h: what Go's collector could free, and how the allocator has it run.
+// collect.h: what Go's collector could free, and how the allocator runs it.
 //
-// A tensor that the program has dropped lives on until Go's collector finds its handle. The allocator knows when that matters: where the
-// memory in use is about to exceed all that was needed so far. It then asks Go for a collection and waits for it, on whatever thread it
-// runs; that thread runs C++, so that Go's collector need not stop it.
+// A tensor that the program has dropped stays in memory until Go's collector finds its handle. That matters to the
+// allocator where the memory in use is about to exceed all that was needed so far. It then requests a collection of Go
+// and waits for it, on whatever thread it runs; that thread runs C++, so that Go's collector need not stop it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,8 +27,8 @@ extern "C" int32_t goliteCollect(void);
 
 namespace golite {
 
-// Suspects are handles of big tensors that a few collections at most have found alive. What survived more of them is a parameter, an
-// optimizer's state or a data set.
+// Suspects are handles of big tensors that a few collections at most have found alive. What survives more of them is a
+// parameter, an optimizer's state or a data set.
 class Suspects {
  public:
   static constexpr int64_t kLeast = 128 << 10;  // bytes of a big tensor
@@ -40,8 +40,9 @@ class Suspects {
     if (list_.size() >= full_) sweep();
   }
 
-  // dead estimates the bytes that a collection would free: those of storages of which nothing but handles, and views that only handles
-  // hold, knows, and that no running call uses. Some of them may be alive in Go. What a graph holds is not counted, dead or not.
+  // dead estimates the bytes that a collection would free: those of storages that only handles, and views that only
+  // handles hold, refer to, and that no running call uses. Some of them may be alive in Go. What a graph holds is not
+  // counted, dead or not.
   //
   // Why a race is harmless: what another thread does to a tensor meanwhile makes the estimate wrong, and nothing else.
   int64_t dead(c10::DeviceType device) {
@@ -90,7 +91,7 @@ class Suspects {
     uint32_t age;
   };
 
-  // Pins keeps tensors in their slots while it is there.
+  // Pins keeps tensors in their slots during its lifetime.
   struct Pins {
     std::vector<std::pair<Slot*, uint32_t>> held;
     ~Pins() {
@@ -117,11 +118,11 @@ class Suspects {
   size_t full_ = 1024;
 };
 
-// Collector has Go collect, on a thread of its own that starts with the first request. A goroutine that waited here would
-// be one that a test of a user's program takes for leaked.
+// Collector requests collections of Go, on a thread of its own that starts with the first request. Why: a waiting
+// goroutine would count as leaked in tests of a user's program.
 class Collector {
  public:
-  // ask has Go collect and waits for the end, for a second at most. It reports whether a collection ran.
+  // ask requests a collection and waits for its end, for a second at most. It reports whether a collection ran.
   bool ask() {
     std::unique_lock<std::mutex> l(m_);
     if (!started_) {
@@ -196,8 +197,8 @@ class Allowance {
   using Clock = std::chrono::steady_clock;
   static constexpr int64_t kLeast = 2 << 20;  // bytes that are worth a collection
 
-  // worth reports whether a collection is: it would free a 128th, or so much has come since the last one that graphs, which the estimate
-  // leaves out, may have died. Those for little take a sixteenth of the time at most.
+  // worth reports whether a collection is: it would free a 128th, or so much has come since the last one that graphs,
+  // which the estimate leaves out, may have died. Those for little take a sixteenth of the time at most.
   bool worth(int64_t want) {
     int64_t left = left_.load(std::memory_order_relaxed);
     if (want - left >= std::max(kFree, left / 4)) return true;
@@ -211,7 +212,7 @@ class Allowance {
     if (!collector.ask()) return false;
     suspects.collected();
     Clock::time_point end = Clock::now();
-    // One that takes long is kept waiting by other programs.
+    // One that takes long was delayed by other programs.
     Clock::duration took = std::min<Clock::duration>(end - begin, std::chrono::milliseconds(1));
     next_.store((end + 15 * took).time_since_epoch().count(), std::memory_order_relaxed);
     return true;

@@ -57,8 +57,8 @@ const (
 	CUDANVTXPop
 )
 
-// CUDA runs a function of libcgotorch_cuda.so. What depends on the thread (device, stream, a graph being recorded) wants a goroutine that is locked
-// to one.
+// CUDA runs a function of libcgotorch_cuda.so. What depends on the thread (device, stream, a graph being recorded)
+// needs a goroutine that is locked to one.
 func CUDA(function uint32, in ...uint64) ([]uint64, *Error) {
 	var out [Room * 3]uint64
 	return result(int64(C.gl_cuda(C.uint32_t(function), (*C.uint64_t)(unsafe.SliceData(in)), C.uint32_t(len(in)),
@@ -68,13 +68,14 @@ func CUDA(function uint32, in ...uint64) ([]uint64, *Error) {
 // CUDAText reads the text at the end of a result.
 func CUDAText(w []uint64) string { return text(w) }
 
-// CUDAAllocated returns the bytes that tensors have in use on all GPUs, and those that libtorch has of the GPUs for them; 0 without any.
+// CUDAAllocated returns the bytes that tensors have in use on all GPUs, and those that libtorch has of the GPUs for
+// them; 0 without any.
 func CUDAAllocated() (allocated, reserved int64) {
 	allocated = int64(C.gl_cuda_allocated((*C.int64_t)(&reserved)))
 	return allocated, reserved
 }
 
-// NCCL returns what SetMaker wants for NCCL's backend, nil without libcgotorch_cuda.so.
+// NCCL returns SetMaker's argument for NCCL's backend, nil without libcgotorch_cuda.so.
 func NCCL() unsafe.Pointer { return C.gl_nccl() }
 
 // Switches of the process, for Switch; cuda.hh has the same order.
@@ -94,7 +95,7 @@ const (
 // Switch sets one of the process's switches and returns what it was.
 func Switch(which int, on bool) (before bool) { return C.gl_switch(C.int32_t(which), flag(on)) > 0 }
 
-// SwitchState tells what a switch is.
+// SwitchState returns a switch's value.
 func SwitchState(which int) bool { return C.gl_switch(C.int32_t(which), -1) > 0 }
 
 // Flags of ProfilerStart.
@@ -106,7 +107,8 @@ const (
 	ProfileCUDA
 )
 
-// ProfilerStart starts libtorch's profiler: on the calling thread, which must be locked, or with ProfileAllThreads on all.
+// ProfilerStart starts libtorch's profiler: on the calling thread, which must be locked, or with ProfileAllThreads on
+// all.
 func ProfilerStart(flags uint32) *Error {
 	var out [Room]uint64
 	_, err := result(int64(C.gl_profiler_start(C.uint32_t(flags), (*C.uint64_t)(&out[0]), Room)), out[:])
@@ -141,7 +143,8 @@ func ProfilerStop(path string) ([]Profiled, *Error) {
 	return list, nil
 }
 
-// EnterRange begins a named range in the profile; ExitRange ends it, on the same thread. It is 0 where nobody records.
+// EnterRange begins a named range in the profile; ExitRange ends it, on the same thread. It is 0 where no profiler
+// records.
 func EnterRange(name string) uint64 {
 	n := C.CString(name)
 	defer C.free(unsafe.Pointer(n))

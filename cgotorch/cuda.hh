@@ -81,7 +81,7 @@ int64_t gl_cuda_allocated(int64_t* reserved) {
 // gl_nccl gives what gl_group_maker wants of NCCL, null without it.
 void* gl_nccl(void) { return cuda_library ? cuda_library->nccl : nullptr; }
 
-// gl_switch sets one of the process's switches (below 0: only asks) and returns what it was.
+// gl_switch sets one of the process's switches (below 0: changes nothing) and returns what it was.
 int32_t gl_switch(int32_t which, int32_t on) {
   try {
     auto& c = at::globalContext();

@@ -21,10 +21,12 @@ const (
 	cudaVariable = "GOLITE_CUDA_LIBRARY"
 )
 
-// cudaState is what came of looking for CUDA when the program started: libtorch asks once for what there is, so it has to be there first.
+// cudaState is what came of looking for CUDA when the program started: libtorch asks once for what there is, so it has
+// to be there first.
 var cudaState = openCUDA(os.Getenv(cudaVariable))
 
-// CUDALibrary returns the path of libcgotorch_cuda.so if it is open, else why it is not: what was looked for, and where.
+// CUDALibrary returns the path of libcgotorch_cuda.so if it is open, else why it is not: what was looked for, and
+// where.
 func CUDALibrary() (path, why string) { return cudaState.path, cudaState.why }
 
 type cudaOpened struct{ path, why string }

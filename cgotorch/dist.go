@@ -64,9 +64,9 @@ func (w Words) c() (*C.uint64_t, C.uint32_t) {
 // Store is a key-value store that ranks share; 0 is none.
 type Store uint64
 
-// TCPStore connects to the store at host and port, or, with server, is the one who keeps it: port 0 then means any free
-// port, and fd, unless it is below 0, a socket that listens already. It returns the port. workers, if more than 0, is
-// told to PyTorch's servers, which wait for so many.
+// TCPStore connects to the store at host and port, or, with server, serves it: port 0 then means any free port, and fd,
+// unless it is below 0, a socket that listens already. It returns the port. workers, if more than 0, is the number of
+// clients that PyTorch's servers wait for.
 func TCPStore(host string, port int, server bool, timeout time.Duration, fd, workers int) (Store, int, *Error) {
 	in, n := Words{}.Text(host).Int(port).Bool(server).Int(int(timeout.Milliseconds())).Int(fd).Int(workers).c()
 	var out [Room]uint64
@@ -141,7 +141,7 @@ func (s Store) Add(key string, amount int64) (int64, *Error) {
 	return number(result(int64(C.gl_store_add(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
 }
 
-// Check tells whether all keys have values.
+// Check reports whether all keys have values.
 func (s Store) Check(keys ...string) (bool, *Error) {
 	w := Words{uint64(s)}.Int(len(keys))
 	for _, k := range keys {
@@ -153,7 +153,7 @@ func (s Store) Check(keys ...string) (bool, *Error) {
 	return v != 0, err
 }
 
-// Delete removes a key and tells whether it was there.
+// Delete removes a key and reports whether it was there.
 func (s Store) Delete(key string) (bool, *Error) {
 	in, n := Words{uint64(s)}.Text(key).c()
 	var out [Room]uint64

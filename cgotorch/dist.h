@@ -1,6 +1,6 @@
-// dist.h: the C surface of what ranks need: stores, process groups, collectives, the Reducer.
-// Statuses, words and errors are those of cgotorch.h. Stores, hubs, groups, works and reducers are
-// known by numbers that are never used twice; 0 is none, and a number kept too long is an error.
+// dist.h: the C surface of what ranks need: stores, process groups, collectives, the Reducer. Statuses, words and
+// errors are those of cgotorch.h. Stores, hubs, groups, works and reducers are identified by numbers that are never
+// used twice; 0 is none, and a number kept too long is an error.
 #ifndef GOLITE_DIST_H
 #define GOLITE_DIST_H
 

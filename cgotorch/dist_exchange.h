@@ -1,11 +1,12 @@
-// dist_exchange.h: a collective of ranks that share memory, cut into pieces: what a rank writes into its slot, and what it reads from the others'.
+// dist_exchange.h: a collective of ranks that share memory, cut into pieces: what a rank writes into its slot, and what
+// it reads from the others'.
 //
-// The parts that each rank brings, or gets, of a list of tensors lie one after the other in a stream, each at a multiple of kAlign. A piece is a
-// range of that stream. Where the ranks get different parts (reduce_scatter, scatter) a piece has the same range of each rank's stream, so that all
-// ranks have something to do with every piece.
+// The parts that each rank brings, or gets, of a list of tensors lie one after the other in a stream, each at a
+// multiple of kAlign. A piece is a range of that stream. Where the ranks get different parts (reduce_scatter, scatter)
+// a piece has the same range of each rank's stream, so that all ranks have something to do with every piece.
 //
-// Sums are formed in the order of Gloo's ring, see dist_step.h: an element's order depends on its place in the tensor of which it is a part,
-// and neither on the pieces nor on the tensors beside it in a list.
+// Sums are formed in the order of Gloo's ring, see dist_step.h: an element's order depends on its place in the tensor
+// of which it is a part, and neither on the pieces nor on the tensors beside it in a list.
 #pragma once
 
 #include "dist_fold.h"
@@ -46,8 +47,9 @@ class Exchange {
     kept_.push_back(out);
   }
 
-  // sums are the exchanges, one after the other, that sum each tensor of a list over all ranks. What is large is summed in parts, each by one rank,
-  // which then gives it to the others: else every rank would read all that the others bring.
+  // sums are the exchanges, one after the other, that sum each tensor of a list over all ranks. What is large is summed
+  // in parts, each by one rank, which then gives it to the others: else every rank would read all that the others
+  // bring.
   static std::vector<Exchange> sums(int kind, int op, int rank, int ranks, const std::vector<at::Tensor>& list) {
     size_t n = static_cast<size_t>(ranks), bytes = 0;
     for (auto& t : list) bytes += t.nbytes();
@@ -126,7 +128,8 @@ class Exchange {
 
  private:
   static constexpr size_t kAlign = 64;
-  static constexpr size_t kWhole = 1 << 20;  // bytes that a rank may read beyond those of two ranks, for a sum without parts
+  // bytes that a rank may read beyond those of two ranks, for a sum without parts
+  static constexpr size_t kWhole = 1 << 20;
 
   struct Item {
     std::vector<const char*> in;  // one, or one for each rank
@@ -166,7 +169,8 @@ class Exchange {
     end_ = items_.back().begin + bytes;
   }
 
-  // each gives f the ranges of items that are in a piece: where they begin in the item, their bytes, and their place in the piece.
+  // each gives f the ranges of items that are in a piece: where they begin in the item, their bytes, and their place in
+  // the piece.
   template <class F>
   void each(size_t piece, F f) const {
     size_t begin = piece * unit_, end = std::min(begin + unit_, end_);

@@ -1,4 +1,4 @@
-// dist_fold.h: how ranks that share a process or a host combine their numbers: in which order, and of which types.
+// dist_fold.h: the reductions of ranks that share a process or a host: their order, and their types.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,8 +12,8 @@ namespace golite {
 
 constexpr size_t kSegment = 1 << 20;  // Gloo's largest segment, in bytes
 
-// Blocks tells to which rank's segments of Gloo's ring a byte of a tensor belongs. Gloo's reduce to one rank has segments of the largest size where
-// there are many, the other sums equal ones.
+// Blocks maps a byte of a tensor to the rank whose segment of Gloo's ring has it. Gloo's reduce to one rank has
+// segments of the largest size where there are many, the other sums equal ones.
 struct Blocks {
   Blocks(size_t total, size_t element, size_t ranks, bool to_one = false) : ranks(ranks) {
     size_t most = element * std::max<size_t>(1, kSegment / element);
@@ -27,7 +27,7 @@ struct Blocks {
   size_t ranks, block;  // bytes of one rank's segments
 };
 
-// gcc's -O2 vectorizes no loop whose length it does not know: sums would take five times as long.
+// gcc's -O2 vectorizes no loop of unknown length: sums would take five times as long.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 #pragma GCC optimize("O3")
@@ -38,8 +38,8 @@ void fold(T* acc, const T* x, size_t n, F f) {
   for (size_t i = 0; i < n; i++) acc[i] = f(acc[i], x[i]);
 }
 
-// Wide is the type in which numbers of a type are added and multiplied: integers without a sign, whose overflow wraps around
-// as that of tensors does.
+// Wide is the type in which numbers of a type are added and multiplied: integers without a sign, whose overflow wraps
+// around as that of tensors does.
 template <class T>
 struct Wide {
   using Type = T;

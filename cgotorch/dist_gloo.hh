@@ -1,7 +1,8 @@
 // dist_gloo.hh: Gloo behind works that can be failed.
 //
-// Gloo itself can't be aborted: a rank that waits is freed by its peer's socket closing, or by the timeout. So each call gets a work of ours, which an
-// abort fails at once; the sockets are closed, which frees the peers; and a group that was aborted is leaked: destroying it would wait for calls that hang.
+// Gloo itself can't be aborted: a waiting rank returns when its peer's socket closes, or at the timeout. So each call
+// gets a work of golite's, which an abort fails at once; the sockets are closed, which frees the peers; and a group
+// that was aborted is leaked: destroying it would wait for calls that hang.
 
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
@@ -38,9 +39,10 @@ class OpenGloo : public c10d::ProcessGroupGloo {
   void cut() {
     for (auto& c : contexts_) c->closeConnections();
   }
-  // tag sets the tag of the next collective. The sizes of what ranks bring are part of it. Why: Gloo checks the size of a message on a thread of its
-  // own, where a wrong one ends the process. Messages with different tags never meet: ranks that disagree wait, and package dist compares their calls.
-  // item counts the tensors of a list, which are collectives of Gloo's each.
+  // tag sets the tag of the next collective. The sizes of what ranks bring are part of it. Why: Gloo checks the size of
+  // a message on a thread of its own, where a wrong one ends the process. Messages with different tags never meet:
+  // ranks that disagree wait, and package dist compares their calls. item counts the tensors of a list, which are
+  // collectives of Gloo's each.
   void tag(const Signature& s, size_t item) {
     uint32_t digest = item == 0 ? s.digest() : static_cast<uint32_t>(mixed(s.digest(), static_cast<int64_t>(item)));
     collectiveCounter_ = digest << 12 | (static_cast<uint32_t>(s.number) & 0x3ff) << 2;
@@ -152,7 +154,7 @@ class Gloo : public c10d::Backend {
       x.add_joined(in, out);
       return shared(GL_ALL_GATHER_INTO, in, {out}, std::move(x));
     }
-    // Gloo wants the result flat, rank after rank.
+    // Gloo takes the result flat, rank after rank.
     at::Tensor flat = out.view({-1}), mine = in.view({-1});
     return run(GL_ALL_GATHER_INTO, &in, {out}, [&] { return lines_->gloo->_allgather_base(flat, mine, o); });
   }
@@ -224,7 +226,7 @@ class Gloo : public c10d::Backend {
                         const c10d::AllToAllOptions& o = {}) override {
     return run(GL_ALL_TO_ALL_SINGLE, &in, {out}, [&] { return lines_->gloo->alltoall_base(out, in, to, from, o); });
   }
-  // Gloo has no exchange of lists: it goes as one of flat tensors, cut by length.
+  // Gloo has no exchange of lists: they are sent as one flat tensor, split by length.
   WorkPtr alltoall(Tensors& out, Tensors& in, const c10d::AllToAllOptions& o = {}) override {
     size_t n = static_cast<size_t>(size_);
     TORCH_CHECK(in.size() == n && out.size() == n, "all_to_all: want ", n, " tensors, one for each rank");
@@ -264,7 +266,7 @@ class Gloo : public c10d::Backend {
   }
 
  private:
-  // Gloo has no mean: it is the sum, divided when it has come.
+  // Gloo has no mean: it is the sum, divided afterwards.
   static c10d::ReduceOp summed(const c10d::ReduceOp& op) {
     return op.op_ == c10d::ReduceOp::AVG ? c10d::ReduceOp(c10d::ReduceOp::SUM) : op;
   }
@@ -275,8 +277,8 @@ class Gloo : public c10d::Backend {
     return run(kind, &out, {out}, [&] { return lines_->gloo->_reduce_scatter_base(out, in, p); }, -1, o.reduceOp.op_);
   }
 
-  // shares reports whether a collective of some tensors goes through the memory that the ranks share; op is below 0 where they are not combined.
-  // Ranks that make the same call agree about it.
+  // shares reports whether a collective of some tensors goes through the memory that the ranks share; op is below 0
+  // where they are not combined. Ranks that make the same call agree about it.
   bool shares(const Tensors& a, const Tensors& b = {}, int op = -1) const {
     auto takes = [op](const at::Tensor& t) { return Exchange::takes(t, op); };
     return progress_ && std::all_of(a.begin(), a.end(), takes) && std::all_of(b.begin(), b.end(), takes);
@@ -287,7 +289,7 @@ class Gloo : public c10d::Backend {
     TORCH_CHECK(in.size() == out.size() && !in.empty(), "want as many tensors to fill as there are given, and one at least, got ", out.size(), " and ", in.size());
   }
 
-  // entered is a call's signature, once the group has let it in. What it is about is a tensor or a list.
+  // entered numbers a call and returns its signature. What it is about is a tensor or a list.
   template <class About> Signature entered(int kind, const About* about, int root, int op) {
     Signature s;
     s.kind = kind;
@@ -308,7 +310,7 @@ class Gloo : public c10d::Backend {
     return w;
   }
 
-  // tagged starts a collective under a tag of its own. PyTorch's ranks count.
+  // tagged starts a collective under a tag of its own. PyTorch's ranks number theirs.
   template <class F> WorkPtr tagged(const Signature& s, F start, size_t item = 0) {
     if (!lines_->gloo->store || s.kind == GL_SEND || s.kind == GL_RECV) return start();
     std::lock_guard<std::mutex> l(tagging_);
@@ -316,7 +318,8 @@ class Gloo : public c10d::Backend {
     return start();
   }
 
-  // run_all is run for a list, of which each tensor takes a collective of Gloo's: as each has its own place and its own order of adding.
+  // run_all is run for a list, of which each tensor takes a collective of Gloo's: as each has its own place and its own
+  // order of adding.
   template <class F> WorkPtr run_all(int kind, const Tensors& about, Tensors results, F start, int op = 0) {
     auto w = c10::make_intrusive<TrackedWork>(watch_, entered(kind, &about, -1, op), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
@@ -343,7 +346,7 @@ class Gloo : public c10d::Backend {
     return w;
   }
 
-  // lose ends the group because a peer is lost: one is the end for all, and those that wait for other ranks are freed as well.
+  // lose ends the group because a peer is lost: calls that wait for other ranks fail as well.
   static Failure lose(Watch& watch, const std::weak_ptr<Lines>& lines, const Failure& why) {
     watch.abort(why);
     if (auto l = lines.lock()) l->cut();
@@ -356,10 +359,11 @@ class Gloo : public c10d::Backend {
     return f;
   }
 
-  // socket_peer is the failure of a connection. Gloo gives a sentence and nothing else, in which the other end stands as "[address]:port". Nothing but
-  // this function reads it.
+  // socket_peer is the failure of a connection. Gloo's error is a sentence that contains the other end as
+  // "[address]:port". Only this function parses it.
   static Failure socket_peer(Watch& watch, const Signature& s, const std::string& error) {
-    Failure f(GL_FAILURE_LOST, watch.rank, s, error.substr(0, error.find("\nException raised from ")));  // C++ adds its stack
+    // C++ adds its stack
+    Failure f(GL_FAILURE_LOST, watch.rank, s, error.substr(0, error.find("\nException raised from ")));
     size_t end = f.detail.rfind("]:"), begin = end == std::string::npos ? end : f.detail.rfind('[', end);
     if (begin == std::string::npos) return f;
     f.host = f.detail.substr(begin + 1, end - begin - 1);
@@ -367,11 +371,11 @@ class Gloo : public c10d::Backend {
     return f;
   }
 
-  // follow lets w end as inner does, or with the last of left.
+  // follow ends w as inner ends, or with the last of left.
   void follow(const c10::intrusive_ptr<TrackedWork>& w, WorkPtr inner, std::function<void()> after, std::shared_ptr<std::atomic<size_t>> left = {}) {
     if (!left) w->inner = inner;
     auto watch = watch_;
-    // Not a reference: the group must not die on one of Gloo's own threads, which its destructor waits for.
+    // Not a reference: the group must not be destroyed on one of Gloo's own threads, which its destructor waits for.
     std::weak_ptr<Lines> connection = lines_;
     auto ended = [w, watch, connection, after, left](const std::string& error) {
       if (error.empty()) {
@@ -385,7 +389,7 @@ class Gloo : public c10d::Backend {
         }
         return;
       }
-      // The group first: who is freed looks whether it was aborted.
+      // The group first: a released caller checks whether it was aborted.
       w->fail(lose(*watch, connection, socket_peer(*watch, w->signature(), error)));
     };
     c10::intrusive_ptr<c10::ivalue::Future> future;
@@ -441,7 +445,7 @@ class Gloo : public c10d::Backend {
     throw Failed(why);
   }
 
-  // key is what must be equal on all ranks; it says the same as Signature::agrees.
+  // key is what must be equal on all ranks, as in Signature::agrees.
   static std::string key(const Signature& s) {
     std::string k = std::to_string(s.kind) + "," + std::to_string(s.dtype) + "," + std::to_string(s.op) + "," + std::to_string(s.root) + "," + std::to_string(s.count) + "," + std::to_string(s.shapes);
     if (s.kind != GL_ALL_TO_ALL && s.kind != GL_ALL_TO_ALL_SINGLE) {
@@ -453,14 +457,14 @@ class Gloo : public c10d::Backend {
   std::shared_ptr<Lines> lines_;
   std::shared_ptr<Watch> watch_;
   std::mutex tagging_;  // from the tag to the start
-  // Where ranks outnumber cores, one that looks keeps another from working.
+  // Where ranks outnumber cores, a polling rank takes a core from a working one.
   const int spin_ = static_cast<unsigned>(size_) <= std::thread::hardware_concurrency() ? 2000 : 0;
   std::optional<ProgressThread> progress_;  // last: it ends first
 };
 
 c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& prefix) {
   Unpiped threads;
-  // Our works time out first, and say more: Gloo's own limit is there for what they leave behind.
+  // golite's works time out first, with a better message: Gloo's own limit ends the calls that remain.
   auto o = c10d::ProcessGroupGloo::Options::create(g.timeout + Millis(60000));
   for (auto& i : g.interfaces) o->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(i, false));
   if (o->devices.empty()) {
@@ -475,8 +479,9 @@ c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& p
   return gloo;
 }
 
-// unrecorded turns off the recorder in which libtorch notes every collective of Gloo, unless the user asked for it. The recorder is the process's
-// one, and writes its map of groups without a lock: two groups whose first collectives meet, on two threads, end in a crash.
+// unrecorded turns off the recorder in which libtorch records every collective of Gloo, unless the user enabled it. The
+// recorder is the process's one, and writes its map of groups without a lock: the first collectives of two groups, on
+// two threads, can crash the process.
 void unrecorded() {
   static const int once = overridden("recorder") ? setenv("TORCH_FR_BUFFER_SIZE", "0", 0) : 0;
   (void)once;
@@ -489,7 +494,7 @@ Cuttable gloo_backend(const GlooSettings& g, std::shared_ptr<Watch> watch) {
   auto lines = std::make_shared<Lines>();
   lines->gloo = connect(g, g.prefix);
   if (g.debug) lines->shadow = connect(g, "calls");
-  if (!g.prefix.empty() && g.size > 1) {  // PyTorch's ranks know nothing of it
+  if (!g.prefix.empty() && g.size > 1) {  // PyTorch's ranks have no shared memory
     c10d::PrefixStore store("memory", g.store);
     lines->memory = SharedMemory::meet(store, g.rank, g.size);
   }

@@ -1,5 +1,5 @@
-// dist_go.hh: a backend that is written in Go, behind works that our watch knows. Its four collectives run on the calling thread; the others are made of
-// them.
+// dist_go.hh: a backend that is written in Go, as works of golite's watch. Its four collectives run on the calling
+// thread; the others are composed of them.
 
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
@@ -23,7 +23,8 @@ class GoBackend : public c10d::Backend {
   GoBackend(std::string name, uint64_t closure, at::DeviceType device, std::shared_ptr<Watch> watch, int rank, int size,
             std::function<void(const Failure&)> lost)
       : Backend(rank, size), name_(std::move(name)), closure_(closure), device_(device), watch_(std::move(watch)), lost_(std::move(lost)) {
-    // By number: Go knows when the backend is gone. It waits in Go, where a work that has failed does not free it.
+    // By number: Go checks that the backend still exists. The call blocks in Go, where a failed work does not release
+    // it.
     watch_->on_abort([closure](const Failure& why) {
       std::string reason = why.text();
       goliteAbortBackend(closure, reason.data());
@@ -32,7 +33,7 @@ class GoBackend : public c10d::Backend {
 
   const std::string getBackendName() const override { return name_; }
   void setTimeout(Millis) override {}
-  void abort() override {}  // the watch has told it
+  void abort() override {}  // the watch has called it
 
   WorkPtr broadcast(Tensors& t, const c10d::BroadcastOptions& o = {}) override {
     int root = static_cast<int>(o.rootRank);

@@ -79,7 +79,7 @@ func cutFailure(w []uint64) (*Failure, []uint64) {
 	return f, w
 }
 
-// Hub is where the ranks of one process meet.
+// Hub is the rendezvous of the ranks of one process.
 type Hub uint64
 
 // NewHub makes one for a number of ranks.
@@ -91,7 +91,8 @@ func (h Hub) Free() { C.gl_hub_free(C.uint64_t(h)) }
 // Group is a process group as one rank holds it.
 type Group uint64
 
-// InProcess makes a rank's group of ranks in this process: those of hub, or, with a parent, those of its ranks who use name.
+// InProcess makes a rank's group of ranks in this process: those of hub, or, with a parent, those of its ranks that use
+// name.
 func InProcess(hub Hub, parent Group, name string, rank, size int) (Group, *Error) {
 	in, n := Words{uint64(hub), uint64(parent)}.Text(name).Int(rank).Int(size).c()
 	var out [Room]uint64
@@ -100,8 +101,8 @@ func InProcess(hub Hub, parent Group, name string, rank, size int) (Group, *Erro
 }
 
 // Gloo makes a rank's group of processes, reached through interfaces or, if there are none, the address host ("": what
-// the machine's name leads to). With debug the ranks compare their calls. prefix stands before Gloo's keys in the store; ""
-// is for ranks of PyTorch. It blocks until all are connected.
+// the machine's name leads to). With debug the ranks compare their calls. prefix stands before Gloo's keys in the
+// store; "" is for ranks of PyTorch. It blocks until all are connected.
 func Gloo(s Store, rank, size int, timeout time.Duration, debug bool, host, prefix string, interfaces []string) (Group, *Error) {
 	w := Words{uint64(s)}.Int(rank).Int(size).Int(int(timeout.Milliseconds())).Bool(debug).Text(host).Text(prefix).Int(len(interfaces))
 	for _, i := range interfaces {
@@ -113,7 +114,7 @@ func Gloo(s Store, rank, size int, timeout time.Duration, debug bool, host, pref
 	return Group(v), err
 }
 
-// Attach gives the group a backend for another type of device, of a kind that SetMaker has made known.
+// Attach gives the group a backend for another type of device, of a kind that SetMaker has registered.
 func (g Group) Attach(maker string, device int32, s Store, timeout time.Duration) *Error {
 	m := C.CString(maker)
 	defer C.free(unsafe.Pointer(m))
@@ -123,8 +124,8 @@ func (g Group) Attach(maker string, device int32, s Store, timeout time.Duration
 	return err
 }
 
-// SetMaker makes a kind of backend known: make is the address of a C function
-// (c10d::Backend* (c10d::Store*, int rank, int size, int64_t timeout_ms)) of another library.
+// SetMaker registers a kind of backend: make is the address of a C function (c10d::Backend* (c10d::Store*, int rank,
+// int size, int64_t timeout_ms)) of another library.
 func SetMaker(name string, make unsafe.Pointer) {
 	n := C.CString(name)
 	defer C.free(unsafe.Pointer(n))
@@ -145,12 +146,12 @@ type Collective struct {
 // Work is a collective under way.
 type Work uint64
 
-// Outcome is what became of a collective.
+// Outcome is the result of a collective.
 type Outcome struct {
 	Work   Work     // if it isn't over: because it is asynchronous, or because time is up
 	Late   bool     // time is up
 	Failed *Failure // why it failed because of another rank, or of an abort
-	Source int      // of a receive: who sent
+	Source int      // of a receive: the sender
 }
 
 // Run starts a collective and, unless it is asynchronous, waits for it. An error is about the arguments.
@@ -184,7 +185,7 @@ func (k Work) Wait(timeout time.Duration) (Outcome, *Error) {
 	return outcome(result(int64(C.gl_work_wait(C.uint64_t(k), C.int64_t(timeout.Milliseconds()), (*C.uint64_t)(&out[0]), Room)), out[:]))
 }
 
-// Done tells whether it is over.
+// Done reports whether it is over.
 func (k Work) Done() (bool, *Error) {
 	var out [Room]uint64
 	v, err := number(result(int64(C.gl_work_done(C.uint64_t(k), (*C.uint64_t)(&out[0]), Room)), out[:]))
@@ -243,7 +244,7 @@ type Standing struct {
 	Waiting []Event  // what it waits for
 }
 
-// Pending tells how the group stands.
+// Pending returns the group's status.
 func (g Group) Pending() (s Standing, err *Error) {
 	var out [Room]uint64
 	w, err := result(int64(C.gl_group_pending(C.uint64_t(g), (*C.uint64_t)(&out[0]), Room)), out[:])

@@ -24,7 +24,7 @@ std::string text_of(const std::exception& e) {
   return c && !cpp_traces ? c->what_without_backtrace() : e.what();
 }
 
-// tie makes the ProcessGroup that c10d's own parts want.
+// tie makes the ProcessGroup that c10d's own parts need.
 void tie(Group& g, const c10::intrusive_ptr<c10d::Store>& store) {
   static std::atomic<uint64_t> count{0};
   g.pg = c10::make_intrusive<c10d::ProcessGroup>(store, g.rank, g.size);
@@ -112,8 +112,9 @@ c10::intrusive_ptr<c10d::Work> start(c10d::Backend& b, Call& c, int rank) {
   }
 }
 
-// count_writes raises the versions of the tensors that a collective writes on this rank, so that autograd notices,
-// whatever the backend, where a backward pass needs what was in them. Rank root's tensor of a broadcast stays as it is.
+// count_writes raises the versions of the tensors that a collective writes on this rank, so that autograd detects,
+// whatever the backend, that a backward pass needs the overwritten values. Rank root's tensor of a broadcast stays as
+// it is.
 void count_writes(const Call& c, int rank) {
   auto count = [](const std::vector<at::Tensor>& written) {
     for (auto& t : written) {
@@ -167,8 +168,9 @@ c10d::Backend& Group::backend(int device) {
 }
 
 void Group::abort(const Failure& why) {
-  // The hub first: a rank that is freed here lets others come to it, who must find it closed. A rank whose backend fails
-  // because another rank's was aborted may be here before the hub has ended its watch: the hub's reason is the cause.
+  // The hub first: a rank that is released here may be reached by others, for which it must be closed. A rank whose
+  // backend fails because another rank's was aborted may be here before the hub has ended its watch: the hub's reason
+  // is the cause.
   watch->abort(hub ? abort_hub(*hub, why) : why);
   if (cut) cut();
   for (auto& b : attached) b->abort();
@@ -255,7 +257,7 @@ int64_t gl_group_gloo(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
   });
 }
 
-// gl_group_maker makes a kind of backend known that another library brings: its function returns a new reference.
+// gl_group_maker registers a kind of backend of another library: its function returns a new reference.
 int32_t gl_group_maker(const char* name, void* make) {
   std::lock_guard<std::mutex> l(makers_lock);
   makers[name] = reinterpret_cast<Maker>(make);
@@ -280,11 +282,11 @@ int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint6
   });
 }
 
-// gl_group_attach_go gives a group a backend of Go's, known by closure, for a type of device.
+// gl_group_attach_go gives a group a backend written in Go, identified by closure, for a type of device.
 int64_t gl_group_attach_go(uint64_t group, const char* name, int32_t device, uint64_t closure, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer&) {
     auto g = groups.get(group);
-    // c10d keeps one backend of each kind that it knows; those of Go take the place of kinds that are not linked.
+    // c10d keeps one backend of each of its kinds; those of Go take kinds that are not linked.
     constexpr c10d::ProcessGroup::BackendType kFree[] = {c10d::ProcessGroup::BackendType::UCC, c10d::ProcessGroup::BackendType::MPI,
                                                          c10d::ProcessGroup::BackendType::XCCL};
     TORCH_CHECK(g->attached.size() < std::size(kFree), "a group takes ", std::size(kFree), " backends");
@@ -377,7 +379,7 @@ int64_t gl_group_abort(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t r
   });
 }
 
-// gl_group_pending tells whether the group was aborted and why, how many collectives this rank has begun, and lists what it
+// gl_group_pending gives whether the group was aborted and why, how many collectives this rank has begun, and what it
 // waits for: number, kind, root or peer, digest, start, now, 0, call, site.
 int64_t gl_group_pending(uint64_t group, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
@@ -408,7 +410,7 @@ int64_t gl_now(void) { return std::chrono::duration_cast<std::chrono::nanosecond
 void gl_group_free(uint64_t group) {
   auto g = groups.take(group);
   if (!g) return;
-  // What runs on a device ends later than its call, and mostly well.
+  // What runs on a device ends later than its call, mostly without failure.
   g->settle();
   // A call that hangs would hold up the destructor for as long: such a group is cut loose first.
   if (!g->watch->pending().empty()) g->abort("the group was closed");

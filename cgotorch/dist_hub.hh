@@ -1,4 +1,5 @@
-// dist_hub.hh: where ranks that share a process meet: their collectives in the order in which each posts them, and their letters.
+// dist_hub.hh: the rendezvous of ranks that share a process: collectives in the order in which each posts them, and
+// point-to-point messages.
 
 #include "dist_step.h"
 
@@ -7,7 +8,7 @@
 
 namespace golite {
 
-// Letter is a send or a recv that waits for its other half.
+// Letter is a send or a recv whose other half has not been posted.
 struct Letter {
   at::Tensor tensor;
   c10::intrusive_ptr<TrackedWork> work;
@@ -162,7 +163,7 @@ Failure Hub::abort(const Failure& why) {
   for (auto& w : watches) w->abort(why);
   for (auto& s : subs) s->abort(why);
   std::map<uint64_t, std::shared_ptr<Step>> open;
-  std::list<Letter> sent, wanted;  // they die after the lock is gone
+  std::list<Letter> sent, wanted;  // destroyed after the lock is released
   std::lock_guard<std::mutex> l(m_);
   open.swap(open_);
   sent.swap(sent_);

@@ -1,5 +1,5 @@
-// dist_inprocess.hh: c10d's backend for ranks that share a process: no sockets, no copies on the way. A rank posts its tensors and may go on;
-// the last to arrive does the work, and ranks that are waiting help.
+// dist_inprocess.hh: c10d's backend for ranks that share a process: without sockets and intermediate copies. A rank
+// posts its tensors and may go on; the last to arrive does the work, and ranks that are waiting help.
 
 #include <ATen/core/Tensor.h>
 
@@ -169,7 +169,7 @@ class InProcess : public c10d::Backend {
 
   std::shared_ptr<Hub> hub_;
   std::shared_ptr<Watch> watch_;
-  // Where ranks outnumber cores, one that looks keeps another from working.
+  // Where ranks outnumber cores, a polling rank takes a core from a working one.
   const int spin_ = static_cast<unsigned>(size_) <= std::thread::hardware_concurrency() ? 2000 : 0;
 };
 

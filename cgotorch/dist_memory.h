@@ -1,8 +1,9 @@
 // dist_memory.h: memory that ranks on one host share, in which they exchange the pieces of their collectives.
 //
-// Each rank has a share that it writes and all read: a header, and slots. A collective is cut into pieces, which are numbered through the life of
-// the group, alike on all ranks. Every rank posts its part of each piece in a slot of its share, and then reads what it needs of the others' parts.
-// A slot is used again when all ranks have read the piece that was in it. No function waits but await.
+// Each rank has a share that it writes and all read: a header, and slots. A collective is cut into pieces, which are
+// numbered through the life of the group, alike on all ranks. Every rank posts its part of each piece in a slot of its
+// share, and then reads what it needs of the others' parts. A slot is used again when all ranks have read the piece
+// that was in it. No function waits but await.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -52,14 +53,15 @@ class SharedMemory {
     char site[104];
   };
 
-  // meet makes the share of one rank and maps those of the others; null where they can't all reach each other's, about which they agree.
+  // meet makes the share of one rank and maps those of the others; null on all ranks where one can't map another's.
   static std::shared_ptr<SharedMemory> meet(c10d::Store& store, int rank, int size);
   ~SharedMemory();
 
   int rank() const { return rank_; }
   int size() const { return static_cast<int>(shares_.size()); }
 
-  // reserve gives a collective's pieces their numbers, of which it returns the first: they count the pieces of the group.
+  // reserve gives a collective's pieces their numbers, of which it returns the first: they count the pieces of the
+  // group.
   uint64_t reserve(size_t pieces) { return next_.fetch_add(pieces); }
 
   // unread is a rank that has not read the piece whose slot a piece is to take, -1 if there is none.
@@ -71,20 +73,20 @@ class SharedMemory {
     return first([&](const Header& h) { return h.slots[number % kSlots].posted.load(std::memory_order_acquire) <= number; });
   }
 
-  // slot is where a rank's part of a piece lies: its own may be written while unread is -1 and until it is posted, the others' may be read while
-  // missing is -1 and until this rank has read the piece.
+  // slot is where a rank's part of a piece lies: its own may be written while unread is -1 and until it is posted, the
+  // others' may be read while missing is -1 and until this rank has read the piece.
   char* slot(int rank, uint64_t number) const { return shares_[static_cast<size_t>(rank)].slot(number % kSlots); }
   void post(uint64_t number, const Call& c);
   void read(uint64_t number);
-  // different says which calls the ranks' parts of a piece belong to if these don't agree.
+  // different describes the calls that the ranks' parts of a piece belong to, if they don't agree.
   std::string different(uint64_t number) const;
 
   // await sleeps until a rank posts or reads something while pending holds, or time is up.
   template <class F>
   void await(int rank, Millis time, F pending) const;
-  // gone says why a rank will neither post nor read, if it won't.
+  // gone returns why a rank will neither post nor read any more, if that is so.
   std::string gone(int rank) const;
-  // leave tells the others that this rank won't.
+  // leave publishes that this rank won't.
   void leave();
 
  private:
@@ -185,7 +187,7 @@ template <class F>
 void SharedMemory::await(int rank, Millis time, F pending) const {
   const Share& p = shares_[static_cast<size_t>(rank)];
   auto& h = p.header();
-  // In one order with what ring does: either it sees the sleeper, or pending what was posted.
+  // Sequentially consistent with ring: either ring sees the sleeper, or pending sees what was posted.
   h.sleepers.fetch_add(1, std::memory_order_seq_cst);
   uint32_t heard = h.bell.load(std::memory_order_seq_cst);
   if (!h.left.load(std::memory_order_acquire) && pending()) sleep(p, heard, time);
@@ -200,14 +202,14 @@ inline bool SharedMemory::map(Share& p) {
   return p.at != nullptr;
 }
 
-// network names this process's host as its network has it: containers with networks of their own are hosts of their own.
+// network identifies this process's host by its network: a container with a network of its own is a host of its own.
 inline unsigned long long SharedMemory::network() {
   struct stat st;
   return stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
 }
 
-// look maps another rank's share, by what it wrote into the store. It is out of reach on another host, and where this process knows that
-// one by another number.
+// look maps another rank's share, as published in the store. It is out of reach on another host, and where that process
+// has another number in this one's namespace.
 inline SharedMemory::Share SharedMemory::look(const std::string& where) {
   long pid = 0;
   int fd = 0;
@@ -233,7 +235,7 @@ inline std::shared_ptr<SharedMemory> SharedMemory::meet(c10d::Store& store, int 
     return std::string(v.begin(), v.end());
   };
   mine.fd = static_cast<int>(syscall(SYS_memfd_create, "golite-ranks", MFD_CLOEXEC));
-  // The lock is for as long as this process lives: it tells the others.
+  // The lock is held until this process ends, which others detect by it.
   bool reached = mine.fd >= 0 && ftruncate(mine.fd, static_cast<off_t>(kBytes)) == 0 && flock(mine.fd, LOCK_EX | LOCK_NB) == 0 && map(mine);
   if (reached) {
     std::random_device random;

@@ -5,8 +5,8 @@ import "C"
 
 import "unsafe"
 
-// BucketHook reduces a bucket of gradients over ranks and returns the handle of what takes its place (0: the bucket's own
-// buffer, written in place). It owns the handles it is given: buffer, and the gradients and parameters in it.
+// BucketHook reduces a bucket of gradients over ranks and returns the handle of what takes its place (0: the bucket's
+// own buffer, written in place). It owns the handles it is given: buffer, and the gradients and parameters in it.
 type BucketHook func(index int, last bool, buffer Handle, gradients, parameters []Handle) Handle
 
 // Reducer is c10d's Reducer.
@@ -37,8 +37,8 @@ const (
 	OwnCap
 )
 
-// NewReducer hooks a Reducer into parameters, in their order. cap is the size of a bucket in bytes; without OwnCap the first
-// is smaller, as PyTorch's is.
+// NewReducer hooks a Reducer into parameters, in their order. cap is the size of a bucket in bytes; without OwnCap the
+// first is smaller, as PyTorch's is.
 func NewReducer(g Group, flags, cap int, model string, params []Handle, names []string) (Reducer, *Error) {
 	w := Words{uint64(g)}.Int(flags).Int(cap).Text(model).Handles(params)
 	for _, s := range names {
@@ -71,8 +71,9 @@ func (r Reducer) hook(kind C.int32_t, closure uint64) *Error {
 	return err
 }
 
-// Forward comes before a forward, inside of Join or not; rebuilt reports whether the buckets were laid out anew. missing are the parameters, by
-// their numbers, that the last backward pass gave no gradient to, so that there can't be another one.
+// Forward comes before a forward, inside of Join or not; rebuilt reports whether the buckets were laid out anew.
+// missing are the parameters, by their numbers, that the last backward pass gave no gradient to, so that there can't be
+// another one.
 func (r Reducer) Forward(joined bool) (rebuilt bool, missing []int, err *Error) {
 	var out [Room]uint64
 	return layout(result(int64(C.gl_reducer_forward(C.uint64_t(r), flag(joined), (*C.uint64_t)(&out[0]), Room)), out[:]))
@@ -129,8 +130,8 @@ const (
 	JoinCount
 )
 
-// Join does one of those; work, JoinCount's, sums up the ranks that still have batches: the gradients are then divided by
-// their number.
+// Join does one of those; work, JoinCount's, sums up the ranks that still have batches: the gradients are then divided
+// by their number.
 func (r Reducer) Join(action int, work Work) *Error {
 	var out [Room]uint64
 	_, err := result(int64(C.gl_reducer_join(C.uint64_t(r), C.int32_t(action), C.uint64_t(work), (*C.uint64_t)(&out[0]), Room)), out[:])

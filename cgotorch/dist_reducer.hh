@@ -35,12 +35,12 @@ struct Reducer : c10d::Reducer {
 struct GoReducer {
   std::shared_ptr<Group> group;
   std::shared_ptr<Reducer> reducer;
-  std::shared_ptr<c10d::Logger> logger;  // without one the Reducer crashes when it looks for unused parameters
+  std::shared_ptr<c10d::Logger> logger;  // without one the Reducer crashes when it searches unused parameters
   bool find_unused = false, static_graph = false;
   std::atomic<bool> delayed{false};      // a static graph's first backward has put its reductions off to its end
   bool sink() const { return static_graph && !delayed; }
 
-  // prepare has the next backward pass reduce, which may have begun.
+  // prepare makes the next backward pass, which may have begun, reduce.
   void prepare(const std::vector<at::Tensor>& roots) {
     std::lock_guard<std::mutex> lock(m);
     TORCH_CHECK(!joined || !since_forward++, "inside of Join a forward pass has one backward pass that averages gradients, which "
@@ -126,9 +126,9 @@ struct GoHook : c10d::CommHookInterface {
 };
 
 // Sink passes a model's outputs on. Where only some of them are used, the others' gradients arrive as undefined, so
-// that the Reducer learns of every parameter; and it starts what a static graph puts off to the end. With a site it also
-// prepares the Reducer, for a backward pass that may come or not: until one begins, the Reducer takes no other's
-// gradients for those that it waits for. A backward pass through several forward passes prepares once, for all.
+// that the Reducer sees every parameter; and it starts what a static graph defers to the end. With a site it also
+// prepares the Reducer, for a backward pass that may or may not follow: until one begins, the Reducer does not count
+// another pass's gradients. A backward pass through several forward passes prepares once, for all.
 struct Sink : torch::autograd::Node {
   Sink(std::weak_ptr<GoReducer> to, std::string at) : reducer(std::move(to)), site(std::move(at)) {
     auto r = reducer.lock();
@@ -190,17 +190,19 @@ struct Again : torch::autograd::FunctionPreHook {
   std::string site;
 };
 
-// Reach gives a name to a private member: explicit instantiations may name what others may not. Why: what the Reducer still waits for is told by the
-// text of an error only.
+// Reach gives access to a private member: explicit instantiations may name it. Why: the parameters that the Reducer
+// still waits for are otherwise only in the text of an error.
 template <auto finalize, auto unmarked>
 struct Reach {
   friend std::vector<size_t> unfinished(c10d::Reducer& r) { return r.*finalize ? (r.*unmarked)() : std::vector<size_t>(); }
 };
-// unfinished lists the parameters whose gradients the last backward pass should have given, and did not; none where it has ended.
+// unfinished lists the parameters whose gradients the last backward pass should have given, and did not; none where it
+// has ended.
 std::vector<size_t> unfinished(c10d::Reducer& r);
 template struct Reach<&c10d::Reducer::require_finalize_, &c10d::Reducer::getUnmarkedParamIndicesForIteration>;
 
-// rebuild lays the buckets out anew where that is due. It writes whether it did (1) or not (0), or 2, and the parameters that the Reducer waits for.
+// rebuild lays the buckets out anew where that is due. It writes whether it did (1) or not (0), or 2, and the
+// parameters that the Reducer waits for.
 void rebuild(Writer& w, GoReducer& g) {
   try {
     w.word(g.reducer->rebuild_buckets());
@@ -302,8 +304,8 @@ int64_t gl_reducer_hook(uint64_t reducer, int32_t kind, uint64_t closure, uint64
   });
 }
 
-// gl_reducer_forward is what comes before a forward whose backward will be reduced. The result tells whether the buckets
-// were laid out anew, in the order in which gradients came; it is rebuild's.
+// gl_reducer_forward is what comes before a forward whose backward will be reduced. The result tells whether the
+// buckets were laid out anew, in the order in which gradients came; it is rebuild's.
 int64_t gl_reducer_forward(uint64_t reducer, int32_t joined, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     auto g = reducers.get(reducer);
@@ -336,8 +338,8 @@ int64_t gl_reducer_reductions(uint64_t reducer, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) { w.word(reducers.get(reducer)->reductions()); });
 }
 
-// in: reducer, call site (empty: the Reducer is prepared), tensors, parameters that backward reaches besides. The result
-// has the form of gl_call's.
+// in: reducer, call site (empty: the Reducer is prepared), tensors, parameters that backward reaches besides. The
+// result has the form of gl_call's.
 int64_t gl_reducer_sink(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     thread_state.enter();
@@ -362,9 +364,9 @@ int64_t gl_reducer_sink(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t 
   });
 }
 
-// gl_reducer_join does what a rank without batches owes to the others. action: 1 a bucket of zeros for each of theirs,
-// 2 their look for unused parameters, 3 the order of gradients, 4 the new layout of buckets, 5 divide by the ranks
-// that still have batches, which work counts.
+// gl_reducer_join makes the collectives that a rank without batches has to match. action: 1 a bucket of zeros for each
+// of theirs, 2 their search for unused parameters, 3 the order of gradients, 4 the new layout of buckets, 5 divide by
+// the ranks that still have batches, which work counts.
 int64_t gl_reducer_join(uint64_t reducer, int32_t action, uint64_t work, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     thread_state.enter();

@@ -1,8 +1,8 @@
 // dist_shared.hh: collectives of ranks that are processes on one host, through memory that they share.
 //
-// Over the loopback Gloo sends each tensor in as many messages as there are ranks and segments, with a thread to be woken at each. Here a rank puts
-// what it gives where the others see it, and takes what it gets as soon as all are there: on the thread that waits, or else on one that does
-// nothing but go on with collectives.
+// Over the loopback Gloo sends each tensor in as many messages as there are ranks and segments, and each wakes a
+// thread. Here a rank copies its input into memory that all ranks map, and reads the others' once all are there: on the
+// thread that waits, or else on the progress thread.
 
 #include <condition_variable>
 #include <thread>
@@ -20,14 +20,14 @@ class SharedWork : public TrackedWork {
         call_(signature()), spin_(spin), ends_(ends(exchanges_)), pieces_(ends_.back()), first_(memory_->reserve(pieces_)) {}
 
   bool helpable() override { return !busy_.load(std::memory_order_acquire) && blocker() < 0; }
-  // help posts and reads the pieces that can be, unless another thread is at it. It does not wait.
+  // help posts and reads the pieces that can be, unless another thread does so. It does not wait.
   void help() override {
     if (busy_.exchange(true)) return;
     try {
       while (!isCompleted() && advance()) {
       }
     } catch (const Failed& e) {
-      watch_->abort(e.failure);  // first: who is freed looks whether the group was aborted
+      watch_->abort(e.failure);  // first: a released caller checks whether the group was aborted
       fail(e.failure);
       return;
     } catch (const std::exception& e) {
@@ -59,7 +59,8 @@ class SharedWork : public TrackedWork {
   size_t step(size_t piece) const { return static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), piece) - ends_.begin()); }
   // at is a piece's number in its exchange.
   size_t at(size_t piece, size_t step) const { return step == 0 ? piece : piece - ends_[step - 1]; }
-  // may_post reports whether a piece can be posted once there is a slot: a rank gives what it got in the exchange before.
+  // may_post reports whether a piece can be posted once there is a slot: a rank gives what it got in the exchange
+  // before.
   bool may_post(size_t posted, size_t done) const {
     if (posted == pieces_) return false;
     size_t s = step(posted);
@@ -97,7 +98,7 @@ class SharedWork : public TrackedWork {
   std::atomic<bool> busy_{false};            // stays true at the end
 };
 
-// ProgressThread goes on with the collectives for which no thread waits, and sees when a peer is lost.
+// ProgressThread advances the collectives that no thread waits for, and detects lost peers.
 class ProgressThread {
  public:
   using Lost = std::function<void(const Signature& call, int peer, const std::string& why)>;
@@ -120,7 +121,7 @@ class ProgressThread {
   }
 
  private:
-  static constexpr Millis kLook{50};  // between two looks whether a peer is alive
+  static constexpr Millis kLook{50};  // between two checks that a peer is alive
 
   void run() {
     for (;;) {
@@ -141,7 +142,8 @@ class ProgressThread {
       int r = w.blocker();
       if (r < 0) {
         w.help();
-        if (!w.isCompleted() && w.blocker() < 0) std::this_thread::sleep_for(std::chrono::microseconds(20));  // another thread is at it
+        // another thread does it
+        if (!w.isCompleted() && w.blocker() < 0) std::this_thread::sleep_for(std::chrono::microseconds(20));
         continue;
       }
       {

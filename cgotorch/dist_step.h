@@ -128,7 +128,8 @@ inline void Step::copy(const at::Tensor& from, const at::Tensor& to) {
   }
 }
 
-// reduce plans the bytes [begin, begin+bytes) of a whole tensor whose blocks are given; from points at begin on each rank.
+// reduce plans the bytes [begin, begin+bytes) of a whole tensor whose blocks are given; from points at begin on each
+// rank.
 inline void Step::reduce(const std::vector<const char*>& from, const std::vector<std::vector<char*>>& to, size_t begin, size_t bytes, const Blocks& blocks) {
   auto dtype = static_cast<at::ScalarType>(sig.dtype);
   size_t n = from.size(), at = 0;

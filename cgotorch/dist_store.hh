@@ -1,4 +1,4 @@
-// dist_store.hh: the key-value stores through which ranks find each other.
+// dist_store.hh: the key-value stores through which ranks exchange addresses.
 
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
@@ -27,7 +27,7 @@ std::vector<uint8_t> bytes(Reader& r) {
   return {s.begin(), s.end()};
 }
 
-// quiet keeps c10d from printing traces of connections that end: the errors say it, and reach Go.
+// quiet keeps c10d from printing traces of connections that end: the errors reach Go.
 void quiet() {
   static const bool once = [] {
     if (overridden("log") && !std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = 2;  // errors only
@@ -36,15 +36,16 @@ void quiet() {
   (void)once;
 }
 
-// FileStore is c10d's, for a file that may be removed at any time, as with a temporary folder. Each operation of c10d's opens the file anew, and
-// waits for the store's whole timeout where its folder is gone; its destructor does so too, and then throws. Here an operation waits for the file
-// for about a second (c10d counts whole ones), the timeout is that of waits for keys, and the destructor neither waits longer nor throws.
+// FileStore is c10d's, for a file that may be removed at any time, as with a temporary folder. Each operation of c10d's
+// opens the file anew, and waits for the store's whole timeout where its folder is gone; its destructor does so too,
+// and then throws. Here an operation waits for the file for about a second (c10d counts whole ones), the timeout is
+// that of waits for keys, and the destructor neither waits longer nor throws.
 class FileStore : public c10d::FileStore {
  public:
   FileStore(const std::string& path, int workers) : c10d::FileStore(path, workers), limit_(timeout_) { timeout_ = Millis(1); }
   ~FileStore() override {
     try {
-      // What c10d's destructor does: it signs out, and the last one removes the file.
+      // What c10d's destructor does: it counts itself out, and the last one removes the file.
       if (access(path_.c_str(), F_OK) == 0) {
         bool all = addHelper(cleanupKey_, 1) >= numWorkers_;
         if (addHelper(refCountKey_, -1) == 0 && numWorkers_ >= 0 && all) std::remove(path_.c_str());
@@ -77,8 +78,8 @@ using namespace golite;
 
 extern "C" {
 
-// in: host, port (0: any free one, of a server), server, milliseconds to connect, descriptor of a listening socket or -1.
-// The store itself waits for nobody: Go does, with a context.
+// in: host, port (0: any free one, of a server), server, milliseconds to connect, descriptor of a listening socket or
+// -1. The store itself does not wait: Go does, with a context.
 int64_t gl_store_tcp(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     quiet();
@@ -90,7 +91,7 @@ int64_t gl_store_tcp(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t roo
     o.timeout = Millis(r.word());
     auto fd = static_cast<int64_t>(r.word());
     if (fd >= 0) o.masterListenFd = static_cast<int>(fd);
-    // A client counts itself in, as PyTorch's server waits for that; a server of ours doesn't wait.
+    // A client counts itself in, which PyTorch's server waits for; golite's server doesn't wait.
     auto workers = static_cast<int64_t>(r.word());
     if (workers > 0) o.numWorkers = static_cast<size_t>(workers);
     o.waitWorkers = !o.isServer;
@@ -144,7 +145,7 @@ int64_t gl_store_swap(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
   });
 }
 
-// in: store, key. It blocks for a key that isn't there: Go looks first.
+// in: store, key. It blocks for a key that isn't there: Go checks first.
 int64_t gl_store_get(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};

@@ -1,8 +1,8 @@
-// dist_watched.hh: another library's backend, NCCL's, behind works that our watch knows.
+// dist_watched.hh: another library's backend, NCCL's, as works of golite's watch.
 //
-// What runs on a GPU ends later than its call: a work's wait makes the stream wait, not the thread. Whether it has ended, or has failed, is seen by
-// a thread of ours that looks at the works under way. So a watchdog in Go knows what a rank waits for, an abort reaches the communicator, and an
-// error of the other library ends the group with a reason.
+// What runs on a GPU ends later than its call: a work's wait makes the stream wait, not the thread. A thread of
+// golite's polls the works under way for their end or failure. So the watchdog in Go can list what a rank waits for, an
+// abort reaches the communicator, and an error of the other library ends the group with a reason.
 
 #include <condition_variable>
 #include <thread>
@@ -32,7 +32,7 @@ class Followed : public TrackedWork {
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return inner->getFuture(); }
   int sourceRank() const override { return signature().root; }
 
-  // look settles it if it has ended, and tells whether it is settled. What has failed is told to lost.
+  // look settles the work if it has ended, and reports whether it is settled. lost is called with what has failed.
   bool look(const Lost& lost) {
     if (TrackedWork::isCompleted()) return true;
     std::string error;
@@ -78,7 +78,7 @@ class Follower {
     }
     cv_.notify_all();
   }
-  // settled waits until all works have ended; false: time was up. From now on works are looked at often.
+  // settled waits until all works have ended; false: time was up. From now on works are polled often.
   bool settled(Millis time) {
     std::unique_lock<std::mutex> l(m_);
     pause_ = Millis(1);
@@ -109,7 +109,7 @@ class Follower {
   Lost lost_;
   std::mutex m_;
   std::condition_variable cv_, none_;
-  Millis pause_{20};  // between two looks
+  Millis pause_{20};  // between two polls
   size_t left_ = 0;   // works that have not ended
   std::list<c10::intrusive_ptr<Followed>> fresh_;
   bool over_ = false;
@@ -202,7 +202,7 @@ class Watched : public c10d::Backend {
     s.root = root;
     if (about) s.about(*about);
     watch_->enter(s);
-    // What a CUDA graph records does not run now, and nobody may look whether it has ended.
+    // What a CUDA graph records does not run now, and must not be queried for its end.
     if (recording_ && recording_()) return start();
     auto w = c10::make_intrusive<Followed>(watch_, s);
     Started started(watch_, w);

@@ -1,4 +1,4 @@
-// dist_work.h: works that can be failed from outside, and the watch that knows those under way.
+// dist_work.h: works that can be failed from outside, and the watch that lists those under way.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -43,7 +43,7 @@ class Registry {
     if (at == all_.end()) throw std::runtime_error(std::string("the ") + kind_ + " was closed");
     return at->second;
   }
-  // take removes it; an empty P if there is none. The caller lets it die, outside the lock.
+  // take removes it; an empty P if there is none. The caller destroys it, outside the lock.
   P take(uint64_t id) {
     std::lock_guard<std::mutex> l(m_);
     auto at = all_.find(id);
@@ -60,8 +60,8 @@ class Registry {
   std::unordered_map<uint64_t, P> all_;
 };
 
-// Unpiped keeps SIGPIPE from the threads that are started while it lives. One that writes to a peer who is gone is to see an
-// error: on a thread that Go doesn't know the signal would end the process.
+// Unpiped keeps SIGPIPE from the threads that are started while it lives. Why: a write to a peer that is gone must fail
+// with an error; on a thread that is not Go's the signal would end the process.
 class Unpiped {
  public:
   Unpiped() {
@@ -87,7 +87,7 @@ struct Signature {
   std::vector<int64_t> shape;  // of a list: how many elements there are in all
   int count = 0;          // tensors of a list; 0: no list
   uint64_t shapes = 0;    // of a list: their digest
-  uint64_t number = 0;    // the how manieth collective of the group
+  uint64_t number = 0;    // the index of the collective in the group
   std::string site;       // file:line of the caller
 
   void about(const at::Tensor& t);
@@ -104,7 +104,7 @@ const char* kind_name(int kind);
 // mixed adds a number to a digest.
 inline uint64_t mixed(uint64_t digest, int64_t n) { return (digest ^ static_cast<uint64_t>(n)) * 0x100000001b3 + 1; }
 
-// Failure is why a group ended, or why a collective failed. Programs look at its fields; text is for people.
+// Failure is why a group ended, or why a collective failed. Programs read its fields; text is for messages.
 struct Failure {
   int kind = GL_FAILURE_OTHER;
   int rank = -1;             // the one that failed, or that saw it
@@ -125,7 +125,7 @@ struct Failure {
   static Failure read(Reader& r);
 };
 
-// Failed carries a Failure through c10d, whose errors else are texts.
+// Failed carries a Failure through c10d, whose own errors are texts.
 struct Failed : std::runtime_error {
   explicit Failed(Failure f) : std::runtime_error(f.text()), failure(std::move(f)) {}
   Failure failure;
@@ -133,7 +133,7 @@ struct Failed : std::runtime_error {
 
 class TrackedWork;
 
-// Watch knows the works of one group on one rank.
+// Watch lists the works of one group on one rank.
 class Watch {
  public:
   struct Entry {
@@ -150,7 +150,7 @@ class Watch {
   // add keeps the work alive until remove, so that abort can fail it.
   void add(TrackedWork* w);
   void remove(TrackedWork* w, bool failed);
-  // abort fails all works and whatever comes later; the first reason stays. It tells whether it was the first.
+  // abort fails all works and whatever comes later; the first reason stays. It reports whether this call was the first.
   bool abort(const Failure& why);
   bool aborted() const { return aborted_.load(std::memory_order_acquire); }
   Failure failure();
@@ -175,7 +175,7 @@ class Watch {
   std::vector<std::function<void(const Failure&)>> on_abort_;
 };
 
-// TrackedWork is completed or failed exactly once, by whoever comes first.
+// TrackedWork is completed or failed exactly once, by the first caller.
 class TrackedWork : public c10d::Work {
  public:
   TrackedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> outputs);
@@ -200,10 +200,10 @@ class TrackedWork : public c10d::Work {
   c10::intrusive_ptr<c10d::Work> inner;  // what Gloo is doing for it
 
  protected:
-  // helpable tells that a waiting thread can do some of the work; help does it.
+  // helpable reports whether a waiting thread can do some of the work; help does it.
   virtual bool helpable() { return false; }
   virtual void help() {}
-  // spins is how often a waiting thread looks before it sleeps.
+  // spins is how often a waiting thread polls before it sleeps.
   virtual int spins() { return 0; }
   void wake() { cv_.notify_all(); }
   std::mutex& lock() { return mutex_; }
@@ -245,7 +245,7 @@ struct Site {
   const Site* before;
 };
 
-// Hub is where ranks of one process meet.
+// Hub is the rendezvous of ranks in one process.
 class Hub;
 std::shared_ptr<Hub> new_hub(int size);
 // sub_hub gives all callers of one name the same hub, as long as one of them holds it.
@@ -261,19 +261,19 @@ struct GlooSettings {
   Millis timeout{0};
   bool debug = false;                   // ranks compare their calls before they make them
   std::vector<std::string> interfaces;  // empty: by host
-  std::string host;                     // the address to listen on; empty: what the host's name leads to
-  std::string prefix;                   // before its keys in the store; empty: PyTorch's ranks look there
+  std::string host;                     // the address to listen on; empty: the address of the host's name
+  std::string prefix;                   // before its keys in the store; empty: the keys of PyTorch's ranks
 };
 
-// Cuttable is a backend, and what frees the peers in other processes that wait for it.
+// Cuttable is a backend, and the function that releases peers in other processes which wait for it.
 struct Cuttable {
   c10::intrusive_ptr<c10d::Backend> backend;
   std::function<void()> cut;
 };
 Cuttable gloo_backend(const GlooSettings& settings, std::shared_ptr<Watch> watch);
 
-// watched_backend puts another library's backend under the watch. recording tells what a CUDA graph records; lost is called, on any thread, when the
-// backend can't go on.
+// watched_backend puts another library's backend under the watch. recording reports whether a CUDA graph is being
+// recorded; lost is called, on any thread, when the backend can't go on.
 c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
                                                   std::function<void(const Failure&)> lost);
 // go_backend makes a backend that is written in Go, known by closure. lost is called when it can't go on.
@@ -282,7 +282,7 @@ c10::intrusive_ptr<c10d::Backend> go_backend(std::string name, uint64_t closure,
 // settled waits until what a watched backend was given has ended, in time; it may have failed.
 bool settled(c10d::Backend& watched, Millis time);
 
-// Group is what Go's number of a group leads to.
+// Group is a process group; Go refers to it by number.
 struct Group {
   std::shared_ptr<Watch> watch;
   c10::intrusive_ptr<c10d::ProcessGroup> pg;
@@ -296,7 +296,8 @@ struct Group {
   c10d::Backend& backend(int device);
   // attach lets a backend carry the tensors of a type of device.
   void attach(int device, c10d::ProcessGroup::BackendType kind, const c10::intrusive_ptr<c10d::Backend>& b);
-  // lost ends the group on behalf of a backend. It does not hold the group, which must not die on a thread of the backend's.
+  // lost ends the group on behalf of a backend. It does not hold the group, which must not be destroyed on a thread of
+  // the backend's.
   std::function<void(const Failure&)> lost() const;
   void abort(const Failure& why);
   // settle waits, up to the timeout, for what devices were given.

@@ -1,4 +1,4 @@
-// dist_work.hh: works that can be failed from outside, and the watch that knows those under way.
+// dist_work.hh: works that can be failed from outside, and the watch that lists those under way.
 
 #include "dist_work.h"
 

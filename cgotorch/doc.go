@@ -1,5 +1,5 @@
-// Package cgotorch is golite's only door to libtorch: a thin C++ shim and the one Go package that
-// imports "C". It is not meant for users: package torch is.
+// Package cgotorch is golite's interface to libtorch: a thin C++ shim and the one Go package that imports "C". It is
+// not meant for users: package torch is.
 //
 // Every operator goes through one entry, Call: its schema is found once, its arguments travel in one
 // flat buffer of words, and libtorch's dispatcher runs it boxed, on any device, with autograd and
@@ -10,3 +10,5 @@
 // error, whatever thread uses it. No C++ exception leaves the shim: each call returns its result or
 // its *Error, both from the same cgo call, since a goroutine may be on another thread at the next.
 package cgotorch
+
+//go:generate go run ../internal/genconst

@@ -14,7 +14,7 @@ type Error struct {
 	Message string
 	// Stale is the handle that was used after its tensor was released, if that is what happened.
 	Stale Handle
-	// OutOfMemory tells that an allocation failed; the same call may work once memory is free again.
+	// OutOfMemory reports that an allocation failed; the same call may work once memory is free again.
 	OutOfMemory bool
 	// Panic is the value with which a Go callback panicked, if one did, and Stack where.
 	Panic any
@@ -24,8 +24,8 @@ type Error struct {
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// failure turns a status below zero, and what stands in out, into an *Error. It panics with Stopped where a second run of a checkpointed
-// function ends early: no error for the function to see.
+// failure turns a status below zero, and what stands in out, into an *Error. It panics with Stopped where a second run
+// of a checkpointed function ends early: no error for the function to see.
 func failure(status int64, out []uint64) *Error {
 	switch status {
 	case C.GL_STALE:

@@ -14,7 +14,7 @@
 
 namespace golite {
 
-// GoPanic carries a panic of a Go callback through C++ frames; the value itself waits in Go under id.
+// GoPanic carries a panic of a Go callback through C++ frames; the value itself is kept in Go under id.
 struct GoPanic : std::exception {
   explicit GoPanic(uint64_t id) : id(id) {}
   const char* what() const noexcept override { return "a Go callback panicked"; }

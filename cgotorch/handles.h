@@ -1,8 +1,8 @@
-// handles.h: the table that stands between Go and libtorch's tensors.
+// handles.h: the table of handles through which Go refers to libtorch's tensors.
 //
-// Go never holds a pointer into libtorch. It holds a handle: the index of a slot and the slot's
-// generation. Releasing a tensor raises the generation, so a handle kept too long is recognised
-// and refused; it can never reach freed memory, whichever thread uses it and whenever.
+// Go holds no pointer into libtorch, but a handle: the index of a slot and the slot's generation. Releasing a tensor
+// raises the generation, so a stale handle is recognised and refused: it never reaches freed memory, on whatever
+// thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,10 +17,9 @@ namespace golite {
 
 using Handle = uint64_t;  // generation << 32 | slot index; 0 is no tensor
 
-// Slot holds one reference to a tensor. `word` is the only thing that threads race for:
-// generation << 32 | kLive or kEnding | number of pins.
-// A pin keeps the slot's reference where it is. A handle that is released meanwhile is stale at once for
-// everybody else, and the last pin to go frees the tensor.
+// Slot holds one reference to a tensor. Threads synchronize on `word` alone: generation << 32 | kLive or kEnding |
+// number of pins. A pin keeps the slot's reference where it is. A handle that is released meanwhile is stale at once
+// for all other callers; the end of the last pin frees the tensor.
 struct Slot {
   std::atomic<uint64_t> word;
   at::TensorImpl* impl;
@@ -40,7 +39,8 @@ struct StaleHandle : std::exception {
   Handle handle;
 };
 
-// HandleCount counts the handles in use. Each thread counts for itself, and adds what it counted to the sum in portions.
+// HandleCount counts the handles in use. Each thread counts for itself, and adds what it counted to the sum in
+// portions.
 struct HandleCount {
   static constexpr int32_t kPortion = 64;
   static inline std::atomic<int64_t> sum{0};
@@ -144,7 +144,7 @@ class Table {
     return static_cast<size_t>(std::remove_if(h, h + n, [this](Handle x) { return !alive(x); }) - h);
   }
 
-  // live counts the handles in use by looking at all slots that there ever were.
+  // live counts the handles in use by a scan of all slots ever used.
   int64_t live() {
     int64_t n = 0;
     uint32_t top = top_.load(std::memory_order_acquire);
@@ -168,7 +168,7 @@ class Table {
 
   static uint64_t next_generation(uint64_t word) { return (((word >> 32) + 1) & 0xffffffffu) << 32; }
 
-  // end ends the handle, and tells whether it was there to be ended. impl becomes the slot's reference, or stays null where it
+  // end ends the handle, and reports whether it was in use. impl becomes the slot's reference, or stays null where it
   // is pinned.
   bool end(Slot& s, Handle h, at::TensorImpl*& impl) {
     uint64_t w = s.word.load(std::memory_order_acquire);
@@ -219,7 +219,7 @@ class Table {
 
   static std::atomic<Slot*> chunks_[kChunks];  // static: half a megabyte of zeros that needn't lie in the binary
   std::atomic<uint32_t> reserved_{1};  // slot 0 is never used: handle 0 is no tensor
-  std::atomic<uint32_t> top_{1};       // slots below it may be looked at
+  std::atomic<uint32_t> top_{1};       // slots below it may be read
   std::atomic<uint64_t> free_{0};
 };
 

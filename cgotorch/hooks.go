@@ -3,8 +3,8 @@ package cgotorch
 // #include "cgotorch.h"
 import "C"
 
-// AddHook runs f whenever a gradient of h has been computed (or, with afterAccumulate, after it was added to the leaf's), after the hooks
-// that were added before. RemoveHook takes the number that it returns.
+// AddHook runs f whenever a gradient of h has been computed (or, with afterAccumulate, after it was added to the
+// leaf's), after the hooks that were added before. RemoveHook takes the number that it returns.
 func AddHook(h Handle, afterAccumulate bool, f Hook) (hook uint64, err *Error) {
 	id := closures.put(f)
 	var out [Room]uint64
@@ -36,11 +36,12 @@ func QueueCallback(f func()) *Error {
 	return err
 }
 
-// Pack is called with a tensor that autograd is about to save, whose handle it owns, and returns what gives it back: a function that
-// returns a handle which is the shim's from then on, or 0.
+// Pack is called with a tensor that autograd is about to save, whose handle it owns, and returns what gives it back: a
+// function that returns a handle which is the shim's from then on, or 0.
 type Pack func(saved Handle) (unpack func() Handle)
 
-// EnterSavedHooks enters hooks for what the calling thread saves; LeaveSavedHooks leaves them. The goroutine must be locked to its thread.
+// EnterSavedHooks enters hooks for what the calling thread saves; LeaveSavedHooks leaves them. The goroutine must be
+// locked to its thread.
 func EnterSavedHooks(f Pack) *Error {
 	packing.Add(1) // before the first operator may call f
 	id := closures.put(f)
@@ -53,7 +54,8 @@ func EnterSavedHooks(f Pack) *Error {
 	return err
 }
 
-// EnterSaveOnCPU is EnterSavedHooks for tensors that are to wait on the CPU, in page-locked memory if pin is set; LeaveHooks leaves it.
+// EnterSaveOnCPU is EnterSavedHooks for tensors that are to wait on the CPU, in page-locked memory if pin is set;
+// LeaveHooks leaves it.
 func EnterSaveOnCPU(pin bool) *Error {
 	var out [Room]uint64
 	_, err := result(int64(C.gl_saved_hooks(0, flag(pin), (*C.uint64_t)(&out[0]), Room)), out[:])
@@ -88,14 +90,17 @@ func FreeSavedHooks(s SavedHooks) {
 	}
 }
 
-// Recompute runs a checkpointed function again. It owns the inputs' handles (0: a missing one). frame is what Stopped holds.
+// Recompute runs a checkpointed function again. It owns the inputs' handles (0: a missing one). frame is what Stopped
+// holds.
 type Recompute func(frame uint64, inputs []Handle)
 
-// Stopped is what a call panics with during the second run of a checkpointed function, where backward has all that it needs of it.
+// Stopped is what a call panics with during the second run of a checkpointed function, where backward has all that it
+// needs of it.
 type Stopped struct{ Frame uint64 }
 
-// EnterCheckpoint begins the first run of a checkpointed function on the calling thread. in holds: 1 to stop the second run early, 1 to
-// keep the random streams, the inputs (count, handles), and further generators (count, addresses). LeaveCheckpoint ends the run.
+// EnterCheckpoint begins the first run of a checkpointed function on the calling thread. in holds: 1 to stop the second
+// run early, 1 to keep the random streams, the inputs (count, handles), and further generators (count, addresses).
+// LeaveCheckpoint ends the run.
 func EnterCheckpoint(f Recompute, in []uint64) (frame uint64, err *Error) {
 	id := closures.put(f)
 	var out [Room]uint64

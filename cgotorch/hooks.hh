@@ -7,8 +7,8 @@
 namespace golite {
 namespace {
 
-// HookList holds the hooks of one place in the graph in the order in which they were registered. A pass over it uses a copy: a hook may
-// remove itself or others, and other threads may.
+// HookList holds the hooks of one place in the graph in the order in which they were registered. A pass over it uses a
+// copy: a hook may remove itself or others, and other threads may.
 struct HookList {
   std::vector<std::shared_ptr<Closure>> snapshot() {
     std::lock_guard<std::mutex> l(lock);
@@ -33,8 +33,8 @@ struct HookList {
   std::vector<std::shared_ptr<Closure>> hooks;
 };
 
-// hook_lists leads from a hook's closure to its list, for as long as the list lives. Why: a tensor that is written in place moves to
-// another node, and its earlier hooks stay at the old one, which no handle leads to.
+// hook_lists maps a hook's closure to its list, during the list's lifetime. Why: a tensor that is written in place
+// moves to another node, and its earlier hooks stay at the old one, which no handle refers to.
 std::mutex hook_lists_lock;
 std::unordered_map<uint64_t, std::weak_ptr<HookList>> hook_lists;
 
@@ -133,7 +133,7 @@ int64_t gl_hook(gl_handle h, uint64_t closure, int32_t after_accumulate, uint64_
   });
 }
 
-// gl_remove_hook removes a hook by its closure; one that is gone already is passed over.
+// gl_remove_hook removes a hook by its closure; one that is removed already is passed over.
 void gl_remove_hook(uint64_t closure) {
   std::shared_ptr<HookList> list;
   {
@@ -144,7 +144,8 @@ void gl_remove_hook(uint64_t closure) {
   if (list) list->remove(closure);
 }
 
-// gl_queue_callback runs a closure once when the backward pass that runs on this thread has ended, as Engine::queue_callback does.
+// gl_queue_callback runs a closure once when the backward pass that runs on this thread has ended, as
+// Engine::queue_callback does.
 int64_t gl_queue_callback(uint64_t closure, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer&) {
     TORCH_CHECK(torch::autograd::get_current_graph_task_id() != -1,

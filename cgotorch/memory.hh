@@ -1,9 +1,9 @@
 // memory.hh: libtorch's CPU allocator, with a count of the bytes in use and a store of free blocks.
 //
-// Go's collector doesn't see tensor memory, and the count is what paces it. The store is there because malloc serves tensors badly:
-// aligned blocks don't come from its caches of a thread, a scope frees more at once than those hold, and a big block goes back to the
-// kernel when it is freed, or stays in a heap that no longer shrinks. Small blocks are kept by each thread; big ones by the process, within
-// a bound that follows what tensors lately had in use.
+// Go's collector doesn't count tensor memory, and is paced by this count. Why the store: malloc is slow for tensors:
+// aligned blocks don't come from its caches of a thread, a scope frees more at once than those hold, and a big block
+// goes back to the kernel when it is freed, or stays in a heap that no longer shrinks. Small blocks are kept by each
+// thread; big ones by the process, within a bound that follows what tensors lately had in use.
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
@@ -51,8 +51,8 @@ bool keeping() {
   return on;
 }
 
-// SmallBlocks are a thread's free blocks of up to kMost bytes, by size, and its own count of the bytes of such blocks, which the process's
-// figures learn of in portions.
+// SmallBlocks are a thread's free blocks of up to kMost bytes, by size, and its own count of the bytes of such blocks,
+// which is added to the process's figures in portions.
 struct SmallBlocks {
   static constexpr size_t kMost = 16 << 10, kClasses = 41;
   static constexpr size_t kKept = 1 << 20, kBlocks = 256;  // of each size: bytes, and blocks
@@ -62,8 +62,8 @@ struct SmallBlocks {
   int64_t allocated, freed;
   enum { kNew, kUsed, kOver } life;
 
-  // size is that of a class: steps of 64 bytes up to 1 KiB, of 256 up to 4, of 1 KiB beyond. up is the least class of n bytes and more, down
-  // the one of a block that malloc made, which may have added a little.
+  // size is that of a class: steps of 64 bytes up to 1 KiB, of 256 up to 4, of 1 KiB beyond. up is the least class of n
+  // bytes and more, down the one of a block that malloc made, which may have added a little.
   static constexpr size_t size(size_t c) { return c <= 16 ? c << 6 : c <= 28 ? 1024 + ((c - 16) << 8) : 4096 + ((c - 28) << 10); }
   static constexpr size_t up(size_t n) {
     return n <= 1024 ? (n + 63) >> 6 : n <= 4096 ? 16 + ((n - 1024 + 255) >> 8) : 28 + ((n - 4096 + 1023) >> 10);
@@ -85,7 +85,7 @@ struct SmallBlocks {
     if (c == 0 || life != kUsed || !lists.give(p, c, static_cast<uint32_t>(std::min(kKept / size(c), kBlocks)))) c10::free_cpu(p);
   }
 
-  // settle tells the process's figures. The first one on a thread sees to it that its end empties the lists.
+  // settle updates the process's figures. The first one on a thread registers the emptying of the lists at its end.
   void settle();
   void end() {
     settle();
@@ -113,21 +113,22 @@ void SmallBlocks::settle() {
   handle_count.settle();
 }
 
-// BigBlocks are the process's free blocks of kLeast bytes and more: those that are no thread's SmallBlocks.
+// BigBlocks are the process's free blocks of kLeast bytes and more, which are no thread's SmallBlocks.
 //
-// Why from kLeast, though malloc maps those of kMapped and more only: an aligned block needs a free one of its size, the
-// alignment and a header, so that the hole which it leaves between two blocks in use is too small for its like, and each
-// epoch that moves small blocks about would cost a heap some holes for good.
+// Why from kLeast, though malloc maps those of kMapped and more only: an aligned block needs a free one of its size,
+// the alignment and a header, so that the hole which it leaves between two blocks in use is too small for its like, and
+// each epoch that moves small blocks would fragment the heap further.
 class BigBlocks {
  public:
   static constexpr size_t kLeast = 16 << 10;
-  // kMapped is the size from which malloc gives a block a mapping of its own, which goes back to the kernel when it is freed.
+  // kMapped is the size from which malloc gives a block a mapping of its own, which goes back to the kernel when it is
+  // freed.
   static constexpr size_t kMapped = 128 << 10;
 
   std::atomic<int64_t> used{0};  // bytes of blocks of kMapped and more that are in use
 
-  // take returns a block of n bytes or somewhat more, a kept one if there is one that is at most twice as large. excess is what such a one
-  // has beyond n: it does not count as in use.
+  // take returns a block of n bytes or somewhat more, a kept one if there is one that is at most twice as large. excess
+  // is what such a one has beyond n: it does not count as in use.
   void* take(size_t n, size_t& excess) {
     excess = 0;
     size_t c = up(n);
@@ -211,9 +212,9 @@ class BigBlocks {
     return size(c) == n ? c : c + 1;
   }
 
-  // fit finds the smallest block that is at most twice the size: without that, as many blocks of each size would be kept
-  // as were in use at once, and they are at different times. Those that are not mapped must be near it: to note their
-  // excess would cost more than they do.
+  // fit finds the smallest block that is at most twice the size: without that, as many blocks of each size would be
+  // kept as were in use at once, and they are at different times. Those that are not mapped must be near it: to note
+  // their excess would cost more than they do.
   Block* fit(size_t c) {
     size_t most = c + (size(c) < kMapped ? kNear : kParts);
     for (size_t i = c; i <= most; i++) {
@@ -237,8 +238,9 @@ class BigBlocks {
     }
   }
 
-  // trim takes the oldest blocks out until what is kept and what is in use, or about to be, fits into one and a half of what was lately
-  // in use. Without the half, a training step near its peak drops blocks that the next one asks for, and pays for clearing new pages.
+  // trim takes the oldest blocks out until what is kept and what is in use, or about to be, fits into one and a half of
+  // what was lately in use. Without the half, a training step near its peak drops blocks that the next one asks for,
+  // and pays for clearing new pages.
   Block* trim(int64_t coming) {
     int64_t most = std::max(before_, recent_) * 3 / 2 - tensor_bytes.live.load(std::memory_order_relaxed) - excess_ - coming;
     Block* out = nullptr;
@@ -326,8 +328,8 @@ struct Install {
     c10::SetCPUAllocator(&counting, 100);
 #endif
 #ifdef __GLIBC__
-    // Left to itself, glibc moves big blocks from mappings of their own into its heap, which keeps their pages when they are freed. A user's own
-    // setting stands.
+    // By default glibc moves big blocks from mappings of their own into its heap, which keeps their pages when they are
+    // freed. A user's own setting stands.
     if (overridden("mallopt") && !std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, static_cast<int>(BigBlocks::kMapped));
 #endif
   }
@@ -340,8 +342,9 @@ using namespace golite;
 
 extern "C" {
 
-// gl_memory gives the bytes of CPU tensor memory in use, their peak, all that was ever allocated, the bytes in use of big blocks, and
-// the handles in use. Each thread's last 256 KiB of small tensors and last few handles may be missing, but for the calling one's.
+// gl_memory gives the bytes of CPU tensor memory in use, their peak, all that was ever allocated, the bytes in use of
+// big blocks, and the handles in use. Each thread's last 256 KiB of small tensors and last few handles may be missing,
+// but for the calling one's.
 void gl_memory(int64_t* out, int32_t reset_peak) {
   small_blocks.settle();
   out[0] = tensor_bytes.live.load(std::memory_order_relaxed);

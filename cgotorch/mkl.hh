@@ -1,10 +1,11 @@
 // mkl.hh: MKL's kernels for AVX-512, on AMD's processors as well.
 //
-// Before MKL looks at what a processor can do it asks who made it, and serves others than Intel's with kernels for AVX2. On
-// Zen 5 a training step of an MLP takes 0.60 of the time with the kernels for AVX-512, that of a transformer 0.57. On Zen 4,
-// which computes 512 bits in two halves, the MLP and a CNN gain nothing, the transformer 12 %, and the forward pass of a
-// small GPT takes 23 % more: there they are on only where they are asked for. Their sums have another order, and so other
-// last bits, than PyTorch's on such processors. MKL_CBWR, which fixes the kernels for reproducible results, goes before all.
+// MKL dispatches AVX-512 kernels on Intel's processors only (mkl_serv_intel_cpu_true), and AVX2 kernels on others. On
+// Zen 5 a training step of an MLP takes 0.60 of the time with the kernels for AVX-512, that of a transformer 0.57. On
+// Zen 4, which splits 512 bits into two operations, the MLP and a CNN gain nothing, the transformer 12 %, and the
+// forward pass of a small GPT takes 23 % more: there they are on only where they are asked for. Their sums have another
+// order, and so other last bits, than PyTorch's on such processors. MKL_CBWR, which fixes the kernels for reproducible
+// results, goes before all.
 
 #include <atomic>
 
@@ -21,7 +22,7 @@ namespace golite {
 namespace {
 
 std::atomic<int> mkl_chosen{-1};    // by gl_mkl_avx512; -1: not
-std::atomic<int> mkl_answered{-1};  // what MKL was told; -1: it has not asked yet
+std::atomic<int> mkl_answered{-1};  // what MKL was answered; -1: it has not called yet
 
 bool intel() {
   __builtin_cpu_init();
@@ -52,7 +53,7 @@ bool avx512() {
 }  // namespace
 }  // namespace golite
 
-// MKL asks by this function, which defined here comes before libtorch's own.
+// MKL calls this function, which defined here comes before libtorch's own.
 extern "C" int mkl_serv_intel_cpu_true(void) {
   int answer = golite::mkl_answered.load(std::memory_order_relaxed);
   if (answer < 0) {
@@ -62,8 +63,8 @@ extern "C" int mkl_serv_intel_cpu_true(void) {
   return answer;
 }
 
-// gl_mkl_avx512 chooses the kernels (1 or 0; below 0: asks) and returns whether they are on where PyTorch has others: 1 or 0.
-// -1: MKL has asked already, and was told otherwise.
+// gl_mkl_avx512 chooses the kernels (1 or 0; below 0: asks) and returns whether they are on where PyTorch has others: 1
+// or 0. -1: MKL has called already, and got the other answer.
 extern "C" int32_t gl_mkl_avx512(int32_t set) {
   if (golite::intel()) return 0;
   int answered = golite::mkl_answered.load();

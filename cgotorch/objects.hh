@@ -1,8 +1,9 @@
-// objects.hh: C++'s operator new, with each thread's free objects kept at hand.
+// objects.hh: C++'s operator new, with free lists of each thread.
 //
-// A tensor is three small objects besides its memory, and a scope of Go's frees some hundred tensors at once. glibc's cache of a thread holds
-// seven blocks of a size; what is beyond goes through its shared bins, which costs more than the rest of a small operation's
-// administration. Every block here is malloc's own, so it does not matter whose new or delete it passes through.
+// A tensor is three small objects besides its memory, and a scope of Go's frees some hundred tensors at once. glibc's
+// cache of a thread holds seven blocks of a size; what is beyond goes through its shared bins, which costs more than
+// the rest of a small operation's administration. Every block here is malloc's own, so it does not matter whose new or
+// delete it passes through.
 
 #include "overrides.h"
 
@@ -41,7 +42,7 @@ struct Objects {
     if (c >= kClasses || (life != kUsed && !start()) || !lists.give(p, c, kKept)) std::free(p);
   }
 
-  // start sees to it that the thread's end empties the lists, and tells whether that is still to come.
+  // start registers the emptying of the lists at the thread's end, and reports whether that is still to come.
   bool start();
   void end() {
     life = kOver;

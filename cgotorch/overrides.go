@@ -45,8 +45,8 @@ func CheckOverrides() error {
 	return nil
 }
 
-// interposed is what came of the check when the program started: libtorch must find the shim's functions for the default
-// generator and the default type before its own.
+// interposed is what came of the check when the program started: libtorch must find the shim's functions for the
+// default generator and the default type before its own.
 var interposed = int32(C.gl_interposed())
 
 // What interposed says.
@@ -65,8 +65,8 @@ var (
 		" or the build tag golite_no_overrides")
 )
 
-// Interposed returns why goroutines can't have a default generator and type of their own. wrong reports that the process's
-// are wrong too; else they were left out, and the process's are libtorch's own.
+// Interposed returns why goroutines can't have a default generator and type of their own. wrong reports that the
+// process's are wrong too; else they were left out, and the process's are libtorch's own.
 func Interposed() (wrong bool, err error) {
 	switch {
 	case interposed&leftOut != 0 || !Overridden("defaults"):

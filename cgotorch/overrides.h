@@ -1,8 +1,8 @@
 // overrides.h: what golite changes in the process that links it, and the switch for each.
 //
-// GOLITE_OVERRIDES is a list, read from left to right: all, none, a name, or a name with a minus sign, as in
-// "all,-mkl" or "none,allocator". Package torch's documentation lists the names. The build tag golite_no_overrides leaves
-// all of them out.
+// GOLITE_OVERRIDES is a list, read from left to right: all, none, a name, or a name with a minus sign, as in "all,-mkl"
+// or "none,allocator". Package torch's documentation lists the names. The build tag golite_no_overrides leaves all of
+// them out.
 #ifndef GOLITE_OVERRIDES_H
 #define GOLITE_OVERRIDES_H
 
@@ -25,7 +25,7 @@ namespace golite {
 
 enum class Wanted { kDefault, kOn, kOff };
 
-// wanted is what GOLITE_OVERRIDES says of an override. It allocates nothing: operator new asks it.
+// wanted is what GOLITE_OVERRIDES says of an override. It allocates nothing: operator new calls it.
 inline Wanted wanted(const char* name) {
   Wanted w = Wanted::kDefault;
   size_t length = std::strlen(name);
@@ -51,8 +51,8 @@ inline bool overridden(const char* name) {
 #endif
 }
 
-// keeps_blocks is overridden for stores of freed blocks. A tool that watches memory sees no use of freed memory in those:
-// they are off under a sanitizer and valgrind.
+// keeps_blocks is overridden for stores of freed blocks. A memory checker detects no use of freed memory in those: they
+// are off under a sanitizer and valgrind.
 inline bool keeps_blocks(const char* name) {
 #ifdef GOLITE_SANITIZED
   (void)name;

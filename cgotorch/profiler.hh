@@ -11,8 +11,8 @@
 
 using namespace golite;
 
-// Kineto calls its client on the thread alone that registered it, which was the one that loaded libtorch, and complains on the standard error about any
-// other: the first thread to record takes its place.
+// Kineto calls its client only on the thread that registered it, which was the one that loaded libtorch, and logs an
+// error for any other: the first thread to record registers the client anew.
 static void bring_kineto_here() {
 #ifdef __linux__
   static const bool once = [] {
@@ -41,7 +41,8 @@ int64_t gl_profiler_start(uint32_t flags, uint64_t* out, uint32_t room) {
   });
 }
 
-// gl_profiler_stop writes the trace and gives the events: n, then for each name, type of device, thread, start and duration in nanoseconds.
+// gl_profiler_stop writes the trace and gives the events: n, then for each name, type of device, thread, start and
+// duration in nanoseconds.
 int64_t gl_profiler_stop(const char* path, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     auto result = torch::autograd::profiler::disableProfiler();
@@ -63,7 +64,7 @@ int64_t gl_profiler_stop(const char* path, uint64_t* out, uint32_t room) {
   });
 }
 
-// gl_range_enter begins a named range of the calling thread, which gl_range_exit ends; 0 where nobody records.
+// gl_range_enter begins a named range of the calling thread, which gl_range_exit ends; 0 where no profiler records.
 uint64_t gl_range_enter(const char* name) {
   try {
     auto steps = at::getStepCallbacksUnlessEmpty(at::RecordScope::USER_SCOPE);

@@ -14,7 +14,7 @@ namespace {
 using torch::autograd::Engine;
 using torch::autograd::SavedVariableHooks;
 
-// SavedHooks is what is to be done with tensors that the calling thread saves. Uses nest; the innermost counts.
+// SavedHooks are the hooks on tensors that the calling thread saves. Uses nest; the innermost counts.
 struct SavedHooks {
   virtual ~SavedHooks() = default;
   virtual std::unique_ptr<SavedVariableHooks> make() = 0;
@@ -23,14 +23,15 @@ struct SavedHooks {
 
 thread_local std::shared_ptr<SavedHooks> saved_hooks;
 
-// HooksOfCaller carries the hooks of the thread that called backward to those on which the engine runs it, one for each GPU. A backward
-// pass saves tensors where it is recorded itself (CreateGraph).
+// HooksOfCaller carries the hooks of the thread that called backward to those on which the engine runs it, one for each
+// GPU. A backward pass saves tensors where it is recorded itself (CreateGraph).
 struct HooksOfCaller : c10::DebugInfoBase {
   std::shared_ptr<SavedHooks> hooks;
 };
-constexpr auto kHooksOfCaller = c10::DebugInfoKind::MOBILE_RUNTIME_INFO;  // nothing else in a program on libtorch uses this place
+// nothing else in a program on libtorch uses this place
+constexpr auto kHooksOfCaller = c10::DebugInfoKind::MOBILE_RUNTIME_INFO;
 
-// HookedEngine is libtorch's engine, which asks for hooks where Python's asks Python.
+// HookedEngine is libtorch's engine, which looks hooks up here where Python's engine looks them up in Python.
 struct HookedEngine : Engine {
   std::unique_ptr<SavedVariableHooks> get_default_saved_variable_hooks() override {
     if (saved_hooks) return saved_hooks->make();
@@ -42,12 +43,12 @@ struct HookedEngine : Engine {
 };
 
 Engine& hooked_engine() {
-  static auto* engine = new HookedEngine;  // never deleted: its threads run for as long as the process
+  static auto* engine = new HookedEngine;  // never deleted: its threads run until the process ends
   return *engine;
 }
 
-// The engine is replaced before the first backward pass. Another library's, such as Python's, is left where it is: then need_engine
-// refuses hooks.
+// The engine is replaced before the first backward pass. Another library's, such as Python's, is left where it is: then
+// need_engine refuses hooks.
 [[maybe_unused]] const bool engine_set = [] {
   if (&Engine::get_default_engine() == &Engine::get_base_engine()) torch::autograd::set_default_engine_stub(hooked_engine);
   return true;
@@ -59,8 +60,8 @@ void need_engine() {
               "(Python's torch sets one): load golite in a process without it");
 }
 
-// GoPacked is a saved tensor that Go has packed. Pack hooks get the tensor itself, which holds the node that holds what they return where it is
-// the node's output: it is detached here, so that no cycle arises.
+// GoPacked is a saved tensor that Go has packed. Pack hooks get the tensor itself, which holds the node that holds what
+// they return where it is the node's output: it is detached here, so that no cycle arises.
 struct GoPacked : SavedVariableHooks {
   explicit GoPacked(std::shared_ptr<Closure> pack) : pack(std::move(pack)) {}
   void call_pack_hook(const at::Tensor& t) override {
@@ -86,7 +87,7 @@ struct GoSavedHooks : SavedHooks {
   std::shared_ptr<Closure> pack;
 };
 
-// OnCPU is a saved tensor that waits on the CPU.
+// OnCPU is a saved tensor that is kept on the CPU.
 struct OnCPU : SavedVariableHooks {
   explicit OnCPU(bool pin) : pin(pin) {}
   void call_pack_hook(const at::Tensor& t) override {
@@ -131,7 +132,8 @@ void push_saved_hooks(std::shared_ptr<SavedHooks> h) {
 
 extern "C" {
 
-// gl_saved_hooks enters hooks on saved tensors: those of a closure of Go's, or with 0 the CPU (pin: in page-locked memory).
+// gl_saved_hooks enters hooks on saved tensors: those of a closure of Go's, or with 0 the CPU (pin: in page-locked
+// memory).
 int64_t gl_saved_hooks(uint64_t closure, int32_t pin, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer&) {
     need_engine();
@@ -148,7 +150,8 @@ void gl_leave_saved_hooks(void) {
   if (saved_hooks) saved_hooks = std::shared_ptr<SavedHooks>(saved_hooks->outer);
 }
 
-// gl_share_saved_hooks gives the hooks of this thread to others: 0, or what gl_use_saved_hooks takes and gl_free_saved_hooks frees.
+// gl_share_saved_hooks gives the hooks of this thread to others: 0, or what gl_use_saved_hooks takes and
+// gl_free_saved_hooks frees.
 uint64_t gl_share_saved_hooks(void) {
   return saved_hooks ? reinterpret_cast<uint64_t>(new std::shared_ptr<SavedHooks>(saved_hooks)) : 0;
 }

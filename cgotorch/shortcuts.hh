@@ -1,4 +1,4 @@
-// shortcuts.hh: which operators have a short way: those of common signatures, arithmetic with a number, and empty.
+// shortcuts.hh: which operators have an unboxed call: those of common signatures, arithmetic with a number, and empty.
 
 #include <ATen/EmptyTensor.h>
 
@@ -10,8 +10,9 @@
 
 namespace golite {
 
-// Arithmetic with a number. libtorch makes a double of the number, a tensor of the double, and a tensor of the operand's type of that.
-// Where no graph is recorded, here the last one is made at once: the same value goes into the same kernel.
+// Arithmetic with a number. libtorch makes a double of the number, a tensor of the double, and a tensor of the
+// operand's type of that. Where no graph is recorded, here the last one is made at once: the same value goes into the
+// same kernel.
 template <class... Alpha>
 struct ByNumber final : Unboxed {
   using Self = const at::Tensor&;

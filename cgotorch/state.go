@@ -16,7 +16,8 @@ func NewGenerator(device, index int32, seed uint64) (Gen, *Error) {
 	return Gen(w[0]), nil
 }
 
-// DefaultGenerator gives a reference to a device's default generator: for the CPU the calling thread's own, if it has one.
+// DefaultGenerator gives a reference to a device's default generator: for the CPU the calling thread's own, if it has
+// one.
 func DefaultGenerator(device, index int32) (Gen, *Error) {
 	var out [Room]uint64
 	w, err := result(int64(C.gl_gen_default(C.int32_t(device), C.int32_t(index), (*C.uint64_t)(&out[0]), Room)), out[:])
@@ -98,12 +99,12 @@ func SetThreadThreads(n int) int { return int(C.gl_set_thread_threads(C.int32_t(
 // Threads returns the calling thread's number of intra-op threads.
 func Threads() int { return int(C.gl_get_threads()) }
 
-// SetDefaultDType sets the process's default floating dtype (libtorch's number) and returns what it was; below 0 it returns the
-// calling thread's.
+// SetDefaultDType sets the process's default floating dtype (libtorch's number) and returns what it was; below 0 it
+// returns the calling thread's.
 func SetDefaultDType(dtype int32) int32 { return int32(C.gl_default_dtype(C.int32_t(dtype))) }
 
-// SetThreadDType sets the calling thread's default floating dtype, as libtorch's number plus 1, and returns what it was; 0 is the
-// process's. The goroutine must be locked to its thread.
+// SetThreadDType sets the calling thread's default floating dtype, as libtorch's number plus 1, and returns what it
+// was; 0 is the process's. The goroutine must be locked to its thread.
 func SetThreadDType(dtype int32) (before int32) { return int32(C.gl_thread_dtype(C.int32_t(dtype))) }
 
 // MemoryFigures are those of the process's CPU tensors, in bytes.
@@ -123,8 +124,8 @@ func Memory(resetPeak bool) MemoryFigures {
 	return MemoryFigures{int64(out[0]), int64(out[1]), int64(out[2]), int64(out[3]), int64(out[4])}
 }
 
-// Collectable estimates the bytes of big tensors, on a kind of device by libtorch's number, that a collection would free: those that
-// nothing but handles holds, some of which may be in use in Go.
+// Collectable estimates the bytes of big tensors, on a kind of device by libtorch's number, that a collection would
+// free: those that nothing but handles holds, some of which may be in use in Go.
 func Collectable(device int32) int64 { return int64(C.gl_collectable(C.int32_t(device))) }
 
 // Collect runs a collection that the allocator asks for, and reports whether it did. Package torch sets it before there

@@ -26,7 +26,7 @@ struct ThreadState {
   void catch_up();
 };
 
-// ready sees to it that a generator is seeded, and returns it.
+// materialize seeds a generator where that is pending, and returns it.
 c10::GeneratorImpl* ready(c10::GeneratorImpl* g);
 
 // __thread and not thread_local: no initialiser has to run at each first look.

@@ -26,8 +26,9 @@ void ThreadState::catch_up() {
 
 namespace {
 
-// Unhurried is a generator of the CPU that is seeded when it is first asked for numbers. A loader's worker seeds its own for each
-// sample, most samples draw nothing, and seeding computes 624 words. Whoever is about to draw goes through ready().
+// Unhurried is a generator of the CPU that is seeded when it is first asked for numbers. A loader's worker seeds its
+// own for each sample, most samples draw nothing, and seeding computes 624 words. Whoever is about to draw goes through
+// ready().
 struct Unhurried final : at::CPUGeneratorImpl {
   using at::CPUGeneratorImpl::CPUGeneratorImpl;
 
@@ -87,8 +88,8 @@ c10::GeneratorImpl* ready(c10::GeneratorImpl* g) {
 
 #ifndef GOLITE_NO_OVERRIDES
 
-// libtorch asks this function for the default generator at every random op. Defined here, it comes
-// before libtorch's own, and ranks that share a process each have their own random stream.
+// libtorch calls this function for the default generator at every random op. Defined here, it comes before libtorch's
+// own, and ranks that share a process each have their own random stream.
 namespace at::detail {
 const Generator& getDefaultCPUGenerator() {
   static Generator process = createCPUGenerator(c10::detail::getNonDeterministicRandom());
@@ -98,8 +99,8 @@ const Generator& getDefaultCPUGenerator() {
 }
 }  // namespace at::detail
 
-// So it is with the default dtype: a forward pass in another precision sets its own thread's, and neither a loader's
-// workers nor ranks in the same process see it. Backward on a GPU runs on threads of libtorch's, with the process's.
+// Likewise for the default dtype: a forward pass in another precision sets its own thread's, which affects neither a
+// loader's workers nor ranks in the same process. Backward on a GPU runs on threads of libtorch's, with the process's.
 namespace golite {
 namespace {
 std::atomic<int32_t> process_dtype{static_cast<int32_t>(c10::ScalarType::Float)};
@@ -291,8 +292,8 @@ int32_t gl_thread_dtype(int32_t dtype) {
 
 int32_t gl_overridden(const char* name) { return overridden(name); }
 
-// gl_interposed sets the calling thread's default generator and default type, and lets libtorch use them: bit 0 and bit 1 of
-// the result are set where it took its own. 4: they were left out of the build.
+// gl_interposed sets the calling thread's default generator and default type, and lets libtorch use them: bit 0 and bit
+// 1 of the result are set where it took its own. 4: they were left out of the build.
 int32_t gl_interposed(void) {
 #ifdef GOLITE_NO_OVERRIDES
   return 4;

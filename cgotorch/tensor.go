@@ -25,8 +25,8 @@ const (
 // device index, layout, flags, storage offset, elements, bytes of the storage, dims.
 const InfoFixed = 9
 
-// Info writes what a tensor is: InfoFixed words, then its sizes and (strided tensors) its strides. A nested tensor has no
-// strides, and the size -1 where those of its parts differ.
+// Info writes what a tensor is: InfoFixed words, then its sizes and (strided tensors) its strides. A nested tensor has
+// no strides, and the size -1 where those of its parts differ.
 func Info(h Handle, out []int64) ([]int64, *Error) {
 	status := int64(C.gl_info(C.gl_handle(h), (*C.int64_t)(&out[0]), C.uint32_t(len(out))))
 	if status >= 0 {
@@ -81,7 +81,7 @@ func Item(h Handle) (tag, a, b uint64, err *Error) {
 	return out[0], out[1], out[2], nil
 }
 
-// Alias gives a second handle to the same tensor, with the bytes of its storage. It belongs to nobody yet.
+// Alias gives a second handle to the same tensor, with the bytes of its storage. Its owner is the caller.
 func Alias(h Handle) (alias Handle, bytes int64, err *Error) {
 	var out [Room]uint64
 	status := int64(C.gl_alias(C.gl_handle(h), (*C.uint64_t)(&out[0]), Room))

@@ -75,7 +75,7 @@ int64_t gl_tensor_version(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) { w.word(static_cast<uint64_t>(table.get(h)._version())); });
 }
 
-// gl_storage writes what tells the storage from all others that live: its memory does not where there is none.
+// gl_storage writes a number that identifies the storage while it exists; its address does not where it has no memory.
 int64_t gl_storage(gl_handle h, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     at::Tensor t = table.get(h);
@@ -100,8 +100,8 @@ int64_t gl_alias(gl_handle h, uint64_t* out, uint32_t room) {
   });
 }
 
-// gl_storage_resize gives a storage another size, for all tensors that share it: with 0 its memory is freed. What fits of its contents
-// stays. Neither shapes nor version counters change.
+// gl_storage_resize gives a storage another size, for all tensors that share it: with 0 its memory is freed. What fits
+// of its contents stays. Neither shapes nor version counters change.
 int64_t gl_storage_resize(gl_handle h, int64_t bytes, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer&) {
     at::Tensor t = table.get(h);

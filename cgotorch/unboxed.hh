@@ -1,6 +1,7 @@
-// unboxed.hh: the short way to run operators of the commonest signatures: straight into libtorch's typed call, with tensors that are
-// pinned in their slots instead of being referred to once more, and nothing put on a stack. What an operator does is the same as by the
-// boxed way, which every operator has and which serves whatever arguments do not fit here.
+// unboxed.hh: the short way to run operators of the commonest signatures: straight into libtorch's typed call, with
+// tensors that are pinned in their slots instead of being referred to once more, and nothing put on a stack. What an
+// operator does is the same as by the boxed way, which every operator has and which serves whatever arguments do not
+// fit here.
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
@@ -29,7 +30,7 @@ class Pinned {
   at::Tensor tensor_;
 };
 
-// Param reads one argument. fits tells by its tag whether it can.
+// Param reads one argument. fits reports, by the tag, whether it can.
 template <class T>
 struct Param;
 
@@ -104,10 +105,10 @@ struct Params<A, Rest...> {
   Params<Rest...> rest;
 };
 
-// Unboxed is an operator with a signature that is known here.
+// Unboxed is an operator with a signature of this file's.
 struct Unboxed {
   virtual ~Unboxed() = default;
-  // run calls it and writes its results, or tells that the arguments want the boxed way.
+  // run calls it and writes its results, or reports that the arguments need the boxed way.
   virtual bool run(Reader r, Writer& w) = 0;
 };
 

@@ -56,7 +56,7 @@ void stats(c10::DeviceIndex i, Writer& w) {
   for (int64_t v : {s.num_alloc_retries, s.num_ooms, s.num_device_alloc, s.num_device_free}) w.word(static_cast<uint64_t>(v));
 }
 
-// ready makes the allocator, which the first tensor on a device would else make. Without devices it stays away.
+// ready makes the allocator, which the first tensor on a device would otherwise make. Without devices it does nothing.
 bool ready() {
   static const bool once = [] {
     auto n = c10::cuda::device_count();
@@ -137,7 +137,8 @@ bool call_device(uint32_t function, Reader& r, Writer& w) {
 int64_t allocated_bytes(int64_t* reserved) {
   static std::atomic<bool> used{false};
   try {
-    // The allocator has no figures before the first tensor, and asking would make it. Without a device asking is an error.
+    // The allocator has no figures before the first tensor, and a query would make it. Without a device a query is an
+    // error.
     if (!used) {
       if (c10::cuda::device_count() == 0 || !c10::cuda::getDeviceIndexWithPrimaryContext() || !ready()) return 0;
       used = true;

@@ -13,8 +13,9 @@ namespace {
 
 namespace allocator = c10::cuda::CUDACachingAllocator;
 
-// Graph is libtorch's, and leaves libtorch whole where a recording fails. Its capture_begin and capture_end go at the first error, and what they began
-// stays: both allocators send memory to the graph's pool and put off what waits for the end of a recording, and generators hold their numbers back.
+// Graph is libtorch's, and restores libtorch's state where a recording fails. Its capture_begin and capture_end go at
+// the first error, and what they began stays: both allocators send memory to the graph's pool and put off what waits
+// for the end of a recording, and generators hold their numbers back.
 class Graph : public at::cuda::CUDAGraph {
  public:
   void begin(c10::MempoolId_t pool) {
@@ -73,8 +74,8 @@ class Graph : public at::cuda::CUDAGraph {
     if (g) (void)cudaGraphDestroy(g);
   }
 
-  // close ends an allocator's part. A begin that failed may not have come to it, which only the allocator knows; reset releases the pool of a
-  // recording that ended.
+  // close ends an allocator's part. A begin that failed may not have come to it, which only the allocator can report;
+  // reset releases the pool of a recording that ended.
   template <class End, class Release>
   void close(End&& end, Release&& release) {
     if (capture_dev_ < 0 || (!works(end) && !open_) || capture_ended_) return;

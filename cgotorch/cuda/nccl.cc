@@ -12,8 +12,8 @@
 namespace golite {
 namespace {
 
-// settings makes libtorch leave the end of a failed group to us: its watchdog would end the process, and with it ranks that share it. A user's own
-// settings stand.
+// settings turns off libtorch's handling of failed groups: its watchdog would end the process, and with it ranks that
+// share it. A user's own settings stand.
 void settings() {
   static const int once = [] {
     setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2", 0);  // abort the communicators, and go on
@@ -26,7 +26,8 @@ void settings() {
   (void)once;
 }
 
-// make gives a new reference. Works time out by our own clock first, which says who waited for what: NCCL's is there for what that leaves.
+// make gives a new reference. Works time out by golite's own clock first, with a report of the ranks and calls: NCCL's
+// limit ends what remains.
 c10d::Backend* make(c10d::Store* store, int rank, int size, int64_t timeout_ms) {
   settings();
   auto o = c10d::ProcessGroupNCCL::Options::create();

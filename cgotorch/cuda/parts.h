@@ -11,7 +11,7 @@ namespace golite {
 
 extern const gl_cuda_host* host;
 
-// Each runs the functions of its subject, and tells whether the number is one of them.
+// Each runs the functions of its subject, and reports whether the number is one of them.
 bool call_device(uint32_t function, Reader& r, Writer& w);
 bool call_stream(uint32_t function, Reader& r, Writer& w);
 bool call_graph(uint32_t function, Reader& r, Writer& w);
