@@ -50,7 +50,10 @@ func (s *localStep) train(on bool) { nn.RequiresGrad(s.net.A, on) }
 // TestGradientsOfNoBackwardSync: what passes in NoBackwardSync leave is averaged by the pass that follows, or Step
 // refuses it, whatever is frozen, unfrozen or left out in between.
 func TestGradientsOfNoBackwardSync(t *testing.T) {
-	frozen := "parameter a.weight of *lite_test.branch has a gradient that no strategy averages"
+	const (
+		frozen    = "parameter a.weight of *lite_test.branch has a gradient that no strategy averages"
+		trainable = " over the ranks, so that its copies would diverge: no forward pass to train by"
+	)
 	for name, c := range map[string]struct {
 		unused bool   // the strategy looks for unused parameters
 		want   string // empty: ranks stay equal, and are as one rank
@@ -132,6 +135,51 @@ func TestGradientsOfNoBackwardSync(t *testing.T) {
 				s.train(true)
 			}
 		}},
+		"all frozen after a local pass": {false, frozen, func(s *localStep) {
+			s.pass(true)
+			nn.RequiresGrad(s.net, false)
+			s.model.Forward(rowsOf(s.l, 1))
+			s.step()
+		}},
+		"the same, unfrozen ahead of the step": {false, frozen + trainable, func(s *localStep) {
+			s.pass(true)
+			nn.RequiresGrad(s.net, false)
+			s.model.Forward(rowsOf(s.l, 1))
+			nn.RequiresGrad(s.net, true)
+			s.step()
+		}},
+		"all frozen, but for local passes": {true, frozen, func(s *localStep) {
+			s.pass(false)
+			s.step()
+			nn.RequiresGrad(s.net, false)
+			s.model.Forward(rowsOf(s.l, 1))
+			s.train(true)
+			s.pass(true)
+			s.train(false)
+			s.model.Forward(rowsOf(s.l, 1))
+			s.step()
+		}},
+		"all frozen and unfrozen after a local pass": {false, "", func(s *localStep) {
+			s.pass(true)
+			nn.RequiresGrad(s.net, false)
+			s.model.Forward(rowsOf(s.l, 9))
+			nn.RequiresGrad(s.net, true)
+			s.pass(false)
+			s.step()
+			s.pass(false)
+			s.step()
+		}},
+		"a local forward pass with all frozen, after gradients were averaged": {false, "", func(s *localStep) {
+			nn.RequiresGrad(s.net.B, false)
+			s.pass(false)
+			s.opt.Step()
+			nn.RequiresGrad(s.net, false)
+			s.model.Forward(rowsOf(s.l, 9))
+			s.l.NoBackwardSync(s.model, true, func() { s.model.Forward(rowsOf(s.l, 9)) })
+			nn.RequiresGrad(s.net.B, true)
+			s.pass(false)
+			s.step()
+		}},
 		"left out by the pass that averages": {true, "", func(s *localStep) {
 			for range 3 {
 				s.net.short = false
@@ -188,7 +236,9 @@ func TestGradientsOfNoBackwardSync(t *testing.T) {
 			err := spawn(t, lite.DDPSpawn{FindUnusedParameters: c.unused}, 2, run)
 			if c.want != "" {
 				require.ErrorContains(t, err, c.want)
-				require.ErrorContains(t, err, "it was frozen before")
+				if !strings.HasSuffix(c.want, trainable) {
+					require.ErrorContains(t, err, "it was frozen before")
+				}
 				return
 			}
 			require.NoError(t, err)

@@ -33,6 +33,8 @@ type ddpModule struct {
 	unsynced bool // there was a forward pass to train by in one, whose gradients may still be each rank's own
 	averaged int  // the backward passes that had averaged gradients then
 	idle     bool // no parameter requires gradients: the strategy waits for none
+	partial  bool // some of trained were frozen when refresh looked
+	stranded bool // all parameters were frozen with gradients of NoSync, ahead of a pass to average them
 	join     bool // inside of Join
 }
 
@@ -102,7 +104,8 @@ func (m *ddpModule) Join(f func(), o ddp.JoinOptions) {
 //
 // Where no parameter is left to train nothing changes, as no gradient comes of the pass (a discriminator that is frozen
 // while the generator trains), and neither does it where some were frozen and the strategy looks for unused parameters:
-// unless gradients of NoSync are left of those, which the strategy would leave as they are.
+// unless gradients of NoSync are left of those, which the strategy would leave as they are. Where gradients of NoSync are
+// left and no parameter is left to train, Step refuses them.
 func (m *ddpModule) refresh() {
 	if m.local {
 		if len(m.past) > 0 && m.differs() { // what was unfrozen gets a gradient of this rank's own
@@ -110,7 +113,7 @@ func (m *ddpModule) refresh() {
 		}
 		return
 	}
-	if m.layout == m.s.layout() && !m.differs() {
+	if m.layout == m.s.layout() && !m.differs() && !(m.partial && m.unsynced) {
 		return
 	}
 	// A forward pass alone averages nothing of what NoSync left.
@@ -119,6 +122,10 @@ func (m *ddpModule) refresh() {
 	}
 	params, want := m.list()
 	m.idle = len(want) == 0
+	if stranded := m.idle && m.unsynced; stranded != m.stranded {
+		m.stranded = stranded
+		m.s.revision++
+	}
 	switch {
 	case m.idle, slices.Equal(want, m.trained):
 	case m.replica != nil && m.s.opts.FindUnusedParameters && !m.unsynced && subset(want, m.trained) &&
@@ -126,6 +133,7 @@ func (m *ddpModule) refresh() {
 	default:
 		m.rebuild(want)
 	}
+	m.partial = !slices.Equal(want, m.trained)
 	m.look(params)
 }
 
@@ -136,7 +144,7 @@ func (m *ddpModule) keepsOwn() {
 		averaged = m.replica.Reductions()
 		first = first || averaged > m.averaged
 	}
-	if first && m.differs() {
+	if first && (m.partial || m.differs()) {
 		for _, p := range m.trained {
 			if !p.RequiresGrad() && !slices.Contains(m.past, p) {
 				m.past = append(m.past, p)

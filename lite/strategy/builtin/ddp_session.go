@@ -80,7 +80,7 @@ func (s *ddpSession) NotCombined(tensors []*torch.Tensor) (list []*torch.Tensor)
 	in := map[*torch.Tensor]bool{}
 	for _, m := range s.modules {
 		for _, t := range m.trained {
-			in[t] = true
+			in[t] = !m.stranded
 		}
 		for _, t := range m.past {
 			in[t] = in[t] || !t.RequiresGrad()
