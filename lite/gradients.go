@@ -42,12 +42,17 @@ type loose struct {
 	tensors, revision int
 }
 
-// gradient returns one that has a gradient, nil if there is none.
-func (s *loose) gradient(l *Lite, tensors []*torch.Tensor) *torch.Tensor {
+// of returns those of tensors.
+func (s *loose) of(l *Lite, tensors []*torch.Tensor) []*torch.Tensor {
 	if c := l.parts.checker; s.tensors != len(tensors) || s.revision != c.Revision() {
 		s.list, s.tensors, s.revision = c.NotCombined(tensors), len(tensors), c.Revision()
 	}
-	if len(s.list) == 0 {
+	return s.list
+}
+
+// gradient returns one that has a gradient, nil if there is none.
+func (s *loose) gradient(l *Lite, tensors []*torch.Tensor) *torch.Tensor {
+	if len(s.of(l, tensors)) == 0 {
 		return nil
 	}
 	for i, g := range torch.Grads(s.list) {

@@ -40,6 +40,17 @@ func (s *stepper) Step(step func()) (ran bool) {
 	return ran
 }
 
+// Loss returns the mean over the ranks of the loss that a closure computed. Why: LBFGS decides by the loss how far it goes and
+// when it ends. By losses of their own, ranks with equal gradients would go different ways, and one that evaluates the
+// closure once more waits for the others.
+func (s *stepper) Loss(loss float64) float64 {
+	tensors := s.o.Tensors()
+	if s.l.parts.checker == nil || len(s.loose.of(s.l, tensors)) == len(tensors) { // each rank's own
+		return loss
+	}
+	return Sum(s.l, loss) / float64(s.l.rank.WorldSize)
+}
+
 // update runs the step, unless the scaler finds an overflow.
 func (s *stepper) update(step func()) (ran bool) {
 	scaler := s.l.precision.Scaler()

@@ -232,7 +232,8 @@ func (b *Base) groupTensors(i int) []*torch.Tensor {
 	return b.tensors[start : start+len(b.groups[i].Params)]
 }
 
-// Interceptor is what Intercept puts around an optimizer.
+// Interceptor is what Intercept puts around an optimizer. Where it has a method Loss(loss float64) float64, LBFGS goes on by
+// what that returns for the loss of its closure.
 type Interceptor interface {
 	// Step is given the step itself, runs it or not, and reports whether it did.
 	Step(step func()) (ran bool)

@@ -23,6 +23,9 @@ type LBFGSOptions struct {
 // LBFGS is the limited-memory quasi-Newton method (torch.optim.LBFGS; PyTorch's default rate is 1). It computes the
 // loss several times a step, so its step is StepFunc, with a closure that clears the gradients, computes the loss,
 // calls Backward and returns the loss; Step panics. All parameters are one group on one device.
+//
+// The loss decides how far a step goes and when it ends. On several ranks lite.Setup has it decide by the mean of the
+// ranks' losses, as the gradients are a mean, so that all of them go alike; in PyTorch the closure must return that mean.
 type LBFGS struct {
 	Base
 	lbfgsSettings // the group's, read at the beginning of a step
@@ -113,6 +116,9 @@ func (s *search) evaluate() *torch.Tensor {
 		return evaluation{loss, s.flatGrad()}
 	})
 	s.loss, s.grad = e.Loss.Item(), e.Grad
+	if i, ok := s.interceptor.(interface{ Loss(loss float64) float64 }); ok {
+		s.loss = i.Loss(s.loss)
+	}
 	return e.Loss
 }
 
