@@ -2,6 +2,7 @@ package lite_test
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +10,8 @@ import (
 	"github.com/golite/golite/amp"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/data"
+	"github.com/golite/golite/torch/optim"
 )
 
 // What is nil is an error that names it, before anything runs.
@@ -39,6 +42,47 @@ func TestNilFunctionsAndCallbacks(t *testing.T) {
 			err := lite.Run(ctx, lite.Config{Accelerator: "cpu"}, func(_ context.Context, l *lite.Lite) error { return f(l) })
 			require.ErrorContains(t, err, name)
 			require.ErrorContains(t, err, "nil")
+		})
+	}
+}
+
+// A nil pointer of a type that a method takes is an error that names it, without a stack.
+func TestNilPointers(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	var model *lite.Net[*line]
+	var net *line
+	var opt *optim.SGD
+	var loader, unmade *data.Loader[int] = nil, new(data.Loader[int])
+	var set *data.TensorDataset[data.Example]
+	good := filepath.Join(dir, "good.pt")
+	saved := lite.State{"a": 1}
+	for name, c := range map[string]struct {
+		want string
+		f    func(l *lite.Lite) error
+	}{
+		"Save, model":     {"a nil *lite.Model[", func(l *lite.Lite) error { return l.Save(filepath.Join(dir, "a.pt"), lite.State{"a": model}) }},
+		"Save, module":    {`"a": a nil *lite_test.line`, func(l *lite.Lite) error { return l.Save(filepath.Join(dir, "a.pt"), lite.State{"a": net}) }},
+		"Save, optimizer": {`"a": a nil *optim.SGD`, func(l *lite.Lite) error { return l.Save(filepath.Join(dir, "a.pt"), lite.State{"a": opt}) }},
+		"Save, loader":    {`"a": a nil *data.Loader[int]`, func(l *lite.Lite) error { return l.Save(filepath.Join(dir, "a.pt"), lite.State{"a": loader}) }},
+		"Load, module":    {"nn.StateDict: the model is nil", func(l *lite.Lite) error { _, err := l.Load(good, lite.State{"a": net}); return err }},
+		"Load, optimizer": {"no *optim.SGD to load into: it is nil", func(l *lite.Lite) error { _, err := l.Load(good, lite.State{"a": opt}); return err }},
+		"Backward":        {"output 0, a loss, is nil", func(l *lite.Lite) error { l.Backward(nil); return nil }},
+		"a loader":        {"the loader is nil", func(l *lite.Lite) error { _, err := lite.SetupDataLoader(l, loader); return err }},
+		"loaders":         {"loader 0: lite: SetupDataLoader: the loader is nil", func(l *lite.Lite) error { _, err := lite.SetupDataLoaders(l, []*data.Loader[int]{loader}); return err }},
+		"no loader":       {"was not made by NewLoader", func(l *lite.Lite) error { _, err := lite.SetupDataLoader(l, unmade); return err }},
+		"a data set":      {"the data set is a nil *data.TensorDataset[", func(l *lite.Lite) error { _, err := lite.SetupDataLoader(l, data.NewLoader(set, 2)); return err }},
+		"Setup, module":   {"the module (*lite_test.line) is nil", func(l *lite.Lite) error { _, err := lite.Setup(l, net, net.Forward); return err }},
+		"optimizer":       {"optimizer 0 is nil", func(l *lite.Lite) error { return l.SetupOptimizers(opt) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := lite.Run(ctx, lite.Config{Accelerator: "cpu"}, func(_ context.Context, l *lite.Lite) error {
+				if err := l.Save(good, saved); err != nil {
+					return err
+				}
+				return c.f(l)
+			})
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "goroutine")
 		})
 	}
 }

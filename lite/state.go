@@ -64,6 +64,9 @@ func (s State) convert(o SaveOptions) (State, error) {
 }
 
 func plainOf(v any) (any, error) {
+	if nilPointer(v) {
+		return nil, fmt.Errorf("a nil %T", v)
+	}
 	switch v := v.(type) {
 	case moduleState:
 		return v.StateDict(), nil
@@ -74,15 +77,15 @@ func plainOf(v any) (any, error) {
 	case *torch.Tensor, *torch.StateDict:
 		return v, nil
 	}
-	if r := reflect.ValueOf(v); r.Kind() == reflect.Pointer {
-		if r.IsNil() {
-			return nil, fmt.Errorf("a nil %T", v)
-		}
-		if isPlain(r.Elem().Kind()) {
-			return r.Elem().Interface(), nil
-		}
+	if r := reflect.ValueOf(v); r.Kind() == reflect.Pointer && isPlain(r.Elem().Kind()) {
+		return r.Elem().Interface(), nil
 	}
 	return v, nil
+}
+
+func nilPointer(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // isPlain tells what a pointer in a State may point at, to be read and written.

@@ -99,6 +99,9 @@ func (f *filling) run() error {
 
 // plan adds what it takes to write from into to; put replaces to itself, where it is no pointer.
 func (f *filling) plan(to, from any, put func(any)) error {
+	if nilPointer(to) {
+		return fmt.Errorf("there is no %T to load into: it is nil", to)
+	}
 	switch to := to.(type) {
 	case moduleState:
 		return f.module(to.StateDict(), from, to.LoadStateDict)

@@ -20,7 +20,7 @@ type Batch struct {
 // NewBatch makes batches of size indices; with dropLast a last one with fewer is left out. It panics with a *torch.Error if size
 // is less than 1 or s is nil.
 func NewBatch(s Sampler, size int, dropLast bool) *Batch {
-	checked(s != nil, "sampler.NewBatch", "the sampler is nil")
+	given(s, "sampler.NewBatch", "the sampler")
 	checked(size > 0, "sampler.NewBatch", "want a batch size of 1 or more, got %d", size)
 	return &Batch{s, size, dropLast}
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/permutation"
 	"github.com/golite/golite/torch"
 )
 
@@ -78,6 +79,6 @@ func (s *Distributed) order() func(i int) int {
 		return func(i int) int { return i }
 	}
 	g := torch.NewGenerator(s.o.Seed + uint64(s.epoch))
-	perm := slice(func() *torch.Tensor { return torch.Options{Generator: g}.RandPerm(s.n) })
+	perm := permutation.Draw[int64]("sampler.Distributed", s.n, g)
 	return func(i int) int { return int(perm[i]) }
 }

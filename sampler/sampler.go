@@ -3,8 +3,10 @@ package sampler
 import (
 	"fmt"
 	"iter"
+	"reflect"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/permutation"
 	"github.com/golite/golite/torch"
 )
 
@@ -19,6 +21,13 @@ type Sampler interface {
 // EpochSetter is a sampler whose order depends on the number of the pass, as DistributedSampler.set_epoch does. A data loader
 // calls SetEpoch before each, with 0 for the first: a loop need not.
 type EpochSetter interface{ SetEpoch(epoch int) }
+
+// given panics with a *torch.Error where a sampler is nil, or a nil pointer.
+func given(s any, operation, what string) {
+	v := reflect.ValueOf(s)
+	checked(v.IsValid(), operation, "%s is nil", what)
+	checked(v.Kind() != reflect.Pointer || !v.IsNil(), operation, "%s is a nil %T", what, s)
+}
 
 // checked panics with a *torch.Error where a sampler was given nonsense.
 func checked(ok bool, operation, format string, args ...any) {
@@ -63,7 +72,8 @@ type Random struct {
 	o RandomOptions
 }
 
-// NewRandom makes a sampler over a data set of n samples. It panics with a *torch.Error if a count is negative.
+// NewRandom makes a sampler over a data set of n samples. It panics with a *torch.Error if a count is negative; without
+// replacement a pass does where there is no memory for an order of n indices.
 func NewRandom(n int, opts ...RandomOptions) *Random {
 	o := options.Must("sampler.NewRandom", opts, torch.Fail)
 	checked(n >= 0 && o.Samples >= 0, "sampler.NewRandom", "want counts of 0 or more, got %d samples of %d", o.Samples, n)
@@ -110,12 +120,11 @@ func (s *Random) Indices() iter.Seq[int] {
 
 // draw gives the next part of a pass with so many indices left.
 func (s *Random) draw(g *torch.Generator, left int) []int64 {
-	on := torch.Options{Generator: g}
 	if s.o.Replacement {
 		n := min(left, 32)
-		return slice(func() *torch.Tensor { return on.RandInt(0, s.n, n) })
+		return slice(func() *torch.Tensor { return torch.Options{Generator: g}.RandInt(0, s.n, n) })
 	}
-	order := slice(func() *torch.Tensor { return on.RandPerm(s.n) })
+	order := permutation.Draw[int64]("sampler.Random", s.n, g)
 	return order[:min(left, len(order))]
 }
 
@@ -152,7 +161,7 @@ func (s *SubsetRandom) Generator() *torch.Generator { return s.g }
 // Indices starts a pass.
 func (s *SubsetRandom) Indices() iter.Seq[int] {
 	return func(yield func(int) bool) {
-		for _, i := range slice(func() *torch.Tensor { return torch.Options{Generator: s.g}.RandPerm(len(s.indices)) }) {
+		for _, i := range permutation.Draw[int64]("sampler.SubsetRandom", len(s.indices), s.g) {
 			if !yield(s.indices[i]) {
 				return
 			}
@@ -173,13 +182,16 @@ const mostWeights = 1 << 24
 
 // NewWeightedRandom makes a sampler that draws so many indices a pass, index i with weight weights[i]; without
 // replacement no index comes twice. g may be nil: the default generator. It panics with a *torch.Error where samples is
-// less than 1, or more than the weights without replacement, and where there are more than 2^24 weights, which
+// less than 1, or more than the weights without replacement, and where there are no weights or more than 2^24, which
 // multinomial does not take; a pass does where a weight is negative or none is more than 0.
 func NewWeightedRandom(weights []float64, samples int, replacement bool, g *torch.Generator) *WeightedRandom {
 	checked(samples > 0, "sampler.NewWeightedRandom", "want 1 sample or more, got %d", samples)
 	checked(len(weights) <= mostWeights, "sampler.NewWeightedRandom",
 		"%d weights are more than 2^24 = %d, the most that multinomial takes: give samples of one weight a single one, as a class, "+
 			"and draw the sample of the class in a Sampler of your own", len(weights), mostWeights)
+	checked(len(weights) > 0, "sampler.NewWeightedRandom", "there are no weights to draw %d samples by", samples)
+	checked(samples <= permutation.Most, "sampler.NewWeightedRandom",
+		"%d samples are drawn at once, and there is no memory for their %.3g GB: draw fewer a pass, in more passes", samples, 8*float64(samples)/1e9)
 	checked(replacement || samples <= len(weights), "sampler.NewWeightedRandom",
 		"%d samples without replacement are more than the %d weights", samples, len(weights))
 	return &WeightedRandom{torch.From(weights).Keep(), samples, replacement, g}

@@ -159,6 +159,11 @@ func TestSamplersRefuseNonsense(t *testing.T) {
 		"negative in order":  func() { sampler.NewSequential(-1) },
 		"too many weights":   func() { sampler.NewWeightedRandom(make([]float64, 1<<24+1), 1, true, nil) },
 		"nil, in batches":    func() { sampler.NewBatch(nil, 2, false) },
+		"no weights":         func() { sampler.NewWeightedRandom(nil, 3, true, nil) },
+		"too many at once":   func() { sampler.NewWeightedRandom([]float64{1, 2}, math.MaxInt, true, nil) },
+		"nil pointer":        func() { sampler.NewBatch((*sampler.Random)(nil), 2, false) },
+		"the same, sharded":  func() { sampler.NewShard((*sampler.Random)(nil), 2, 0, false) },
+		"nil batch pointer":  func() { sampler.NewShardBatches((*sampler.Batch)(nil), 2, 0, false) },
 		"nil, sharded":       func() { sampler.NewShard(nil, 2, 0, false) },
 		"nil batches":        func() { sampler.NewShardBatches(nil, 2, 0, false) },
 	} {

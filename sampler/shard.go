@@ -36,7 +36,7 @@ type Shard struct {
 // don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error if
 // there is no such rank or s is nil.
 func NewShard(s Sampler, replicas, rank int, exact bool) *Shard {
-	checked(s != nil, "sampler.NewShard", "the sampler is nil")
+	given(s, "sampler.NewShard", "the sampler")
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShard", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
 	return &Shard{s: s, part: part{replicas: replicas, rank: rank, exact: exact}}
 }
@@ -87,7 +87,7 @@ type ShardBatches struct {
 // they don't divide evenly; with exact they may differ by one, and none is given twice. It panics with a *torch.Error
 // if there is no such rank or b is nil.
 func NewShardBatches(b BatchSampler, replicas, rank int, exact bool) *ShardBatches {
-	checked(b != nil, "sampler.NewShardBatches", "the batch sampler is nil")
+	given(b, "sampler.NewShardBatches", "the batch sampler")
 	checked(replicas > 0 && rank >= 0 && rank < replicas, "sampler.NewShardBatches", "rank %d of %d is none of 0 … %d", rank, replicas, replicas-1)
 	return &ShardBatches{b: b, part: part{replicas: replicas, rank: rank, exact: exact}}
 }

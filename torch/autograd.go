@@ -87,8 +87,13 @@ func Grad(outputs, inputs []*Tensor, opts ...GradOptions) []*Tensor {
 	return abi.ResultList(&r)
 }
 
-// matchGradients checks the gradients of outputs: libtorch would sum a larger one without a word.
+// matchGradients checks outputs and their gradients: libtorch would sum a larger one without a word.
 func matchGradients(operation string, outputs, grads []*Tensor) {
+	for i, t := range outputs {
+		if t == nil {
+			Fail(operation, "output %d, a loss, is nil", i)
+		}
+	}
 	if len(grads) == 0 {
 		return
 	}
@@ -96,7 +101,7 @@ func matchGradients(operation string, outputs, grads []*Tensor) {
 		Fail(operation, "%d gradients for %d outputs", len(grads), len(outputs))
 	}
 	for i, g := range grads {
-		if g == nil || outputs[i] == nil {
+		if g == nil {
 			continue
 		}
 		if have, want := g.Shape(), outputs[i].Shape(); !slices.Equal(have, want) {

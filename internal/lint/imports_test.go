@@ -33,6 +33,7 @@ var law = map[string]int{
 	"torch":                     3,
 	"torch/...":                 4,
 	"sampler":                   4,
+	"internal/permutation":      4, // draws
 	"internal/statekeys":        4,
 	"internal/pytree":           4, // walks values that hold tensors
 	"internal/wire":             4, // tensors are among what ranks send each other

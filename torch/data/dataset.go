@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/golite/golite/torch"
 )
@@ -49,8 +50,27 @@ type Subset[S any] struct {
 // NewSubset makes the data set of the samples ds[indices[0]], ds[indices[1]] …, in that order. The indices are kept; one outside
 // of ds is ds's error when it is read. It panics with a *torch.Error if ds is nil.
 func NewSubset[S any](ds Dataset[S], indices []int) *Subset[S] {
-	given(ds != nil, "data.NewSubset", "the data set")
+	samplesOf(ds, "data.NewSubset", "the data set")
 	return &Subset[S]{ds, indices}
+}
+
+// samplesOf returns the Len of a data set. It panics with a *torch.Error that names a data set that is nil, or whose Len is negative or
+// does not work on a nil pointer.
+func samplesOf[S any](ds Dataset[S], operation, what string) int {
+	given(ds != nil, operation, what)
+	defer func() {
+		if v := recover(); v != nil {
+			if isNil(ds) {
+				torch.Fail(operation, "%s is a nil %T", what, ds)
+			}
+			panic(v)
+		}
+	}()
+	n := ds.Len()
+	if n < 0 {
+		torch.Fail(operation, "the Len of %s is %d: want 0 or more", what, n)
+	}
+	return n
 }
 
 // given panics with a *torch.Error that names what is nil.
@@ -101,10 +121,9 @@ func NewConcatDataset[S any](parts ...Dataset[S]) *ConcatDataset[S] {
 	d := &ConcatDataset[S]{parts: parts}
 	end := 0
 	for k, p := range parts {
-		given(p != nil, "data.NewConcatDataset", fmt.Sprint("data set ", k))
-		n := p.Len()
-		if n < 0 {
-			torch.Fail("data.NewConcatDataset", "the Len of data set %d is %d: want 0 or more", k, n)
+		n := samplesOf(p, "data.NewConcatDataset", fmt.Sprint("data set ", k))
+		if n > math.MaxInt-end {
+			torch.Fail("data.NewConcatDataset", "the data sets up to %d, %T of %d samples, have more samples together than an int counts", k, p, n)
 		}
 		end += n
 		d.ends = append(d.ends, end)
@@ -136,7 +155,7 @@ func (d *ConcatDataset[S]) Get(ctx context.Context, i int) (S, error) {
 // Map applies a function to every sample of a data set when it is read, by the workers if there are some: the transform argument
 // of torchvision's data sets. An error of f is the sample's. It panics with a *torch.Error if ds or f is nil.
 func Map[S, T any](ds Dataset[S], f func(ctx context.Context, s S) (T, error)) Dataset[T] {
-	given(ds != nil, "data.Map", "the data set")
+	samplesOf(ds, "data.Map", "the data set")
 	given(f != nil, "data.Map", "the function")
 	return &mapped[S, T]{ds, f}
 }

@@ -18,6 +18,8 @@ type indexed[S, B any] struct {
 
 func (s *indexed[S, B]) samples() int { return s.ds.Len() }
 
+func (s *indexed[S, B]) of() any { return s.ds }
+
 func (s *indexed[S, B]) missing() string {
 	switch {
 	case s.ds == nil:
@@ -35,12 +37,15 @@ func (s *indexed[S, B]) run(ctx context.Context, l *Loader[B], p *position, yiel
 	}
 	w := l.newWorker(p, -1)
 	ctx = context.WithValue(ctx, workerKey{}, w)
-	for n, at := range l.order(p) {
-		if err := ctx.Err(); err != nil {
+	for b, err := range l.order(p) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			yield(result[B]{err: err})
 			return
 		}
-		if !yield(s.fetch(ctx, l, w, n, at)) {
+		if !yield(s.fetch(ctx, l, w, b.n, b.at)) {
 			return
 		}
 	}
@@ -139,7 +144,13 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position,
 		return r
 	}
 	sized := l.o.Prefetch > 0
-	for n, at := range l.order(p) {
+	for b, err := range l.order(p) {
+		if err != nil { // behind the batches that are read
+			failed := make(chan result[B], 1)
+			failed <- result[B]{err: err}
+			waiting = append(waiting, task[B]{done: failed})
+			break
+		}
 		full := len(waiting) >= ahead
 		var r result[B]
 		if full {
@@ -149,7 +160,7 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position,
 			}
 		}
 		// The workers have something to do before the loop goes on with what they have read.
-		t := task[B]{n, at, make(chan result[B], 1)}
+		t := task[B]{b.n, b.at, make(chan result[B], 1)}
 		tasks <- t // never blocks: no more are waiting than it holds
 		waiting = append(waiting, t)
 		if full && !yield(r) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/golite/golite/internal/options"
+	"github.com/golite/golite/internal/permutation"
 	"github.com/golite/golite/sampler"
 	"github.com/golite/golite/torch"
 )
@@ -55,6 +56,8 @@ type Loader[B any] struct {
 type source[B any] interface {
 	// samples is the number of samples, -1 where it can't be known.
 	samples() int
+	// of returns the data set; nil: there is none.
+	of() any
 	// missing names what it was not given, in words; empty: nothing.
 	missing() string
 	// run makes one pass, from its position on, and gives one result after another until yield returns false.
@@ -136,12 +139,16 @@ func count[B any](src source[B]) (n int, err error) {
 		return -1, fmt.Errorf("data: the %s is nil", missing)
 	}
 	defer func() {
-		if v := recover(); v != nil {
-			n, err = -1, fmt.Errorf("data: the data set's Len: %w", &PanicError{v, debug.Stack()})
+		switch v := recover(); {
+		case v == nil:
+		case isNil(src.of()):
+			n, err = -1, fmt.Errorf("data: the data set is a nil %T", src.of())
+		default:
+			n, err = -1, fmt.Errorf("data: the Len of the data set %T: %w", src.of(), &PanicError{v, debug.Stack()})
 		}
 	}()
 	if n = src.samples(); n < 0 && !isStream(src) {
-		return -1, fmt.Errorf("data: the data set's Len is %d: want 0 or more", n)
+		return -1, fmt.Errorf("data: the Len of the data set %T is %d: want 0 or more", src.of(), n)
 	}
 	return n, nil
 }
@@ -170,6 +177,8 @@ func (l *Loader[B]) check() error {
 		return fmt.Errorf("data: %d workers would each read the whole Iterable: want 0 or 1", o.Workers)
 	case o.Workers > mostWorkers:
 		return fmt.Errorf("data: %d workers would hold a thread each: want %d or fewer", o.Workers, mostWorkers)
+	case o.Shuffle && l.n > permutation.Most:
+		return fmt.Errorf("data: Shuffle of the data set %T: %w", l.src.of(), permutation.TooLong(l.n))
 	case l.n == 0 && o.Shuffle:
 		return errors.New("data: the data set has no samples to shuffle")
 	case l.n == 0:
@@ -185,7 +194,12 @@ func isNil(v any) bool {
 }
 
 // Err returns what is wrong with the loader's options, nil if nothing is.
-func (l *Loader[B]) Err() error { return l.err }
+func (l *Loader[B]) Err() error {
+	if l.at == nil {
+		return errors.New("data: the loader was not made by NewLoader or another constructor")
+	}
+	return l.err
+}
 
 // Len returns the number of batches of a pass (len(DataLoader)), -1 if it can't be known.
 func (l *Loader[B]) Len() int {

@@ -15,8 +15,8 @@ import (
 // here yields while it holds its goroutine to a thread: Zip walks one loader inside another.
 func (l *Loader[B]) each(ctx context.Context) iter.Seq[result[B]] {
 	return func(yield func(result[B]) bool) {
-		if l.err != nil {
-			yield(result[B]{err: l.err})
+		if err := l.Err(); err != nil {
+			yield(result[B]{err: err})
 			return
 		}
 		p := l.at.open()
@@ -37,35 +37,57 @@ func (l *Loader[B]) each(ctx context.Context) iter.Seq[result[B]] {
 	}
 }
 
-// order gives the batches of indices of a pass, less those that a resumed pass has had already.
-func (l *Loader[B]) order(p *position) iter.Seq2[int, []int] {
-	return func(yield func(int, []int) bool) {
-		batches, n := l.batches, p.given
-		if p.resumed {
-			batches = l.rest(p)
-		}
-		if e, ok := batches.(sampler.EpochSetter); ok {
-			e.SetEpoch(p.epoch)
-		}
-		// The generator is the sampler's only while it draws: the loop's body is the user's.
-		drawing := true
-		p.exchange()
-		defer func() {
-			if drawing {
-				p.exchange()
-			}
-		}()
-		for at := range batches.Batches() {
-			p.exchange()
-			drawing = false
-			if !yield(n, at) {
-				return
-			}
-			n++
-			p.exchange()
-			drawing = true
+// drawn are the indices of a batch.
+type drawn struct {
+	n  int // its number in the pass
+	at []int
+}
+
+// order gives the batches of indices of a pass, less those that a resumed pass has had already. It ends with a *torch.Error
+// of the sampler.
+func (l *Loader[B]) order(p *position) iter.Seq2[drawn, error] {
+	return func(yield func(drawn, error) bool) {
+		if err := l.drawOrder(p, func(b drawn) bool { return yield(b, nil) }); err != nil {
+			yield(drawn{}, err)
 		}
 	}
+}
+
+func (l *Loader[B]) drawOrder(p *position, yield func(drawn) bool) (err error) {
+	batches, n := l.batches, p.given
+	if p.resumed {
+		batches = l.rest(p)
+	}
+	if e, ok := batches.(sampler.EpochSetter); ok {
+		e.SetEpoch(p.epoch)
+	}
+	// The generator is the sampler's only while it draws: the loop's body is the user's.
+	drawing := true
+	p.exchange()
+	defer func() {
+		if !drawing {
+			return
+		}
+		p.exchange()
+		switch v := recover().(type) {
+		case nil:
+		case *torch.Error:
+			err = &Error{Batch: n, Index: -1, Worker: -1, Err: fmt.Errorf("the order of the data set %T: %w", l.src.of(), v)}
+		default:
+			panic(v)
+		}
+	}()
+	for at := range batches.Batches() {
+		p.exchange()
+		drawing = false
+		if !yield(drawn{n, at}) {
+			return nil
+		}
+		n++
+		p.exchange()
+		drawing = true
+	}
+	return nil
 }
 
 // produce makes a batch in a scope which only the batch leaves, and stages it. A panic is the batch's error.

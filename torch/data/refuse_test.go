@@ -64,6 +64,26 @@ type nothing struct{}
 func (nothing) Samples(context.Context) iter.Seq2[int, error] { return nil }
 func (nothing) Shard(int, int) data.Iterable[int]             { return nil }
 
+// pipe is an Iterable that does not work on a nil pointer.
+type pipe struct{ n int }
+
+func (p *pipe) Samples(context.Context) iter.Seq2[int, error] {
+	n := p.n
+	return func(yield func(int, error) bool) { yield(n, nil) }
+}
+
+// fails is a sampler that gives one index.
+type fails struct{}
+
+func (fails) Len() int { return 4 }
+func (fails) Indices() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if yield(0) {
+			torch.Fail("fails.Indices", "enough")
+		}
+	}
+}
+
 // What is nil, and data sets that can't be counted, are errors of the loader, which name them.
 func TestLoadersReportWhatIsNil(t *testing.T) {
 	negative := -1
@@ -71,16 +91,33 @@ func TestLoadersReportWhatIsNil(t *testing.T) {
 	_, noPart := data.NewIterableLoaderFunc(nothing{}, 2, list).Shard(0, 2)
 	_, noStream := pass(ctx, data.NewIterableLoaderFunc(nothing{}, 2, list))
 	_, noStreamAhead := pass(ctx, data.NewIterableLoaderFunc(nothing{}, 2, list, data.Options{Workers: 1}))
+	_, notMade := pass(ctx, new(data.Loader[int]))
+	_, nilStream := pass(ctx, data.NewIterableLoaderFunc[int]((*pipe)(nil), 2, list))
+	_, nilStreamAhead := pass(ctx, data.NewIterableLoaderFunc[int]((*pipe)(nil), 2, list, data.Options{Workers: 1}))
+	negativeWeight := sampler.NewWeightedRandom([]float64{1, -1}, 2, true, nil)
+	_, weights := pass(ctx, numberLoader(2, 1, data.Options{Sampler: negativeWeight}))
+	_, weightsAhead := pass(ctx, numberLoader(2, 1, data.Options{Sampler: negativeWeight, Workers: 2}))
+	read, broken := pass(ctx, numberLoader(4, 1, data.Options{Sampler: fails{}}))
+	readAhead, brokenAhead := pass(ctx, numberLoader(4, 1, data.Options{Sampler: fails{}, Workers: 2}))
+	require.Equal(t, read, readAhead, "what was read before comes first")
 	for name, c := range map[string]struct {
 		err  error
 		want string
 	}{
 		"data set":             {data.NewLoader[*torch.Tensor](nil, 2).Err(), "the data set is nil"},
 		"data set, collated":   {data.NewLoaderFunc[int](nil, 2, list).Err(), "the data set is nil"},
-		"nil pointer":          {data.NewLoader((*data.TensorDataset[data.Example])(nil), 2).Err(), "the data set's Len: panic"},
-		"negative":             {data.NewLoaderFunc(lengthy{&negative}, 2, list).Err(), "the data set's Len is -1"},
-		"negative, shuffled":   {data.NewLoaderFunc(lengthy{&negative}, 2, list, data.Options{Shuffle: true}).Err(), "the data set's Len is -1"},
-		"panics":               {data.NewLoaderFunc(lengthy{}, 2, list).Err(), "the data set's Len: panic"},
+		"nil pointer":          {data.NewLoader((*data.TensorDataset[data.Example])(nil), 2).Err(), "the data set is a nil *data.TensorDataset["},
+		"not made":             {new(data.Loader[int]).Err(), "was not made by NewLoader"},
+		"not made, a pass":     {notMade, "was not made by NewLoader"},
+		"nil Iterable":         {nilStream, "the Iterable is a nil *data_test.pipe"},
+		"nil Iterable, ahead":  {nilStreamAhead, "the Iterable is a nil *data_test.pipe"},
+		"weights":              {weights, "the order of the data set data_test.numbers: aten::multinomial"},
+		"weights, workers":     {weightsAhead, "the order of the data set data_test.numbers: aten::multinomial"},
+		"a sampler that fails": {broken, "data: batch 1: the order of the data set data_test.numbers: fails.Indices: enough"},
+		"the same, workers":    {brokenAhead, "data: batch 1: the order of the data set data_test.numbers: fails.Indices: enough"},
+		"negative":             {data.NewLoaderFunc(lengthy{&negative}, 2, list).Err(), "the Len of the data set data_test.lengthy is -1"},
+		"negative, shuffled":   {data.NewLoaderFunc(lengthy{&negative}, 2, list, data.Options{Shuffle: true}).Err(), "the Len of the data set data_test.lengthy is -1"},
+		"panics":               {data.NewLoaderFunc(lengthy{}, 2, list).Err(), "the Len of the data set data_test.lengthy: panic"},
 		"collate":              {data.NewLoaderFunc(numbers(4), 2, none).Err(), "the collate function is nil"},
 		"Iterable":             {data.NewIterableLoader[*torch.Tensor](nil, 2).Err(), "the Iterable is nil"},
 		"Iterable's collate":   {data.NewIterableLoaderFunc(stream{0, 1}, 2, none).Err(), "the collate function is nil"},
@@ -104,6 +141,8 @@ func TestNilIsRefusedByName(t *testing.T) {
 	var f func(context.Context, int) (int, error)
 	l := numberLoader(4, 2, data.Options{})
 	var noLoader *data.Loader[[]int]
+	var absent data.Dataset[int] = (*data.Subset[int])(nil)
+	huge := math.MaxInt
 	negative := -1
 	for name, c := range map[string]struct {
 		f    func()
@@ -113,6 +152,13 @@ func TestNilIsRefusedByName(t *testing.T) {
 		"Map, function":     {func() { data.Map[int, int](numbers(3), f) }, "data.Map: the function is nil"},
 		"Subset":            {func() { data.NewSubset(ds, nil) }, "data.NewSubset: the data set is nil"},
 		"ConcatDataset":     {func() { data.NewConcatDataset[int](numbers(3), ds) }, "data.NewConcatDataset: data set 1 is nil"},
+		"Map, nil pointer":  {func() { data.Map(absent, func(context.Context, int) (int, error) { return 0, nil }) }, "the data set is a nil *data.Subset[int]"},
+		"Subset of nil":     {func() { data.NewSubset(absent, nil) }, "data.NewSubset: the data set is a nil *data.Subset[int]"},
+		"ConcatDataset, 2":  {func() { data.NewConcatDataset(numbers(3), absent) }, "data.NewConcatDataset: data set 1 is a nil *data.Subset[int]"},
+		"RandomSplit, 2":    {func() { data.RandomSplit(absent, 1, 1.0) }, "data.RandomSplit: the data set is a nil *data.Subset[int]"},
+		"RandomSplit, 3":    {func() { data.RandomSplit(lengthy{&negative}, 1, 1.0) }, "data.RandomSplit: the Len of the data set is -1"},
+		"RandomSplit, 4":    {func() { data.RandomSplit(numbers(3), 1, math.MaxInt, math.MaxInt, 5) }, "add up to more than an int counts, and the data set has 3"},
+		"too many together": {func() { data.NewConcatDataset(lengthy{&huge}, lengthy{&huge}) }, "more samples together than an int counts"},
 		"negative part":     {func() { data.NewConcatDataset[int](numbers(3), lengthy{&negative}) }, "data set 1 is -1"},
 		"RandomSplit":       {func() { data.RandomSplit(ds, 1, 0.5, 0.5) }, "data.RandomSplit: the data set is nil"},
 		"Zip":               {func() { data.Zip(l, noLoader) }, "data.Zip: one of the loaders is nil"},
@@ -127,5 +173,29 @@ func TestNilIsRefusedByName(t *testing.T) {
 			require.Error(t, err)
 			require.Contains(t, fmt.Sprint(err), c.want)
 		})
+	}
+}
+
+// A random order for which there is no memory is an error that names the data set and its length; in order, and drawn with
+// replacement, the data set is read.
+func TestOrdersThatAreTooLong(t *testing.T) {
+	for _, n := range []int{1e13, math.MaxInt / 8, math.MaxInt} {
+		ds := lengthy{&n}
+		for _, o := range []data.Options{{Shuffle: true}, {Shuffle: true, Workers: 2}, {Sampler: sampler.NewRandom(n)},
+			{Sampler: sampler.NewDistributed(n, 2, 1)}} {
+			_, err := pass(ctx, data.NewLoaderFunc(ds, 2, list, o))
+			require.ErrorContains(t, err, "data set data_test.lengthy")
+			require.ErrorContains(t, err, fmt.Sprintf("a random order of %d samples is drawn as a whole", n))
+			require.ErrorContains(t, err, "Replacement: true")
+		}
+		err := torch.Try(func() { data.RandomSplit(ds, 1, 0.5, 0.5) })
+		require.ErrorContains(t, err, fmt.Sprintf("a random order of %d samples", n))
+		for _, o := range []data.Options{{}, {Sampler: sampler.NewRandom(n, sampler.RandomOptions{Replacement: true, Samples: 64})}} {
+			for b, err := range data.NewLoaderFunc(ds, 2, list, o).Batches(ctx) {
+				require.NoError(t, err)
+				require.Len(t, b, 2)
+				break
+			}
+		}
 	}
 }

@@ -14,6 +14,8 @@ type streamed[S, B any] struct {
 
 func (s *streamed[S, B]) samples() int { return -1 }
 
+func (s *streamed[S, B]) of() any { return s.ds }
+
 func (s *streamed[S, B]) missing() string {
 	switch {
 	case s.ds == nil:
@@ -66,7 +68,11 @@ func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(resu
 		if outside {
 			return
 		}
-		if v := recover(); v != nil {
+		switch v := recover(); {
+		case v == nil:
+		case isNil(s.ds):
+			yield(result[B]{err: fmt.Errorf("the Iterable is a nil %T", s.ds)})
+		default:
 			yield(result[B]{err: &PanicError{v, debug.Stack()}})
 		}
 	}()

@@ -17,8 +17,8 @@ type Pair[A, B any] struct {
 func Zip[A, B any](a *Loader[A], b *Loader[B]) *Loader[Pair[A, B]] {
 	given(a != nil && b != nil, "data.Zip", "one of the loaders")
 	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, n: -1, batchSize: 1, at: new(passes)}
-	if l.err = a.err; l.err == nil {
-		l.err = b.err
+	if l.err = a.Err(); l.err == nil {
+		l.err = b.Err()
 	}
 	if any(a) == any(b) {
 		l.err = errors.New("data: Zip of a loader with itself would save one position for two passes: make two loaders over the data set")
@@ -33,6 +33,8 @@ type zipped[A, B any] struct {
 }
 
 func (z *zipped[A, B]) samples() int { return -1 }
+
+func (z *zipped[A, B]) of() any { return nil }
 
 func (z *zipped[A, B]) missing() string { return "" }
 
