@@ -21,12 +21,11 @@ func Draw[N int | int64](operation string, n int, g *torch.Generator) (order []N
 	}
 	torch.Scope(func() {
 		var drawn *torch.Tensor
-		err := torch.Try(func() { drawn = torch.Options{Generator: g}.RandPerm(n) })
-		switch {
-		case err != nil && n >= many:
+		draw := func() { drawn = torch.Options{Generator: g}.RandPerm(n) }
+		if n < many {
+			draw()
+		} else if err := torch.Try(draw); err != nil {
 			torch.Fail(operation, "%v", TooLong(n))
-		case err != nil:
-			panic(err)
 		}
 		order = torch.ToSlice[N](drawn)
 	})

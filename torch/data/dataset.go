@@ -58,14 +58,13 @@ func NewSubset[S any](ds Dataset[S], indices []int) *Subset[S] {
 // does not work on a nil pointer.
 func samplesOf[S any](ds Dataset[S], operation, what string) int {
 	given(ds != nil, operation, what)
-	defer func() {
-		if v := recover(); v != nil {
-			if isNil(ds) {
+	if isNil(ds) {
+		defer func() {
+			if v := recover(); v != nil {
 				torch.Fail(operation, "%s is a nil %T", what, ds)
 			}
-			panic(v)
-		}
-	}()
+		}()
+	}
 	n := ds.Len()
 	if n < 0 {
 		torch.Fail(operation, "the Len of %s is %d: want 0 or more", what, n)
