@@ -52,7 +52,7 @@ type Lite struct {
 	warned   bool                     // of one of those
 	noted    bool                     // of a loader there is a note, which the end of the run deletes
 	steps    *atomic.Int64            // the most steps of any optimizer; nil: they are not read
-	restore  []func()                 // undone, last first, when the run ends
+	restore  []*teardown              // undone, last first, when the run ends
 	io       CheckpointIO
 	tidy     sync.Once
 }

@@ -2,6 +2,7 @@ package lite
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/golite/golite/amp"
@@ -72,6 +73,40 @@ func (m *Model[M, F]) LoadStateDict(sd *torch.StateDict, opts ...nn.LoadOptions)
 	return nn.LoadStateDict(m.Module, sd, opts...)
 }
 
+// Close takes the module out of the run before its end, with the optimizers all of whose parameters are the module's: a run
+// otherwise keeps what was set up until it ends, which is memory where models come and go, as the folds of a cross
+// validation do. All ranks call it, between two steps. The module stays as it is, with its parameters on the device, and may be set up anew,
+// as may the optimizers; the Model and what Bind made of it must not be called any more. Closing twice does nothing.
+func (m *Model[M, F]) Close() {
+	if h := handleOf(m, "Model.Close"); h.l != nil {
+		h.l.forget(h)
+	}
+}
+
+// forget undoes the Setup of a module, and of the optimizers that have parameters of it alone.
+func (l *Lite) forget(h *handle) {
+	if !slices.Contains(l.models, h) {
+		return
+	}
+	mine := map[*torch.Tensor]bool{}
+	for _, p := range nn.Parameters(h.module) {
+		mine[p.Tensor] = true
+	}
+	foreign := func(t *torch.Tensor) bool { return !mine[t] }
+	l.models = slices.DeleteFunc(l.models, func(x *handle) bool { return x == h })
+	l.steppers = slices.DeleteFunc(l.steppers, func(s *stepper) bool {
+		if slices.ContainsFunc(s.o.Tensors(), foreign) {
+			return false
+		}
+		s.release()
+		return true
+	})
+	if c, ok := strategy.As[strategy.ModuleCloser](h.around); ok {
+		c.CloseModule()
+	}
+	h.release()
+}
+
 // handle is what lite knows of a model, whatever its types.
 type handle struct {
 	l          *Lite
@@ -81,6 +116,7 @@ type handle struct {
 	joiner     strategy.Joiner     // part of around; nil: it has none
 	dispatcher strategy.Dispatcher // part of around; nil: it has none
 	trained    atomic.Bool         // a forward pass to train by, in which the strategy had its part, went through run
+	release    func()              // undoes Setup
 }
 
 func (h *handle) String() string { return fmt.Sprintf("%T", h.module) }

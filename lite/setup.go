@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/golite/golite/internal/options"
@@ -142,7 +143,7 @@ func (l *Lite) setupModule(h *handle, o ModuleOptions) error {
 		}
 		return fmt.Errorf("lite: Setup: this %T was set up already: a module is passed once", h.module)
 	}
-	l.atEnd(func() { taken.Delete(h.module) })
+	h.release = l.atEnd(func() { taken.Delete(h.module) })
 	around, err := l.session.SetupModule(l.ctx, h.module, o)
 	if err == nil {
 		err = checkUnwrap[strategy.Module](around)
@@ -193,7 +194,7 @@ func (l *Lite) setupOptimizers(opts []optim.Optimizer) error {
 		} else if err != nil {
 			return fmt.Errorf("lite: Setup: optimizer %d (%T): %w", i, o, err)
 		}
-		l.atEnd(func() { optim.Release(o) })
+		s.release = l.atEnd(func() { optim.Release(o) })
 		l.steppers = append(l.steppers, s)
 		if err := l.parts.setupOptimizer(o); err != nil {
 			return fmt.Errorf("lite: Setup: optimizer %d (%T): %w", i, o, err)
@@ -202,13 +203,25 @@ func (l *Lite) setupOptimizers(opts []optim.Optimizer) error {
 	return nil
 }
 
-// atEnd registers what the end of the run undoes.
-func (l *Lite) atEnd(f func()) { l.restore = append(l.restore, f) }
+// atEnd registers what the end of the run undoes. now undoes it before, once.
+func (l *Lite) atEnd(f func()) (now func()) {
+	u := &teardown{f}
+	l.restore = append(l.restore, u)
+	return func() {
+		if i := slices.Index(l.restore, u); i >= 0 {
+			l.restore = slices.Delete(l.restore, i, i+1)
+			f()
+		}
+	}
+}
+
+// teardown is what the end of the run undoes.
+type teardown struct{ f func() }
 
 func (l *Lite) close() {
 	l.tidy.Do(func() {
 		for i := len(l.restore) - 1; i >= 0; i-- {
-			l.restore[i]()
+			l.restore[i].f()
 		}
 	})
 }

@@ -13,6 +13,7 @@ type stepper struct {
 	n       int64
 	checked bool // its models' forward passes go through lite
 	loose   loose
+	release func() // undoes Setup
 }
 
 // Step runs a step, unless the scaler finds an overflow.

@@ -22,6 +22,12 @@ type (
 		NoSync(f func()) // runs f
 	}
 
+	// ModuleCloser undoes SetupModule before the end of the run (Model.Close): the Session keeps neither the module nor
+	// optimizers that have its parameters alone. Default: nothing, and the Session keeps them.
+	ModuleCloser interface {
+		CloseModule() // called once
+	}
+
 	// Joiner runs f, in which ranks may make different numbers of passes: Lite.Join. Default: f().
 	Joiner interface {
 		Join(f func(), o ddp.JoinOptions) // runs f

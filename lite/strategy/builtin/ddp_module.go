@@ -12,6 +12,7 @@ import (
 	"github.com/golite/golite/lite/strategy"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/optim"
 )
 
 // ddpModule is a module whose gradients are averaged. It records which parameters those are, and notices when they have
@@ -96,6 +97,25 @@ func (m *ddpModule) Join(f func(), o ddp.JoinOptions) {
 	m.join = true
 	defer func() { m.join = false }()
 	m.replica.Join(f, o)
+}
+
+// CloseModule takes the module out of the Session.
+func (m *ddpModule) CloseModule() {
+	m.free()
+	if m.replica != nil {
+		m.replica.Close()
+	}
+	s := m.s
+	s.modules = slices.DeleteFunc(s.modules, func(x *ddpModule) bool { return x == m })
+	mine := map[*torch.Tensor]bool{}
+	for _, p := range nn.Parameters(m.module) {
+		mine[p.Tensor] = true
+		delete(s.ignored, p.Tensor)
+	}
+	s.optimizers = slices.DeleteFunc(s.optimizers, func(o optim.Optimizer) bool {
+		return !slices.ContainsFunc(o.Tensors(), func(t *torch.Tensor) bool { return !mine[t] })
+	})
+	s.revision++
 }
 
 // refresh builds the strategy's part of a module anew where other parameters require gradients than it was built for. It
@@ -289,6 +309,7 @@ func subset(some, all []*torch.Tensor) bool {
 }
 
 var (
-	_ strategy.NoSyncer = (*ddpModule)(nil)
-	_ strategy.Joiner   = (*ddpModule)(nil)
+	_ strategy.NoSyncer     = (*ddpModule)(nil)
+	_ strategy.Joiner       = (*ddpModule)(nil)
+	_ strategy.ModuleCloser = (*ddpModule)(nil)
 )
