@@ -128,3 +128,28 @@ type DDPSpawn = builtin.DDPSpawn
 //		NoMove bool
 //	}
 type ModuleOptions = strategy.ModuleOptions
+
+// Horovod is what Lightning's HorovodStrategy computes, by DDP's means: a process for each device, gradients averaged while
+// backward runs, parameters, buffers and optimizer states given by rank 0 when they are set up, and buffers left to each
+// rank after that. Ranks may be started by horovodrun, by mpirun or by golite; Horovod itself is not needed.
+//
+// Learning rates stay as they are. Lightning's Trainer multiplied them by the number of ranks; LightningLite never did.
+//
+//	type Horovod struct {
+//		// Compression is the type of gradients on their way: "", their own, or "fp16"
+//		// (horovod.torch.Compression.fp16).
+//		Compression string
+//
+//		// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
+//		Timeout time.Duration
+//	}
+//
+//	// StrategyName returns "horovod".
+//	func (Horovod) StrategyName() string
+//
+//	// Plan has a process for each device.
+//	func (h Horovod) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open returns a Session that averages gradients, if there are several ranks.
+//	func (h Horovod) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
+type Horovod = builtin.Horovod

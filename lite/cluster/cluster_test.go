@@ -43,6 +43,11 @@ var (
 		"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "2",
 		"OMPI_COMM_WORLD_LOCAL_SIZE": "4", "OMPI_COMM_WORLD_NODE_RANK": "2", "PMIX_NAMESPACE": "1938292737",
 	}
+	horovodrun = env{
+		"HOROVOD_RANK": "3", "HOROVOD_SIZE": "4", "HOROVOD_LOCAL_RANK": "1", "HOROVOD_LOCAL_SIZE": "2", "HOROVOD_CROSS_RANK": "1",
+		"HOROVOD_CROSS_SIZE": "2", "HOROVOD_HOSTNAME": "b", "HOROVOD_GLOO_RENDEZVOUS_ADDR": "10.0.0.1", "HOROVOD_GLOO_RENDEZVOUS_PORT": "41235",
+		"HOROVOD_CONTROLLER": "gloo", "HOROVOD_CPU_OPERATIONS": "gloo", "HOROVOD_GLOO_IFACE": "eth0", "MASTER_ADDR": "a",
+	}
 	pytorchJob = env{
 		"KUBERNETES_PORT": "tcp://10.0.0.1:443", "MASTER_ADDR": "train-master-0", "MASTER_PORT": "23456",
 		"WORLD_SIZE": "3", "RANK": "2",
@@ -71,6 +76,9 @@ func TestDetectionOrder(t *testing.T) {
 		{"LSF before MPI", with(mpirun, lsf), "LSF"},
 		{"mpirun", mpirun, "MPI"},
 		{"mpirun with one rank", with(mpirun, env{"OMPI_COMM_WORLD_SIZE": "1"}), "local"},
+		{"horovodrun", horovodrun, "Horovod"},
+		{"horovodrun inside SLURM", with(srun, horovodrun), "Horovod"},
+		{"horovodrun under mpirun's controller", with(mpirun, env{"HOROVOD_CYCLE_TIME": "1"}), "MPI"},
 		{"a PyTorchJob", pytorchJob, "Kubernetes PyTorchJob"},
 		{"torchrun in a pod", with(pytorchJob, torchrun), "torchrun"},
 	} {
@@ -111,6 +119,9 @@ func TestPlacements(t *testing.T) {
 			"MASTER_ADDR": "a", "MASTER_PORT": "1"}), 2, 2, Placement{"a", 1, 4, 2, 1, 0, 2}},
 		{"MPICH and Intel MPI", env{"PMI_SIZE": "2", "PMI_RANK": "1", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2", "MASTER_PORT": "5"},
 			2, 1, Placement{"127.0.0.1", 5, 2, 1, 1, 0, 2}},
+		{"horovodrun on two nodes", horovodrun, 2, 2, Placement{"a", 19928, 4, 3, 1, 1, 2}},
+		{"horovodrun on one node", with(horovodrun, env{"HOROVOD_SIZE": "2", "HOROVOD_RANK": "1", "HOROVOD_CROSS_RANK": "0", "MASTER_ADDR": "",
+			"MASTER_PORT": "70"}), 2, 1, Placement{"127.0.0.1", 70, 2, 1, 1, 0, 2}},
 		{"a PyTorchJob", pytorchJob, 1, 3, Placement{"train-master-0", 23456, 3, 2, 0, 2, 1}},
 		{"by hand, LOCAL_RANK alone", env{"LOCAL_RANK": "1", "NODE_RANK": "1"}, 2, 2, Placement{"127.0.0.1", 12910, 4, 3, 1, 1, 2}},
 		{"by hand, all set", env{"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "NODE_RANK": "1", "MASTER_ADDR": "h",

@@ -78,7 +78,7 @@ func All(lookup Lookup) []Environment {
 		lookup = os.LookupEnv
 	}
 	return []Environment{
-		NewTorchElastic(lookup), NewSLURM(lookup), NewLSF(lookup), NewMPI(lookup), NewKubeflow(lookup),
+		NewTorchElastic(lookup), NewHorovod(lookup), NewSLURM(lookup), NewLSF(lookup), NewMPI(lookup), NewKubeflow(lookup),
 		NewManual(lookup), NewLocal(lookup),
 	}
 }

@@ -253,7 +253,6 @@ func TestRefusedConfigs(t *testing.T) {
 		{"ddp_sharded", Config{Strategy: "ddp_sharded"}, box{}, `it is not built yet; meanwhile use "ddp"`},
 		{"ddp_sharded_spawn", Config{Strategy: "ddp_sharded_spawn"}, box{}, `it is not built yet; meanwhile use "ddp_spawn"`},
 		{"fsdp", Config{Strategy: "FSDP"}, box{}, `it is not built yet; meanwhile use "ddp"`},
-		{"horovod", Config{Strategy: "horovod"}, box{}, `meanwhile use "ddp", which runs under mpirun as well`},
 		{"ddp_fork", Config{Strategy: "ddp_fork"}, box{}, "a Go process can't be forked"},
 		{"ddp_notebook", Config{Strategy: "ddp_notebook"}, box{}, "a Go process can't be forked"},
 		{"an accelerator of no name", Config{Accelerator: "ipu"}, box{}, "no such accelerator: the names are auto, cpu, gpu, cuda, mps"},

@@ -72,6 +72,7 @@ func TestPlans(t *testing.T) {
 		"backend as it is":     {builtin.DDP{Backend: "nccl"}, cuda.ask(1, 1), strategy.Plan{Ranks: one(cuda.devices(1)), Launcher: "processes", Backend: "nccl"}},
 		"ddp_spawn":            {builtin.DDPSpawn{}, cpu.ask(2, 1), strategy.Plan{Ranks: one(cpu.devices(2)), Launcher: "goroutines", Backend: "gloo"}},
 		"ddp_spawn, an engine": {builtin.DDPSpawn{StaticGraph: true}, engine, strategy.Plan{Instead: builtin.DDP{StaticGraph: true}, Warnings: []string{`torchrun has started the ranks: using strategy "ddp" instead of "ddp_spawn"`}}},
+		"horovod":              {builtin.Horovod{Timeout: time.Second}, cpu.ask(2, 3), strategy.Plan{Ranks: one(cpu.devices(2)), Launcher: "processes", Backend: "gloo", Timeout: time.Second}},
 		"dp":                   {builtin.DP{}, gpus, strategy.Plan{Ranks: [][]torch.Device{cuda.devices(2)}, Launcher: "here"}},
 		"dp on the CPU":        {builtin.DP{}, cpu.ask(2, 1), strategy.Plan{Instead: builtin.DDP{}, Warnings: []string{`strategy "dp" is for CUDA devices only: using "ddp" instead`}}},
 	} {
@@ -93,19 +94,21 @@ func TestPlansRefuse(t *testing.T) {
 		r    strategy.Request
 		want string
 	}{
-		"single with two":      {builtin.SingleDevice{}, cpu.ask(2, 1), `one device, but devices="given" are 2: use "ddp" or "ddp_spawn", or fewer devices`},
-		"single on nodes":      {builtin.SingleDevice{}, cpu.ask(1, 2), `one rank, but num_nodes=2: use "ddp"`},
-		"ddp on mps":           {builtin.DDP{}, mps.ask(1, 1), "an Apple GPU runs one rank"},
-		"ddp_spawn on mps":     {builtin.DDPSpawn{}, mps.ask(1, 1), "an Apple GPU runs one rank"},
-		"no backend":           {builtin.DDP{}, silent, `accelerator "cpu" runs one rank: use strategy "single_device"`},
-		"goroutines on nodes":  {builtin.DDPSpawn{}, cpu.ask(1, 2), `goroutines of one process, but num_nodes=2: use "ddp"`},
-		"dp on nodes":          {builtin.DP{}, gpus, `one process, but num_nodes=2: use "ddp"`},
-		"nccl on the CPU":      {builtin.DDP{Backend: "nccl"}, cpu.ask(1, 1), `Backend "nccl" is for CUDA devices: leave it empty, or use "gloo"`},
-		"gloo on CUDA":         {builtin.DDP{Backend: "gloo"}, cuda.ask(1, 1), `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`},
-		"a backend of no name": {builtin.DDP{Backend: "mpi"}, cpu.ask(1, 1), `Backend is "mpi": want "gloo", "nccl" or nothing`},
-		"a hook of no name":    {builtin.DDP{CommHook: "zip"}, cpu.ask(1, 1), `CommHook is "zip": want "fp16", "bf16", "powersgd" or nothing`},
-		"a bucket of no size":  {builtin.DDPSpawn{BucketCapMB: -1}, cpu.ask(1, 1), "BucketCapMB is -1: want 0"},
-		"a negative timeout":   {builtin.DDP{Timeout: -1}, cpu.ask(1, 1), "Timeout is -1ns: want 0"},
+		"single with two":       {builtin.SingleDevice{}, cpu.ask(2, 1), `one device, but devices="given" are 2: use "ddp" or "ddp_spawn", or fewer devices`},
+		"single on nodes":       {builtin.SingleDevice{}, cpu.ask(1, 2), `one rank, but num_nodes=2: use "ddp"`},
+		"ddp on mps":            {builtin.DDP{}, mps.ask(1, 1), "an Apple GPU runs one rank"},
+		"ddp_spawn on mps":      {builtin.DDPSpawn{}, mps.ask(1, 1), "an Apple GPU runs one rank"},
+		"no backend":            {builtin.DDP{}, silent, `accelerator "cpu" runs one rank: use strategy "single_device"`},
+		"goroutines on nodes":   {builtin.DDPSpawn{}, cpu.ask(1, 2), `goroutines of one process, but num_nodes=2: use "ddp"`},
+		"dp on nodes":           {builtin.DP{}, gpus, `one process, but num_nodes=2: use "ddp"`},
+		"nccl on the CPU":       {builtin.DDP{Backend: "nccl"}, cpu.ask(1, 1), `Backend "nccl" is for CUDA devices: leave it empty, or use "gloo"`},
+		"gloo on CUDA":          {builtin.DDP{Backend: "gloo"}, cuda.ask(1, 1), `Backend "gloo" carries no tensors of CUDA devices: leave it empty, or use "nccl"`},
+		"a backend of no name":  {builtin.DDP{Backend: "mpi"}, cpu.ask(1, 1), `Backend is "mpi": want "gloo", "nccl" or nothing`},
+		"a hook of no name":     {builtin.DDP{CommHook: "zip"}, cpu.ask(1, 1), `CommHook is "zip": want "fp16", "bf16", "powersgd" or nothing`},
+		"a bucket of no size":   {builtin.DDPSpawn{BucketCapMB: -1}, cpu.ask(1, 1), "BucketCapMB is -1: want 0"},
+		"horovod's compression": {builtin.Horovod{Compression: "bf16"}, cpu.ask(1, 1), `Compression is "bf16": want "fp16" or nothing`},
+		"horovod on mps":        {builtin.Horovod{}, mps.ask(1, 1), "an Apple GPU runs one rank"},
+		"a negative timeout":    {builtin.DDP{Timeout: -1}, cpu.ask(1, 1), "Timeout is -1ns: want 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := c.s.Plan(c.r)
@@ -115,10 +118,11 @@ func TestPlansRefuse(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	require.Equal(t, []string{"single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters"}, strategy.Names())
+	require.Equal(t, []string{"single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", "horovod"}, strategy.Names())
 	for name, want := range map[string]strategy.Strategy{
 		"single_device": builtin.SingleDevice{}, "dp": builtin.DP{}, "DDP": builtin.DDP{}, "ddp_spawn": builtin.DDPSpawn{},
 		"ddp_find_unused_parameters":      builtin.DDP{FindUnusedParameters: true},
+		"Horovod":                         builtin.Horovod{},
 		"ddp_find_unused_parameters_true": builtin.DDP{FindUnusedParameters: true},
 	} {
 		s, ok := strategy.New(name)
@@ -127,7 +131,7 @@ func TestNames(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"fsdp": `meanwhile use "ddp"`, "deepspeed_stage_3_offload": `meanwhile use "ddp"`, "ddp_sharded_spawn": `meanwhile use "ddp_spawn"`,
-		"horovod": "mpirun", "ddp_fork": "a Go process can't be forked", "tpu_spawn": "torch_xla",
+		"ddp_fork": "a Go process can't be forked", "tpu_spawn": "torch_xla",
 	} {
 		problem, refused := strategy.Refused(name)
 		require.True(t, refused, name)
