@@ -12,7 +12,7 @@ import (
 	"github.com/golite/golite/torch/optim"
 )
 
-// Reshard is when a unit's whole parameters are freed.
+// Reshard is when a unit's whole parameters are freed: AfterForward, AfterBackward or Never.
 type Reshard uint8
 
 // The times at which a unit's whole parameters are freed.
@@ -180,6 +180,7 @@ func (m *Module) build(ignored []*torch.Tensor) error {
 			m.hook(units[path], u)
 		}
 	}
+	m.hookRoot()
 	m.warnOfSize()
 	return nil
 }

@@ -174,8 +174,11 @@ type trainer struct {
 
 // newTrainer makes the optimizer before the parameters are cut. o nil is DDP.
 func newTrainer(ctx context.Context, g *dist.Group, n net, optimizer string, o *shard.Options) (*trainer, error) {
-	t := &trainer{net: n, g: g, random: torch.NewGenerator(uint64(100 + g.Rank()))}
-	t.opt = optimizers[optimizer](nn.Parameters(n.module))
+	return newTrainerWith(ctx, g, n, optimizers[optimizer](nn.Parameters(n.module)), o)
+}
+
+func newTrainerWith(ctx context.Context, g *dist.Group, n net, opt optim.Optimizer, o *shard.Options) (*trainer, error) {
+	t := &trainer{net: n, g: g, random: torch.NewGenerator(uint64(100 + g.Rank())), opt: opt}
 	var err error
 	if o == nil {
 		t.d, err = ddp.Wrap(ctx, g, n.module)
@@ -262,7 +265,9 @@ func (t *trainer) state() []float32 {
 	return all
 }
 
-func isBuffer(name string) bool { return len(name) > 8 && name[len(name)-4:] == "_var" || len(name) > 8 && name[len(name)-5:] == "_mean" }
+func isBuffer(name string) bool {
+	return len(name) > 8 && name[len(name)-4:] == "_var" || len(name) > 8 && name[len(name)-5:] == "_mean"
+}
 
 var reshards = map[string]shard.Reshard{"full_shard": shard.AfterForward, "shard_grad_op": shard.AfterBackward, "never": shard.Never}
 

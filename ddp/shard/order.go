@@ -63,6 +63,24 @@ func (m *Module) hook(block nn.Module, u *unit) {
 	}
 }
 
+// hookRoot has layers whose parameters are the root's convert their inputs.
+func (m *Module) hookRoot() {
+	if m.e.o.ParamDType == 0 {
+		return
+	}
+	own := map[*torch.Tensor]bool{}
+	for _, p := range m.root.params {
+		own[p.t] = true
+	}
+	for _, layer := range nn.Modules(m.m) {
+		if isLayer(layer) && slices.ContainsFunc(nn.Parameters(layer), func(p nn.Parameter) bool { return own[p.Tensor] }) {
+			m.remove = append(m.remove, nn.RegisterForwardPreHook(layer, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor {
+				return m.root.converted(in)
+			}, nn.HookOptions{Prepend: true}))
+		}
+	}
+}
+
 func (m *Module) unhook() {
 	for _, remove := range m.remove {
 		remove()

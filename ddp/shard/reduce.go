@@ -96,9 +96,7 @@ func (p *param) input(e *Engine, g *torch.Tensor) (in *torch.Tensor) {
 func (e *Engine) reduced() {
 	r := e.reducing[0]
 	for len(r.works) > 0 {
-		if err := r.works[0].Wait(e.ctx); err != nil {
-			panic(err)
-		}
+		e.wait(r.works[0])
 		r.works = r.works[1:]
 	}
 	e.reducing = e.reducing[1:]

@@ -12,12 +12,50 @@ import (
 
 // shardOf describes rows as a part of the whole.
 func (p *param) shardOf(rows *torch.Tensor) *serial.Shard {
-	offsets := make([]int, len(p.shape))
-	if len(p.shape) == 0 {
-		return &serial.Shard{Tensor: rows.View(), Offsets: offsets, Shape: []int{}}
-	}
+	offsets, _, shape := p.part()
+	return &serial.Shard{Tensor: rows, Offsets: offsets, Shape: shape}
+}
+
+// part is where this rank's rows lie; a tensor without dimensions is one of one row.
+func (p *param) part() (offsets, sizes, shape []int) {
+	sizes, shape = p.with(p.to-p.from), p.with(p.rows)
+	offsets = make([]int, len(shape))
 	offsets[0] = p.from
-	return &serial.Shard{Tensor: rows, Offsets: offsets, Shape: slices.Clone(p.shape)}
+	return offsets, sizes, shape
+}
+
+// Part returns this rank's rows of a parameter that was cut, by the parameter or by a tensor that shares its memory; nil: it was
+// not cut. What is written into the rows counts after Loaded. A rank without rows gets an empty tensor.
+func (e *Engine) Part(t *torch.Tensor) *serial.Shard {
+	if p := e.owner[t]; p != nil && !p.empty() {
+		return p.shardOf(p.own)
+	}
+	for _, m := range e.modules {
+		for _, p := range m.params {
+			if !p.empty() && (p.chunk.SameStorage(t) || p.raw.SameStorage(t)) {
+				return p.shardOf(p.own)
+			}
+		}
+	}
+	return nil
+}
+
+// Loaded ends the writing into Part's rows: what was gathered before counts no more. All ranks call it.
+func (e *Engine) Loaded() {
+	for _, m := range e.modules {
+		e.asShards(m.tensors(), func() bool { return true })
+	}
+}
+
+// OptimizerPart returns where this rank's rows of the state of an optimizer's parameter lie, by the parameter's number; nil: it
+// was not cut.
+func (e *Engine) OptimizerPart(o optim.Optimizer, number int) (offsets, sizes, shape []int) {
+	if tensors := o.Tensors(); number >= 0 && number < len(tensors) {
+		if p := e.owner[tensors[number]]; p != nil && !p.empty() {
+			return p.part()
+		}
+	}
+	return nil, nil, nil
 }
 
 // gatherRows makes one tensor on the CPU of all ranks' rows, where keep is true.
@@ -69,21 +107,6 @@ func (m *Module) StateDict(everywhere bool) (sd *torch.StateDict, err error) {
 		sd = nil
 	}
 	return sd, err
-}
-
-// Shards returns the module's state for a checkpoint of which each rank writes its part: a *serial.Shard of each parameter that
-// it has rows of, and buffers and other parameters as they are.
-func (m *Module) Shards() map[string]any {
-	state := map[string]any{}
-	m.eachState(func(name string, p *param, t *torch.Tensor) {
-		switch {
-		case p == nil || p.empty():
-			state[name] = t
-		case p.to > p.from:
-			state[name] = p.shardOf(p.own)
-		}
-	})
-	return state
 }
 
 // eachState walks the module's state; p is nil for what is not cut.
@@ -183,6 +206,10 @@ func (e *Engine) cutState(o optim.Optimizer, d map[string]any) (map[string]any, 
 		p := e.owner[tensors[i]]
 		slots := map[string]any{}
 		for name, x := range entry {
+			if s, rows := x.(*serial.Shard); rows {
+				slots[name], changed = s.Tensor, true
+				continue
+			}
 			t, tensor := x.(*torch.Tensor)
 			if tensor && p != nil && !p.empty() && name != "step" && slices.Equal(t.Shape(), p.shape) && len(p.shape) > 0 {
 				torch.NoGrad(func() { x = p.cut(t.Contiguous()).Clone() })
@@ -211,19 +238,12 @@ func (e *Engine) OptimizerState(o optim.Optimizer, everywhere bool) (state map[s
 	return state, err
 }
 
-// OptimizerShards returns an optimizer's state in Python's layout, with a *serial.Shard in the place of each tensor that is cut:
-// the whole has the parameter's shape. Tensors that this rank has no rows of are left out.
+// OptimizerShards returns an optimizer's state in Python's layout, with a *serial.Shard in the place of each tensor that is cut.
 func (e *Engine) OptimizerShards(o optim.Optimizer) map[string]any {
-	return e.mapState(o, func(p *param, rows *torch.Tensor) any {
-		if p.to == p.from {
-			return nil
-		}
-		return p.shardOf(rows)
-	})
+	return e.mapState(o, func(p *param, rows *torch.Tensor) any { return p.shardOf(rows) })
 }
 
-// mapState is an optimizer's state with f's result for each tensor that is cut, in the order of parameters and names; nil leaves
-// it out.
+// mapState is an optimizer's state with f's result for each tensor that is cut, in the order of parameters and names.
 func (e *Engine) mapState(o optim.Optimizer, f func(p *param, rows *torch.Tensor) any) map[string]any {
 	d := o.StateDict()
 	states, _ := d["state"].(map[int]any)
@@ -238,9 +258,7 @@ func (e *Engine) mapState(o optim.Optimizer, f func(p *param, rows *torch.Tensor
 		for _, name := range sortedKeys(entry) {
 			x, tensor := entry[name].(*torch.Tensor)
 			if tensor && p != nil && !p.empty() && name != "step" && slices.Equal(x.Shape(), p.with(p.to-p.from)) {
-				if v := f(p, x); v != nil {
-					slots[name] = v
-				}
+				slots[name] = f(p, x)
 				continue
 			}
 			slots[name] = entry[name]
@@ -261,7 +279,7 @@ func sortedKeys(m map[string]any) []string {
 }
 
 // LoadOptimizer fills an optimizer from a whole state in Python's layout, as StateDict of an optimizer without shards returns it,
-// or with this rank's rows. Each rank gives the same state, or its own rows.
+// or as OptimizerShards does. Each rank gives the same state, or its own rows.
 func (e *Engine) LoadOptimizer(o optim.Optimizer, state map[string]any) error {
 	cut, err := e.cutState(o, state)
 	if err != nil {

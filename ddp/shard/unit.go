@@ -175,10 +175,7 @@ func (u *unit) wait() {
 // settle waits for the collectives under way.
 func (u *unit) settle() {
 	for len(u.works) > 0 {
-		w := u.works[0]
-		if err := w.Wait(u.m.e.ctx); err != nil {
-			panic(err)
-		}
+		u.m.e.wait(u.works[0])
 		u.works = u.works[1:]
 	}
 	u.works = nil
@@ -186,6 +183,13 @@ func (u *unit) settle() {
 		t.Release()
 	}
 	u.inputs = nil
+}
+
+// wait waits for a collective, whose failure is a panic as that of a collective that waits by itself.
+func (e *Engine) wait(w *dist.Work) {
+	if err := w.Wait(e.ctx); err != nil {
+		panic(err)
+	}
 }
 
 // show makes the tensors the whole, or this rank's rows.
