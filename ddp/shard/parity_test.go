@@ -18,7 +18,7 @@ func TestEqualsDDP(t *testing.T) {
 			for mode, reshard := range reshards {
 				for _, kind := range []string{"inprocess", "gloo"} {
 					for _, ranks := range []int{1, 2} {
-						if optimizer == "fused" && kind == "gloo" || ranks == 1 && kind == "gloo" {
+						if optimizer == "fused" && (kind == "gloo" || name != "mlp") || ranks == 1 && kind == "gloo" {
 							continue
 						}
 						t.Run(fmt.Sprintf("%s/%s/%s/%s/%d", name, optimizer, mode, kind, ranks), func(t *testing.T) {

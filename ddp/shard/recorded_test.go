@@ -2,6 +2,8 @@ package shard_test
 
 import (
 	"context"
+	"encoding/binary"
+	"math"
 	"strings"
 	"testing"
 
@@ -131,9 +133,18 @@ func TestRecorded(t *testing.T) {
 				tolerance = 2e-2
 			}
 			run(t, "inprocess", c.World, func(ctx context.Context, g *dist.Group) error {
-				losses, norms, err := c.train(ctx, g)
+				losses, norms, state, err := c.train(ctx, g)
 				if err != nil {
 					return err
+				}
+				for name, got := range state {
+					if each.Has("param." + name) {
+						if want := each.Tensor(t, "param."+name); want.Whole() {
+							if err := close(name, floats(want.Data), got, 100*tolerance); err != nil {
+								return err
+							}
+						}
+					}
 				}
 				if err := close("norm", c.Norms.Slice(), norms, 10*tolerance); err != nil {
 					return err
@@ -144,12 +155,12 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-func (c recordedCase) train(ctx context.Context, g *dist.Group) (losses, norms []float64, err error) {
+func (c recordedCase) train(ctx context.Context, g *dist.Group) (losses, norms []float64, state map[string][]float64, err error) {
 	var n net
 	torch.WithGenerator(torch.NewGenerator(c.Seed), func() { n = recordedModel(c.Model) })
 	t, err := newTrainerWith(ctx, g, n, recordedOptimizer(c.Optimizer, n.module), c.options())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer t.close()
 	micro := max(1, c.Accumulate)
@@ -183,5 +194,24 @@ func (c recordedCase) train(ctx context.Context, g *dist.Group) (losses, norms [
 			t.opt.ZeroGrad()
 		})
 	}
-	return losses, norms, nil
+	state = map[string][]float64{}
+	torch.Scope(func() {
+		sd := nn.StateDict(n.module)
+		if t.e != nil {
+			sd, err = t.m.StateDict(true)
+		}
+		for name, v := range sd.All() {
+			for _, x := range torch.ToSlice[float32](v) {
+				state[name] = append(state[name], float64(x)+1) // near 0 a relative tolerance says nothing
+			}
+		}
+	})
+	return losses, norms, state, err
+}
+
+func floats(data []byte) (list []float64) {
+	for ; len(data) > 0; data = data[4:] {
+		list = append(list, float64(math.Float32frombits(binary.LittleEndian.Uint32(data)))+1)
+	}
+	return list
 }
