@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/golite/golite/torch"
 )
@@ -35,6 +36,9 @@ func (l *Lite) LogDict(values map[string]any, step int) error {
 func (l *Lite) LogHyperparams(params map[string]any) error {
 	return l.eachLogger(func(m MetricLogger) error { return m.LogHyperparams(params) })
 }
+
+// Loggers returns the Config's loggers (Fabric.loggers), on every rank. Those of rank 0 alone are called.
+func (l *Lite) Loggers() []MetricLogger { return slices.Clone(l.cfg.Loggers) }
 
 // eachLogger runs f for the loggers of rank 0, also where those before have failed.
 func (l *Lite) eachLogger(f func(MetricLogger) error) error {

@@ -1,0 +1,8 @@
+package lite
+
+import "github.com/golite/golite/torch/optim"
+
+// Unscale undoes the scaler's factor in the gradients of an optimizer that was set up, for programs that read or change
+// them before Step (GradScaler.unscale_). ClipGradNorm and ClipGradValue do it by themselves. Without a scaler it does
+// nothing.
+func (l *Lite) Unscale(o optim.Optimizer) { l.unscale(o) }

@@ -1,0 +1,582 @@
+package trainer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/golite/golite/lite"
+	"github.com/golite/golite/torch"
+)
+
+// ModelCheckpoint saves checkpoints as training goes on (lightning.pytorch.callbacks.ModelCheckpoint). Fit adds one, of
+// the last epoch, where there is none.
+//
+// It differs from Lightning's in two ways: last.ckpt is written at each occasion, also where the checkpoint was not among
+// the best, and a slash in the name of a value becomes an underscore in that of the file.
+type ModelCheckpoint struct {
+	// Dir is the folder. "": checkpoints in the folder of the logs or, without one, in Options.RootDir.
+	Dir string
+	// Filename is the name of the files, with values such as {epoch:02d} and {val_loss:.2f}. "": "{epoch}-{step}".
+	Filename string
+	// Monitor is the value by which the best are kept. "": the newest is.
+	Monitor string
+	// Mode is "min", the default, where lower is better, or "max".
+	Mode string
+	// SaveTopK is how many of the best are kept. 0: 1. -1: all. -2: none (save_top_k=0).
+	SaveTopK int
+	// SaveLast also keeps the newest as last.ckpt: "copy" as a file of its own, "link" as a symbolic link to the file
+	// that was saved last. "": no.
+	SaveLast string
+	// EveryNTrainSteps, EveryNEpochs and TrainTimeInterval are when checkpoints are saved; one of them is set. None: each
+	// epoch.
+	EveryNTrainSteps, EveryNEpochs int
+	TrainTimeInterval              time.Duration
+	// SaveOnTrainEpochEnd saves at the end of epochs, or of validations. nil: of epochs, unless validation runs at other
+	// moments.
+	SaveOnTrainEpochEnd *bool
+	// SaveOnException saves when training ends by an error, as of the last whole step.
+	SaveOnException bool
+	// SaveWeightsOnly leaves out optimizers, schedulers and callbacks.
+	SaveWeightsOnly bool
+	// NoAutoInsertMetricName leaves the names of values out of files' names: {epoch} is 3 in place of epoch=3.
+	NoAutoInsertMetricName bool
+	// NoVersionCounter overwrites a file of the same name of another run. Else the new one has -v1, -v2, ... in its name.
+	NoVersionCounter bool
+	// Verbose logs what is saved.
+	Verbose bool
+	// Async writes in the background: training goes on when the content is copied in memory.
+	Async bool
+
+	dir                          string
+	bestPath, lastPath, kthPath  string
+	bestScore, current, kthValue *float64
+	best                         map[string]float64
+	savedStep                    int
+	lastTime                     time.Time
+	deferred                     bool
+	newest                       string // what was saved last
+}
+
+// BestModelPath returns the file of the best checkpoint, "" before there is one (best_model_path).
+func (c *ModelCheckpoint) BestModelPath() string { return c.bestPath }
+
+// BestModelScore returns the best checkpoint's value of Monitor (best_model_score). ok reports whether there is one.
+func (c *ModelCheckpoint) BestModelScore() (score float64, ok bool) {
+	if c.bestScore == nil {
+		return 0, false
+	}
+	return *c.bestScore, true
+}
+
+// LastModelPath returns the newest last.ckpt, "" before there is one (last_model_path).
+func (c *ModelCheckpoint) LastModelPath() string { return c.lastPath }
+
+func (c *ModelCheckpoint) monitors() {}
+
+// StateKey is the key of the state in a checkpoint.
+func (c *ModelCheckpoint) StateKey() string {
+	monitor, interval := "None", "None"
+	if c.Monitor != "" {
+		monitor = pythonString(c.Monitor)
+	}
+	steps, epochs := c.every()
+	if d := c.TrainTimeInterval; d > 0 {
+		interval = pythonDuration(d)
+	}
+	return fmt.Sprintf("ModelCheckpoint{'monitor': %s, 'mode': '%s', 'every_n_train_steps': %d, 'every_n_epochs': %d, 'train_time_interval': %s}",
+		monitor, modeOf(c.Mode), steps, epochs, interval)
+}
+
+func pythonDuration(d time.Duration) string {
+	text := ""
+	for _, p := range []struct {
+		name string
+		n    time.Duration
+	}{{"days", d / (24 * time.Hour)}, {"seconds", d % (24 * time.Hour) / time.Second}, {"microseconds", d % time.Second / time.Microsecond}} {
+		if p.n == 0 {
+			continue
+		}
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s=%d", p.name, p.n)
+	}
+	if text == "" {
+		text = "0"
+	}
+	return "datetime.timedelta(" + text + ")"
+}
+
+// every returns the intervals with their defaults.
+func (c *ModelCheckpoint) every() (steps, epochs int) {
+	if c.EveryNTrainSteps == 0 && c.EveryNEpochs == 0 && c.TrainTimeInterval == 0 {
+		return 0, 1
+	}
+	return c.EveryNTrainSteps, c.EveryNEpochs
+}
+
+// top is SaveTopK as Lightning has it: 0 is none.
+func (c *ModelCheckpoint) top() int {
+	switch c.SaveTopK {
+	case 0:
+		return 1
+	case -2:
+		return 0
+	}
+	return c.SaveTopK
+}
+
+// Setup checks the settings and finds the folder.
+func (c *ModelCheckpoint) Setup(t *Trainer, stage Stage) error {
+	set := 0
+	for _, is := range []bool{c.EveryNTrainSteps > 0, c.EveryNEpochs > 0, c.TrainTimeInterval > 0} {
+		if is {
+			set++
+		}
+	}
+	switch {
+	case set > 1:
+		return errors.New("ModelCheckpoint: EveryNTrainSteps, EveryNEpochs and TrainTimeInterval exclude each other: set one of them")
+	case c.EveryNTrainSteps < 0 || c.EveryNEpochs < 0 || c.TrainTimeInterval < 0:
+		return fmt.Errorf("ModelCheckpoint: EveryNTrainSteps is %d, EveryNEpochs %d, TrainTimeInterval %v: want 0 or more",
+			c.EveryNTrainSteps, c.EveryNEpochs, c.TrainTimeInterval)
+	case modeOf(c.Mode) == "":
+		return fmt.Errorf("ModelCheckpoint: the Mode is %q: want \"min\" or \"max\"", c.Mode)
+	case c.SaveTopK < -2:
+		return fmt.Errorf("ModelCheckpoint: SaveTopK is %d: want a number of checkpoints, -1 for all or -2 for none", c.SaveTopK)
+	case c.Monitor == "" && c.top() > 1:
+		return fmt.Errorf("ModelCheckpoint: SaveTopK is %d without a Monitor: want the name of a value that is logged", c.SaveTopK)
+	case c.SaveLast != "" && c.SaveLast != "copy" && c.SaveLast != "link":
+		return fmt.Errorf("ModelCheckpoint: SaveLast is %q: want \"copy\" or \"link\"", c.SaveLast)
+	}
+	if _, err := formatName(c.template(), map[string]float64{}, true); err != nil {
+		return fmt.Errorf("ModelCheckpoint: Filename: %w", err)
+	}
+	if c.dir = c.Dir; c.dir == "" {
+		if c.dir = t.folder; c.dir == "" {
+			c.dir = t.o.RootDir
+		}
+		c.dir = filepath.Join(c.dir, "checkpoints")
+	}
+	c.lastTime = time.Now()
+	if c.best == nil {
+		c.best = map[string]float64{}
+	}
+	return nil
+}
+
+func (c *ModelCheckpoint) template() string {
+	if c.Filename == "" {
+		return "{epoch}-{step}"
+	}
+	return c.Filename
+}
+
+// OnTrainStart begins the TrainTimeInterval.
+func (c *ModelCheckpoint) OnTrainStart(*Trainer) error {
+	c.lastTime = time.Now()
+	return nil
+}
+
+// OnTrainBatchEnd saves by steps and by time.
+func (c *ModelCheckpoint) OnTrainBatchEnd(t *Trainer, _ *torch.Tensor, _ any, _ int) error {
+	steps, _ := c.every()
+	due := steps > 0 && t.GlobalStep()%steps == 0
+	if c.TrainTimeInterval > 0 && t.agree(time.Since(c.lastTime) >= c.TrainTimeInterval) {
+		due = true
+		c.lastTime = time.Now()
+	}
+	if (!due && !(c.deferred && !c.atValidation(t))) || c.skips(t) {
+		return nil
+	}
+	if t.midAccumulation() && t.l.WorldSize() > 1 { // each rank has gradients of its own
+		c.deferred = true
+		return nil
+	}
+	if c.Monitor != "" && c.atValidation(t) {
+		c.deferred = true
+		return nil
+	}
+	return c.save(t, true)
+}
+
+// atValidation reports whether the value that is monitored comes with a validation after this batch.
+func (c *ModelCheckpoint) atValidation(t *Trainer) bool {
+	if c.Monitor == "" {
+		return false
+	}
+	_, ok := t.Metric(c.Monitor)
+	return !ok || t.mayValidate && !t.onEpochEnd(c.SaveOnTrainEpochEnd) && t.isLastBatch && t.o.ValCheckInterval.kind != amountTime
+}
+
+// OnTrainEpochEnd saves by epochs.
+func (c *ModelCheckpoint) OnTrainEpochEnd(t *Trainer) error {
+	if !t.onEpochEnd(c.SaveOnTrainEpochEnd) || c.skips(t) {
+		return nil
+	}
+	_, epochs := c.every()
+	return c.save(t, epochs > 0 && (t.Epoch()+1)%epochs == 0)
+}
+
+// OnValidationEnd saves by epochs where validation runs at other moments, and what waited for the value.
+func (c *ModelCheckpoint) OnValidationEnd(t *Trainer) error {
+	if t.stage != Fitting || t.onEpochEnd(c.SaveOnTrainEpochEnd) && !c.deferred || c.skips(t) {
+		return nil
+	}
+	if t.midAccumulation() && t.l.WorldSize() > 1 {
+		c.deferred = true
+		return nil
+	}
+	_, epochs := c.every()
+	return c.save(t, c.deferred || epochs > 0 && (t.Epoch()+1)%epochs == 0)
+}
+
+// OnException saves as of the last whole step.
+func (c *ModelCheckpoint) OnException(t *Trainer, err error) error {
+	if !c.SaveOnException || t.stage != Fitting || isStopped(err) || t.l.WorldSize() > 1 || t.at != atStepEnd || c.savedStep == t.GlobalStep() {
+		return nil
+	}
+	return c.save(t, true)
+}
+
+func isStopped(err error) bool { return errors.Is(err, lite.ErrStopped) }
+
+func (c *ModelCheckpoint) skips(t *Trainer) bool {
+	return t.o.FastDevRun > 0 || t.stage != Fitting || t.sanity || c.savedStep == t.GlobalStep()
+}
+
+// save saves what is due: one of the best, and last.ckpt.
+func (c *ModelCheckpoint) save(t *Trainer, due bool) error {
+	if !due {
+		return nil
+	}
+	c.deferred = false
+	values := t.Metrics()
+	values["epoch"], values["step"] = float64(t.Epoch()), float64(t.GlobalStep())
+	saved := false
+	if c.top() != 0 {
+		var err error
+		if saved, err = c.saveBest(t, values); err != nil {
+			return err
+		}
+	}
+	return c.saveLast(t, saved)
+}
+
+// saveBest saves the checkpoint if it is among the best, and removes the one that is not any more.
+func (c *ModelCheckpoint) saveBest(t *Trainer, values map[string]float64) (saved bool, err error) {
+	score, ok := values[c.Monitor]
+	if c.Monitor != "" && !ok {
+		return false, fmt.Errorf("ModelCheckpoint: the Monitor %q was not logged: there are %q", c.Monitor, slices.Sorted(keysOf(values)))
+	}
+	remove := ""
+	if c.Monitor == "" {
+		remove = c.bestPath
+	} else if score, remove, ok = c.place(score); !t.allRanks(ok) {
+		return false, nil
+	}
+	path, err := c.path(t, c.template(), values, remove)
+	if err != nil {
+		return false, err
+	}
+	if c.Monitor == "" {
+		c.bestPath = path
+		if c.top() != 1 {
+			remove = ""
+		}
+	} else {
+		c.insert(path, score, remove)
+	}
+	return true, errors.Join(c.write(t, path), c.remove(t, remove, path))
+}
+
+// place reports whether a score is among the best, and returns the file that it takes the place of.
+func (c *ModelCheckpoint) place(score float64) (kept float64, remove string, ok bool) {
+	if math.IsNaN(score) {
+		score = math.Inf(1)
+		if c.Mode == "max" {
+			score = math.Inf(-1)
+		}
+		if len(c.best) >= c.top() && c.top() > 0 {
+			return score, "", false
+		}
+	}
+	if k := c.top(); k < 0 || len(c.best) < k {
+		return score, "", true
+	}
+	worst := *c.kthValue
+	if c.Mode == "max" && score > worst || c.Mode != "max" && score < worst {
+		return score, c.kthPath, true
+	}
+	return score, "", false
+}
+
+// insert records a file among the best.
+func (c *ModelCheckpoint) insert(path string, score float64, remove string) {
+	delete(c.best, remove)
+	c.best[path] = score
+	c.current = &score
+	paths := slices.Sorted(keysOf(c.best))
+	slices.SortStableFunc(paths, func(a, b string) int {
+		x, y := c.best[a], c.best[b]
+		if c.Mode == "max" {
+			x, y = y, x
+		}
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	best := c.best[paths[0]]
+	c.bestPath, c.bestScore = paths[0], &best
+	if k := c.top(); k < 0 || len(paths) == k {
+		worst := c.best[paths[len(paths)-1]]
+		c.kthPath, c.kthValue = paths[len(paths)-1], &worst
+	}
+}
+
+func keysOf(m map[string]float64) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// path is the name of a file, with a version where there is one of that name that is not the one to be replaced.
+func (c *ModelCheckpoint) path(t *Trainer, template string, values map[string]float64, replaces string) (string, error) {
+	name, err := formatName(template, values, !c.NoAutoInsertMetricName)
+	if err != nil {
+		return "", fmt.Errorf("ModelCheckpoint: %w", err)
+	}
+	path := filepath.Join(c.dir, name+".ckpt")
+	if c.NoVersionCounter {
+		return path, nil
+	}
+	free := path
+	if t.l.IsGlobalZero() {
+		for v := 1; free != replaces && exists(free); v++ {
+			free = filepath.Join(c.dir, fmt.Sprintf("%s-v%d.ckpt", name, v))
+		}
+	}
+	return lite.Broadcast(t.l, free, 0), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// saveLast writes last.ckpt.
+func (c *ModelCheckpoint) saveLast(t *Trainer, saved bool) error {
+	if c.SaveLast == "" {
+		return nil
+	}
+	path, err := c.path(t, "last", nil, c.lastPath)
+	if err != nil {
+		return err
+	}
+	previous := c.lastPath
+	c.lastPath = path
+	if c.SaveLast == "link" && saved {
+		err = t.onRankZero(func() error { return link(c.newest, path) })
+	} else {
+		err = c.write(t, path)
+	}
+	return errors.Join(err, c.remove(t, previous, path))
+}
+
+// link makes path a symbolic link to a file in the same folder or above it, at once.
+func link(to, path string) error {
+	relative, err := filepath.Rel(filepath.Dir(path), to)
+	if err != nil {
+		relative = to
+	}
+	temporary := path + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("ModelCheckpoint: %w", err)
+	}
+	if err := os.Symlink(relative, temporary); err != nil {
+		return fmt.Errorf("ModelCheckpoint: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("ModelCheckpoint: %w", err)
+	}
+	return nil
+}
+
+func (c *ModelCheckpoint) write(t *Trainer, path string) error {
+	if err := t.onRankZero(func() error { return os.MkdirAll(c.dir, 0o755) }); err != nil {
+		return fmt.Errorf("ModelCheckpoint: the folder: %w", err)
+	}
+	if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSymlink != 0 && t.l.IsGlobalZero() {
+		if err := os.Remove(path); err != nil { // else the file that it links to would be replaced
+			return fmt.Errorf("ModelCheckpoint: %w", err)
+		}
+	}
+	c.savedStep, c.newest = t.GlobalStep(), path
+	if err := t.save(path, c.SaveWeightsOnly, c.Async); err != nil {
+		return err
+	}
+	if c.Verbose {
+		t.l.Logger().Info(fmt.Sprintf("trainer: epoch %d, step %d: saved %s", t.Epoch(), t.GlobalStep(), path))
+	}
+	return nil
+}
+
+// remove removes a file that has been replaced, if it is in the folder.
+func (c *ModelCheckpoint) remove(t *Trainer, path, written string) error {
+	if path == "" || path == written || path == t.resumedFrom || filepath.Dir(path) != filepath.Clean(c.dir) {
+		return nil
+	}
+	return t.onRankZero(func() error {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("ModelCheckpoint: %w", err)
+		}
+		return nil
+	})
+}
+
+// onRankZero runs f on rank 0, and returns its error on all ranks.
+func (t *Trainer) onRankZero(f func() error) error {
+	text := ""
+	var err error
+	if t.l.IsGlobalZero() {
+		if err = f(); err != nil {
+			text = err.Error()
+		}
+	}
+	if text = lite.Broadcast(t.l, text, 0); text != "" && err == nil {
+		err = fmt.Errorf("on rank 0: %s", text)
+	}
+	return err
+}
+
+// allRanks reports whether v holds on all ranks.
+func (t *Trainer) allRanks(v bool) bool { return !t.anyRank(!v) }
+
+// StateDict returns the state in Lightning's layout.
+func (c *ModelCheckpoint) StateDict() map[string]any {
+	score := func(v *float64) any {
+		if v == nil {
+			return nil
+		}
+		return scalar(*v)
+	}
+	best := map[string]any{}
+	for path, v := range c.best {
+		best[path] = scalar(v)
+	}
+	var monitor any
+	if c.Monitor != "" {
+		monitor = c.Monitor
+	}
+	s := map[string]any{
+		"monitor": monitor, "best_model_score": score(c.bestScore), "best_model_path": c.bestPath, "current_score": score(c.current),
+		"dirpath": c.dir, "best_k_models": best, "kth_best_model_path": c.kthPath, "kth_value": score(c.kthValue), "last_model_path": c.lastPath,
+	}
+	if c.kthValue == nil {
+		s["kth_value"] = scalar(map[bool]float64{true: math.Inf(-1), false: math.Inf(1)}[c.Mode == "max"])
+	}
+	return s
+}
+
+// LoadStateDict takes a state of StateDict's or Lightning's. Files that were in the folder of that run are looked for in
+// this one's: a folder may have been moved.
+func (c *ModelCheckpoint) LoadStateDict(s map[string]any) error {
+	dir, _ := s["dirpath"].(string)
+	moved := func(v any) string {
+		path, _ := v.(string)
+		if path == "" || c.dir == "" {
+			return path
+		}
+		if relative, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(relative) {
+			return filepath.Join(c.dir, relative)
+		}
+		return path
+	}
+	score := func(key string) *float64 {
+		v, err := scalarOf(s[key])
+		if err != nil {
+			return nil
+		}
+		return &v
+	}
+	best := map[string]float64{}
+	saved, _ := s["best_k_models"].(map[string]any)
+	if sd, ok := s["best_k_models"].(*torch.StateDict); ok {
+		saved = map[string]any{}
+		for path, v := range sd.All() {
+			saved[path] = v
+		}
+	}
+	for path, v := range saved {
+		x, err := scalarOf(v)
+		if err != nil {
+			return fmt.Errorf("best_k_models: %w", err)
+		}
+		if file := moved(path); exists(file) {
+			best[file] = x
+		}
+	}
+	c.best, c.bestScore, c.current = best, score("best_model_score"), score("current_score")
+	c.bestPath, c.lastPath, c.kthPath = moved(s["best_model_path"]), moved(s["last_model_path"]), moved(s["kth_best_model_path"])
+	if len(best) > 0 {
+		c.kthValue = score("kth_value")
+	}
+	return nil
+}
+
+var lastName = regexp.MustCompile(`^last(-v?\d+)?\.ckpt$`)
+
+// newestLast finds the newest last.ckpt of the ModelCheckpoints' folders.
+func (t *Trainer) newestLast() (newest string) {
+	var at time.Time
+	for _, c := range t.o.Callbacks {
+		c, ok := c.(*ModelCheckpoint)
+		if !ok {
+			continue
+		}
+		entries, err := os.ReadDir(c.dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			path := filepath.Join(c.dir, e.Name())
+			if !lastName.MatchString(e.Name()) {
+				continue
+			}
+			if fi, err := os.Stat(path); err == nil && fi.ModTime().After(at) {
+				newest, at = path, fi.ModTime()
+			}
+		}
+	}
+	return newest
+}
+
+// saveStopped saves last.ckpt in the folder of the first ModelCheckpoint, when the run was asked to stop.
+func (t *Trainer) saveStopped() error {
+	for _, c := range t.o.Callbacks {
+		if c, ok := c.(*ModelCheckpoint); ok {
+			path, err := c.path(t, "last", nil, c.lastPath)
+			if err != nil {
+				return err
+			}
+			c.lastPath = path
+			return c.write(t, path)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/golite/golite/lite"
+	"github.com/golite/golite/torch"
+)
+
+// dumpOwn returns what a checkpoint has besides Lightning's, so that Fit goes on exactly: where in the epoch it is, the
+// loaders, and what each rank has logged of the epoch.
+func (t *Trainer) dumpOwn() (map[string]any, error) {
+	own := map[string]any{"position": string(t.at), "manual_steps": t.manualSteps.total.completed, "version": 1}
+	if t.stage != Fitting || t.loaderStates == nil {
+		return own, nil
+	}
+	if t.midAccumulation() {
+		own["gradients"] = t.gradients()
+	}
+	train, val := t.loaderStates()
+	own["loader"] = train
+	if len(val) > 0 {
+		own["val_loaders"] = val
+	}
+	var ranks []any
+	for _, list := range lite.AllGather(t.l, t.fitResults.dump()) {
+		var values []any
+		for _, r := range list {
+			values = append(values, r.fields())
+		}
+		ranks = append(ranks, values)
+	}
+	own["results"] = ranks
+	own["metrics"] = t.logged.callback.any()
+	return own, nil
+}
+
+// resultState is a result as it is saved.
+type resultState struct {
+	Hook, Name                     string
+	When, Reduce, BatchSize        int
+	ProgBar, NoLogger, NoSyncDist  bool
+	HasStep, StepSingle, SumSingle bool
+	Step, Sum                      float64
+	Weight                         int64
+}
+
+func (r *results) dump() (list []resultState) {
+	for _, x := range r.list {
+		if !x.fresh || x.metric != nil {
+			continue
+		}
+		list = append(list, resultState{
+			Hook: x.rules.method, Name: x.name, When: int(x.o.When), Reduce: int(x.o.Reduce), BatchSize: x.o.BatchSize,
+			ProgBar: x.o.ProgBar, NoLogger: x.o.NoLogger, NoSyncDist: x.o.NoSyncDist,
+			Step: x.step.float(), StepSingle: x.step.single, Sum: x.sum.float(), SumSingle: x.sum.single, Weight: x.weight,
+		})
+	}
+	return list
+}
+
+func (r resultState) fields() map[string]any {
+	return map[string]any{
+		"hook": r.Hook, "name": r.Name, "when": r.When, "reduce": r.Reduce, "batch_size": r.BatchSize, "prog_bar": r.ProgBar,
+		"no_logger": r.NoLogger, "no_sync_dist": r.NoSyncDist, "step": r.Step, "step_single": r.StepSingle, "sum": r.Sum,
+		"sum_single": r.SumSingle, "weight": int(r.Weight),
+	}
+}
+
+func resultFrom(v any) (*result, error) {
+	m, ok := v.(map[string]any)
+	hook, _ := m["hook"].(string)
+	rules := rulesOf(hook)
+	name, _ := m["name"].(string)
+	if !ok || rules == nil || name == "" {
+		return nil, fmt.Errorf("a logged value is %v: want a hook and a name", v)
+	}
+	number := func(key string) float64 {
+		switch v := m[key].(type) {
+		case float64:
+			return v
+		case int:
+			return float64(v)
+		}
+		return math.NaN()
+	}
+	is := func(key string) bool { b, _ := m[key].(bool); return b }
+	return &result{
+		resultKey: resultKey{rules, name, noLoader}, fresh: true, weight: int64(intOf(m["weight"])),
+		o: LogOptions{
+			When: When(intOf(m["when"])), Reduce: Reduce(intOf(m["reduce"])), BatchSize: intOf(m["batch_size"]),
+			ProgBar: is("prog_bar"), NoLogger: is("no_logger"), NoSyncDist: is("no_sync_dist"),
+		},
+		step: value{x: number("step"), single: is("step_single")}, sum: value{x: number("sum"), single: is("sum_single")},
+	}, nil
+}
+
+// loadResults restores what was logged in the epoch. Where the number of ranks is another, rank 0 has the values of all.
+func (r *results) loadResults(t *Trainer, v any) error {
+	ranks, _ := v.([]any)
+	var lists []any
+	switch {
+	case len(ranks) == t.l.WorldSize():
+		lists = ranks[t.l.GlobalRank() : t.l.GlobalRank()+1]
+	case t.l.IsGlobalZero():
+		lists = ranks
+	}
+	for _, list := range lists {
+		list, _ := list.([]any)
+		for _, v := range list {
+			x, err := resultFrom(v)
+			if err != nil {
+				return err
+			}
+			have := r.by[x.resultKey]
+			if have == nil {
+				r.by[x.resultKey], r.list = x, append(r.list, x)
+				continue
+			}
+			have.sum, have.weight = have.sum.with(x.sum, x.o.Reduce), have.weight+x.weight
+		}
+		r.batches = 1
+	}
+	return nil
+}
+
+// loadExact puts the loaders where they were, and restores the streams and what was logged in the epoch. It comes last
+// before training, as what is made before it draws random numbers. A file of Lightning's has none of this: training
+// goes on with its counters, and the loader begins a pass.
+func (f *fit[B]) loadExact() error {
+	t, r := f.t, f.resume
+	if r.own == nil {
+		if r.inEpoch() {
+			t.l.Logger().Warn("trainer: " + r.path + " was saved by Lightning in the middle of an epoch: it does not have the position of the loader, " +
+				"whose pass begins anew; only as many batches as are left of the epoch are read of it")
+		}
+		return nil
+	}
+	load := func(to stateful, v any) error {
+		if v == nil {
+			return nil
+		}
+		return loadMap(to, v)
+	}
+	if err := load(f.loader, r.own["loader"]); err != nil {
+		return fmt.Errorf("trainer: %s: the loader: %w", r.path, err)
+	}
+	vals, _ := r.own["val_loaders"].([]any)
+	for i, v := range vals {
+		if f.val == nil || i >= len(f.val.loaders) {
+			break
+		}
+		if err := load(f.val.loaders[i], v); err != nil {
+			return fmt.Errorf("trainer: %s: loader %d of validation: %w", r.path, i, err)
+		}
+	}
+	metrics, _ := r.own["metrics"].(map[string]any)
+	t.logged.callback.load(metrics)
+	if err := t.loadGradients(r.own["gradients"]); err != nil {
+		return fmt.Errorf("trainer: %s: %w", r.path, err)
+	}
+	if r.inEpoch() {
+		if err := f.values.loadResults(t, r.own["results"]); err != nil {
+			return fmt.Errorf("trainer: %s: %w", r.path, err)
+		}
+	}
+	_, err := t.l.Load(r.path, lite.State{ownKey: streams{}}, lite.LoadOptions{OnlyState: true})
+	return err
+}
+
+// streams has Load restore the random streams: it looks like something that is trained further.
+type streams struct{}
+
+func (streams) StateDict() map[string]any          { return nil }
+func (streams) LoadStateDict(map[string]any) error { return nil }
+
+// states returns the states of the loaders.
+func (f *fit[B]) states() (train map[string]any, val []any) {
+	if f.val != nil {
+		for _, l := range f.val.loaders {
+			val = append(val, l.StateDict())
+		}
+	}
+	if f.read != nil {
+		return f.read, val
+	}
+	return f.loader.StateDict(), val
+}
+
+// gradients returns those of the optimizer's parameters, in their order; nil where a parameter has none.
+func (t *Trainer) gradients() (list []any) {
+	for _, g := range torch.Grads(t.optimizer.Tensors()) {
+		if g == nil {
+			list = append(list, nil)
+		} else {
+			list = append(list, g.Detach())
+		}
+	}
+	return list
+}
+
+func (t *Trainer) loadGradients(v any) error {
+	list, _ := v.([]any)
+	params := t.optimizerTensors()
+	if v == nil || len(list) == 0 {
+		return nil
+	}
+	if len(list) != len(params) {
+		return fmt.Errorf("it has %d gradients of an accumulation, and the optimizer %d parameters", len(list), len(params))
+	}
+	for i, p := range params {
+		if g, ok := list[i].(*torch.Tensor); ok {
+			if err := torch.Try(func() { p.SetGrad(g.To(p.Device(), p.DType())) }); err != nil {
+				return fmt.Errorf("gradient %d: %w", i, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Trainer) optimizerTensors() []*torch.Tensor {
+	if t.optimizer == nil {
+		return nil
+	}
+	return t.optimizer.Tensors()
+}
