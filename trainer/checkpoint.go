@@ -203,6 +203,9 @@ func (r *restored) loadModule(t *Trainer, m nn.Module, d any) error {
 			}
 		}
 	}
+	if err := t.hooks.callbacksLoad.call(t, r.content); err != nil {
+		return err
+	}
 	states, _ := r.content["callbacks"].(map[string]any)
 	for _, c := range t.o.Callbacks {
 		s, ok := c.(stateful)

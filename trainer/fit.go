@@ -18,7 +18,8 @@ import (
 // FitOptions are the optional arguments of Fit, Validate, Test and Predict.
 type FitOptions struct {
 	// CkptPath is a checkpoint to load first: a file's name, Best, or Last (ckpt_path). Fit goes on from it exactly,
-	// also in the middle of an epoch; the other stages take its weights.
+	// also in the middle of an epoch, but for what differs between ranks in a module: of the running statistics of batch
+	// normalisation the file has rank 0's. The other stages take its weights.
 	CkptPath string
 }
 

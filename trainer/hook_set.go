@@ -93,7 +93,7 @@ type hookSet struct {
 	beforeBackward             lossHook
 	afterBackward              *plainHook
 	exception                  errorHook
-	save, load                 fileHook
+	save, load, callbacksLoad  fileHook   // load is the module's
 	epochEndMonitors           *plainHook // OnTrainEpochEnd of EarlyStopping and ModelCheckpoint
 
 	// Of the module; nil where it has none.
@@ -147,7 +147,8 @@ func newHookSet(callbacks []Callback, module nn.Module) *hookSet {
 	collect(&h.beforeBackward.hook, owners, "OnBeforeBackward")
 	collect(&h.exception.hook, owners, "OnException")
 	collect(&h.save.hook, owners, "OnSaveCheckpoint")
-	collect(&h.load.hook, owners, "OnLoadCheckpoint")
+	collect(&h.load.hook, []Callback{module}, "OnLoadCheckpoint")
+	collect(&h.callbacksLoad.hook, callbacks, "OnLoadCheckpoint")
 	h.step, _ = module.(OptimizerStepper)
 	h.zeroGrad, _ = module.(ZeroGrader)
 	h.clip, _ = module.(GradientClipper)
