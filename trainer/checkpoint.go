@@ -135,7 +135,7 @@ func (t *Trainer) dumpLoops() map[string]any {
 			"epoch_loop.manual_optimization.state_dict":          map[string]any{},
 			"epoch_loop.manual_optimization.optim_step_progress": stepFields.dump(manual),
 			"epoch_loop.val_loop.state_dict":                     map[string]any{},
-			"epoch_loop.val_loop.batch_progress":                 with(loopFields.dump(t.valBatches), t.valBatches.total.ready > 0),
+			"epoch_loop.val_loop.batch_progress":                 with(loopFields.dump(t.valBatches), t.valBatches.current.ready > 0),
 			"epoch_progress":                                     loopFields.dump(t.epochs),
 		},
 		"validate_loop": empty(), "test_loop": empty(), "predict_loop": predict,
