@@ -3,6 +3,7 @@ package trainer
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 )
 
 // stepError is what Fail panics with.
@@ -26,7 +27,9 @@ func (t *Trainer) guard(f func() error) (err error) {
 		}
 		switch e := p.(type) {
 		case *stepError:
-			err = fmt.Errorf("trainer: %s%w", where, e.error)
+			if err = e.error; where != "" || !strings.HasPrefix(err.Error(), "trainer: ") {
+				err = fmt.Errorf("trainer: %s%w", where, e.error)
+			}
 		case interface {
 			error
 			RuntimeError()

@@ -13,7 +13,7 @@ import (
 func (f *fit[B]) optimize() (loss *torch.Tensor, err error) {
 	t := f.t
 	if t.optimizer == nil {
-		return f.manual()
+		return f.manual(), nil
 	}
 	if t.accumulating() {
 		t.l.NoBackwardSync(f.model, true, func() { loss, err = f.forwardBackward() })
@@ -69,10 +69,7 @@ func (t *Trainer) ClipGradients(o optim.Optimizer, val float64, algorithm string
 // Backward.
 func (f *fit[B]) forwardBackward() (loss *torch.Tensor, err error) {
 	t := f.t
-	loss, err = f.callStep()
-	if err != nil {
-		return nil, err
-	}
+	loss = f.callStep()
 	if (t.batches.current.ready-1)%t.accumulate == 0 {
 		if err := f.zeroGrad(); err != nil {
 			return nil, err
@@ -97,16 +94,16 @@ func (f *fit[B]) forwardBackward() (loss *torch.Tensor, err error) {
 }
 
 // callStep runs TrainingStep.
-func (f *fit[B]) callStep() (*torch.Tensor, error) {
+func (f *fit[B]) callStep() *torch.Tensor {
 	t := f.t
 	where, running := t.where, t.running
 	t.where, t.running = f.rules, f.name
 	loss := f.step(t, f.batch, t.BatchIdx())
-	t.where, t.running = where, running
 	if loss != nil && t.optimizer != nil && loss.Numel() != 1 {
-		return nil, fmt.Errorf("trainer: %s returned a tensor of shape %v: want a loss of one element, such as its Mean()", f.name, loss.Shape())
+		t.Fail(fmt.Errorf("it returned a tensor of shape %v: want a loss of one element, such as its Mean()", loss.Shape()))
 	}
-	return loss, nil
+	t.where, t.running = where, running
+	return loss
 }
 
 func (f *fit[B]) zeroGrad() error {
@@ -126,12 +123,11 @@ func (f *fit[B]) zeroGrad() error {
 }
 
 // manual runs a TrainingStep that steps by itself.
-func (f *fit[B]) manual() (*torch.Tensor, error) {
+func (f *fit[B]) manual() *torch.Tensor {
 	t := f.t
 	t.stepped = false
 	var loss *torch.Tensor
-	var err error
-	t.l.NoBackwardSync(f.model, t.l.WorldSize() > 1, func() { loss, err = f.callStep() })
+	t.l.NoBackwardSync(f.model, t.l.WorldSize() > 1, func() { loss = f.callStep() })
 	if t.stepped {
 		t.manualSteps.ready()
 		t.manualSteps.completed()
@@ -139,7 +135,7 @@ func (f *fit[B]) manual() (*torch.Tensor, error) {
 	if loss != nil {
 		loss = loss.Detach()
 	}
-	return loss, err
+	return loss
 }
 
 // Backward runs the backward pass of a loss in manual optimization (manual_backward).
