@@ -81,19 +81,23 @@ type (
 	OnTrainBatchEnd interface {
 		OnTrainBatchEnd(t *Trainer, loss *torch.Tensor, batch any, batchIdx int) error
 	}
-	// OnValidationBatchStart and the others run around the steps of their stages.
+	// OnValidationBatchStart runs before each step of validation.
 	OnValidationBatchStart interface {
 		OnValidationBatchStart(t *Trainer, batch any, batchIdx int) error
 	}
+	// OnValidationBatchEnd runs after each step of validation.
 	OnValidationBatchEnd interface {
 		OnValidationBatchEnd(t *Trainer, batch any, batchIdx int) error
 	}
+	// OnTestBatchStart runs before each step of Test.
 	OnTestBatchStart interface {
 		OnTestBatchStart(t *Trainer, batch any, batchIdx int) error
 	}
+	// OnTestBatchEnd runs after each step of Test.
 	OnTestBatchEnd interface {
 		OnTestBatchEnd(t *Trainer, batch any, batchIdx int) error
 	}
+	// OnPredictBatchStart runs before each step of Predict.
 	OnPredictBatchStart interface {
 		OnPredictBatchStart(t *Trainer, batch any, batchIdx int) error
 	}

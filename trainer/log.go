@@ -10,7 +10,7 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// When is at which moments a value is logged.
+// When is at which moments a value is logged: OnStep, OnEpoch or both.
 type When int
 
 const (
@@ -18,7 +18,7 @@ const (
 	OnEpoch                  // the epoch's, reduced: the default of validation, Test and hooks of epochs
 )
 
-// Reduce is how the values of an epoch become one.
+// Reduce is how the values of an epoch become one: Mean, Min, Max or Sum.
 type Reduce int
 
 const (
@@ -51,7 +51,7 @@ type LogOptions struct {
 type Metric interface {
 	Compute() *torch.Tensor // of all ranks
 	Last() *torch.Tensor    // of the last update, nil if there is none
-	Reset()
+	Reset()                 // begins anew
 }
 
 // logRules are what a hook may log, by the table of Lightning.

@@ -73,7 +73,7 @@ type Scheduler interface {
 	LoadStateDict(map[string]any) error // as of optim.Scheduler
 }
 
-// Interval is what a Schedule counts.
+// Interval is what a Schedule counts: Epoch or Step.
 type Interval int
 
 const (

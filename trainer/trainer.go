@@ -11,7 +11,7 @@ import (
 	"github.com/golite/golite/torch/optim"
 )
 
-// Stage is what a Trainer does.
+// Stage is what a Trainer does: Fitting, Validating, Testing or Predicting.
 type Stage string
 
 const (

@@ -50,11 +50,12 @@ var law = map[string]int{
 	"lite/strategy/...":         8, // the strategies
 	"lite/config":               8,
 	"lite/...":                  9,
-	"examples/...":              10,
-	"docs/...":                  10,
-	"benchmarks/...":            10,
-	"scripts/...":               10,
-	"cmd/...":                   10,
+	"trainer/...":               10,
+	"examples/...":              11,
+	"docs/...":                  11,
+	"benchmarks/...":            11,
+	"scripts/...":               11,
+	"cmd/...":                   11,
 }
 
 // apart lists imports that the floors allow and the design does not.
