@@ -43,6 +43,13 @@ var guards = map[string]func(g asked) string{
 	"adaptive_max_pool3d_backward": func(g asked) string { return places(g, 3) },
 	"choose_qparams_optimized":     bins,
 
+	"binomial":      odds,
+	"embedding_bag": bags,
+	"lstm":          packed,
+	"gru":           packed,
+	"rnn_tanh":      packed,
+	"rnn_relu":      packed,
+
 	"embedding_backward":           rows,
 	"embedding_dense_backward":     rows,
 	"embedding_sparse_backward":    rows,
@@ -341,6 +348,9 @@ func bins(g asked) string {
 	}
 	if w := g.number("bit_width"); w < 1 || w > 8 {
 		return fmt.Sprintf("bit_width is %d: want 1 to 8", w)
+	}
+	if n := g.number("n_bins"); n > 1<<20 {
+		return fmt.Sprintf("n_bins is %d: want 2^20 or fewer, each of which is tried", n)
 	}
 	return first(g.positive("numel"), g.positive("n_bins"))
 }
