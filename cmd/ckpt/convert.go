@@ -11,6 +11,7 @@ import (
 	"github.com/golite/golite/torch/serial/pickle"
 	"github.com/golite/golite/torch/serial/ptfile"
 	"github.com/golite/golite/torch/serial/safetensors"
+	"github.com/golite/golite/torch/serial/zero"
 )
 
 // convert writes a checkpoint in the format that the output's name says.
@@ -27,6 +28,42 @@ func consolidate(c *context) error {
 		return err
 	}
 	return c.rewrite(true)
+}
+
+// deepspeed writes a checkpoint as a folder of DeepSpeed's. A state dict alone is its model.
+func deepspeed(c *context) (err error) {
+	if err := c.want(2, 2); err != nil {
+		return err
+	}
+	f, err := open(c.args[0], c.key)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	root, ok := f.root.(*pickle.Dict)
+	if !ok {
+		return fmt.Errorf("%s holds %s: want a dict of tensors, or one with \"model\" and \"optimizer\"", f.path, pickle.Describe(f.root))
+	}
+	if _, err := f.check(); err != nil {
+		return err
+	}
+	if v, _ := root.Get("model"); !isDict(v) {
+		whole := pickle.NewDict(pickle.PlainDict)
+		if err := whole.Set("model", root); err != nil {
+			return err
+		}
+		root = whole
+	}
+	if err := zero.Write(c.args[1], root, zero.Options{Stage: c.stage, World: c.world}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.stdout, "%s: stage %d, %d ranks\n", c.args[1], c.stage, c.world)
+	return err
+}
+
+func isDict(v any) bool {
+	_, ok := v.(*pickle.Dict)
+	return ok
 }
 
 func (c *context) rewrite(sharded bool) (err error) {

@@ -7,6 +7,9 @@
 //	ckpt convert IN OUT          between .pt and .safetensors; legacy files to the present format
 //	ckpt verify FILE...          read everything and check every checksum
 //	ckpt consolidate FOLDER OUT  a sharded checkpoint, or a model in several files, as one file
+//	ckpt deepspeed IN FOLDER     a folder of DeepSpeed's, of -stage 1 to 3 for -world ranks
+//
+// Folders of DeepSpeed's stages 1 to 3 are read as one checkpoint, of any number of ranks, optimizer included.
 //
 // Nothing in a file is run, and memory does not grow with the file. It needs no libtorch. It exits with 1 when files differ or
 // are damaged, with 2 when it is used wrongly.
@@ -35,6 +38,7 @@ var commands = []command{
 	{"convert", "IN OUT", "convert between .pt and .safetensors", convert},
 	{"verify", "FILE...", "read everything and check every checksum", verify},
 	{"consolidate", "FOLDER OUT", "write a sharded checkpoint as one file", consolidate},
+	{"deepspeed", "IN FOLDER", "write a checkpoint with model and optimizer as a folder of DeepSpeed's", deepspeed},
 }
 
 // context is what a command is given.
@@ -45,6 +49,8 @@ type context struct {
 	all    bool
 	n      int
 	atol   float64
+	stage  int
+	world  int
 }
 
 var (
@@ -73,6 +79,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		flags.BoolVar(&c.all, "a", false, "ls: list other values than tensors too; cat: print all elements")
 		flags.IntVar(&c.n, "n", 100, "cat: how many elements of a tensor to print")
 		flags.Float64Var(&c.atol, "atol", 0, "diff: the largest difference that counts as none")
+		flags.IntVar(&c.stage, "stage", 2, "deepspeed: the stage, 1 to 3")
+		flags.IntVar(&c.world, "world", 1, "deepspeed: how many ranks will load it")
 		if err := flags.Parse(args[1:]); err != nil {
 			return 2
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/golite/golite/torch/serial/ptfile"
 	"github.com/golite/golite/torch/serial/safetensors"
 	"github.com/golite/golite/torch/serial/shard"
+	"github.com/golite/golite/torch/serial/zero"
 )
 
 // file is an open checkpoint of any format.
@@ -101,6 +102,14 @@ func openSafetensors(path string) (*file, error) {
 }
 
 func openFolder(path string) (*file, error) {
+	if zero.Looks(path) {
+		c, err := zero.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		format := fmt.Sprintf("DeepSpeed stage %d, %d ranks", c.Stage, c.World)
+		return &file{format: format, several: true, root: c.Root, check: c.Verify, Closer: c}, nil
+	}
 	d, err := shard.Open(path)
 	if err != nil {
 		return nil, err

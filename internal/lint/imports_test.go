@@ -23,6 +23,7 @@ var law = map[string]int{
 	"torch/serial/ptfile":       0,
 	"torch/serial/safetensors":  0,
 	"torch/serial/shard":        0,
+	"torch/serial/zero":         0,
 	"torch/serial/internal/...": 0,
 	"cmd/libtorch":              0, // it installs what the others need to link
 	"cmd/ckpt":                  0, // looks into checkpoints where no libtorch is

@@ -113,31 +113,45 @@ var torchClasses = map[string]*pickle.Class{}
 
 func init() {
 	for name, call := range map[string]func(pickle.Tuple) (any, error){
-		"torch._utils._rebuild_tensor":                        rebuildTensor,
-		"torch._utils._rebuild_tensor_v2":                     rebuildTensor,
-		"torch._utils._rebuild_tensor_v3":                     rebuildTensor,
-		"torch._utils._rebuild_parameter":                     rebuildParameter,
-		"torch._utils._rebuild_parameter_with_state":          rebuildParameter,
-		"torch._utils._rebuild_sparse_tensor":                 rebuildSparse,
-		"torch._utils._rebuild_device_tensor_from_cpu_tensor": rebuildFromCPU,
-		"torch._tensor._rebuild_from_type_v2":                 rebuildFromType,
-		"torch.nn.parameter.Parameter":                        newParameter,
-		"torch.nn.Parameter":                                  newParameter,
-		"torch.nn.parameter.Buffer":                           newBuffer,
-		"torch.Tensor":                                        nil, // named by _rebuild_from_type_v2
-		"torch.Size":                                          newSize,
-		"torch.device":                                        newDevice,
-		"torch.serialization._get_layout":                     getLayout,
-		"torch.torch_version.TorchVersion":                    newText,
-		"pathlib.PosixPath":                                   newPath,
-		"pathlib.PurePosixPath":                               newPath,
-		"lightning.fabric.utilities.data.AttributeDict":       newAttributeDict,
-		"lightning_fabric.utilities.data.AttributeDict":       newAttributeDict,
-		"pytorch_lightning.utilities.parsing.AttributeDict":   newAttributeDict,
-		"lightning.pytorch.utilities.parsing.AttributeDict":   newAttributeDict,
+		"torch._utils._rebuild_tensor":                         rebuildTensor,
+		"torch._utils._rebuild_tensor_v2":                      rebuildTensor,
+		"torch._utils._rebuild_tensor_v3":                      rebuildTensor,
+		"torch._utils._rebuild_parameter":                      rebuildParameter,
+		"torch._utils._rebuild_parameter_with_state":           rebuildParameter,
+		"torch._utils._rebuild_sparse_tensor":                  rebuildSparse,
+		"torch._utils._rebuild_device_tensor_from_cpu_tensor":  rebuildFromCPU,
+		"torch._tensor._rebuild_from_type_v2":                  rebuildFromType,
+		"torch.nn.parameter.Parameter":                         newParameter,
+		"torch.nn.Parameter":                                   newParameter,
+		"torch.nn.parameter.Buffer":                            newBuffer,
+		"torch.Tensor":                                         nil, // named by _rebuild_from_type_v2
+		"torch.Size":                                           newSize,
+		"torch.device":                                         newDevice,
+		"torch.serialization._get_layout":                      getLayout,
+		"torch.torch_version.TorchVersion":                     newText,
+		"pathlib.PosixPath":                                    newPath,
+		"pathlib.PurePosixPath":                                newPath,
+		"lightning.fabric.utilities.data.AttributeDict":        newAttributeDict,
+		"lightning_fabric.utilities.data.AttributeDict":        newAttributeDict,
+		"pytorch_lightning.utilities.parsing.AttributeDict":    newAttributeDict,
+		"lightning.pytorch.utilities.parsing.AttributeDict":    newAttributeDict,
+		"deepspeed.runtime.zero.config.ZeroStageEnum":          newStage,
+		"deepspeed.runtime.fp16.loss_scaler.LossScaler":        newAttributeDict, // an object's attributes, as data
+		"deepspeed.runtime.fp16.loss_scaler.DynamicLossScaler": newAttributeDict,
+		"deepspeed.utils.tensor_fragment.fragment_address":     newAttributeDict,
 	} {
 		torchClasses[name] = &pickle.Class{Name: name, Call: call}
 	}
+}
+
+// newStage is the number of a member of DeepSpeed's enumeration of stages.
+func newStage(args pickle.Tuple) (any, error) {
+	if len(args) == 1 {
+		if n, ok := args[0].(int); ok {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("one whole number was expected")
 }
 
 func newText(args pickle.Tuple) (any, error) {
