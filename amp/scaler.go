@@ -40,6 +40,7 @@ type GradScaler struct {
 	used    *torch.Tensor // the scale of the last backward pass
 	scaled  int           // how many losses were scaled
 	marks   map[Parameters]*mark
+	agree   func(found *torch.Tensor) // of OnFoundInf; nil: nothing is called
 }
 
 // mark is what is known of an optimizer's gradients between Unscale and the Scale after its Step.
@@ -138,9 +139,19 @@ func (s *GradScaler) divide(p Parameters) {
 			torch.NoGrad(func() { abi.Call(&opUnscale, &a, &r) })
 		}
 	})
+	if s.agree != nil {
+		torch.NoGrad(func() { s.agree(found) })
+	}
 	s.Forget(p)
 	s.marks[p] = &mark{found: found, scaled: s.scaled}
 }
+
+// OnFoundInf has f called each time that the gradients of an optimizer were divided, also where it has none, with the
+// mark of an overflow: a float32 of one element on the scaler's device that is above 0 if a gradient was infinite or NaN.
+// f may change it in place. Ranks that hold parts of the gradients take the largest of their marks in f, so that all leave
+// the step out or none (torch.distributed.fsdp.sharded_grad_scaler.ShardedGradScaler); all of them then call Step and
+// Unscale in the same order. It takes the place of the function that was given before; nil: none is called.
+func (s *GradScaler) OnFoundInf(f func(found *torch.Tensor)) { s.agree = f }
 
 // inverse is 1 over the scale, rounded once. On the CPU the number is at hand; a GPU would be waited for.
 func (s *GradScaler) inverse() *torch.Tensor {

@@ -212,3 +212,61 @@ func TestGradientsAreDividedByTheirLossesFactor(t *testing.T) {
 		require.Equal(t, []float32{0, 0, 0}, torch.ToSlice[float32](q.Tensor))
 	})
 }
+
+// Two scalers whose parameters are parts of one model agree on an overflow that only one of them has, and on a step in
+// which one of them has no gradient at all.
+func TestScalersAgreeOnAnOverflow(t *testing.T) {
+	for name, c := range map[string]struct {
+		grads [2]float64 // of each scaler's parameter; 0: it has none
+		ran   bool
+	}{
+		"none overflows":       {[2]float64{1, 2}, true},
+		"first overflows":      {[2]float64{math.Inf(1), 2}, false},
+		"second overflows":     {[2]float64{1, math.NaN()}, false},
+		"first has none":       {[2]float64{0, math.Inf(1)}, false},
+		"second has none":      {[2]float64{1, 0}, true},
+		"overflow beside none": {[2]float64{math.Inf(-1), 0}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			torch.Scope(func() {
+				var marks []*torch.Tensor
+				var scalers []*amp.GradScaler
+				var opts []optim.Optimizer
+				for _, grad := range c.grads {
+					p := nn.NewParameter(torch.Ones(2))
+					opts = append(opts, optim.NewSGD([]nn.Parameter{p}, 0.5))
+					s := amp.NewGradScaler(amp.ScalerOptions{InitScale: 4})
+					s.OnFoundInf(func(found *torch.Tensor) { marks = append(marks, found) })
+					s.Scale(torch.Ones(1))
+					if grad != 0 {
+						p.SetGrad(torch.Full(grad, 2))
+					}
+					scalers = append(scalers, s)
+				}
+				for i, s := range scalers { // what ranks do at once: all divide before one steps
+					s.Unscale(opts[i])
+				}
+				require.Len(t, marks, 2, "a scaler without gradients calls it, too")
+				both := marks[0].Add(marks[1])
+				for i, s := range scalers {
+					marks[i].Copy_(both)
+					require.Equal(t, c.ran, s.Step(opts[i], func() {}))
+					s.Update()
+					want := 4.0
+					if !c.ran {
+						want = 2
+					}
+					require.Equal(t, want, s.CurrentScale())
+				}
+				require.Len(t, marks, 2, "once for each division")
+			})
+		})
+	}
+	s := amp.NewGradScaler()
+	calls := 0
+	s.OnFoundInf(func(*torch.Tensor) { calls++ })
+	s.OnFoundInf(nil)
+	p := nn.NewParameter(torch.Ones(1))
+	s.Step(optim.NewSGD([]nn.Parameter{p}, 0.5), func() {})
+	require.Zero(t, calls)
+}

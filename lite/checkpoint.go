@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/internal/typename"
 	"github.com/golite/golite/torch"
@@ -91,7 +92,7 @@ func (l *Lite) Save(path string, v any, opts ...SaveOptions) error {
 	if err != nil {
 		return fmt.Errorf("lite: Save: %w", err)
 	}
-	content, err := l.content(v, o)
+	content, err := l.content(v, o, l.wholeTensor)
 	var write func()
 	if l.IsGlobalZero() {
 		write = func() {
@@ -115,8 +116,8 @@ func (l *Lite) Save(path string, v any, opts ...SaveOptions) error {
 	return nil
 }
 
-// content is what is written of v.
-func (l *Lite) content(v any, o SaveOptions) (any, error) {
+// content is what is written of v. whole makes one tensor of what ranks hold parts of; nil leaves the parts.
+func (l *Lite) content(v any, o SaveOptions, whole func(s *serial.Shard) *torch.Tensor) (content any, err error) {
 	s, ok := asState(v)
 	if !ok {
 		return v, nil
@@ -128,9 +129,15 @@ func (l *Lite) content(v any, o SaveOptions) (any, error) {
 	if _, own := s[reservedKey]; own {
 		return nil, fmt.Errorf("the key %q is lite's own: use another", reservedKey)
 	}
-	plain, err := s.convert(o)
+	plain, err := l.parted(s).convert(o)
 	if err != nil {
 		return nil, err
+	}
+	if l.parts.checkpoint != nil {
+		err = dist.Try(func() { plain = l.partContent(map[string]any(plain), whole).(map[string]any) })
+		if err != nil {
+			return nil, err
+		}
 	}
 	plain[reservedKey] = l.runState(states)
 	return map[string]any(plain), nil
@@ -180,7 +187,15 @@ func (l *Lite) Load(path string, into State, opts ...LoadOptions) (rest State, e
 	}
 	if into != nil {
 		l.rescale(content, into)
-		err := into.fill(content, o)
+		parted := l.parted(into)
+		err := parted.fill(content, o)
+		for key, v := range parted {
+			switch v.(type) {
+			case *partModule, *partOptimizer:
+			default:
+				into[key] = v
+			}
+		}
 		if err == nil && !o.KeepStreams && into.resumes() {
 			err = l.setRunState(content[reservedKey])
 		}
@@ -214,7 +229,7 @@ func (l *Lite) LoadRaw(path string, into any, opts ...LoadOptions) error {
 			path, someKeys(content), key)
 	}
 	f := filling{o: nn.LoadOptions{NonStrict: o.NonStrict, Rename: o.Rename}}
-	if err = f.plan(into, content, nil); err == nil {
+	if err = f.plan(l.partedValue(into), content, nil); err == nil {
 		err = f.run()
 	}
 	if err != nil {
@@ -250,7 +265,7 @@ func (l *Lite) read(path string, into State, opts []LoadOptions) (o LoadOptions,
 	}
 	load := l.io.Load
 	if f, own := l.io.(*fileIO); own {
-		load = func(path string) (any, error) { return f.loadInto(path, into, o) }
+		load = func(path string) (any, error) { return f.loadInto(path, l.parted(into), o) }
 	}
 	raw, err := load(path)
 	if err != nil {

@@ -47,6 +47,7 @@ func (s State) targets() map[string]*torch.Tensor {
 	}
 	for key, v := range s {
 		switch v := v.(type) {
+		case *partModule: // its rows are cut from what was read
 		case moduleState:
 			add(key, v.StateDict())
 		case nn.Module:

@@ -22,6 +22,7 @@ type parts struct {
 	norm           strategy.GradNormer
 	checker        strategy.GradChecker
 	state          strategy.Stateful
+	checkpoint     strategy.Checkpointer
 }
 
 // openSession opens the strategy's Session on this rank.
@@ -42,6 +43,12 @@ func (l *Lite) openSession(s Strategy, devices []torch.Device, threads int) erro
 		return errors.Join(fmt.Errorf("lite: strategy %q: %w", s.StrategyName(), err), l.closeSession(err))
 	}
 	l.parts = l.partsOf(session, s.StrategyName())
+	if scaler := l.precision.Scaler(); scaler != nil {
+		if x, ok := strategy.As[strategy.FoundInfReducer](session); ok {
+			scaler.OnFoundInf(x.ReduceFoundInf)
+			l.atEnd(func() { scaler.OnFoundInf(nil) })
+		}
+	}
 	return nil
 }
 
@@ -69,6 +76,7 @@ func (l *Lite) partsOf(s strategy.Session, name string) parts {
 	p.step, _ = strategy.As[strategy.Stepper](s)
 	p.norm, _ = strategy.As[strategy.GradNormer](s)
 	p.state, _ = strategy.As[strategy.Stateful](s)
+	p.checkpoint, _ = strategy.As[strategy.Checkpointer](s)
 	if l.rank.WorldSize > 1 {
 		p.checker, _ = strategy.As[strategy.GradChecker](s)
 	}

@@ -28,7 +28,7 @@ func (l *Lite) SaveSharded(dir string, v State, opts ...SaveOptions) error {
 	if !ok {
 		return fmt.Errorf("lite: SaveSharded %s: the checkpoint I/O %T has no folders: use Save", dir, l.io)
 	}
-	content, err := l.content(v, o)
+	content, err := l.content(v, o, nil)
 	id := Broadcast(l, serial.NewSaveID(), 0)
 	var indexes [][]byte
 	if err = l.agree(dir, err); err == nil {

@@ -68,6 +68,8 @@ func plainOf(v any) (any, error) {
 		return nil, fmt.Errorf("a nil %T", v)
 	}
 	switch v := v.(type) {
+	case *partModule:
+		return v, nil
 	case moduleState:
 		return v.StateDict(), nil
 	case nn.Module:
@@ -95,6 +97,8 @@ func isPlain(k reflect.Kind) bool {
 
 func filtered(v any, keep func(string, any) bool) (any, bool) {
 	switch v := v.(type) {
+	case *partModule:
+		return &partModule{l: v.l, module: v.module, keep: keep}, true
 	case *torch.StateDict:
 		out := &torch.StateDict{}
 		for name, t := range v.All() {

@@ -228,8 +228,12 @@ func (m *Module) buffers(sync bool) {
 				if d := m.e.o.BufferDType; d != 0 && b.DType().IsFloating() && b.DType() != d {
 					b.SetData(b.To(d))
 				}
-				if sync && b.Numel() > 0 {
+				switch {
+				case !sync || b.Numel() == 0:
+				case m.e.g.Rank() == 0:
 					m.e.g.Broadcast(b.Tensor, 0)
+				default: // a pass before this one may have its backward pass to come, and needs what it has saved
+					b.SetData(m.e.g.Broadcast(torch.EmptyLike(b.Tensor), 0))
 				}
 			}
 		})

@@ -19,9 +19,12 @@
 //	SetupOptimizer                  OptimizerSetter: after it, for each optimizer
 //	Module.Forward                  each pass
 //	Backward                        Backwarder: Lite.Backward
+//	ReduceFoundInf                  FoundInfReducer: once the scaler has divided gradients, before clipping or a step
 //	GradNorm                        GradNormer: Lite.ClipGradNorm
 //	Step                            Stepper: Optimizer.Step
 //	StateDict, LoadStateDict        Stateful: Lite.Save, Lite.Load
+//	Part, OptimizerState            Checkpointer: Lite.Save, Lite.SaveSharded
+//	Part, Loaded, LoadOptimizer     Checkpointer: Lite.Load
 //	Close                           at the end of the run
 //
 // All of them run on the rank's own goroutine. SetupModule, SetupOptimizer and Close return errors. What runs at every

@@ -7,6 +7,7 @@ import (
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 	"github.com/golite/golite/torch/optim"
+	"github.com/golite/golite/torch/serial"
 )
 
 // Optional parts of a Module.
@@ -86,6 +87,43 @@ type (
 		Revision() int
 		// IgnoreParameters leaves parameters to the program.
 		IgnoreParameters(params []*torch.Tensor)
+	}
+
+	// FoundInfReducer combines an overflow's mark over the ranks, in place, for a Session whose ranks hold parts of the
+	// gradients: then all of them leave the step out and change the scale alike. lite calls it on every rank, once for each
+	// optimizer whose gradients the scaler divides, also on a rank without gradients (amp.GradScaler.OnFoundInf). Default:
+	// the mark is that of the rank's own gradients.
+	FoundInfReducer interface {
+		ReduceFoundInf(found *torch.Tensor) // float32, one element, above 0 after an overflow
+	}
+
+	// Checkpointer is a Session whose ranks hold parts of tensors. lite writes and reads these parts in place of the
+	// tensors that a module or an optimizer shows on one rank: Lite.SaveSharded writes them as they are, Lite.Save
+	// collects them into one plain file while it is written, and Lite.Load reads either, which any number of ranks may
+	// have written. Default: each tensor is whole and equal on all ranks, and rank 0's is saved.
+	//
+	// All ranks call Save, SaveSharded and Load with States of the same keys, and lite calls these methods on all of them
+	// in the same order, so that they may call collectives. A part that is saved lies along dimension 0: its Offsets are 0
+	// and its sizes those of the whole tensor but for the first dimension. Together the parts cover the tensor, and where
+	// several ranks hold the same rows the lowest rank's are saved. A rank may hold none: its Tensor then has 0 rows.
+	Checkpointer interface {
+		// Part returns this rank's part of a parameter or a buffer, by the tensor that nn.StateDict returns for it; nil:
+		// the tensor is whole, or none of this Session's. Load writes into the part's Tensor, and its result is read at
+		// once: the same call may return other tensors later.
+		Part(t *torch.Tensor) *serial.Shard
+		// Loaded is called at the end of each Load that has written into parameters and buffers, before it restores
+		// optimizers, for what the Session derives from them.
+		Loaded() error
+		// OptimizerState returns the state in the layout of optim.Optimizer's StateDict, whose tensors may be
+		// *serial.Shard. It may return o.StateDict() for optimizers that are not divided.
+		OptimizerState(o optim.Optimizer) (map[string]any, error)
+		// OptimizerPart returns where this rank's rows of the state tensors of a parameter lie, the parameter given by its
+		// number in the state: the part begins at offsets and has sizes, in a tensor of that shape. Tensors of other
+		// shapes, such as a count of steps, are whole. nil: the parameter's state is whole.
+		OptimizerPart(o optim.Optimizer, param int) (offsets, sizes, shape []int)
+		// LoadOptimizer takes a state in the layout of OptimizerState: what OptimizerPart has described is a *serial.Shard,
+		// whoever wrote the file, and all else whole. On an error nothing is changed.
+		LoadOptimizer(o optim.Optimizer, state map[string]any) error
 	}
 
 	// Stateful is a Session with state of its own, such as a count of steps: the checkpoint of Lite.Save keeps it for

@@ -118,23 +118,73 @@ func TestPlansRefuse(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	require.Equal(t, []string{"single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", "horovod"}, strategy.Names())
+	require.Equal(t, []string{"single_device", "dp", "ddp", "ddp_spawn", "ddp_find_unused_parameters", "horovod",
+		"fsdp", "fsdp_cpu_offload", "deepspeed", "deepspeed_stage_1_offload", "deepspeed_stage_1", "deepspeed_stage_2_offload",
+		"deepspeed_stage_2", "deepspeed_stage_3_offload", "deepspeed_stage_3",
+		"fsdp_spawn", "fsdp_cpu_offload_spawn", "deepspeed_spawn", "deepspeed_stage_1_offload_spawn", "deepspeed_stage_1_spawn",
+		"deepspeed_stage_2_offload_spawn", "deepspeed_stage_2_spawn", "deepspeed_stage_3_offload_spawn", "deepspeed_stage_3_spawn",
+		"ddp_sharded", "ddp_sharded_spawn"}, strategy.Names())
 	for name, want := range map[string]strategy.Strategy{
 		"single_device": builtin.SingleDevice{}, "dp": builtin.DP{}, "DDP": builtin.DDP{}, "ddp_spawn": builtin.DDPSpawn{},
 		"ddp_find_unused_parameters":      builtin.DDP{FindUnusedParameters: true},
 		"Horovod":                         builtin.Horovod{},
 		"ddp_find_unused_parameters_true": builtin.DDP{FindUnusedParameters: true},
+		"fsdp":                            builtin.FSDP{}, "fsdp_cpu_offload_spawn": builtin.FSDP{CPUOffload: true, Spawn: true},
+		"deepspeed": builtin.DeepSpeed{}, "deepspeed_stage_1_spawn": builtin.DeepSpeed{Stage: 1, Spawn: true},
+		"deepspeed_stage_3_offload": builtin.DeepSpeed{Stage: 3, OffloadOptimizer: true, OffloadParameters: true},
+		"ddp_sharded":               builtin.DDPSharded{}, "ddp_sharded_spawn": builtin.DDPShardedSpawn{},
+		"ddp_sharded_find_unused_parameters_false": builtin.DDPSharded{},
 	} {
 		s, ok := strategy.New(name)
 		require.True(t, ok, name)
 		require.Equal(t, want, s, name)
 	}
 	for name, want := range map[string]string{
-		"fsdp": `meanwhile use "ddp"`, "deepspeed_stage_3_offload": `meanwhile use "ddp"`, "ddp_sharded_spawn": `meanwhile use "ddp_spawn"`,
-		"ddp_fork": "a Go process can't be forked", "tpu_spawn": "torch_xla",
+		"deepspeed_stage_3_offload_nvme": `use "deepspeed_stage_3_offload"`,
+		"ddp_fork":                       "a Go process can't be forked", "tpu_spawn": "torch_xla",
 	} {
 		problem, refused := strategy.Refused(name)
 		require.True(t, refused, name)
 		require.Contains(t, problem, want)
+	}
+}
+
+// TestShardPlans: what a strategy of parts can't do is refused with the remedy, and what has no parts is "ddp".
+func TestShardPlans(t *testing.T) {
+	engine := cpu.ask(2, 1)
+	engine.Engine = "torchrun"
+	for name, c := range map[string]struct {
+		s       strategy.Strategy
+		r       strategy.Request
+		instead strategy.Strategy
+		launch  string
+		err     string
+	}{
+		"processes":         {s: builtin.FSDP{}, r: cpu.ask(2, 1), launch: "processes"},
+		"goroutines":        {s: builtin.DeepSpeed{Spawn: true}, r: cpu.ask(2, 1), launch: "goroutines"},
+		"goroutines, nodes": {s: builtin.DDPShardedSpawn{}, r: cpu.ask(2, 2), err: `use "ddp_sharded"`},
+		"an engine":         {s: builtin.FSDP{Spawn: true}, r: engine, instead: builtin.FSDP{}},
+		"no_shard":          {s: builtin.FSDP{Sharding: "NO_SHARD"}, r: cpu.ask(2, 1), instead: builtin.DDP{NoBroadcastBuffers: true}},
+		"no_shard, offload": {s: builtin.FSDP{Sharding: "no_shard", CPUOffload: true}, r: cpu.ask(2, 1), err: "leave them out"},
+		"hybrid":            {s: builtin.FSDP{Sharding: "HYBRID_SHARD"}, r: cpu.ask(2, 1), err: `use "full_shard"`},
+		"no sharding":       {s: builtin.FSDP{Sharding: "half"}, r: cpu.ask(2, 1), err: `want "full_shard"`},
+		"no type":           {s: builtin.FSDP{ParamDType: torch.Int64}, r: cpu.ask(2, 1), err: "want a floating-point type"},
+		"stage":             {s: builtin.DeepSpeed{Stage: 4}, r: cpu.ask(2, 1), err: "want 1, 2 or 3"},
+		"offload of stage 2": {s: builtin.DeepSpeed{OffloadParameters: true, OffloadOptimizer: true}, r: cpu.ask(2, 1),
+			err: "use stage 3"},
+		"offload of parameters alone": {s: builtin.DeepSpeed{Stage: 3, OffloadParameters: true}, r: cpu.ask(2, 1), err: "set both"},
+		"config":                      {s: builtin.DeepSpeed{Config: "ds.json"}, r: cpu.ask(2, 1), err: "not read yet"},
+		"no backend":                  {s: builtin.FSDP{}, r: mps.ask(2, 1), err: "one rank"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := c.s.Plan(c.r)
+			if c.err != "" {
+				require.ErrorContains(t, err, c.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.instead, p.Instead)
+			require.Equal(t, c.launch, p.Launcher)
+		})
 	}
 }
