@@ -153,3 +153,127 @@ type ModuleOptions = strategy.ModuleOptions
 //	// Open returns a Session that averages gradients, if there are several ranks.
 //	func (h Horovod) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
 type Horovod = builtin.Horovod
+
+// FSDP is one process for each device, of which each keeps rows of the parameters, the gradients and the optimizer's state: blocks are
+// gathered when they are used, and freed again (torch.distributed.fsdp, as FSDP2 has it). Package ddp/shard says what that means for a
+// program: between passes a parameter is this rank's rows, and each forward pass takes all ranks.
+//
+//	type FSDP struct {
+//		// Sharding is "full_shard" (the default), "shard_grad_op", which keeps what a forward pass has gathered for
+//		// its backward pass, or "no_shard", which is "ddp". Case is ignored.
+//		Sharding string
+//
+//		// Wrap chooses the units that are gathered together (auto_wrap_policy); nil: shard.Blocks, a transformer's
+//		// blocks.
+//		Wrap shard.Policy
+//
+//		// CPUOffload keeps rows, gradients and optimizer state on the CPU, where steps run (cpu_offload).
+//		CPUOffload bool
+//
+//		// ParamDType, ReduceDType and BufferDType are the types of gathered parameters, of sums of gradients and of
+//		// buffers; 0: their own (mixed_precision). Rows and optimizer state keep their type.
+//		ParamDType, ReduceDType, BufferDType torch.DType
+//
+//		// Ahead is how many units are gathered ahead; 0: 1, negative: none (limit_all_gathers).
+//		Ahead int
+//
+//		// NoInitSync leaves out rank 0's parameters and buffers being given to all when a model is set up.
+//		NoInitSync bool
+//
+//		// Spawn has goroutines in the place of processes.
+//		Spawn bool
+//
+//		// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
+//		Timeout time.Duration
+//	}
+//
+//	// StrategyName returns "fsdp", "fsdp_cpu_offload" with CPUOffload, and either with "_spawn" with Spawn.
+//	func (f FSDP) StrategyName() string
+//
+//	// Plan has a rank for each device.
+//	func (f FSDP) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open returns a Session that holds parts; on one rank there is nothing to divide.
+//	func (f FSDP) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
+type FSDP = builtin.FSDP
+
+// DDPSharded is one process for each device, of which each has all parameters, and rows of the gradients and of the optimizer's state
+// (fairscale's ShardedDataParallel and OSS; ZeRO's stage 2). fairscale gives each rank whole parameters to update; rows are of more
+// equal size, and make checkpoints that any number of ranks can read. Parameters without gradient need no setting.
+//
+//	type DDPSharded struct {
+//		// NoBroadcastBuffers leaves buffers, such as BatchNorm's, as each rank computes them.
+//		NoBroadcastBuffers bool
+//
+//		// NoInitSync leaves out rank 0's parameters and buffers being given to all when a model is set up.
+//		NoInitSync bool
+//
+//		// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
+//		Timeout time.Duration
+//	}
+//
+//	// StrategyName returns "ddp_sharded".
+//	func (DDPSharded) StrategyName() string
+//
+//	// Plan has a process for each device.
+//	func (d DDPSharded) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open returns a Session that holds parts; on one rank there is nothing to divide.
+//	func (d DDPSharded) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
+type DDPSharded = builtin.DDPSharded
+
+// DDPShardedSpawn is DDPSharded with a goroutine for each device instead of a process.
+//
+//	// StrategyName returns "ddp_sharded_spawn".
+//	func (DDPShardedSpawn) StrategyName() string
+//
+//	// Plan has a goroutine for each device, and processes where an engine has started them.
+//	func (d DDPShardedSpawn) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open is DDPSharded's.
+//	func (d DDPShardedSpawn) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
+type DDPShardedSpawn = builtin.DDPShardedSpawn
+
+// DeepSpeed is ZeRO as DeepSpeed's stages have it, on golite's own shards; the zero DeepSpeed is stage 2. What DeepSpeed's strategy refuses
+// works: several models and optimizers, CPUs, clipping by value and by norm, NoBackwardSync. It clips nothing by itself, where DeepSpeed
+// clips at 1.0 unless its JSON says otherwise, and "16-mixed" is autocast as under any other strategy.
+//
+//	type DeepSpeed struct {
+//		// Stage is what ranks keep a part of: 1: the optimizer's state, 2: gradients too, 3: parameters too,
+//		// as FSDP; 0: 2. Gradients of stage 1 are cut as soon as those of stage 2: it never takes more memory than
+//		// it does in DeepSpeed.
+//		Stage int
+//
+//		// OffloadOptimizer keeps the optimizer's state, and the rows that it steps, on the CPU.
+//		OffloadOptimizer bool
+//
+//		// OffloadParameters keeps parameters on the CPU between uses: stage 3 only, and with OffloadOptimizer.
+//		OffloadParameters bool
+//
+//		// Config is DeepSpeed's JSON. It is not read yet, and refused: the fields here, ClipGradNorm, optimizers and
+//		// schedulers take its place.
+//		Config any
+//
+//		// NoInitSync leaves out rank 0's parameters and buffers being given to all when a model is set up.
+//		NoInitSync bool
+//
+//		// Wrap chooses the units of stage 3 that are gathered together; nil: shard.Blocks.
+//		Wrap shard.Policy
+//
+//		// Spawn has goroutines in the place of processes.
+//		Spawn bool
+//
+//		// Timeout stands for Config.Timeout where it is not 0. Giving both is refused.
+//		Timeout time.Duration
+//	}
+//
+//	// StrategyName returns "deepspeed_stage_2" and the like, with "_offload" where something is offloaded and
+//	// "_spawn" with Spawn.
+//	func (d DeepSpeed) StrategyName() string
+//
+//	// Plan has a rank for each device.
+//	func (d DeepSpeed) Plan(r strategy.Request) (strategy.Plan, error)
+//
+//	// Open returns a Session that holds parts; on one rank there is nothing to divide.
+//	func (d DeepSpeed) Open(ctx context.Context, e *strategy.Env) (strategy.Session, error)
+type DeepSpeed = builtin.DeepSpeed
