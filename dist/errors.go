@@ -85,6 +85,9 @@ func Try(f func()) (err error) {
 			panic(v)
 		}
 	}()
+	if f == nil {
+		torch.Fail("dist.Try", "the function is nil")
+	}
 	f()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/amp"
+	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
@@ -20,6 +21,10 @@ func TestNilFunctionsAndCallbacks(t *testing.T) {
 	require.ErrorContains(t, lite.Run(ctx, lite.Config{Accelerator: "cpu"}, nil), "lite.Run: the function is nil")
 	_, err := lite.RunValue[int](ctx, lite.Config{Accelerator: "cpu"}, nil)
 	require.ErrorContains(t, err, "lite.RunValue: the function is nil")
+	var none context.Context
+	err = lite.Run(none, lite.Config{Accelerator: "cpu"}, func(context.Context, *lite.Lite) error { return nil })
+	require.ErrorContains(t, err, "lite.Run: the context is nil")
+	require.ErrorContains(t, dist.Try(nil), "dist.Try: the function is nil")
 	run := func(c lite.Config) error {
 		c.Accelerator = "cpu"
 		return lite.Run(ctx, c, func(context.Context, *lite.Lite) error { return nil })

@@ -47,6 +47,9 @@ func RunValue[T any](ctx context.Context, cfg Config, f func(ctx context.Context
 	if f == nil {
 		return value.get(), errNoFunction("lite.RunValue")
 	}
+	if ctx == nil {
+		return value.get(), errors.New("lite.Run: the context is nil: give context.Background(), which never ends")
+	}
 	plan, err := config.Resolve(cfg, config.ThisMachine{})
 	if err != nil {
 		return value.get(), err

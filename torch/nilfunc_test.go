@@ -49,6 +49,8 @@ func TestNilFunctions(t *testing.T) {
 	p := torch.NewPool(torch.PoolOptions{})
 	defer p.Close()
 	require.ErrorContains(t, p.Do(t.Context(), nil), "nil")
+	var none context.Context
+	require.ErrorContains(t, p.Do(none, func() {}), "no context")
 }
 
 // Close in a function of the pool would wait for its own end; it is an error of that function, and the pool goes on.

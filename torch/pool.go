@@ -100,6 +100,9 @@ func (p *Pool) Do(ctx context.Context, f func()) error {
 	if f == nil {
 		return errors.New("torch: Pool.Do was given no function: it is nil")
 	}
+	if ctx == nil {
+		return errors.New("torch: Pool.Do was given no context: it is nil; context.Background() never ends")
+	}
 	select {
 	case <-p.closed:
 		return ErrPoolClosed
