@@ -47,6 +47,7 @@ func Fit[B any](ctx context.Context, t *Trainer, m Module[B], d TrainData[B], op
 			ctx: ctx, t: t, m: m, d: d, batchHooks: newBatchHooks[B](t.o.Callbacks, m, "Train"),
 			rules: rulesOf("TrainingStep"), name: fmt.Sprintf("%T.TrainingStep", m),
 		}
+		f.closure = f.evaluate
 		return f.run(o)
 	})
 }
@@ -168,6 +169,9 @@ type fit[B any] struct {
 	batch B // the one that runs
 	rules *logRules
 	name  string // of TrainingStep, for messages
+
+	closure func() *torch.Tensor // evaluate
+	loss    *torch.Tensor        // its last result
 }
 
 func (f *fit[B]) run(o FitOptions) error {

@@ -16,23 +16,32 @@ func (f *fit[B]) optimize() (loss *torch.Tensor, err error) {
 		return f.manual(), nil
 	}
 	if t.accumulating() {
-		t.l.NoBackwardSync(f.model, true, func() { loss, err = f.forwardBackward() })
-		return loss, err
-	}
-	closure := func() *torch.Tensor {
-		loss, err = f.forwardBackward()
-		t.must(err)
-		t.must(t.beforeStep(t.optimizer))
-		return loss
+		return f.accumulate()
 	}
 	t.steps.ready()
 	if s := t.hooks.step; s != nil {
-		s.OptimizerStep(t, t.optimizer, closure)
+		s.OptimizerStep(t, t.optimizer, f.closure)
 	} else {
-		t.optimizer.StepFunc(closure)
+		t.optimizer.StepFunc(f.closure)
 	}
 	t.steps.completed()
+	loss, f.loss = f.loss, nil
 	return loss, nil
+}
+
+// accumulate adds a batch's gradients, which stay on this rank.
+func (f *fit[B]) accumulate() (loss *torch.Tensor, err error) {
+	f.t.l.NoBackwardSync(f.model, true, func() { loss, err = f.forwardBackward() })
+	return loss, err
+}
+
+// evaluate is the closure of the optimizer's step: the loss, its gradients and their clipping.
+func (f *fit[B]) evaluate() *torch.Tensor {
+	loss, err := f.forwardBackward()
+	f.t.must(err)
+	f.t.must(f.t.beforeStep(f.t.optimizer))
+	f.loss = loss
+	return loss
 }
 
 // beforeStep calls the hook and clips.
@@ -90,7 +99,10 @@ func (f *fit[B]) forwardBackward() (loss *torch.Tensor, err error) {
 		return nil, err
 	}
 	t.l.Backward(scaled)
-	return loss.Detach(), t.hooks.afterBackward.call(t)
+	if len(f.batchHooks.end.calls) > 0 {
+		loss = loss.Detach()
+	}
+	return loss, t.hooks.afterBackward.call(t)
 }
 
 // callStep runs TrainingStep.
