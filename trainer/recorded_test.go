@@ -210,6 +210,8 @@ func (r *recordedRun) options(t *testing.T, root string) (o trainer.Options, pre
 	for _, c := range r.Callbacks {
 		o.Callbacks = append(o.Callbacks, map[string]trainer.Callback{
 			"early":        &trainer.EarlyStopping{Monitor: "val_loss", Patience: new(1), MinDelta: 0.05},
+			"ema":          &trainer.WeightAveraging{Average: optim.EMA(0.5), EveryNSteps: 2, StartingAtStep: 3},
+			"mean":         &trainer.WeightAveraging{NoBuffers: true},
 			"rates":        &trainer.LearningRateMonitor{},
 			"accumulation": &trainer.GradientAccumulationScheduler{Scheduling: map[int]int{0: 1, 1: 3}},
 		}[c])

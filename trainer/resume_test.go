@@ -16,6 +16,7 @@ import (
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
 	"github.com/golite/golite/torch/nn"
+	"github.com/golite/golite/torch/optim"
 	"github.com/golite/golite/trainer"
 )
 
@@ -88,6 +89,9 @@ func train(t *testing.T, r *recordedRun, ranks, workers, kill int, from, dir str
 			&killer{at: kill}, &trainer.ModelCheckpoint{Dir: dir, EveryNTrainSteps: 1, SaveTopK: -1, SaveLast: "copy"},
 			&trainer.EarlyStopping{Monitor: "val_loss", Patience: new(100)},
 		}
+		if slices.Contains(r.Callbacks, "ema") {
+			o.Callbacks = append(o.Callbacks, &trainer.WeightAveraging{Average: optim.EMA(0.5), EveryNSteps: 2, StartingAtStep: 3})
+		}
 		tr, err := trainer.New(l, o)
 		if err != nil {
 			return err
@@ -134,6 +138,7 @@ func TestResumeAfterEveryBatch(t *testing.T) {
 		"plain":                      {"shuffled dropout norm", 1, 0, trainer.Options{}},
 		"workers, accumulation":      {"shuffled dropout norm", 1, 2, trainer.Options{AccumulateGradBatches: 3}},
 		"validation within a window": {"accumulate 3", 1, 0, trainer.Options{AccumulateGradBatches: 2, ValCheckInterval: trainer.Batches(3)}},
+		"weight averaging":           {"ema", 1, 0, trainer.Options{}},
 		"plateau":                    {"plateau", 1, 0, trainer.Options{}},
 		"2 ranks":                    {"no sanity check, shuffled", 2, 0, trainer.Options{}},
 		"2 ranks, accumulation":      {"adam step", 2, 0, trainer.Options{AccumulateGradBatches: 3}},
