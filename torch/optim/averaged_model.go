@@ -8,7 +8,8 @@ import (
 	"github.com/golite/golite/torch/nn"
 )
 
-// Averager returns the new average from the average so far, of n values, and a value.
+// Averager returns the new average from the average so far, of n values, and a value (avg_fn of
+// torch.optim.swa_utils.AveragedModel).
 type Averager func(average, value *torch.Tensor, n int) *torch.Tensor
 
 // SWA is the mean of all values (torch.optim.swa_utils.get_swa_avg_fn).
