@@ -42,6 +42,7 @@ var law = map[string]int{
 	"datasets/...":              5,
 	"internal/distabi":          2, // C handles
 	"internal/ranktest":         5, // runs the ranks of tests
+	"internal/distcount":        5, // counts what ranks send
 	"dist/...":                  5,
 	"ddp/...":                   6,
 	"lite/accelerator":          6,
