@@ -345,14 +345,25 @@ func (e *Engine) asShards(tensors []*torch.Tensor, f func() (changed bool)) {
 	ended = true
 }
 
-// Close removes the hooks, and frees what is not the parameters' own: those are rows from then on, but with Never. It has
-// no collectives.
+// Close closes all modules. It has no collectives.
 func (e *Engine) Close() {
-	for _, m := range e.modules {
-		m.unhook()
-		for _, u := range append([]*unit{m.root}, m.units...) {
-			u.close()
-		}
+	for len(e.modules) > 0 {
+		e.modules[0].Close()
 	}
-	e.modules, e.owner = nil, map[*torch.Tensor]*param{}
+}
+
+// Close takes the module out of the Engine: it removes the hooks, and frees what is not the parameters' own. Those are rows from
+// then on, but with Never. It has no collectives. A second Close does nothing.
+func (m *Module) Close() {
+	e := m.e
+	m.unhook()
+	for _, u := range append([]*unit{m.root}, m.units...) {
+		for _, p := range u.params {
+			delete(e.owner, p.t)
+		}
+		u.close()
+	}
+	m.params, m.units = nil, nil
+	e.modules = slices.DeleteFunc(e.modules, func(other *Module) bool { return other == m })
+	e.pending = slices.DeleteFunc(e.pending, func(p *pass) bool { return p.m == m })
 }

@@ -119,6 +119,35 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
+// TestCloseModule: a module that is closed is no part of the next one's passes, and its parameters can be cut anew.
+func TestCloseModule(t *testing.T) {
+	for mode, reshard := range reshards {
+		t.Run(mode, func(t *testing.T) {
+			run(t, "inprocess", 2, func(ctx context.Context, g *dist.Group) error {
+				a, err := newTrainer(ctx, g, build("mlp"), "sgd", &shard.Options{Reshard: reshard})
+				if err != nil {
+					return err
+				}
+				defer a.close()
+				want := a.train(2, 1)
+				a.loss(a.batch()) // a pass whose backward never comes
+				a.m.Close()
+				a.m.Close()
+				if a.e.Has(nn.Parameters(a.module)[0].Tensor) || a.e.Report() != (shard.Report{Peak: a.e.Report().Peak}) {
+					return fmt.Errorf("the module is left: %+v", a.e.Report())
+				}
+				b := *a
+				b.net, b.random = build("mlp"), torch.NewGenerator(uint64(100+g.Rank()))
+				b.opt = optimizers["sgd"](nn.Parameters(b.module))
+				if b.m, err = b.e.Shard(b.module); err != nil {
+					return err
+				}
+				return equal("losses", want, b.train(2, 1))
+			})
+		})
+	}
+}
+
 // settled is the number of tensors once the collector has nothing left to do.
 func settled() int {
 	n := torch.LiveTensors()

@@ -179,4 +179,13 @@ func (m *shardModule) Join(func(), ddp.JoinOptions) {
 		"the same number of batches (the sampler's DropLast, or its padding), or use \"ddp\"", m.s.name)
 }
 
-var _ strategy.Joiner = (*shardModule)(nil)
+// CloseModule takes the module out of the Session.
+func (m *shardModule) CloseModule() {
+	m.m.Close()
+	m.s.revision++
+}
+
+var (
+	_ strategy.Joiner       = (*shardModule)(nil)
+	_ strategy.ModuleCloser = (*shardModule)(nil)
+)
