@@ -218,6 +218,9 @@ func (t *Trainer) setOptimization(m nn.Module, c Optimization) error {
 			return err
 		}
 	}
+	if t.finding {
+		c.Schedules = nil
+	}
 	t.optimizer, t.manual, t.schedules = c.Optimizer, c.Manual, c.Schedules
 	return nil
 }

@@ -43,6 +43,7 @@ type Trainer struct {
 	trainLoader  func() error // makes the loader of training if there is none
 	loaderStates func() (train map[string]any, val []any)
 	fitResults   *results
+	finding      bool     // LRFind sets the rates
 	resumedFrom  string   // the checkpoint that Fit has loaded
 	at           position // where in the loop the stage is
 	loggers      []lite.MetricLogger
