@@ -71,7 +71,7 @@ func NewGradScaler(opts ...ScalerOptions) *GradScaler {
 		torch.Fail("amp.NewGradScaler", "want a scale above 0, growth above 1 and backoff below 1, got %+v", o)
 	}
 	s := &GradScaler{o: o, marks: map[Parameters]*mark{}}
-	torch.Outside(func() {
+	torch.NoScope(func() {
 		s.scale = torch.Options{DType: torch.Float32, Device: o.Device}.Full(o.InitScale)
 		s.used = torch.Options{DType: torch.Float32, Device: o.Device}.Full(o.InitScale)
 		s.tracker = torch.Options{DType: torch.Int32, Device: o.Device}.Zeros()
@@ -122,7 +122,7 @@ func (s *GradScaler) divide(p Parameters) {
 			"go backward from Scale's result, with lite by l.Backward(loss) in place of loss.Backward()")
 	}
 	var found *torch.Tensor
-	torch.Outside(func() {
+	torch.NoScope(func() {
 		found = torch.Options{DType: torch.Float32, Device: s.o.Device}.Zeros()
 	})
 	torch.Scope(func() {

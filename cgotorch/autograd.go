@@ -11,19 +11,22 @@ import "unsafe"
 // It runs the hooks and Go functions of the graph on the calling thread.
 func Backward(in []uint64) *Error {
 	var out [Room]uint64
-	_, err := result(int64(C.gl_backward((*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]), Room)), out[:])
+	_, err := result(int64(C.gl_backward((*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]), Room)),
+		out[:])
 	return err
 }
 
 // Gradients computes gradients without accumulating them. in holds: retain, create, allow unused, then
 // three lists: outputs, inputs, gradients of the outputs. The result has Call's form, one list of tensors.
 func Gradients(in, out []uint64) ([]uint64, *Error) {
-	return result(int64(C.gl_gradients((*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
+	return result(int64(C.gl_gradients((*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]),
+		C.uint32_t(len(out)))), out)
 }
 
 // Grads gives the accumulated gradients of a list (count, handles), in Call's form; undefined where there is none.
 func Grads(in, out []uint64) ([]uint64, *Error) {
-	return result(int64(C.gl_grads((*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
+	return result(int64(C.gl_grads((*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]),
+		C.uint32_t(len(out)))), out)
 }
 
 // SetGrad replaces a tensor's accumulated gradient; grad 0 removes it.
@@ -39,7 +42,8 @@ func ClearGrads(h []Handle) *Error {
 		return nil
 	}
 	var out [Room]uint64
-	_, err := result(int64(C.gl_clear_grads((*C.gl_handle)(unsafe.Pointer(&h[0])), C.uint32_t(len(h)), (*C.uint64_t)(&out[0]), Room)), out[:])
+	_, err := result(int64(C.gl_clear_grads((*C.gl_handle)(unsafe.Pointer(&h[0])), C.uint32_t(len(h)),
+		(*C.uint64_t)(&out[0]), Room)), out[:])
 	return err
 }
 
@@ -74,7 +78,8 @@ func Apply(name string, f BackwardFunc, in, out []uint64) ([]uint64, *Error) {
 	id := closures.put(f)
 	n := C.CString(name)
 	defer C.free(unsafe.Pointer(n))
-	w, err := result(int64(C.gl_apply(C.uint64_t(id), n, (*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
+	w, err := result(int64(C.gl_apply(C.uint64_t(id), n, (*C.uint64_t)(&in[0]), C.uint32_t(len(in)),
+		(*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
 	DrainClosures() // the graph may not have wanted f: its node is gone again then
 	return w, err
 }
@@ -84,7 +89,7 @@ func Saved(node uint64, out []uint64) ([]uint64, *Error) {
 	return result(int64(C.gl_saved(C.uint64_t(node), (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
 }
 
-// GradMode tells whether autograd records on the calling thread.
+// GradMode reports whether autograd records on the calling thread.
 func GradMode() bool { return C.gl_grad_mode(-1) != 0 }
 
 // SetGradMode sets it and returns what it was. The goroutine must be locked to its thread.
@@ -99,7 +104,7 @@ func EnterNormal() { C.gl_inference(2) }
 // LeaveInference undoes the last EnterInference or EnterNormal of this thread.
 func LeaveInference() { C.gl_inference(0) }
 
-// Inference tells whether the calling thread is in inference mode.
+// Inference reports whether the calling thread is in inference mode.
 func Inference() bool { return C.gl_inference(-1) != 0 }
 
 func flag(b bool) C.int32_t {

@@ -15,7 +15,8 @@
 #include "state.h"
 
 // Written in Go (callback.go). It gives 0, or the id of the panic.
-extern "C" uint64_t goliteBackward(uint64_t closure, uint64_t node, uint64_t* grads, int64_t n, uint64_t* results, int64_t m);
+extern "C" uint64_t goliteBackward(uint64_t closure, uint64_t node, uint64_t* grads, int64_t n, uint64_t* results,
+                                   int64_t m);
 
 namespace golite {
 namespace {
@@ -76,7 +77,8 @@ void check_grad(const at::Tensor& t, const at::Tensor& g) {
   TORCH_CHECK(g.device() == t.device(), "can't assign a gradient on ", g.device(), " to a tensor on ", t.device(),
               ": both must be on the same device");
   TORCH_CHECK(g.layout() == t.layout() || g.layout() == at::kSparse, "can't assign a gradient of layout ", g.layout(),
-              " to a tensor of layout ", t.layout(), ": both must have the same layout, or the gradient is sparse (COO)");
+              " to a tensor of layout ", t.layout(),
+              ": both must have the same layout, or the gradient is sparse (COO)");
   TORCH_CHECK(g.is_nested() == t.is_nested(), "can't assign a gradient that is ", g.is_nested() ? "" : "not ",
               "nested to a tensor that is ", t.is_nested() ? "" : "not ", "nested");
   if (t.is_nested()) return;
@@ -102,7 +104,8 @@ int64_t gl_backward(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room
     bool create = r.word() != 0;
     variable_list roots = r.tensors(), grads = r.tensors(), inputs = r.tensors();
     PassedHooks hooks;
-    torch::autograd::backward(roots, grads, retain == 2 ? std::nullopt : std::optional<bool>(retain == 1), create, inputs);
+    torch::autograd::backward(roots, grads, retain == 2 ? std::nullopt : std::optional<bool>(retain == 1), create,
+                              inputs);
   });
 }
 
@@ -169,7 +172,8 @@ int64_t gl_grad_fn(gl_handle h, uint64_t* out, uint32_t room) {
 int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     Reader r{in, in + n};
-    variable_list inputs = r.tensors(), outputs = r.tensors(), saved = r.tensors(), dirty = r.tensors(), fixed = r.tensors();
+    variable_list inputs = r.tensors(), outputs = r.tensors(), saved = r.tensors(), dirty = r.tensors(),
+                  fixed = r.tensors();
     auto set = [](const variable_list& v) {
       std::unordered_set<at::TensorImpl*> s;
       for (auto& t : v) s.insert(t.unsafeGetTensorImpl());
@@ -190,7 +194,9 @@ int64_t gl_apply(uint64_t closure, const char* name, const uint64_t* in, uint32_
     auto view_as_self = [](const at::Tensor& t) { return t.view_as(t); };
     auto wrap = [&](auto to) {
       NodePtr attached;  // 2.15 has an out parameter for it
-      if constexpr (requires { _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false, attached); }) {
+      if constexpr (requires {
+                      _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false, attached);
+                    }) {
         return _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false, attached);
       } else {
         return _wrap_outputs(inputs, set(fixed), set(dirty), raw, to, no_jvp, {}, view_as_self, false);

@@ -87,7 +87,7 @@ func Sift(h []Handle) int {
 	return int(C.gl_sift((*C.gl_handle)(unsafe.Pointer(&h[0])), C.uint64_t(len(h))))
 }
 
-// Alive tells whether a handle's tensor is still there.
+// Alive reports whether a handle's tensor is not released.
 func Alive(h Handle) bool { return C.gl_alive(C.gl_handle(h)) != 0 }
 
 // Live returns the number of handles in use in the whole process.

@@ -89,7 +89,7 @@ c10::IValue Reader::value() {
     }
     case kGenerator: {
       auto* impl = reinterpret_cast<c10::GeneratorImpl*>(word());
-      return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(ready(impl)));
+      return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(materialize(impl)));
     }
     case kComplex: {
       double re = real(), im = real();

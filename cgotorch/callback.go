@@ -18,7 +18,7 @@ type Hook func(grad Handle) Handle
 // it is given; the results (0: none) are the shim's. node is for Saved.
 type BackwardFunc func(node uint64, grads []Handle, results []Handle)
 
-// registry holds Go closures that C++ knows by number.
+// registry holds Go closures that C++ refers to by number.
 type registry struct {
 	mu   sync.Mutex
 	last uint64
@@ -62,7 +62,7 @@ func takePanic(id uint64) panicked {
 	return p
 }
 
-// DrainClosures forgets the Go closures whose graphs are gone.
+// DrainClosures drops the Go closures whose graphs are gone.
 func DrainClosures() {
 	var ids [256]uint64
 	for {
@@ -95,11 +95,13 @@ func goliteHook(closure, grad C.uint64_t, replacement *C.uint64_t) (id C.uint64_
 }
 
 //export goliteBackward
-func goliteBackward(closure, node C.uint64_t, grads *C.uint64_t, n C.int64_t, results *C.uint64_t, m C.int64_t) (id C.uint64_t) {
+func goliteBackward(closure, node C.uint64_t, grads *C.uint64_t, n C.int64_t, results *C.uint64_t,
+	m C.int64_t) (id C.uint64_t) {
 	ended := false
 	defer catch(&id, &ended)
 	if f, ok := closures.get(uint64(closure)).(BackwardFunc); ok {
-		f(uint64(node), unsafe.Slice((*Handle)(unsafe.Pointer(grads)), int(n)), unsafe.Slice((*Handle)(unsafe.Pointer(results)), int(m)))
+		f(uint64(node), unsafe.Slice((*Handle)(unsafe.Pointer(grads)), int(n)),
+			unsafe.Slice((*Handle)(unsafe.Pointer(results)), int(m)))
 	}
 	ended = true
 	return 0

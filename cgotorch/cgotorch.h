@@ -39,6 +39,35 @@ int64_t gl_live(void);
 uint64_t gl_scope(uint64_t token);
 uint64_t gl_scope_now(void);
 
+// Words of gl_info's result; the sizes and the strides follow from GL_INFO_FIXED on.
+enum {
+  GL_INFO_DTYPE = 0,
+  GL_INFO_DEVICE_TYPE = 1,
+  GL_INFO_DEVICE_INDEX = 2,
+  GL_INFO_LAYOUT = 3,
+  GL_INFO_FLAGS = 4,
+  GL_INFO_STORAGE_OFFSET = 5,
+  GL_INFO_NUMEL = 6,
+  GL_INFO_STORAGE_BYTES = 7,
+  GL_INFO_DIM = 8,
+  GL_INFO_FIXED = 9,
+};
+
+// Flags of a tensor, in the word GL_INFO_FLAGS.
+enum {
+  GL_FLAG_REQUIRES_GRAD = 1,
+  GL_FLAG_LEAF = 2,
+  GL_FLAG_CONTIGUOUS = 4,
+  GL_FLAG_INFERENCE = 8,
+  GL_FLAG_NEG = 16,
+  GL_FLAG_CONJ = 32,
+  GL_FLAG_VIEW = 64,
+  GL_FLAG_COMPLEX = 128,
+  GL_FLAG_FLOATING = 256,
+  GL_FLAG_NESTED = 512,
+  GL_FLAG_ZERO = 1024,  // _is_zerotensor: its elements are 0, and it has no memory
+};
+
 // What a tensor is and holds (tensor.hh).
 int64_t gl_info(gl_handle h, int64_t* out, uint32_t room);
 int64_t gl_data(gl_handle h, uint64_t* out, uint32_t room);

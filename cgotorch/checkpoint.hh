@@ -26,7 +26,9 @@ struct Description {
     if (!t.is_nested()) sizes = t.sizes().vec();
   }
   bool operator==(const Description& o) const { return sizes == o.sizes && dtype == o.dtype && device == o.device; }
-  std::string text() const { return c10::str("{shape: ", at::IntArrayRef(sizes), ", dtype: ", dtype, ", device: ", device, "}"); }
+  std::string text() const {
+    return c10::str("{shape: ", at::IntArrayRef(sizes), ", dtype: ", dtype, ", device: ", device, "}");
+  }
 
   std::vector<int64_t> sizes;
   at::ScalarType dtype;
@@ -210,9 +212,11 @@ struct Left : SavedVariableHooks {
       f.check(pass);
     }
     auto it = holder->tensors.find(pass);
-    TORCH_CHECK(it != holder->tensors.end(), "torch.Checkpoint: a tensor that the forward pass saved was not saved when it was run again");
+    TORCH_CHECK(it != holder->tensors.end(),
+                "torch.Checkpoint: a tensor that the forward pass saved was not saved when it was run again");
     TORCH_CHECK(it->second.defined(),
-                "torch.Checkpoint: Unpack is being triggered for a tensor that was already unpacked once. FunctionCtx.Saved can be called "
+                "torch.Checkpoint: Unpack is being triggered for a tensor that was already unpacked once. "
+                "FunctionCtx.Saved can be called "
                 "once in a Backward");
     at::Tensor t = std::move(it->second);
     it->second = at::Tensor();
@@ -242,7 +246,9 @@ struct Refill : SavedVariableHooks {
         frame->ignore_mismatch = true;
         return;
       }
-      TORCH_CHECK(false, "torch.Checkpoint: trying to save more tensors during recomputation than during the original forward pass");
+      TORCH_CHECK(
+          false,
+          "torch.Checkpoint: trying to save more tensors during recomputation than during the original forward pass");
     }
     if (auto h = frame->holders[i].lock()) h->tensors[pass] = tensor;
     if (frame->early_stop && i + 1 == frame->holders.size()) throw StopRecompute(reinterpret_cast<uint64_t>(frame));
@@ -278,27 +284,32 @@ void Frame::recompute(int64_t pass) {
   Restored restored(setup);
   at::AutoGradMode grad(true);
   InHooks hooks(std::make_shared<Refilling>(this, pass));
-  uint64_t panicked =
-      goliteRecompute(function.id, reinterpret_cast<uint64_t>(this), handles.data(), static_cast<int64_t>(handles.size()));
+  uint64_t panicked = goliteRecompute(function.id, reinterpret_cast<uint64_t>(this), handles.data(),
+                                      static_cast<int64_t>(handles.size()));
   if (panicked) throw GoPanic(panicked);
 }
 
 void Frame::check(int64_t pass) {
   if (ignore_mismatch) return;
   size_t again = counted[pass];
-  TORCH_CHECK(again == holders.size(),
-              "torch.Checkpoint: A different number of tensors was saved during the original forward and recomputation.\n"
-              "Number of tensors saved during forward: ", holders.size(), "\nNumber of tensors saved during recomputation: ", again, ".");
+  TORCH_CHECK(
+      again == holders.size(),
+      "torch.Checkpoint: A different number of tensors was saved during the original forward and recomputation.\n"
+      "Number of tensors saved during forward: ",
+      holders.size(), "\nNumber of tensors saved during recomputation: ", again, ".");
   std::string wrong;
   for (size_t i = 0; i < holders.size(); i++) {
     auto h = holders[i].lock();
     if (!h) continue;
     Description now(h->tensors.at(pass));
     if (descriptions[i] == now) continue;
-    wrong += c10::str("\ntensor at position ", i, ":\nsaved metadata: ", descriptions[i].text(), "\nrecomputed metadata: ", now.text());
+    wrong += c10::str("\ntensor at position ", i, ":\nsaved metadata: ", descriptions[i].text(),
+                      "\nrecomputed metadata: ", now.text());
   }
   TORCH_CHECK(wrong.empty(),
-              "torch.Checkpoint: Recomputed values for the following tensors have different metadata than during the forward pass.", wrong);
+              "torch.Checkpoint: Recomputed values for the following tensors have different metadata than during the "
+              "forward pass.",
+              wrong);
 }
 
 }  // namespace
@@ -317,7 +328,8 @@ int64_t gl_checkpoint_enter(uint64_t closure, const uint64_t* in, uint32_t n, ui
     variable_list inputs = r.tensors();
     std::vector<at::Generator> own;
     for (size_t k = r.word(); k > 0; k--) {
-      own.emplace_back(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(r.word())));
+      own.emplace_back(
+          c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(r.word())));
     }
     // Inputs are saved as by a node of the graph: the hooks around get them, so that a checkpoint in a checkpoint holds
     // none.

@@ -73,7 +73,8 @@ class Suspects {
     }
     int64_t bytes = 0;
     for (auto& [storage, s] : storages) {
-      if (s.only && c10::raw::intrusive_ptr::use_count(storage) == s.tensors) bytes += static_cast<int64_t>(storage->nbytes());
+      if (s.only && c10::raw::intrusive_ptr::use_count(storage) == s.tensors)
+        bytes += static_cast<int64_t>(storage->nbytes());
     }
     return bytes;
   }
@@ -108,7 +109,8 @@ class Suspects {
   }
 
   void sweep() {
-    list_.erase(std::remove_if(list_.begin(), list_.end(), [](const Suspect& s) { return s.age >= kOld || !table.alive(s.handle); }),
+    list_.erase(std::remove_if(list_.begin(), list_.end(),
+                               [](const Suspect& s) { return s.age >= kOld || !table.alive(s.handle); }),
                 list_.end());
     full_ = std::max<size_t>(1024, 2 * list_.size());
   }

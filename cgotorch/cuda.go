@@ -16,47 +16,6 @@ import (
 	"unsafe"
 )
 
-// Functions of libcgotorch_cuda.so; cuda_library.h has the same numbers, with what each takes and gives.
-const (
-	CUDACount uint32 = iota
-	CUDAProperties
-	CUDAVersions
-	CUDAMemory
-	CUDAStats
-	CUDAResetStats
-	CUDAEmptyCache
-	CUDAMemoryFraction
-	CUDASynchronize
-	CUDASetDevice
-	CUDAStreamNew
-	CUDAStreamOwn
-	CUDAStreamCurrent
-	CUDAStreamDefault
-	CUDAStreamSet
-	CUDAStreamSync
-	CUDAStreamQuery
-	CUDAStreamUses
-	CUDAEventNew
-	CUDAEventRecord
-	CUDAEventWait
-	CUDAEventSync
-	CUDAEventQuery
-	CUDAEventElapsed
-	CUDAEventFree
-	CUDAGraphNew
-	CUDAGraphGenerator
-	CUDAGraphBegin
-	CUDAGraphEnd
-	CUDAGraphReplay
-	CUDAGraphPool
-	CUDAGraphReset
-	CUDAGraphFree
-	CUDAGraphRecording
-	CUDANVTXMark
-	CUDANVTXPush
-	CUDANVTXPop
-)
-
 // CUDA runs a function of libcgotorch_cuda.so. What depends on the thread (device, stream, a graph being recorded)
 // needs a goroutine that is locked to one.
 func CUDA(function uint32, in ...uint64) ([]uint64, *Error) {
@@ -78,34 +37,11 @@ func CUDAAllocated() (allocated, reserved int64) {
 // NCCL returns SetMaker's argument for NCCL's backend, nil without libcgotorch_cuda.so.
 func NCCL() unsafe.Pointer { return C.gl_nccl() }
 
-// Switches of the process, for Switch; cuda.hh has the same order.
-const (
-	SwitchTF32MatMul = iota
-	SwitchTF32CuDNN
-	SwitchCuDNN
-	SwitchCuDNNBenchmark
-	SwitchCuDNNDeterministic
-	SwitchFlashAttention
-	SwitchMemoryEfficientAttention
-	SwitchMathAttention
-	SwitchCuDNNAttention
-	SwitchDeterministic
-)
-
 // Switch sets one of the process's switches and returns what it was.
 func Switch(which int, on bool) (before bool) { return C.gl_switch(C.int32_t(which), flag(on)) > 0 }
 
 // SwitchState returns a switch's value.
 func SwitchState(which int) bool { return C.gl_switch(C.int32_t(which), -1) > 0 }
-
-// Flags of ProfilerStart.
-const (
-	ProfileShapes uint32 = 1 << iota
-	ProfileMemory
-	ProfileFLOPs
-	ProfileAllThreads
-	ProfileCUDA
-)
 
 // ProfilerStart starts libtorch's profiler: on the calling thread, which must be locked, or with ProfileAllThreads on
 // all.

@@ -8,6 +8,29 @@
 extern "C" {
 #endif
 
+// Switches of the process, for gl_switch.
+enum {
+  GL_SWITCH_TF32_MATMUL = 0,
+  GL_SWITCH_TF32_CUDNN = 1,
+  GL_SWITCH_CUDNN = 2,
+  GL_SWITCH_CUDNN_BENCHMARK = 3,
+  GL_SWITCH_CUDNN_DETERMINISTIC = 4,
+  GL_SWITCH_FLASH_ATTENTION = 5,
+  GL_SWITCH_MEMORY_EFFICIENT_ATTENTION = 6,
+  GL_SWITCH_MATH_ATTENTION = 7,
+  GL_SWITCH_CUDNN_ATTENTION = 8,
+  GL_SWITCH_DETERMINISTIC = 9,
+};
+
+// Flags of gl_profiler_start.
+enum {
+  GL_PROFILE_SHAPES = 1,
+  GL_PROFILE_MEMORY = 2,
+  GL_PROFILE_FLOPS = 4,
+  GL_PROFILE_ALL_THREADS = 8,
+  GL_PROFILE_CUDA = 16,
+};
+
 // libcgotorch_cuda.so and switches (cuda.hh).
 int64_t gl_torch_path(uint64_t* out, uint32_t room);
 int64_t gl_cuda_open(const char* torch_cuda, const char* path, uint64_t* out, uint32_t room);

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 
 #include "cuda_library.h"
+#include "cuda.h"
 #include "guard.h"
 
 namespace golite {
@@ -61,8 +62,10 @@ int64_t gl_cuda_open(const char* torch_cuda, const char* path, uint64_t* out, ui
     if (!enter) throw std::runtime_error(std::string(path) + " is no libcgotorch_cuda.so");
     const gl_cuda_library* lib = enter(&host);
     if (lib->abi != GL_CUDA_ABI || std::strcmp(lib->torch, TORCH_VERSION) != 0) {
-      throw std::runtime_error(std::string(path) + " was built for libtorch " + lib->torch + " and interface " + std::to_string(lib->abi) +
-                               ", the program for libtorch " TORCH_VERSION " and interface " + std::to_string(GL_CUDA_ABI) + ": go run github.com/golite/golite/cmd/libtorch cuda-library builds it anew");
+      throw std::runtime_error(
+          std::string(path) + " was built for libtorch " + lib->torch + " and interface " + std::to_string(lib->abi) +
+          ", the program for libtorch " TORCH_VERSION " and interface " + std::to_string(GL_CUDA_ABI) +
+          ": go run github.com/golite/golite/cmd/libtorch cuda-library builds it anew");
     }
     cuda_library = lib;
   });
@@ -100,8 +103,11 @@ int32_t gl_switch(int32_t which, int32_t on) {
         {[](C& c) { return c.userEnabledMemEfficientSDP(); }, [](C& c, bool b) { c.setSDPUseMemEfficient(b); }},
         {[](C& c) { return c.userEnabledMathSDP(); }, [](C& c, bool b) { c.setSDPUseMath(b); }},
         {[](C& c) { return c.userEnabledCuDNNSDP(); }, [](C& c, bool b) { c.setSDPUseCuDNN(b); }},
-        {[](C& c) { return c.deterministicAlgorithms(); }, [](C& c, bool b) { c.setDeterministicAlgorithms(b, false); }},
+        {[](C& c) { return c.deterministicAlgorithms(); },
+         [](C& c, bool b) { c.setDeterministicAlgorithms(b, false); }},
     };
+    static_assert(sizeof all / sizeof all[0] == GL_SWITCH_DETERMINISTIC + 1,
+                  "one entry for each GL_SWITCH_..., in order");
     if (which < 0 || which >= static_cast<int32_t>(sizeof all / sizeof all[0])) return -1;
     bool before = all[which].get(c);
     if (on >= 0) all[which].set(c, on != 0);

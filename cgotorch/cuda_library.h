@@ -1,7 +1,8 @@
-/* cuda_library.h: what the program and libcgotorch_cuda.so know of each other.
+/* cuda_library.h: the interface between the program and libcgotorch_cuda.so.
  *
- * Whatever touches CUDA's or NCCL's classes is in a library of its own, which the program opens at run time where libtorch_cuda.so is there:
- * the same program runs with and without a GPU. The library exports one function, golite_cuda_library; its sources are in cuda. */
+ * Whatever touches CUDA's or NCCL's classes is in a library of its own, which the program opens at run time where
+ * libtorch_cuda.so is found: the same program runs with and without a GPU. The library exports one function,
+ * golite_cuda_library; its sources are in folder cuda. */
 #ifndef GOLITE_CUDA_LIBRARY_H
 #define GOLITE_CUDA_LIBRARY_H
 
@@ -14,7 +15,7 @@ extern "C" {
 /* The number of this interface: a library with another one is refused. */
 enum { GL_CUDA_ABI = 3 };
 
-/* Functions of the library, by number; cuda.go has the same. Behind each: its arguments -> its results. A stream is three words: libtorch's
+/* Functions of the library, by number. Behind each: its arguments -> its results. A stream is three words: libtorch's
  * id, index and type of its device. Events and graphs are addresses. */
 enum {
   GL_CUDA_COUNT = 0,        /* -> devices, CUDA's error code, what it means */
@@ -61,7 +62,7 @@ typedef struct {
   uint32_t abi;
   /* retain gives a new reference to a handle's at::TensorImpl, null if it was released. */
   void* (*retain)(uint64_t handle);
-  /* traces tells whether errors are to have their C++ trace. */
+  /* traces reports whether errors are to have their C++ trace. */
   int32_t (*traces)(void);
 } gl_cuda_host;
 
@@ -71,9 +72,9 @@ typedef struct {
   const char* torch; /* the version of libtorch that it was built against */
   /* call runs a function; statuses and errors are those of cgotorch.h. */
   int64_t (*call)(uint32_t function, const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
-  /* allocated gives the bytes that tensors have in use on all devices, and those that libtorch has of the devices for them. */
+  /* allocated returns the bytes in use by tensors on all devices, and the bytes that libtorch has reserved there. */
   int64_t (*allocated)(int64_t* reserved);
-  /* recording tells whether the calling thread's stream is being recorded into a graph. */
+  /* recording reports whether the calling thread's stream is being recorded into a graph. */
   int32_t (*recording)(void);
   /* nccl makes a rank's backend: c10d::Backend* (c10d::Store*, int rank, int size, int64_t timeout_ms). */
   void* nccl;

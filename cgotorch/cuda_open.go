@@ -21,8 +21,8 @@ const (
 	cudaVariable = "GOLITE_CUDA_LIBRARY"
 )
 
-// cudaState is what came of looking for CUDA when the program started: libtorch asks once for what there is, so it has
-// to be there first.
+// cudaState is what came of looking for CUDA when the program started: libtorch enumerates devices once, so the library
+// must be loaded before.
 var cudaState = openCUDA(os.Getenv(cudaVariable))
 
 // CUDALibrary returns the path of libcgotorch_cuda.so if it is open, else why it is not: what was looked for, and
@@ -45,14 +45,16 @@ func openCUDA(chosen string) cudaOpened {
 	folders := withResolved(filepath.Dir(torch))
 	parent := firstFile(folders, torchCUDA)
 	if parent == "" {
-		return cudaOpened{why: fmt.Sprintf("no %s in %s: libtorch is one for CPUs; go run github.com/golite/golite/cmd/libtorch install -kind cuda brings the other",
+		return cudaOpened{why: fmt.Sprintf("no %s in %s: libtorch is one for CPUs; go run "+
+			"github.com/golite/golite/cmd/libtorch install -kind cuda brings the other",
 			torchCUDA, strings.Join(folders, ", "))}
 	}
 	path := chosen
 	if path == "" {
 		places := append(besideProgram(), folders...)
 		if path = firstFile(places, cudaName); path == "" {
-			return cudaOpened{why: fmt.Sprintf("%s is there, but no %s in %s: go run github.com/golite/golite/cmd/libtorch cuda-library builds it; %s may name it",
+			return cudaOpened{why: fmt.Sprintf("%s is there, but no %s in %s: go run github.com/golite/golite/cmd/libtorch "+
+				"cuda-library builds it; %s may name it",
 				parent, cudaName, strings.Join(places, ", "), cudaVariable)}
 		}
 	}

@@ -63,8 +63,10 @@ uint64_t gl_hub_new(int32_t size);
 void gl_hub_free(uint64_t hub);
 int64_t gl_group_inprocess(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_group_gloo(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
-int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint64_t store, int64_t timeout_ms, uint64_t* out, uint32_t room);
-int64_t gl_group_attach_go(uint64_t group, const char* name, int32_t device, uint64_t closure, uint64_t* out, uint32_t room);
+int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint64_t store, int64_t timeout_ms,
+                        uint64_t* out, uint32_t room);
+int64_t gl_group_attach_go(uint64_t group, const char* name, int32_t device, uint64_t closure, uint64_t* out,
+                           uint32_t room);
 int32_t gl_group_maker(const char* name, void* make);
 int64_t gl_collective(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t room);
 int64_t gl_work_wait(uint64_t work, int64_t timeout_ms, uint64_t* out, uint32_t room);

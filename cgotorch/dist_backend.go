@@ -21,7 +21,8 @@ func (g Group) AttachGo(name string, device int32, b *GoBackend) (forget func(),
 	defer C.free(unsafe.Pointer(n))
 	id := closures.put(b)
 	var out [Room]uint64
-	_, err = result(int64(C.gl_group_attach_go(C.uint64_t(g), n, C.int32_t(device), C.uint64_t(id), (*C.uint64_t)(&out[0]), Room)), out[:])
+	_, err = result(int64(C.gl_group_attach_go(C.uint64_t(g), n, C.int32_t(device), C.uint64_t(id), (*C.uint64_t)(&out[0]),
+		Room)), out[:])
 	if err != nil {
 		closures.remove(id)
 		return nil, err
@@ -30,7 +31,8 @@ func (g Group) AttachGo(name string, device int32, b *GoBackend) (forget func(),
 }
 
 //export goliteCollective
-func goliteCollective(closure C.uint64_t, kind, op, root C.int64_t, in *C.uint64_t, n C.int64_t, to *C.uint64_t, m C.int64_t) (wrong *C.char) {
+func goliteCollective(closure C.uint64_t, kind, op, root C.int64_t, in *C.uint64_t, n C.int64_t, to *C.uint64_t,
+	m C.int64_t) (wrong *C.char) {
 	ended := false
 	defer func() { // no panic may unwind into C++
 		if v := recover(); v != nil {

@@ -5,12 +5,12 @@
 // multiple of kAlign. A piece is a range of that stream. Where the ranks get different parts (reduce_scatter, scatter)
 // a piece has the same range of each rank's stream, so that all ranks have something to do with every piece.
 //
-// Sums are formed in the order of Gloo's ring, see dist_step.h: an element's order depends on its place in the tensor
-// of which it is a part, and neither on the pieces nor on the tensors beside it in a list.
+// Sums are formed in the order of Gloo's ring, see dist_inprocess_plan.h: an element's order depends on its place in
+// the tensor of which it is a part, and neither on the pieces nor on the tensors beside it in a list.
 #pragma once
 
-#include "dist_fold.h"
-#include "dist_memory.h"
+#include "dist_reduce_kernels.h"
+#include "dist_shm_memory.h"
 
 namespace golite {
 
@@ -22,7 +22,8 @@ class Exchange {
 
   // takes reports whether tensors of a type can be exchanged, and combined where op is not below 0.
   static bool takes(const at::Tensor& t, int op) {
-    return t.device().is_cpu() && t.layout() == at::kStrided && t.is_contiguous() && (op < 0 || reducible(t.scalar_type(), op));
+    return t.device().is_cpu() && t.layout() == at::kStrided && t.is_contiguous() &&
+           (op < 0 || reducible(t.scalar_type(), op));
   }
 
   // add adds the tensors of one item of the list: what the rank gives, one or one for each rank, and what it gets.
@@ -34,8 +35,9 @@ class Exchange {
   // add_joined does so for wholes, which hold the parts of all ranks one after the other.
   void add_joined(const at::Tensor& in, const at::Tensor& out) {
     const at::Tensor& part = in.nbytes() < out.nbytes() ? in : out;
-    TORCH_CHECK(in.scalar_type() == out.scalar_type() && std::max(in.nbytes(), out.nbytes()) == part.nbytes() * ranks_, kind_name(kind_), ": ",
-                in.scalar_type(), in.sizes(), " into ", out.scalar_type(), out.sizes(), ": want ", ranks_, " times as many elements");
+    TORCH_CHECK(in.scalar_type() == out.scalar_type() && std::max(in.nbytes(), out.nbytes()) == part.nbytes() * ranks_,
+                kind_name(kind_), ": ", in.scalar_type(), in.sizes(), " into ", out.scalar_type(), out.sizes(),
+                ": want ", ranks_, " times as many elements");
     auto split = [&](const at::Tensor& t) {
       std::vector<char*> v;
       size_t n = parted() == (&t == &in) ? ranks_ : 1;
@@ -63,7 +65,8 @@ class Exchange {
     all.emplace_back(GL_ALL_GATHER_INTO, op, -1, rank, ranks);
     all.emplace_back(kind, op, -1, rank, ranks);
     for (auto& t : list) {
-      size_t element = static_cast<size_t>(t.element_size()), part = t.nbytes() / element / n * element, rest = t.nbytes() - part * n;
+      size_t element = static_cast<size_t>(t.element_size()), part = t.nbytes() / element / n * element,
+             rest = t.nbytes() - part * n;
       char* p = address(t);
       std::vector<char*> parts;
       for (size_t r = 0; r < n; r++) parts.push_back(p + r * part);
@@ -84,7 +87,10 @@ class Exchange {
   void write(size_t piece, char* slot) const {
     switch (kind_) {
       case GL_BROADCAST:
-        if (root()) each(piece, [&](const Item& i, size_t at, size_t bytes, size_t place) { std::memcpy(slot + place, i.in[0] + at, bytes); });
+        if (root())
+          each(piece, [&](const Item& i, size_t at, size_t bytes, size_t place) {
+            std::memcpy(slot + place, i.in[0] + at, bytes);
+          });
         return;
       case GL_REDUCE:
       case GL_GATHER:
@@ -107,7 +113,9 @@ class Exchange {
     each(piece, [&](const Item& i, size_t at, size_t bytes, size_t place) {
       if (i.out.empty()) return;
       size_t own = parted() ? rank_ : 0;
-      auto from = [&](size_t r) { return r == rank_ ? i.in[own] + at : slots(static_cast<int>(r)) + own * unit_ + place; };
+      auto from = [&](size_t r) {
+        return r == rank_ ? i.in[own] + at : slots(static_cast<int>(r)) + own * unit_ + place;
+      };
       switch (kind_) {
         case GL_ALL_REDUCE:
         case GL_ALL_REDUCE_COALESCED:
@@ -144,7 +152,8 @@ class Exchange {
 
   // parted reports whether each rank gets a part of its own from each.
   bool parted() const {
-    return kind_ == GL_REDUCE_SCATTER || kind_ == GL_REDUCE_SCATTER_TENSOR || kind_ == GL_REDUCE_SCATTER_TENSOR_COALESCED || kind_ == GL_SCATTER;
+    return kind_ == GL_REDUCE_SCATTER || kind_ == GL_REDUCE_SCATTER_TENSOR ||
+           kind_ == GL_REDUCE_SCATTER_TENSOR_COALESCED || kind_ == GL_SCATTER;
   }
   bool root() const { return root_ == static_cast<int>(rank_); }
 
@@ -156,15 +165,22 @@ class Exchange {
   std::vector<char*> addresses(const std::vector<at::Tensor>& list, const at::Tensor& part) {
     std::vector<char*> v;
     for (auto& t : list) {
-      TORCH_CHECK(t.nbytes() == part.nbytes() && t.scalar_type() == part.scalar_type(), kind_name(kind_), ": ", t.scalar_type(), t.sizes(), " beside ",
-                  part.scalar_type(), part.sizes());
+      TORCH_CHECK(t.nbytes() == part.nbytes() && t.scalar_type() == part.scalar_type(), kind_name(kind_), ": ",
+                  t.scalar_type(), t.sizes(), " beside ", part.scalar_type(), part.sizes());
       v.push_back(address(t));
       kept_.push_back(t);
     }
     return v;
   }
-  void add(const at::Tensor& t, size_t bytes, const std::vector<char*>& in, std::vector<char*> out, size_t whole, size_t base) {
-    items_.push_back({{in.begin(), in.end()}, std::move(out), bytes, (end_ + kAlign - 1) / kAlign * kAlign, whole, base, static_cast<size_t>(t.element_size()),
+  void add(const at::Tensor& t, size_t bytes, const std::vector<char*>& in, std::vector<char*> out, size_t whole,
+           size_t base) {
+    items_.push_back({{in.begin(), in.end()},
+                      std::move(out),
+                      bytes,
+                      (end_ + kAlign - 1) / kAlign * kAlign,
+                      whole,
+                      base,
+                      static_cast<size_t>(t.element_size()),
                       t.scalar_type()});
     end_ = items_.back().begin + bytes;
   }
@@ -174,7 +190,8 @@ class Exchange {
   template <class F>
   void each(size_t piece, F f) const {
     size_t begin = piece * unit_, end = std::min(begin + unit_, end_);
-    auto first = std::partition_point(items_.begin(), items_.end(), [&](const Item& i) { return i.begin + i.bytes <= begin; });
+    auto first =
+        std::partition_point(items_.begin(), items_.end(), [&](const Item& i) { return i.begin + i.bytes <= begin; });
     for (; first != items_.end() && first->begin < end; ++first) {
       size_t at = std::max(begin, first->begin), to = std::min(end, first->begin + first->bytes);
       if (at < to) f(*first, at - first->begin, to - at, at - begin);

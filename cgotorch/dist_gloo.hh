@@ -4,16 +4,11 @@
 // gets a work of golite's, which an abort fails at once; the sockets are closed, which frees the peers; and a group
 // that was aborted is leaked: destroying it would wait for calls that hang.
 
-#define USE_C10D_GLOO
-#include <torch/csrc/distributed/c10d/HashStore.hpp>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include "dist_gloo_connections.hh"
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <gloo/context.h>
-#include <cstdlib>
 #include <optional>
 #include <thread>
 #include "dist_exchange.h"
@@ -25,63 +20,14 @@ using Tensors = std::vector<at::Tensor>;
 using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 constexpr size_t kCall = 512;  // bytes of a call's description in debug mode
 
-// LooseStore can let go of the store: a group that is leaked would else keep its server, and the port, for ever.
-class LooseStore : public c10d::PrefixStore {
- public:
-  using PrefixStore::PrefixStore;
-  void let_go() { store_ = c10::make_intrusive<c10d::HashStore>(); }
-};
-
-class OpenGloo : public c10d::ProcessGroupGloo {
- public:
-  using ProcessGroupGloo::ProcessGroupGloo;
-  c10::intrusive_ptr<LooseStore> store;  // none where PyTorch's ranks use it as it is
-  void cut() {
-    for (auto& c : contexts_) c->closeConnections();
-  }
-  // tag sets the tag of the next collective. The sizes of what ranks bring are part of it. Why: Gloo checks the size of
-  // a message on a thread of its own, where a wrong one ends the process. Messages with different tags never meet:
-  // ranks that disagree wait, and package dist compares their calls. item counts the tensors of a list, which are
-  // collectives of Gloo's each.
-  void tag(const Signature& s, size_t item) {
-    uint32_t digest = item == 0 ? s.digest() : static_cast<uint32_t>(mixed(s.digest(), static_cast<int64_t>(item)));
-    collectiveCounter_ = digest << 12 | (static_cast<uint32_t>(s.number) & 0x3ff) << 2;
-  }
-};
-
-// Lines is the connection to the peers; it outlives the backend where a call still hangs.
-struct Lines {
-  c10::intrusive_ptr<OpenGloo> gloo, shadow;  // shadow carries the calls' descriptions in debug mode
-  std::shared_ptr<SharedMemory> memory;       // of ranks that share one host
-  std::atomic<bool> cut_{false};
-  void cut() {
-    if (cut_.exchange(true)) return;
-    try {
-      gloo->cut();
-    } catch (const std::exception&) {  // what is closed already
-    }
-    try {
-      if (shadow) shadow->cut();
-    } catch (const std::exception&) {
-    }
-    if (memory) memory->leave();
-  }
-  ~Lines() {
-    if (!cut_) return;
-    for (auto* g : {&gloo, &shadow}) {
-      if (*g && (*g)->store) (*g)->store->let_go();
-      g->release();
-    }
-  }
-};
-
 class Gloo : public c10d::Backend {
  public:
-  Gloo(std::shared_ptr<Lines> lines, std::shared_ptr<Watch> watch, int rank, int size)
-      : Backend(rank, size), lines_(std::move(lines)), watch_(std::move(watch)) {
-    if (!lines_->memory) return;
-    Unpiped threads;
-    progress_.emplace(lines_->memory, [watch = watch_, lines = std::weak_ptr<Lines>(lines_)](const Signature& s, int peer, const std::string& why) {
+  Gloo(std::shared_ptr<GlooConnections> lines, std::shared_ptr<Watch> watch, int rank, int size)
+      : Backend(rank, size), connections_(std::move(lines)), watch_(std::move(watch)) {
+    if (!connections_->memory) return;
+    BlockedSigpipe threads;
+    progress_.emplace(connections_->memory, [watch = watch_, lines = std::weak_ptr<GlooConnections>(connections_)](
+                                                const Signature& s, int peer, const std::string& why) {
       lose(*watch, lines, shared_peer(*watch, s, peer, why));
     });
   }
@@ -89,7 +35,7 @@ class Gloo : public c10d::Backend {
   const std::string getBackendName() const override { return "gloo"; }
   void abort() override {
     watch_->abort("the group was aborted");
-    lines_->cut();
+    connections_->cut();
   }
   void setTimeout(Millis) override {}
 
@@ -100,28 +46,31 @@ class Gloo : public c10d::Backend {
       x.add(root == rank_ ? t : Tensors{}, root == rank_ ? Tensors{} : t);
       return shared(GL_BROADCAST, t[0], t, std::move(x), root);
     }
-    return run(GL_BROADCAST, &t[0], t, [&] { return lines_->gloo->broadcast(t, o); }, static_cast<int>(o.rootRank));
+    return run(
+        GL_BROADCAST, &t[0], t, [&] { return connections_->gloo->broadcast(t, o); }, static_cast<int>(o.rootRank));
   }
   WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
     if (t.size() == 1 && shares(t, {}, o.reduceOp.op_)) {
-      return shared(GL_ALL_REDUCE, t[0], t, Exchange::sums(GL_ALL_REDUCE, o.reduceOp.op_, rank_, size_, t), -1, o.reduceOp.op_);
+      return shared(GL_ALL_REDUCE, t[0], t, Exchange::sums(GL_ALL_REDUCE, o.reduceOp.op_, rank_, size_, t), -1,
+                    o.reduceOp.op_);
     }
     c10d::AllreduceOptions p = o;
     p.reduceOp = summed(o.reduceOp);
-    return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce(t, p); }, -1, o.reduceOp.op_);
+    return run(GL_ALL_REDUCE, &t[0], t, [&] { return connections_->gloo->allreduce(t, p); }, -1, o.reduceOp.op_);
   }
   WorkPtr allreduce_sparse(Tensors& t, const c10d::AllreduceOptions& o = {}) override {
-    return run(GL_ALL_REDUCE, &t[0], t, [&] { return lines_->gloo->allreduce_sparse(t, o); }, -1, o.reduceOp.op_);
+    return run(GL_ALL_REDUCE, &t[0], t, [&] { return connections_->gloo->allreduce_sparse(t, o); }, -1, o.reduceOp.op_);
   }
   WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override {
     if (shares(t, {}, o.reduceOp.op_)) {
-      return shared(GL_ALL_REDUCE_COALESCED, t, t, Exchange::sums(GL_ALL_REDUCE_COALESCED, o.reduceOp.op_, rank_, size_, t), -1, o.reduceOp.op_);
+      return shared(GL_ALL_REDUCE_COALESCED, t, t,
+                    Exchange::sums(GL_ALL_REDUCE_COALESCED, o.reduceOp.op_, rank_, size_, t), -1, o.reduceOp.op_);
     }
     c10d::AllreduceOptions p;
     p.reduceOp = summed(o.reduceOp);
     return run_all(GL_ALL_REDUCE_COALESCED, t, t, [&](size_t i) {
       Tensors one{t[i]};
-      return lines_->gloo->allreduce(one, p);
+      return connections_->gloo->allreduce(one, p);
     }, o.reduceOp.op_);
   }
   WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
@@ -135,20 +84,23 @@ class Gloo : public c10d::Backend {
     }
     // Gloo uses the tensors of the other ranks as scratch space: they keep theirs.
     Tensors mine{root ? t[0] : t[0].clone()};
-    return run(GL_REDUCE, &t[0], root ? t : Tensors{}, [&] { return lines_->gloo->reduce(mine, p); }, static_cast<int>(o.rootRank), o.reduceOp.op_);
+    return run(
+        GL_REDUCE, &t[0], root ? t : Tensors{}, [&] { return connections_->gloo->reduce(mine, p); },
+        static_cast<int>(o.rootRank), o.reduceOp.op_);
   }
   WorkPtr allgather(std::vector<Tensors>& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
     if (shares(in, out[0])) {
-      TORCH_CHECK(out[0].size() == static_cast<size_t>(size_), "all_gather: want ", size_, " tensors, one for each rank, got ", out[0].size());
+      TORCH_CHECK(out[0].size() == static_cast<size_t>(size_), "all_gather: want ", size_,
+                  " tensors, one for each rank, got ", out[0].size());
       Exchange x = exchange(GL_ALL_GATHER);
       x.add(in, out[0]);
       return shared(GL_ALL_GATHER, in[0], out[0], std::move(x));
     }
-    return run(GL_ALL_GATHER, &in[0], out[0], [&] { return lines_->gloo->allgather(out, in, o); });
+    return run(GL_ALL_GATHER, &in[0], out[0], [&] { return connections_->gloo->allgather(out, in, o); });
   }
   WorkPtr _allgather_base(at::Tensor& out, at::Tensor& in, const c10d::AllgatherOptions& o = {}) override {
-    TORCH_CHECK(out.is_contiguous() && out.numel() == in.numel() * size_, "all_gather_into_tensor: the result needs ", in.numel() * size_,
-                " elements, it has ", out.numel());
+    TORCH_CHECK(out.is_contiguous() && out.numel() == in.numel() * size_, "all_gather_into_tensor: the result needs ",
+                in.numel() * size_, " elements, it has ", out.numel());
     if (shares({in}, {out})) {
       Exchange x = exchange(GL_ALL_GATHER_INTO);
       x.add_joined(in, out);
@@ -156,7 +108,7 @@ class Gloo : public c10d::Backend {
     }
     // Gloo takes the result flat, rank after rank.
     at::Tensor flat = out.view({-1}), mine = in.view({-1});
-    return run(GL_ALL_GATHER_INTO, &in, {out}, [&] { return lines_->gloo->_allgather_base(flat, mine, o); });
+    return run(GL_ALL_GATHER_INTO, &in, {out}, [&] { return connections_->gloo->_allgather_base(flat, mine, o); });
   }
   WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
     check_pairs(in, out);
@@ -167,19 +119,21 @@ class Gloo : public c10d::Backend {
     }
     return run_all(GL_ALL_GATHER_INTO_COALESCED, in, out, [&](size_t i) {
       at::Tensor flat = out[i].view({-1}), mine = in[i].view({-1});
-      return lines_->gloo->_allgather_base(flat, mine, o);
+      return connections_->gloo->_allgather_base(flat, mine, o);
     });
   }
   WorkPtr reduce_scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ReduceScatterOptions& o = {}) override {
     if (shares(out, in.at(0), o.reduceOp.op_)) {
-      TORCH_CHECK(in[0].size() == static_cast<size_t>(size_), "reduce_scatter: want ", size_, " tensors, one for each rank, got ", in[0].size());
+      TORCH_CHECK(in[0].size() == static_cast<size_t>(size_), "reduce_scatter: want ", size_,
+                  " tensors, one for each rank, got ", in[0].size());
       Exchange x = exchange(GL_REDUCE_SCATTER, -1, o.reduceOp.op_);
       x.add(in[0], out);
       return shared(GL_REDUCE_SCATTER, out[0], out, std::move(x), -1, o.reduceOp.op_);
     }
     Tensors flat;
     for (auto& t : in.at(0)) flat.push_back(t.reshape({-1}));
-    TORCH_CHECK(flat.size() == static_cast<size_t>(size_), "reduce_scatter: want ", size_, " tensors, one for each rank, got ", flat.size());
+    TORCH_CHECK(flat.size() == static_cast<size_t>(size_), "reduce_scatter: want ", size_,
+                " tensors, one for each rank, got ", flat.size());
     at::Tensor all = at::cat(flat);
     return scattered(GL_REDUCE_SCATTER, out[0], all, o);
   }
@@ -191,7 +145,8 @@ class Gloo : public c10d::Backend {
     }
     return scattered(GL_REDUCE_SCATTER_TENSOR, out, in, o);
   }
-  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in,
+                                          const c10d::ReduceScatterOptions& o = {}) override {
     check_pairs(in, out);
     if (shares(in, out, o.reduceOp.op_)) {
       Exchange x = exchange(GL_REDUCE_SCATTER_TENSOR_COALESCED, -1, o.reduceOp.op_);
@@ -200,31 +155,40 @@ class Gloo : public c10d::Backend {
     }
     c10d::ReduceScatterOptions p = o;
     p.reduceOp = summed(o.reduceOp);
-    return run_all(GL_REDUCE_SCATTER_TENSOR_COALESCED, out, out, [&](size_t i) { return lines_->gloo->_reduce_scatter_base(out[i], in[i], p); }, o.reduceOp.op_);
+    return run_all(
+        GL_REDUCE_SCATTER_TENSOR_COALESCED, out, out,
+        [&](size_t i) { return connections_->gloo->_reduce_scatter_base(out[i], in[i], p); }, o.reduceOp.op_);
   }
   WorkPtr gather(std::vector<Tensors>& out, Tensors& in, const c10d::GatherOptions& o = {}) override {
     Tensors to = out.empty() ? Tensors{} : out[0];
     if (shares(in, to)) {
-      TORCH_CHECK(o.rootRank != rank_ || to.size() == static_cast<size_t>(size_), "gather: want ", size_, " tensors, one for each rank, got ", to.size());
+      TORCH_CHECK(o.rootRank != rank_ || to.size() == static_cast<size_t>(size_), "gather: want ", size_,
+                  " tensors, one for each rank, got ", to.size());
       Exchange x = exchange(GL_GATHER, static_cast<int>(o.rootRank));
       x.add(in, to);
       return shared(GL_GATHER, in[0], to, std::move(x), static_cast<int>(o.rootRank));
     }
-    return run(GL_GATHER, &in[0], out.empty() ? Tensors{} : out[0], [&] { return lines_->gloo->gather(out, in, o); }, static_cast<int>(o.rootRank));
+    return run(
+        GL_GATHER, &in[0], out.empty() ? Tensors{} : out[0], [&] { return connections_->gloo->gather(out, in, o); },
+        static_cast<int>(o.rootRank));
   }
   WorkPtr scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ScatterOptions& o = {}) override {
     Tensors from = in.empty() ? Tensors{} : in[0];
     if (shares(out, from)) {
-      TORCH_CHECK(o.rootRank != rank_ || from.size() == static_cast<size_t>(size_), "scatter: want ", size_, " tensors, one for each rank, got ", from.size());
+      TORCH_CHECK(o.rootRank != rank_ || from.size() == static_cast<size_t>(size_), "scatter: want ", size_,
+                  " tensors, one for each rank, got ", from.size());
       Exchange x = exchange(GL_SCATTER, static_cast<int>(o.rootRank));
       x.add(from, out);
       return shared(GL_SCATTER, out[0], out, std::move(x), static_cast<int>(o.rootRank));
     }
-    return run(GL_SCATTER, &out[0], out, [&] { return lines_->gloo->scatter(out, in, o); }, static_cast<int>(o.rootRank));
+    return run(
+        GL_SCATTER, &out[0], out, [&] { return connections_->gloo->scatter(out, in, o); },
+        static_cast<int>(o.rootRank));
   }
   WorkPtr alltoall_base(at::Tensor& out, at::Tensor& in, std::vector<int64_t>& to, std::vector<int64_t>& from,
                         const c10d::AllToAllOptions& o = {}) override {
-    return run(GL_ALL_TO_ALL_SINGLE, &in, {out}, [&] { return lines_->gloo->alltoall_base(out, in, to, from, o); });
+    return run(GL_ALL_TO_ALL_SINGLE, &in, {out},
+               [&] { return connections_->gloo->alltoall_base(out, in, to, from, o); });
   }
   // Gloo has no exchange of lists: they are sent as one flat tensor, split by length.
   WorkPtr alltoall(Tensors& out, Tensors& in, const c10d::AllToAllOptions& o = {}) override {
@@ -242,27 +206,28 @@ class Gloo : public c10d::Backend {
       total += t.numel();
     }
     at::Tensor given = at::cat(flat), got = at::empty({total}, out[0].options());
-    auto w = run(GL_ALL_TO_ALL, &in[0], out, [&] { return lines_->gloo->alltoall_base(got, given, to, from, o); }, -1, 0,
-                 [out, got, to] {
-                   int64_t at = 0;
-                   for (size_t i = 0; i < out.size(); i++) {
-                     out[i].view({-1}).copy_(got.narrow(0, at, to[i]));
-                     at += to[i];
-                   }
-                 });
+    auto w = run(
+        GL_ALL_TO_ALL, &in[0], out, [&] { return connections_->gloo->alltoall_base(got, given, to, from, o); }, -1, 0,
+        [out, got, to] {
+          int64_t at = 0;
+          for (size_t i = 0; i < out.size(); i++) {
+            out[i].view({-1}).copy_(got.narrow(0, at, to[i]));
+            at += to[i];
+          }
+        });
     return w;
   }
   WorkPtr barrier(const c10d::BarrierOptions& o = {}) override {
-    return run(GL_BARRIER, nullptr, {}, [&] { return lines_->gloo->barrier(o); });
+    return run(GL_BARRIER, nullptr, {}, [&] { return connections_->gloo->barrier(o); });
   }
   WorkPtr send(Tensors& t, int to, int tag) override {
-    return run(GL_SEND, &t[0], {}, [&] { return lines_->gloo->send(t, to, tag); }, to);
+    return run(GL_SEND, &t[0], {}, [&] { return connections_->gloo->send(t, to, tag); }, to);
   }
   WorkPtr recv(Tensors& t, int from, int tag) override {
-    return run(GL_RECV, &t[0], t, [&] { return lines_->gloo->recv(t, from, tag); }, from);
+    return run(GL_RECV, &t[0], t, [&] { return connections_->gloo->recv(t, from, tag); }, from);
   }
   WorkPtr recvAnysource(Tensors& t, int tag) override {
-    return run(GL_RECV, &t[0], t, [&] { return lines_->gloo->recvAnysource(t, tag); }, -1);
+    return run(GL_RECV, &t[0], t, [&] { return connections_->gloo->recvAnysource(t, tag); }, -1);
   }
 
  private:
@@ -274,7 +239,8 @@ class Gloo : public c10d::Backend {
   WorkPtr scattered(int kind, at::Tensor& out, at::Tensor& in, const c10d::ReduceScatterOptions& o) {
     c10d::ReduceScatterOptions p = o;
     p.reduceOp = summed(o.reduceOp);
-    return run(kind, &out, {out}, [&] { return lines_->gloo->_reduce_scatter_base(out, in, p); }, -1, o.reduceOp.op_);
+    return run(
+        kind, &out, {out}, [&] { return connections_->gloo->_reduce_scatter_base(out, in, p); }, -1, o.reduceOp.op_);
   }
 
   // shares reports whether a collective of some tensors goes through the memory that the ranks share; op is below 0
@@ -286,7 +252,9 @@ class Gloo : public c10d::Backend {
   Exchange exchange(int kind, int root = -1, int op = 0) const { return Exchange(kind, op, root, rank_, size_); }
 
   static void check_pairs(const Tensors& in, const Tensors& out) {
-    TORCH_CHECK(in.size() == out.size() && !in.empty(), "want as many tensors to fill as there are given, and one at least, got ", out.size(), " and ", in.size());
+    TORCH_CHECK(in.size() == out.size() && !in.empty(),
+                "want as many tensors to fill as there are given, and one at least, got ", out.size(), " and ",
+                in.size());
   }
 
   // entered numbers a call and returns its signature. What it is about is a tensor or a list.
@@ -297,11 +265,13 @@ class Gloo : public c10d::Backend {
     s.root = root;
     if (about) s.about(*about);
     watch_->enter(s);
-    if (lines_->shadow && kind != GL_SEND && kind != GL_RECV) compare(s);
+    if (connections_->shadow && kind != GL_SEND && kind != GL_RECV) compare(s);
     return s;
   }
 
-  template <class F> WorkPtr run(int kind, const at::Tensor* about, Tensors results, F start, int root = -1, int op = 0, std::function<void()> after = {}) {
+  template <class F>
+  WorkPtr run(int kind, const at::Tensor* about, Tensors results, F start, int root = -1, int op = 0,
+              std::function<void()> after = {}) {
     auto w = c10::make_intrusive<TrackedWork>(watch_, entered(kind, about, root, op), std::move(results));
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
@@ -312,9 +282,9 @@ class Gloo : public c10d::Backend {
 
   // tagged starts a collective under a tag of its own. PyTorch's ranks number theirs.
   template <class F> WorkPtr tagged(const Signature& s, F start, size_t item = 0) {
-    if (!lines_->gloo->store || s.kind == GL_SEND || s.kind == GL_RECV) return start();
+    if (!connections_->gloo->store || s.kind == GL_SEND || s.kind == GL_RECV) return start();
     std::lock_guard<std::mutex> l(tagging_);
-    lines_->gloo->tag(s, item);
+    connections_->gloo->tag(s, item);
     return start();
   }
 
@@ -332,12 +302,15 @@ class Gloo : public c10d::Backend {
     return w;
   }
 
-  template <class About> WorkPtr shared(int kind, const About& about, Tensors results, Exchange x, int root = -1, int op = 0) {
+  template <class About>
+  WorkPtr shared(int kind, const About& about, Tensors results, Exchange x, int root = -1, int op = 0) {
     return shared(kind, about, std::move(results), std::vector<Exchange>{std::move(x)}, root, op);
   }
   // shared runs a collective through the memory that the ranks share.
-  template <class About> WorkPtr shared(int kind, const About& about, Tensors results, std::vector<Exchange> x, int root = -1, int op = 0) {
-    auto w = c10::make_intrusive<SharedWork>(watch_, entered(kind, &about, root, op), std::move(results), lines_->memory, std::move(x), spin_);
+  template <class About>
+  WorkPtr shared(int kind, const About& about, Tensors results, std::vector<Exchange> x, int root = -1, int op = 0) {
+    auto w = c10::make_intrusive<SharedWork>(watch_, entered(kind, &about, root, op), std::move(results),
+                                             connections_->memory, std::move(x), spin_);
     if (op == c10d::ReduceOp::AVG) w->divide(size_);
     Started started(watch_, w);
     w->help();
@@ -347,7 +320,7 @@ class Gloo : public c10d::Backend {
   }
 
   // lose ends the group because a peer is lost: calls that wait for other ranks fail as well.
-  static Failure lose(Watch& watch, const std::weak_ptr<Lines>& lines, const Failure& why) {
+  static Failure lose(Watch& watch, const std::weak_ptr<GlooConnections>& lines, const Failure& why) {
     watch.abort(why);
     if (auto l = lines.lock()) l->cut();
     return watch.failure();
@@ -372,11 +345,12 @@ class Gloo : public c10d::Backend {
   }
 
   // follow ends w as inner ends, or with the last of left.
-  void follow(const c10::intrusive_ptr<TrackedWork>& w, WorkPtr inner, std::function<void()> after, std::shared_ptr<std::atomic<size_t>> left = {}) {
+  void follow(const c10::intrusive_ptr<TrackedWork>& w, WorkPtr inner, std::function<void()> after,
+              std::shared_ptr<std::atomic<size_t>> left = {}) {
     if (!left) w->inner = inner;
     auto watch = watch_;
     // Not a reference: the group must not be destroyed on one of Gloo's own threads, which its destructor waits for.
-    std::weak_ptr<Lines> connection = lines_;
+    std::weak_ptr<GlooConnections> connection = connections_;
     auto ended = [w, watch, connection, after, left](const std::string& error) {
       if (error.empty()) {
         if (left && left->fetch_sub(1) > 1) return;
@@ -427,7 +401,7 @@ class Gloo : public c10d::Backend {
     Tensors in{mine};
     auto w = c10::make_intrusive<TrackedWork>(watch_, s, Tensors{});
     Started started(watch_, w);
-    follow(w, lines_->shadow->allgather(all, in), {});
+    follow(w, connections_->shadow->allgather(all, in), {});
     started.well();
     w->wait(kNoTimeout);
     std::string calls;
@@ -447,14 +421,15 @@ class Gloo : public c10d::Backend {
 
   // key is what must be equal on all ranks, as in Signature::agrees.
   static std::string key(const Signature& s) {
-    std::string k = std::to_string(s.kind) + "," + std::to_string(s.dtype) + "," + std::to_string(s.op) + "," + std::to_string(s.root) + "," + std::to_string(s.count) + "," + std::to_string(s.shapes);
+    std::string k = std::to_string(s.kind) + "," + std::to_string(s.dtype) + "," + std::to_string(s.op) + "," +
+                    std::to_string(s.root) + "," + std::to_string(s.count) + "," + std::to_string(s.shapes);
     if (s.kind != GL_ALL_TO_ALL && s.kind != GL_ALL_TO_ALL_SINGLE) {
       for (auto n : s.shape) k += "," + std::to_string(n);
     }
     return k.substr(0, kCall / 2);
   }
 
-  std::shared_ptr<Lines> lines_;
+  std::shared_ptr<GlooConnections> connections_;
   std::shared_ptr<Watch> watch_;
   std::mutex tagging_;  // from the tag to the start
   // Where ranks outnumber cores, a polling rank takes a core from a working one.
@@ -462,36 +437,11 @@ class Gloo : public c10d::Backend {
   std::optional<ProgressThread> progress_;  // last: it ends first
 };
 
-c10::intrusive_ptr<OpenGloo> connect(const GlooSettings& g, const std::string& prefix) {
-  Unpiped threads;
-  // golite's works time out first, with a better message: Gloo's own limit ends the calls that remain.
-  auto o = c10d::ProcessGroupGloo::Options::create(g.timeout + Millis(60000));
-  for (auto& i : g.interfaces) o->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(i, false));
-  if (o->devices.empty()) {
-    o->devices.push_back(g.host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice(false)
-                                        : c10d::ProcessGroupGloo::createDeviceForHostname(g.host, false));
-  }
-  o->threads = static_cast<int>(2 * o->devices.size());
-  if (prefix.empty()) return c10::make_intrusive<OpenGloo>(g.store, g.rank, g.size, o);
-  auto store = c10::make_intrusive<LooseStore>(prefix, g.store);
-  auto gloo = c10::make_intrusive<OpenGloo>(store, g.rank, g.size, o);
-  gloo->store = store;
-  return gloo;
-}
-
-// unrecorded turns off the recorder in which libtorch records every collective of Gloo, unless the user enabled it. The
-// recorder is the process's one, and writes its map of groups without a lock: the first collectives of two groups, on
-// two threads, can crash the process.
-void unrecorded() {
-  static const int once = overridden("recorder") ? setenv("TORCH_FR_BUFFER_SIZE", "0", 0) : 0;
-  (void)once;
-}
-
 }  // namespace
 
 Cuttable gloo_backend(const GlooSettings& g, std::shared_ptr<Watch> watch) {
   unrecorded();
-  auto lines = std::make_shared<Lines>();
+  auto lines = std::make_shared<GlooConnections>();
   lines->gloo = connect(g, g.prefix);
   if (g.debug) lines->shadow = connect(g, "calls");
   if (!g.prefix.empty() && g.size > 1) {  // PyTorch's ranks have no shared memory

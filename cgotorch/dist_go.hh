@@ -9,7 +9,8 @@
 #include "dist_work.h"
 
 // Written in Go (dist_backend.go). goliteCollective gives null, or what went wrong, which the caller frees.
-extern "C" char* goliteCollective(uint64_t closure, int64_t kind, int64_t op, int64_t root, uint64_t* in, int64_t n, uint64_t* out, int64_t m);
+extern "C" char* goliteCollective(uint64_t closure, int64_t kind, int64_t op, int64_t root, uint64_t* in, int64_t n,
+                                  uint64_t* out, int64_t m);
 extern "C" void goliteAbortBackend(uint64_t closure, char* reason);
 
 namespace golite {
@@ -22,7 +23,8 @@ class GoBackend : public c10d::Backend {
 
   GoBackend(std::string name, uint64_t closure, at::DeviceType device, std::shared_ptr<Watch> watch, int rank, int size,
             std::function<void(const Failure&)> lost)
-      : Backend(rank, size), name_(std::move(name)), closure_(closure), device_(device), watch_(std::move(watch)), lost_(std::move(lost)) {
+      : Backend(rank, size), name_(std::move(name)), closure_(closure), device_(device), watch_(std::move(watch)),
+        lost_(std::move(lost)) {
     // By number: Go checks that the backend still exists. The call blocks in Go, where a failed work does not release
     // it.
     watch_->on_abort([closure](const Failure& why) {
@@ -37,16 +39,20 @@ class GoBackend : public c10d::Backend {
 
   WorkPtr broadcast(Tensors& t, const c10d::BroadcastOptions& o = {}) override {
     int root = static_cast<int>(o.rootRank);
-    return run(GL_BROADCAST, &t[0], t, root, 0, [&](const Signature& s) { call(s, GL_BROADCAST, 0, root, {t[0]}, {}); });
+    return run(GL_BROADCAST, &t[0], t, root, 0,
+               [&](const Signature& s) { call(s, GL_BROADCAST, 0, root, {t[0]}, {}); });
   }
   WorkPtr allreduce(Tensors& t, const c10d::AllreduceOptions& o = {}) override { return sum(t, o.reduceOp); }
-  WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override { return sum(t, o.reduceOp, &t); }
+  WorkPtr allreduce_coalesced(Tensors& t, const c10d::AllreduceCoalescedOptions& o = {}) override {
+    return sum(t, o.reduceOp, &t);
+  }
   WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& = {}) override {
     return run(GL_ALL_GATHER_INTO_COALESCED, &in, out, -1, 0, [&](const Signature& s) {
       for (size_t i = 0; i < in.size(); i++) call(s, GL_ALL_GATHER, 0, -1, {in[i].view({-1})}, parts(out.at(i)));
     });
   }
-  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in,
+                                          const c10d::ReduceScatterOptions& o = {}) override {
     int op = o.reduceOp.op_;
     return run(GL_REDUCE_SCATTER_TENSOR_COALESCED, &out, out, -1, op, [&](const Signature& s) {
       for (size_t i = 0; i < out.size(); i++) call(s, GL_REDUCE_SCATTER, op, -1, parts(in.at(i)), {out[i].view({-1})});
@@ -59,14 +65,17 @@ class GoBackend : public c10d::Backend {
                [&](const Signature& s) { call(s, GL_ALL_REDUCE, op, -1, {mine ? t[0] : t[0].clone()}, {}); });
   }
   WorkPtr allgather(std::vector<Tensors>& out, Tensors& in, const c10d::AllgatherOptions& = {}) override {
-    return run(GL_ALL_GATHER, &in[0], out[0], -1, 0, [&](const Signature& s) { call(s, GL_ALL_GATHER, 0, -1, {in[0]}, out[0]); });
+    return run(GL_ALL_GATHER, &in[0], out[0], -1, 0,
+               [&](const Signature& s) { call(s, GL_ALL_GATHER, 0, -1, {in[0]}, out[0]); });
   }
   WorkPtr _allgather_base(at::Tensor& out, at::Tensor& in, const c10d::AllgatherOptions& = {}) override {
-    return run(GL_ALL_GATHER_INTO, &in, {out}, -1, 0, [&](const Signature& s) { call(s, GL_ALL_GATHER, 0, -1, {in.view({-1})}, parts(out)); });
+    return run(GL_ALL_GATHER_INTO, &in, {out}, -1, 0,
+               [&](const Signature& s) { call(s, GL_ALL_GATHER, 0, -1, {in.view({-1})}, parts(out)); });
   }
   WorkPtr reduce_scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ReduceScatterOptions& o = {}) override {
     int op = o.reduceOp.op_;
-    return run(GL_REDUCE_SCATTER, &out[0], out, -1, op, [&](const Signature& s) { call(s, GL_REDUCE_SCATTER, op, -1, in[0], {out[0]}); });
+    return run(GL_REDUCE_SCATTER, &out[0], out, -1, op,
+               [&](const Signature& s) { call(s, GL_REDUCE_SCATTER, op, -1, in[0], {out[0]}); });
   }
   WorkPtr _reduce_scatter_base(at::Tensor& out, at::Tensor& in, const c10d::ReduceScatterOptions& o = {}) override {
     int op = o.reduceOp.op_;
@@ -92,7 +101,9 @@ class GoBackend : public c10d::Backend {
     });
   }
   WorkPtr barrier(const c10d::BarrierOptions& = {}) override {
-    return run<at::Tensor>(GL_BARRIER, nullptr, {}, -1, 0, [&](const Signature& s) { call(s, GL_ALL_REDUCE, c10d::ReduceOp::SUM, -1, {at::zeros({1}, device_)}, {}); });
+    return run<at::Tensor>(GL_BARRIER, nullptr, {}, -1, 0, [&](const Signature& s) {
+      call(s, GL_ALL_REDUCE, c10d::ReduceOp::SUM, -1, {at::zeros({1}, device_)}, {});
+    });
   }
 
  private:
@@ -101,11 +112,13 @@ class GoBackend : public c10d::Backend {
     auto each = [&](const Signature& s) {
       for (auto& one : t) call(s, GL_ALL_REDUCE, op.op_, -1, {one}, {});
     };
-    return list ? run(GL_ALL_REDUCE_COALESCED, list, t, -1, op.op_, each) : run(GL_ALL_REDUCE, &t[0], t, -1, op.op_, each);
+    return list ? run(GL_ALL_REDUCE_COALESCED, list, t, -1, op.op_, each)
+                : run(GL_ALL_REDUCE, &t[0], t, -1, op.op_, each);
   }
 
   Tensors parts(const at::Tensor& t) const {
-    TORCH_CHECK(t.is_contiguous() && t.numel() % size_ == 0, "a tensor of ", t.numel(), " elements can't be shared equally among ", size_, " ranks");
+    TORCH_CHECK(t.is_contiguous() && t.numel() % size_ == 0, "a tensor of ", t.numel(),
+                " elements can't be shared equally among ", size_, " ranks");
     return t.view({size_, -1}).unbind();
   }
 
@@ -131,7 +144,8 @@ class GoBackend : public c10d::Backend {
     std::vector<uint64_t> from, to;
     for (auto& t : in) from.push_back(table.put(at::Tensor(t)));
     for (auto& t : out) to.push_back(table.put(at::Tensor(t)));
-    char* wrong = goliteCollective(closure_, kind, op, root, from.data(), static_cast<int64_t>(from.size()), to.data(), static_cast<int64_t>(to.size()));
+    char* wrong = goliteCollective(closure_, kind, op, root, from.data(), static_cast<int64_t>(from.size()), to.data(),
+                                   static_cast<int64_t>(to.size()));
     if (!wrong) return;
     std::string why = wrong;
     std::free(wrong);
@@ -148,9 +162,11 @@ class GoBackend : public c10d::Backend {
 
 }  // namespace
 
-c10::intrusive_ptr<c10d::Backend> go_backend(std::string name, uint64_t closure, int device, std::shared_ptr<Watch> watch, int rank, int size,
+c10::intrusive_ptr<c10d::Backend> go_backend(std::string name, uint64_t closure, int device,
+                                             std::shared_ptr<Watch> watch, int rank, int size,
                                              std::function<void(const Failure&)> lost) {
-  return c10::make_intrusive<GoBackend>(std::move(name), closure, static_cast<at::DeviceType>(device), std::move(watch), rank, size, std::move(lost));
+  return c10::make_intrusive<GoBackend>(std::move(name), closure, static_cast<at::DeviceType>(device), std::move(watch),
+                                        rank, size, std::move(lost));
 }
 
 }  // namespace golite

@@ -9,46 +9,6 @@ import (
 	"unsafe"
 )
 
-// Kinds of collectives; dist.h holds the same numbers.
-const (
-	Broadcast = iota
-	AllReduce
-	Reduce
-	AllGather
-	AllGatherInto
-	ReduceScatter
-	ReduceScatterTensor
-	Gather
-	Scatter
-	AllToAll
-	AllToAllSingle
-	Send
-	Recv
-	Barrier
-	AllReduceCoalesced
-	AllGatherIntoCoalesced
-	ReduceScatterTensorCoalesced
-)
-
-// Kinds of failures; dist.h holds the same numbers.
-const (
-	FailureOther = iota
-	FailureAborted
-	FailureLost
-	FailureDiffers
-	FailureTimeout
-	FailureFinished
-	FailureContext
-	FailureFailed
-	FailureParent
-)
-
-// These do not compile where the last of the numbers differ from those of dist.h.
-var (
-	_ = [1]struct{}{}[C.GL_BARRIER-Barrier]
-	_ = [1]struct{}{}[C.GL_FAILURE_PARENT-FailureParent]
-)
-
 // Failure is why a group ended, or why a collective failed: one of the kinds, and what is known of it.
 type Failure struct {
 	Kind   int
@@ -61,8 +21,9 @@ type Failure struct {
 	Detail string // what was found, in words
 }
 
-func (f *Failure) words(w Words) Words {
-	return w.Int(f.Kind).Int(f.Rank).Ints(f.Lost).Int(f.Port).Text(f.Host).Text(f.Call).Text(f.Site).Text(f.Detail)
+func (f *Failure) words(w *ArgWriter) *ArgWriter {
+	return w.PutInt(f.Kind).PutInt(f.Rank).PutInts(f.Lost).PutInt(f.Port).PutText(f.Host).PutText(f.Call).PutText(
+		f.Site).PutText(f.Detail)
 }
 
 // cutFailure splits a failure off words.
@@ -94,7 +55,7 @@ type Group uint64
 // InProcess makes a rank's group of ranks in this process: those of hub, or, with a parent, those of its ranks that use
 // name.
 func InProcess(hub Hub, parent Group, name string, rank, size int) (Group, *Error) {
-	in, n := Words{uint64(hub), uint64(parent)}.Text(name).Int(rank).Int(size).c()
+	in, n := args(uint64(hub), uint64(parent)).PutText(name).PutInt(rank).PutInt(size).c()
 	var out [Room]uint64
 	v, err := number(result(int64(C.gl_group_inprocess(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
 	return Group(v), err
@@ -103,10 +64,12 @@ func InProcess(hub Hub, parent Group, name string, rank, size int) (Group, *Erro
 // Gloo makes a rank's group of processes, reached through interfaces or, if there are none, the address host ("": what
 // the machine's name leads to). With debug the ranks compare their calls. prefix stands before Gloo's keys in the
 // store; "" is for ranks of PyTorch. It blocks until all are connected.
-func Gloo(s Store, rank, size int, timeout time.Duration, debug bool, host, prefix string, interfaces []string) (Group, *Error) {
-	w := Words{uint64(s)}.Int(rank).Int(size).Int(int(timeout.Milliseconds())).Bool(debug).Text(host).Text(prefix).Int(len(interfaces))
+func Gloo(s Store, rank, size int, timeout time.Duration, debug bool, host, prefix string, interfaces []string) (Group,
+	*Error) {
+	w := args(uint64(s)).PutInt(rank).PutInt(size).PutInt(int(timeout.Milliseconds())).PutBool(debug).PutText(
+		host).PutText(prefix).PutInt(len(interfaces))
 	for _, i := range interfaces {
-		w = w.Text(i)
+		w.PutText(i)
 	}
 	in, n := w.c()
 	var out [Room]uint64
@@ -119,7 +82,8 @@ func (g Group) Attach(maker string, device int32, s Store, timeout time.Duration
 	m := C.CString(maker)
 	defer C.free(unsafe.Pointer(m))
 	var out [Room]uint64
-	_, err := result(int64(C.gl_group_attach(C.uint64_t(g), m, C.int32_t(device), C.uint64_t(s), C.int64_t(timeout.Milliseconds()),
+	_, err := result(int64(C.gl_group_attach(C.uint64_t(g), m, C.int32_t(device), C.uint64_t(s),
+		C.int64_t(timeout.Milliseconds()),
 		(*C.uint64_t)(&out[0]), Room)), out[:])
 	return err
 }
@@ -156,8 +120,9 @@ type Outcome struct {
 
 // Run starts a collective and, unless it is asynchronous, waits for it. An error is about the arguments.
 func (g Group) Run(c *Collective) (Outcome, *Error) {
-	in, n := append(make(Words, 0, 64), uint64(g), uint64(c.Kind), uint64(flag(c.Async)), uint64(c.Op), uint64(c.Root), uint64(c.Tag), uint64(c.Timeout.Milliseconds())).
-		Text(c.Site).Handles(c.In).Handles(c.Out).Ints(c.InLengths).Ints(c.OutLengths).c()
+	in, n := args(uint64(g), uint64(c.Kind), uint64(flag(c.Async)), uint64(c.Op), uint64(c.Root), uint64(c.Tag),
+		uint64(c.Timeout.Milliseconds())).
+		PutText(c.Site).PutHandles(c.In).PutHandles(c.Out).PutInts(c.InLengths).PutInts(c.OutLengths).c()
 	var out [Room]uint64
 	return outcome(result(int64(C.gl_collective(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
 }
@@ -182,7 +147,8 @@ func outcome(w []uint64, err *Error) (Outcome, *Error) {
 // Wait waits for the end; 0 waits as long as it takes.
 func (k Work) Wait(timeout time.Duration) (Outcome, *Error) {
 	var out [Room]uint64
-	return outcome(result(int64(C.gl_work_wait(C.uint64_t(k), C.int64_t(timeout.Milliseconds()), (*C.uint64_t)(&out[0]), Room)), out[:]))
+	return outcome(result(int64(C.gl_work_wait(C.uint64_t(k), C.int64_t(timeout.Milliseconds()), (*C.uint64_t)(&out[0]),
+		Room)), out[:]))
 }
 
 // Done reports whether it is over.
@@ -197,7 +163,7 @@ func (k Work) Free() { C.gl_work_free(C.uint64_t(k)) }
 
 // Abort fails what any rank of the group waits for in this process, and cuts the connections to others.
 func (g Group) Abort(why *Failure) *Error {
-	in, n := why.words(Words{uint64(g)}).c()
+	in, n := why.words(args(uint64(g))).c()
 	var out [Room]uint64
 	_, err := result(int64(C.gl_group_abort(in, n, (*C.uint64_t)(&out[0]), Room)), out[:])
 	return err
@@ -236,8 +202,8 @@ func events(w []uint64) []Event {
 	return list
 }
 
-// Standing is how a group stands.
-type Standing struct {
+// GroupStatus is the state of a group.
+type GroupStatus struct {
 	Aborted bool
 	Failure *Failure // why it was aborted
 	Count   uint64   // how many collectives this rank has begun
@@ -245,7 +211,7 @@ type Standing struct {
 }
 
 // Pending returns the group's status.
-func (g Group) Pending() (s Standing, err *Error) {
+func (g Group) Pending() (s GroupStatus, err *Error) {
 	var out [Room]uint64
 	w, err := result(int64(C.gl_group_pending(C.uint64_t(g), (*C.uint64_t)(&out[0]), Room)), out[:])
 	if err != nil {

@@ -143,7 +143,9 @@ void failed(Writer& w, const Failure& f) {
 }
 
 void list(Writer& w, const std::vector<Watch::Entry>& entries) {
-  auto nanos = [](Clock::duration d) { return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(d).count()); };
+  auto nanos = [](Clock::duration d) {
+    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(d).count());
+  };
   w.word(entries.size());
   for (auto& e : entries) {
     w.word(e.sig.number);
@@ -163,7 +165,8 @@ void list(Writer& w, const std::vector<Watch::Entry>& entries) {
 
 c10d::Backend& Group::backend(int device) {
   auto at = backends.find(device);
-  TORCH_CHECK(at != backends.end(), "the process group has no backend for tensors on ", c10::DeviceTypeName(static_cast<at::DeviceType>(device), true));
+  TORCH_CHECK(at != backends.end(), "the process group has no backend for tensors on ",
+              c10::DeviceTypeName(static_cast<at::DeviceType>(device), true));
   return *at->second;
 }
 
@@ -265,7 +268,8 @@ int32_t gl_group_maker(const char* name, void* make) {
 }
 
 // gl_group_attach gives a group a backend for another type of device.
-int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint64_t store, int64_t timeout_ms, uint64_t* out, uint32_t room) {
+int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint64_t store, int64_t timeout_ms,
+                        uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer&) {
     auto g = groups.get(group);
     auto s = stores.get(store);
@@ -283,14 +287,17 @@ int64_t gl_group_attach(uint64_t group, const char* maker, int32_t device, uint6
 }
 
 // gl_group_attach_go gives a group a backend written in Go, identified by closure, for a type of device.
-int64_t gl_group_attach_go(uint64_t group, const char* name, int32_t device, uint64_t closure, uint64_t* out, uint32_t room) {
+int64_t gl_group_attach_go(uint64_t group, const char* name, int32_t device, uint64_t closure, uint64_t* out,
+                           uint32_t room) {
   return guarded(out, room, [&](Writer&) {
     auto g = groups.get(group);
     // c10d keeps one backend of each of its kinds; those of Go take kinds that are not linked.
-    constexpr c10d::ProcessGroup::BackendType kFree[] = {c10d::ProcessGroup::BackendType::UCC, c10d::ProcessGroup::BackendType::MPI,
+    constexpr c10d::ProcessGroup::BackendType kFree[] = {c10d::ProcessGroup::BackendType::UCC,
+                                                         c10d::ProcessGroup::BackendType::MPI,
                                                          c10d::ProcessGroup::BackendType::XCCL};
     TORCH_CHECK(g->attached.size() < std::size(kFree), "a group takes ", std::size(kFree), " backends");
-    g->attach(device, kFree[g->attached.size()], go_backend(name, closure, device, g->watch, g->rank, g->size, g->lost()));
+    g->attach(device, kFree[g->attached.size()],
+              go_backend(name, closure, device, g->watch, g->rank, g->size, g->lost()));
   });
 }
 
@@ -405,7 +412,9 @@ int64_t gl_group_site(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t ro
   });
 }
 
-int64_t gl_now(void) { return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count(); }
+int64_t gl_now(void) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
+}
 
 void gl_group_free(uint64_t group) {
   auto g = groups.take(group);

@@ -1,7 +1,7 @@
 // dist_hub.hh: the rendezvous of ranks that share a process: collectives in the order in which each posts them, and
 // point-to-point messages.
 
-#include "dist_step.h"
+#include "dist_inprocess_plan.h"
 
 #include <map>
 #include <optional>
@@ -64,7 +64,8 @@ c10::intrusive_ptr<c10d::Work> Hub::post(int rank, c10::intrusive_ptr<StepWork> 
     step = slot;
     if (!step->sig.agrees(work->signature())) {
       differs = Failure(GL_FAILURE_DIFFERS, rank, work->signature(),
-                        "rank " + std::to_string(step->first) + " " + step->sig.text() + "; rank " + std::to_string(rank) + " " + work->signature().text());
+                        "rank " + std::to_string(step->first) + " " + step->sig.text() + "; rank " +
+                            std::to_string(rank) + " " + work->signature().text());
     } else {
       std::atomic_store(&work->step, step);
       part.work = work;
@@ -99,7 +100,8 @@ c10::intrusive_ptr<c10d::Work> Hub::post(int rank, c10::intrusive_ptr<StepWork> 
 
 // deliver copies a message and completes both halves, or fails both.
 void deliver(const Letter& sent, const Letter& wanted) {
-  bool fits = sent.tensor.nbytes() == wanted.tensor.nbytes() && sent.tensor.scalar_type() == wanted.tensor.scalar_type();
+  bool fits =
+      sent.tensor.nbytes() == wanted.tensor.nbytes() && sent.tensor.scalar_type() == wanted.tensor.scalar_type();
   if (fits) {
     std::memcpy(data(wanted.tensor), data(sent.tensor), sent.tensor.nbytes());
     wanted.work->source(sent.from);
@@ -107,8 +109,9 @@ void deliver(const Letter& sent, const Letter& wanted) {
     sent.work->complete();
     return;
   }
-  Failure why(GL_FAILURE_OTHER, sent.from, "rank " + std::to_string(sent.from) + " " + sent.work->signature().text() + "; rank " +
-                    std::to_string(sent.to) + " " + wanted.work->signature().text() + ": their sizes differ");
+  Failure why(GL_FAILURE_OTHER, sent.from,
+              "rank " + std::to_string(sent.from) + " " + sent.work->signature().text() + "; rank " +
+                  std::to_string(sent.to) + " " + wanted.work->signature().text() + ": their sizes differ");
   wanted.work->fail(why);
   sent.work->fail(why);
 }
@@ -184,7 +187,9 @@ std::shared_ptr<Hub> Hub::sub(const std::string& name, int n) {
 }
 
 std::shared_ptr<Hub> new_hub(int size) { return std::make_shared<Hub>(size); }
-std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size) { return parent->sub(name, size); }
+std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size) {
+  return parent->sub(name, size);
+}
 Failure abort_hub(Hub& hub, const Failure& why) { return hub.abort(why); }
 
 }  // namespace golite

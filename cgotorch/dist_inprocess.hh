@@ -13,7 +13,8 @@ using Tensors = std::vector<at::Tensor>;
 using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 
 void usable(const at::Tensor& t) {
-  TORCH_CHECK(t.device().is_cpu() && t.layout() == at::kStrided, "ranks of one process exchange dense tensors on the CPU");
+  TORCH_CHECK(t.device().is_cpu() && t.layout() == at::kStrided,
+              "ranks of one process exchange dense tensors on the CPU");
   TORCH_CHECK(t.is_contiguous(), "tensors of collectives must be contiguous");
 }
 
@@ -23,12 +24,14 @@ Tensors pieces(const at::Tensor& t, int n, const std::vector<int64_t>& lengths =
   usable(t);
   if (lengths.empty()) {
     at::Tensor flat = t.view({-1});
-    TORCH_CHECK(flat.numel() % n == 0, "a tensor of ", flat.numel(), " elements can't be shared equally among ", n, " ranks");
+    TORCH_CHECK(flat.numel() % n == 0, "a tensor of ", flat.numel(), " elements can't be shared equally among ", n,
+                " ranks");
     int64_t each = flat.numel() / n;
     for (int i = 0; i < n; i++) v.push_back(flat.narrow(0, i * each, each));
     return v;
   }
-  TORCH_CHECK(lengths.size() == static_cast<size_t>(n), "want ", n, " lengths, one for each rank, got ", lengths.size());
+  TORCH_CHECK(lengths.size() == static_cast<size_t>(n), "want ", n, " lengths, one for each rank, got ",
+              lengths.size());
   int64_t at = 0;
   for (int64_t l : lengths) {
     v.push_back(t.narrow(0, at, l));
@@ -69,7 +72,8 @@ class InProcess : public c10d::Backend {
   WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& = {}) override {
     return collective(GL_ALL_GATHER_INTO_COALESCED, in, all_pieces(out), out, -1);
   }
-  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in,
+                                          const c10d::ReduceScatterOptions& o = {}) override {
     return reduction(GL_REDUCE_SCATTER_TENSOR_COALESCED, all_pieces(in), out, out, o.reduceOp, -1);
   }
   WorkPtr reduce_scatter(Tensors& out, std::vector<Tensors>& in, const c10d::ReduceScatterOptions& o = {}) override {
@@ -139,18 +143,22 @@ class InProcess : public c10d::Backend {
     for (auto& t : in) usable(t);
     for (auto& t : out) usable(t);
     size_t n = static_cast<size_t>(size_);
-    bool whole = kind == GL_ALL_GATHER || kind == GL_ALL_GATHER_INTO || kind == GL_ALL_TO_ALL || kind == GL_ALL_TO_ALL_SINGLE ||
-                 (kind == GL_GATHER && root == rank_);
-    TORCH_CHECK(!whole || out.size() == n, kind_name(kind), ": want ", n, " tensors for the results, one for each rank, got ", out.size());
-    bool each = kind == GL_ALL_TO_ALL || kind == GL_ALL_TO_ALL_SINGLE || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR ||
-                (kind == GL_SCATTER && root == rank_);
+    bool whole = kind == GL_ALL_GATHER || kind == GL_ALL_GATHER_INTO || kind == GL_ALL_TO_ALL ||
+                 kind == GL_ALL_TO_ALL_SINGLE || (kind == GL_GATHER && root == rank_);
+    TORCH_CHECK(!whole || out.size() == n, kind_name(kind), ": want ", n,
+                " tensors for the results, one for each rank, got ", out.size());
+    bool each = kind == GL_ALL_TO_ALL || kind == GL_ALL_TO_ALL_SINGLE || kind == GL_REDUCE_SCATTER ||
+                kind == GL_REDUCE_SCATTER_TENSOR || (kind == GL_SCATTER && root == rank_);
     TORCH_CHECK(!each || in.size() == n, kind_name(kind), ": want ", n, " tensors, one for each rank, got ", in.size());
     bool gathers = kind == GL_ALL_GATHER_INTO_COALESCED, scatters = kind == GL_REDUCE_SCATTER_TENSOR_COALESCED;
-    TORCH_CHECK(!gathers || out.size() == in.size() * n, kind_name(kind), ": want as many tensors to fill as there are given");
-    TORCH_CHECK(!scatters || in.size() == out.size() * n, kind_name(kind), ": want as many tensors to fill as there are given");
-    const at::Tensor* about = kind == GL_SCATTER || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR ? &out[0]
-                              : in.empty()                                                                      ? nullptr
-                                                                                                                : &in[0];
+    TORCH_CHECK(!gathers || out.size() == in.size() * n, kind_name(kind),
+                ": want as many tensors to fill as there are given");
+    TORCH_CHECK(!scatters || in.size() == out.size() * n, kind_name(kind),
+                ": want as many tensors to fill as there are given");
+    const at::Tensor* about = kind == GL_SCATTER || kind == GL_REDUCE_SCATTER || kind == GL_REDUCE_SCATTER_TENSOR
+                                  ? &out[0]
+                              : in.empty() ? nullptr
+                                           : &in[0];
     bool listed = gathers || scatters || kind == GL_ALL_REDUCE_COALESCED;
     Signature sig = listed ? signature(kind, scatters ? &out : &in, root, op) : signature(kind, about, root, op);
     auto w = c10::make_intrusive<StepWork>(watch_, std::move(sig), std::move(results));
@@ -175,7 +183,8 @@ class InProcess : public c10d::Backend {
 
 }  // namespace
 
-c10::intrusive_ptr<c10d::Backend> inprocess_backend(std::shared_ptr<Hub> hub, std::shared_ptr<Watch> watch, int rank, int size) {
+c10::intrusive_ptr<c10d::Backend> inprocess_backend(std::shared_ptr<Hub> hub, std::shared_ptr<Watch> watch, int rank,
+                                                    int size) {
   hub->watch(watch);
   return c10::make_intrusive<InProcess>(std::move(hub), std::move(watch), rank, size);
 }

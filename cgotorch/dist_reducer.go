@@ -15,9 +15,9 @@ type Reducer uint64
 // Trainable is a model's parameters, and which of them required gradients when it was made. It keeps them alive.
 type Trainable uint64
 
-// NewTrainable looks at parameters.
+// NewTrainable records which parameters require gradients.
 func NewTrainable(params []Handle) (Trainable, *Error) {
-	in, n := Words{}.Handles(params).c()
+	in, n := args().PutHandles(params).c()
 	var out [Room]uint64
 	v, err := number(result(int64(C.gl_trainable_new(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
 	return Trainable(v), err
@@ -40,9 +40,9 @@ const (
 // NewReducer hooks a Reducer into parameters, in their order. cap is the size of a bucket in bytes; without OwnCap the
 // first is smaller, as PyTorch's is.
 func NewReducer(g Group, flags, cap int, model string, params []Handle, names []string) (Reducer, *Error) {
-	w := Words{uint64(g)}.Int(flags).Int(cap).Text(model).Handles(params)
+	w := args(uint64(g)).PutInt(flags).PutInt(cap).PutText(model).PutHandles(params)
 	for _, s := range names {
-		w = w.Text(s)
+		w.PutText(s)
 	}
 	in, n := w.c()
 	var out [Room]uint64
@@ -67,7 +67,8 @@ func (r Reducer) Hook(f BucketHook) (forget func(), err *Error) {
 
 func (r Reducer) hook(kind C.int32_t, closure uint64) *Error {
 	var out [Room]uint64
-	_, err := result(int64(C.gl_reducer_hook(C.uint64_t(r), kind, C.uint64_t(closure), (*C.uint64_t)(&out[0]), Room)), out[:])
+	_, err := result(int64(C.gl_reducer_hook(C.uint64_t(r), kind, C.uint64_t(closure), (*C.uint64_t)(&out[0]), Room)),
+		out[:])
 	return err
 }
 
@@ -94,14 +95,15 @@ func layout(w []uint64, err *Error) (rebuilt bool, missing []int, _ *Error) {
 // Rebuild lays the buckets out anew where that is due; missing is as Forward's.
 func (r Reducer) Rebuild() (missing []int, err *Error) {
 	var out [Room]uint64
-	_, missing, err = layout(result(int64(C.gl_reducer_join(C.uint64_t(r), joinRebuild, 0, (*C.uint64_t)(&out[0]), Room)), out[:]))
+	_, missing, err = layout(result(int64(C.gl_reducer_join(C.uint64_t(r), joinRebuild, 0, (*C.uint64_t)(&out[0]), Room)),
+		out[:]))
 	return missing, err
 }
 
 // Backward comes after it, with the outputs that have a graph: with prepare the next backward pass reduces, and each
 // one through them after that does. It reports whether the outputs must go through Sink.
 func (r Reducer) Backward(site string, prepare bool, outputs []Handle) (sink bool, err *Error) {
-	in, n := append(make(Words, 0, 32), uint64(r)).Text(site).Int(int(flag(prepare))).Handles(outputs).c()
+	in, n := args(uint64(r)).PutText(site).PutInt(int(flag(prepare))).PutHandles(outputs).c()
 	var out [Room]uint64
 	v, err := number(result(int64(C.gl_reducer_backward(in, n, (*C.uint64_t)(&out[0]), Room)), out[:]))
 	return v != 0, err
@@ -117,7 +119,7 @@ func (r Reducer) Reductions() (int, *Error) {
 // Sink gives the outputs that are to be used in their place, in Call's form. With a site there was no Backward: a
 // backward pass through the outputs prepares the Reducer as it begins. It also reaches the parameters given.
 func (r Reducer) Sink(site string, outputs, parameters []Handle, out []uint64) ([]uint64, *Error) {
-	in, n := Words{uint64(r)}.Text(site).Handles(outputs).Handles(parameters).c()
+	in, n := args(uint64(r)).PutText(site).PutHandles(outputs).PutHandles(parameters).c()
 	return result(int64(C.gl_reducer_sink(in, n, (*C.uint64_t)(&out[0]), C.uint32_t(len(out)))), out)
 }
 
@@ -134,7 +136,8 @@ const (
 // by their number.
 func (r Reducer) Join(action int, work Work) *Error {
 	var out [Room]uint64
-	_, err := result(int64(C.gl_reducer_join(C.uint64_t(r), C.int32_t(action), C.uint64_t(work), (*C.uint64_t)(&out[0]), Room)), out[:])
+	_, err := result(int64(C.gl_reducer_join(C.uint64_t(r), C.int32_t(action), C.uint64_t(work), (*C.uint64_t)(&out[0]),
+		Room)), out[:])
 	return err
 }
 
@@ -168,14 +171,15 @@ func (r Reducer) Free() { C.gl_reducer_free(C.uint64_t(r)) }
 
 // BroadcastCoalesced gives all ranks the root's values of tensors, many in one message.
 func (g Group) BroadcastCoalesced(root, bytes int, site string, tensors []Handle) *Error {
-	in, n := Words{uint64(g)}.Int(root).Int(bytes).Text(site).Handles(tensors).c()
+	in, n := args(uint64(g)).PutInt(root).PutInt(bytes).PutText(site).PutHandles(tensors).c()
 	var out [Room]uint64
 	_, err := result(int64(C.gl_broadcast_coalesced(in, n, (*C.uint64_t)(&out[0]), Room)), out[:])
 	return err
 }
 
 //export goliteBucket
-func goliteBucket(closure, index, last, buffer C.uint64_t, gradients, parameters *C.uint64_t, n C.int64_t, out *C.uint64_t) (id C.uint64_t) {
+func goliteBucket(closure, index, last, buffer C.uint64_t, gradients, parameters *C.uint64_t, n C.int64_t,
+	out *C.uint64_t) (id C.uint64_t) {
 	ended := false
 	defer catch(&id, &ended)
 	if f, ok := closures.get(uint64(closure)).(BucketHook); ok {

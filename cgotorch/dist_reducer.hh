@@ -43,7 +43,8 @@ struct GoReducer {
   // prepare makes the next backward pass, which may have begun, reduce.
   void prepare(const std::vector<at::Tensor>& roots) {
     std::lock_guard<std::mutex> lock(m);
-    TORCH_CHECK(!joined || !since_forward++, "inside of Join a forward pass has one backward pass that averages gradients, which "
+    TORCH_CHECK(!joined || !since_forward++,
+                "inside of Join a forward pass has one backward pass that averages gradients, which "
                 "ranks without batches take part in: this is the second; add the losses up, or train without Join");
     if (prepared && !reducer->expects()) finished++;
     reducer->prepare_for_backward(roots);
@@ -91,7 +92,9 @@ struct CompressHook : c10d::CommHookInterface {
         },
         c10::TensorType::get());
   }
-  at::Tensor parseHookResult(const c10::IValue& result) override { return c10d::detail::parseCppCommHookResult(result); }
+  at::Tensor parseHookResult(const c10::IValue& result) override {
+    return c10d::detail::parseCppCommHookResult(result);
+  }
   std::shared_ptr<Group> group;
   at::ScalarType dtype;
 };
@@ -109,8 +112,9 @@ struct GoHook : c10d::CommHookInterface {
     };
     auto gradients = handles(bucket.getGradients()), parameters = handles(bucket.getParameters());
     uint64_t result = 0;
-    uint64_t panicked = goliteBucket(closure, bucket.getIndex(), bucket.isLast(), table.put(at::Tensor(bucket.getBuffer())),
-                                     gradients.data(), parameters.data(), static_cast<int64_t>(gradients.size()), &result);
+    uint64_t panicked =
+        goliteBucket(closure, bucket.getIndex(), bucket.isLast(), table.put(at::Tensor(bucket.getBuffer())),
+                     gradients.data(), parameters.data(), static_cast<int64_t>(gradients.size()), &result);
     if (panicked) throw GoPanic(panicked);
     at::Tensor t = bucket.getBuffer();
     if (result) {
@@ -121,7 +125,9 @@ struct GoHook : c10d::CommHookInterface {
     f->markCompleted(c10::IValue(t));
     return f;
   }
-  at::Tensor parseHookResult(const c10::IValue& result) override { return c10d::detail::parseCppCommHookResult(result); }
+  at::Tensor parseHookResult(const c10::IValue& result) override {
+    return c10d::detail::parseCppCommHookResult(result);
+  }
   uint64_t closure;
 };
 
@@ -194,7 +200,9 @@ struct Again : torch::autograd::FunctionPreHook {
 // still waits for are otherwise only in the text of an error.
 template <auto finalize, auto unmarked>
 struct Reach {
-  friend std::vector<size_t> unfinished(c10d::Reducer& r) { return r.*finalize ? (r.*unmarked)() : std::vector<size_t>(); }
+  friend std::vector<size_t> unfinished(c10d::Reducer& r) {
+    return r.*finalize ? (r.*unmarked)() : std::vector<size_t>();
+  }
 };
 // unfinished lists the parameters whose gradients the last backward pass should have given, and did not; none where it
 // has ended.
@@ -276,8 +284,9 @@ int64_t gl_reducer_new(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t r
     std::vector<bool> sparse(params.size(), false);
     auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(params, limits, sparse));
     std::reverse(buckets.begin(), buckets.end());
-    g->reducer = std::make_shared<Reducer>(params, buckets, g->group->pg, sparse, cap, g->find_unused, (flags & kBucketView) != 0, names,
-                                                 first, false, false, std::vector<int64_t>{});
+    g->reducer =
+        std::make_shared<Reducer>(params, buckets, g->group->pg, sparse, cap, g->find_unused,
+                                  (flags & kBucketView) != 0, names, first, false, false, std::vector<int64_t>{});
     g->logger = std::make_shared<c10d::Logger>(g->reducer);
     g->reducer->set_logger(g->logger);
     g->logger->set_construction_data_and_log(model, {}, -1, true, false, g->static_graph);

@@ -42,7 +42,9 @@ void quiet() {
 // that of waits for keys, and the destructor neither waits longer nor throws.
 class FileStore : public c10d::FileStore {
  public:
-  FileStore(const std::string& path, int workers) : c10d::FileStore(path, workers), limit_(timeout_) { timeout_ = Millis(1); }
+  FileStore(const std::string& path, int workers) : c10d::FileStore(path, workers), limit_(timeout_) {
+    timeout_ = Millis(1);
+  }
   ~FileStore() override {
     try {
       // What c10d's destructor does: it counts itself out, and the last one removes the file.
@@ -95,7 +97,7 @@ int64_t gl_store_tcp(const uint64_t* in, uint32_t n, uint64_t* out, uint32_t roo
     auto workers = static_cast<int64_t>(r.word());
     if (workers > 0) o.numWorkers = static_cast<size_t>(workers);
     o.waitWorkers = !o.isServer;
-    Unpiped threads;
+    BlockedSigpipe threads;
     auto s = c10::make_intrusive<c10d::TCPStore>(host, o);
     w.word(stores.put(s));
     w.word(s->getPort());

@@ -60,19 +60,19 @@ class Registry {
   std::unordered_map<uint64_t, P> all_;
 };
 
-// Unpiped keeps SIGPIPE from the threads that are started while it lives. Why: a write to a peer that is gone must fail
-// with an error; on a thread that is not Go's the signal would end the process.
-class Unpiped {
+// BlockedSigpipe keeps SIGPIPE from the threads that are started while it lives. Why: a write to a peer that is gone
+// must fail with an error; on a thread that is not Go's the signal would end the process.
+class BlockedSigpipe {
  public:
-  Unpiped() {
+  BlockedSigpipe() {
     sigset_t pipe;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, &before_);
   }
-  ~Unpiped() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  Unpiped(const Unpiped&) = delete;
-  Unpiped& operator=(const Unpiped&) = delete;
+  ~BlockedSigpipe() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSigpipe(const BlockedSigpipe&) = delete;
+  BlockedSigpipe& operator=(const BlockedSigpipe&) = delete;
 
  private:
   sigset_t before_;
@@ -118,7 +118,8 @@ struct Failure {
   Failure(std::string detail) : detail(std::move(detail)) {}
   Failure(const char* detail) : detail(detail) {}
   Failure(int kind, int rank, std::string detail) : kind(kind), rank(rank), detail(std::move(detail)) {}
-  Failure(int kind, int rank, const Signature& s, std::string detail) : kind(kind), rank(rank), call(s.call()), site(s.site), detail(std::move(detail)) {}
+  Failure(int kind, int rank, const Signature& s, std::string detail)
+      : kind(kind), rank(rank), call(s.call()), site(s.site), detail(std::move(detail)) {}
 
   std::string text() const;
   void write(Writer& w) const;
@@ -223,7 +224,10 @@ class TrackedWork : public c10d::Work {
 // Started takes a work that could not be started out of the watch again.
 class Started {
  public:
-  Started(std::shared_ptr<Watch> watch, c10::intrusive_ptr<TrackedWork> w) : watch_(std::move(watch)), w_(std::move(w)) { watch_->add(w_.get()); }
+  Started(std::shared_ptr<Watch> watch, c10::intrusive_ptr<TrackedWork> w)
+      : watch_(std::move(watch)), w_(std::move(w)) {
+    watch_->add(w_.get());
+  }
   ~Started() {
     if (w_) watch_->remove(w_.get(), true);
   }
@@ -250,7 +254,8 @@ class Hub;
 std::shared_ptr<Hub> new_hub(int size);
 // sub_hub gives all callers of one name the same hub, as long as one of them holds it.
 std::shared_ptr<Hub> sub_hub(const std::shared_ptr<Hub>& parent, const std::string& name, int size);
-c10::intrusive_ptr<c10d::Backend> inprocess_backend(std::shared_ptr<Hub> hub, std::shared_ptr<Watch> watch, int rank, int size);
+c10::intrusive_ptr<c10d::Backend> inprocess_backend(std::shared_ptr<Hub> hub, std::shared_ptr<Watch> watch, int rank,
+                                                    int size);
 // abort_hub returns the failure that ended the hub: the first one stays.
 Failure abort_hub(Hub& hub, const Failure& why);
 
@@ -274,10 +279,11 @@ Cuttable gloo_backend(const GlooSettings& settings, std::shared_ptr<Watch> watch
 
 // watched_backend puts another library's backend under the watch. recording reports whether a CUDA graph is being
 // recorded; lost is called, on any thread, when the backend can't go on.
-c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
-                                                  std::function<void(const Failure&)> lost);
+c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch,
+                                                  bool (*recording)(), std::function<void(const Failure&)> lost);
 // go_backend makes a backend that is written in Go, known by closure. lost is called when it can't go on.
-c10::intrusive_ptr<c10d::Backend> go_backend(std::string name, uint64_t closure, int device, std::shared_ptr<Watch> watch, int rank, int size,
+c10::intrusive_ptr<c10d::Backend> go_backend(std::string name, uint64_t closure, int device,
+                                             std::shared_ptr<Watch> watch, int rank, int size,
                                              std::function<void(const Failure&)> lost);
 // settled waits until what a watched backend was given has ended, in time; it may have failed.
 bool settled(c10d::Backend& watched, Millis time);

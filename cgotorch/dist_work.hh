@@ -33,10 +33,23 @@ inline void pause() {
 }  // namespace
 
 const char* kind_name(int kind) {
-  static const char* names[] = {"broadcast", "all_reduce", "reduce", "all_gather", "all_gather_into_tensor",
-                                "reduce_scatter", "reduce_scatter_tensor", "gather", "scatter", "all_to_all",
-                                "all_to_all_single", "send", "recv", "barrier",
-                                "all_reduce_coalesced", "all_gather_into_tensor_coalesced", "reduce_scatter_tensor_coalesced"};
+  static const char* names[] = {"broadcast",
+                                "all_reduce",
+                                "reduce",
+                                "all_gather",
+                                "all_gather_into_tensor",
+                                "reduce_scatter",
+                                "reduce_scatter_tensor",
+                                "gather",
+                                "scatter",
+                                "all_to_all",
+                                "all_to_all_single",
+                                "send",
+                                "recv",
+                                "barrier",
+                                "all_reduce_coalesced",
+                                "all_gather_into_tensor_coalesced",
+                                "reduce_scatter_tensor_coalesced"};
   return kind >= 0 && kind <= GL_REDUCE_SCATTER_TENSOR_COALESCED ? names[kind] : "?";
 }
 
@@ -231,7 +244,8 @@ void Watch::set_site(std::string s) {
 }
 
 TrackedWork::TrackedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> outputs)
-    : c10d::Work(watch->rank, c10d::OpType::UNKNOWN), watch_(std::move(watch)), sig_(std::move(sig)), outputs_(std::move(outputs)) {}
+    : c10d::Work(watch->rank, c10d::OpType::UNKNOWN), watch_(std::move(watch)), sig_(std::move(sig)),
+      outputs_(std::move(outputs)) {}
 
 bool TrackedWork::isSuccess() const {
   std::lock_guard<std::mutex> l(mutex_);

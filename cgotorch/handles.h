@@ -89,7 +89,9 @@ class Table {
   }
 
   // pins is how many pins a slot has, the caller's own included.
-  static uint32_t pins(const Slot* s) { return static_cast<uint32_t>(s->word.load(std::memory_order_relaxed)) & (kEnding - 1); }
+  static uint32_t pins(const Slot* s) {
+    return static_cast<uint32_t>(s->word.load(std::memory_order_relaxed)) & (kEnding - 1);
+  }
 
   // unpin ends a pin; i is the slot's index, the handle's lower half.
   void unpin(Slot* s, uint32_t i) {
@@ -150,7 +152,8 @@ class Table {
     uint32_t top = top_.load(std::memory_order_acquire);
     for (uint32_t i = 0; i < top; i += kChunkSize) {
       Slot* chunk = chunks_[i >> kChunkBits].load(std::memory_order_acquire);
-      for (uint32_t k = 0; chunk && k < std::min(kChunkSize, top - i); k++) n += (chunk[k].word.load(std::memory_order_relaxed) & kLive) != 0;
+      for (uint32_t k = 0; chunk && k < std::min(kChunkSize, top - i); k++)
+        n += (chunk[k].word.load(std::memory_order_relaxed) & kLive) != 0;
     }
     return n;
   }
@@ -175,7 +178,8 @@ class Table {
     for (;;) {
       if (w >> 32 != h >> 32 || !(w & kLive)) return false;
       bool pinned = (w & (kEnding - 1)) != 0;
-      if (s.word.compare_exchange_weak(w, pinned ? w - kLive + kEnding : next_generation(w), std::memory_order_acq_rel)) {
+      if (s.word.compare_exchange_weak(w, pinned ? w - kLive + kEnding : next_generation(w),
+                                       std::memory_order_acq_rel)) {
         if (!pinned) impl = s.impl;
         return true;
       }

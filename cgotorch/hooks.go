@@ -8,7 +8,8 @@ import "C"
 func AddHook(h Handle, afterAccumulate bool, f Hook) (hook uint64, err *Error) {
 	id := closures.put(f)
 	var out [Room]uint64
-	if _, err := result(int64(C.gl_hook(C.gl_handle(h), C.uint64_t(id), flag(afterAccumulate), (*C.uint64_t)(&out[0]), Room)), out[:]); err != nil {
+	if _, err := result(int64(C.gl_hook(C.gl_handle(h), C.uint64_t(id), flag(afterAccumulate), (*C.uint64_t)(&out[0]),
+		Room)), out[:]); err != nil {
 		DrainClosures()
 		closures.remove(id)
 		return 0, err
@@ -104,7 +105,8 @@ type Stopped struct{ Frame uint64 }
 func EnterCheckpoint(f Recompute, in []uint64) (frame uint64, err *Error) {
 	id := closures.put(f)
 	var out [Room]uint64
-	w, err := result(int64(C.gl_checkpoint_enter(C.uint64_t(id), (*C.uint64_t)(&in[0]), C.uint32_t(len(in)), (*C.uint64_t)(&out[0]), Room)), out[:])
+	w, err := result(int64(C.gl_checkpoint_enter(C.uint64_t(id), (*C.uint64_t)(&in[0]), C.uint32_t(len(in)),
+		(*C.uint64_t)(&out[0]), Room)), out[:])
 	if err != nil {
 		DrainClosures()
 		closures.remove(id)

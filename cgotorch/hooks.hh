@@ -148,8 +148,9 @@ void gl_remove_hook(uint64_t closure) {
 // Engine::queue_callback does.
 int64_t gl_queue_callback(uint64_t closure, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer&) {
-    TORCH_CHECK(torch::autograd::get_current_graph_task_id() != -1,
-                "a callback at the end of a backward pass can be queued during one only, from a hook or a Function's Backward");
+    TORCH_CHECK(
+        torch::autograd::get_current_graph_task_id() != -1,
+        "a callback at the end of a backward pass can be queued during one only, from a hook or a Function's Backward");
     auto c = std::make_shared<Closure>(closure);
     torch::autograd::Engine::get_default_engine().queue_callback([c] { run_hook(*c, at::Tensor()); });
   });

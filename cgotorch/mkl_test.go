@@ -24,7 +24,8 @@ func TestMKLTakesTheKernelsOfTheProcessor(t *testing.T) {
 	}
 	bits := func(set ...string) string {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestMKLTakesTheKernelsOfTheProcessor$")
-		unset := []string{"GOLITE_TEST_PRODUCT=1", "OMP_NUM_THREADS=1", "GOLITE_MKL_AVX512=", "GOLITE_OVERRIDES=", "MKL_CBWR="}
+		unset := []string{"GOLITE_TEST_PRODUCT=1", "OMP_NUM_THREADS=1", "GOLITE_MKL_AVX512=", "GOLITE_OVERRIDES=",
+			"MKL_CBWR="}
 		cmd.Env = append(append(os.Environ(), unset...), set...)
 		out, err := cmd.Output()
 		require.NoError(t, err)
@@ -68,7 +69,8 @@ func TestMKLTakesTheKernelsOfTheProcessor(t *testing.T) {
 	} {
 		require.Equal(t, c.want, bits(c.set...), "%v", c.set)
 	}
-	require.Equal(t, bits("GOLITE_MKL_AVX512=0", "MKL_CBWR=COMPATIBLE"), bits("GOLITE_MKL_AVX512=1", "MKL_CBWR=COMPATIBLE"), "MKL_CBWR goes before")
+	require.Equal(t, bits("GOLITE_MKL_AVX512=0", "MKL_CBWR=COMPATIBLE"),
+		bits("GOLITE_MKL_AVX512=1", "MKL_CBWR=COMPATIBLE"), "MKL_CBWR goes before")
 }
 
 func product() {

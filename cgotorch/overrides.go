@@ -14,7 +14,8 @@ import (
 )
 
 // Overrides are the names that GOLITE_OVERRIDES may have.
-var Overrides = []string{"allocator", "new", "mallopt", "mkl", "defaults", "gomaxprocs", "recorder", "log", "gc", "cuda"}
+var Overrides = []string{"allocator", "new", "mallopt", "mkl", "defaults", "gomaxprocs", "recorder", "log", "gc",
+	"cuda"}
 
 // overridesVariable is the switch of all overrides.
 const overridesVariable = "GOLITE_OVERRIDES"
@@ -35,10 +36,14 @@ func Overridden(name string) bool { return overridden[name] }
 
 // CheckOverrides returns what is wrong with GOLITE_OVERRIDES.
 func CheckOverrides() error {
-	for _, item := range strings.FieldsFunc(os.Getenv(overridesVariable), func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, item := range strings.FieldsFunc(os.Getenv(overridesVariable), func(r rune) bool {
+		return r == ',' ||
+			r == ' '
+	}) {
 		name := strings.TrimPrefix(item, "-")
 		if item != "all" && item != "none" && !slices.Contains(Overrides, name) {
-			return fmt.Errorf("%s has %q: want all, none, and names, with a minus sign to leave one out: %s", overridesVariable, item,
+			return fmt.Errorf("%s has %q: want all, none, and names, with a minus sign to leave one out: %s", overridesVariable,
+				item,
 				strings.Join(Overrides, ", "))
 		}
 	}
@@ -58,8 +63,10 @@ const (
 
 // errMissed and errLeftOut say why a goroutine has no default generator and type of its own.
 var (
-	errMissed = errors.New("libtorch does not find golite's functions for the default generator and the default type before its " +
-		"own, as in a library that is loaded after another libtorch, or with a libtorch linked with -Bsymbolic: random numbers and " +
+	errMissed = errors.New("libtorch does not find golite's functions for the default generator and the default type " +
+		"before its " +
+		"own, as in a library that is loaded after another libtorch, or with a libtorch linked with -Bsymbolic: random " +
+		"numbers and " +
 		"default types would be wrong. Link golite into the program itself")
 	errLeftOut = errors.New("a generator and a default type for each goroutine are left out, by " + overridesVariable +
 		" or the build tag golite_no_overrides")

@@ -42,7 +42,8 @@ func TestOverrides(t *testing.T) {
 	const fine = "run: <nil>\ngenerator: <nil>\ndtype: <nil>\n"
 	require.Equal(t, names+"\n"+fine, child())
 	require.Equal(t, names+"\n"+fine, child("GOLITE_OVERRIDES=none,all"))
-	require.Equal(t, "[new mkl defaults gomaxprocs recorder log gc cuda]\n"+fine, child("GOLITE_OVERRIDES=all, -allocator,-mallopt"))
+	require.Equal(t, "[new mkl defaults gomaxprocs recorder log gc cuda]\n"+fine,
+		child("GOLITE_OVERRIDES=all, -allocator,-mallopt"))
 	require.Equal(t, "[defaults]\n"+fine, child("GOLITE_OVERRIDES=none,defaults"))
 
 	without := child("GOLITE_OVERRIDES=-defaults")

@@ -26,15 +26,16 @@ static void bring_kineto_here() {
 
 extern "C" {
 
-// flags: 1 shapes, 2 memory, 4 floating-point operations, 8 all threads, 16 CUDA.
+// flags: GL_PROFILE_...
 int64_t gl_profiler_start(uint32_t flags, uint64_t* out, uint32_t room) {
   namespace impl = torch::profiler::impl;
   return guarded(out, room, [&](Writer&) {
     impl::ExperimentalConfig more;
-    more.profile_all_threads = flags & 8;
-    impl::ProfilerConfig config(impl::ProfilerState::KINETO, flags & 1, flags & 2, false, flags & 4, false, more);
+    more.profile_all_threads = flags & GL_PROFILE_ALL_THREADS;
+    impl::ProfilerConfig config(impl::ProfilerState::KINETO, flags & GL_PROFILE_SHAPES, flags & GL_PROFILE_MEMORY,
+                                false, flags & GL_PROFILE_FLOPS, false, more);
     std::set<impl::ActivityType> activities{impl::ActivityType::CPU};
-    if (flags & 16) activities.insert(impl::ActivityType::CUDA);
+    if (flags & GL_PROFILE_CUDA) activities.insert(impl::ActivityType::CUDA);
     bring_kineto_here();
     torch::autograd::profiler::prepareProfiler(config, activities);
     torch::autograd::profiler::enableProfiler(config, activities);

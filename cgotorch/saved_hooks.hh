@@ -50,13 +50,15 @@ Engine& hooked_engine() {
 // The engine is replaced before the first backward pass. Another library's, such as Python's, is left where it is: then
 // need_engine refuses hooks.
 [[maybe_unused]] const bool engine_set = [] {
-  if (&Engine::get_default_engine() == &Engine::get_base_engine()) torch::autograd::set_default_engine_stub(hooked_engine);
+  if (&Engine::get_default_engine() == &Engine::get_base_engine())
+    torch::autograd::set_default_engine_stub(hooked_engine);
   return true;
 }();
 
 void need_engine() {
   TORCH_CHECK(&Engine::get_default_engine() == &hooked_engine(),
-              "hooks on saved tensors, and checkpoints, need golite's autograd engine, and another library in this process has set its own "
+              "hooks on saved tensors, and checkpoints, need golite's autograd engine, and another library in this "
+              "process has set its own "
               "(Python's torch sets one): load golite in a process without it");
 }
 

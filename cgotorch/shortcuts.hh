@@ -28,7 +28,8 @@ struct ByNumber final : Unboxed {
   }
 
   at::Tensor call(Self self, const at::Scalar& number, Alpha... alpha) {
-    if (self.scalar_type() != at::kFloat || !self.device().is_cpu() || self.dim() == 0 || self.layout() != at::kStrided || self.requires_grad())
+    if (self.scalar_type() != at::kFloat || !self.device().is_cpu() || self.dim() == 0 ||
+        self.layout() != at::kStrided || self.requires_grad())
       return boxed.handle.call(self, number, alpha...);
     at::Tensor x = at::detail::empty_cpu({}, self.options());
     *static_cast<float*>(x.data_ptr()) =
@@ -77,8 +78,8 @@ struct Empty final : Unboxed {
     return true;
   }
 
-  using Call = at::Tensor(c10::SymIntArrayRef, std::optional<c10::ScalarType>, std::optional<c10::Layout>, std::optional<c10::Device>,
-                          std::optional<bool>, std::optional<c10::MemoryFormat>);
+  using Call = at::Tensor(c10::SymIntArrayRef, std::optional<c10::ScalarType>, std::optional<c10::Layout>,
+                          std::optional<c10::Device>, std::optional<bool>, std::optional<c10::MemoryFormat>);
   c10::TypedOperatorHandle<Call> handle;
 };
 

@@ -9,7 +9,8 @@ type Gen uint64
 // NewGenerator makes a generator on a device (libtorch's number of its type, and index).
 func NewGenerator(device, index int32, seed uint64) (Gen, *Error) {
 	var out [Room]uint64
-	w, err := result(int64(C.gl_gen_new(C.int32_t(device), C.int32_t(index), C.uint64_t(seed), (*C.uint64_t)(&out[0]), Room)), out[:])
+	w, err := result(int64(C.gl_gen_new(C.int32_t(device), C.int32_t(index), C.uint64_t(seed), (*C.uint64_t)(&out[0]),
+		Room)), out[:])
 	if err != nil {
 		return 0, err
 	}
@@ -128,7 +129,7 @@ func Memory(resetPeak bool) MemoryFigures {
 // free: those that nothing but handles holds, some of which may be in use in Go.
 func Collectable(device int32) int64 { return int64(C.gl_collectable(C.int32_t(device))) }
 
-// Collect runs a collection that the allocator asks for, and reports whether it did. Package torch sets it before there
+// Collect runs a collection that the allocator requests, and reports whether it did. Package torch sets it before there
 // are tensors. It is called on a thread of the allocator's.
 var Collect = func() bool { return false }
 

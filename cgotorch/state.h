@@ -27,7 +27,7 @@ struct ThreadState {
 };
 
 // materialize seeds a generator where that is pending, and returns it.
-c10::GeneratorImpl* ready(c10::GeneratorImpl* g);
+c10::GeneratorImpl* materialize(c10::GeneratorImpl* g);
 
 // __thread and not thread_local: no initialiser has to run at each first look.
 extern __thread ThreadState thread_state;

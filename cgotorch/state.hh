@@ -26,10 +26,9 @@ void ThreadState::catch_up() {
 
 namespace {
 
-// Unhurried is a generator of the CPU that is seeded when it is first asked for numbers. A loader's worker seeds its
-// own for each sample, most samples draw nothing, and seeding computes 624 words. Whoever is about to draw goes through
-// ready().
-struct Unhurried final : at::CPUGeneratorImpl {
+// LazySeedGenerator is a generator of the CPU that is seeded at its first draw. A loader's worker seeds its own for
+// each sample, most samples draw nothing, and seeding computes 624 words. Every draw goes through materialize().
+struct LazySeedGenerator final : at::CPUGeneratorImpl {
   using at::CPUGeneratorImpl::CPUGeneratorImpl;
 
   void set_current_seed(uint64_t seed) override {
@@ -40,22 +39,22 @@ struct Unhurried final : at::CPUGeneratorImpl {
     return waiting_.load(std::memory_order_acquire) ? wanted_ : at::CPUGeneratorImpl::current_seed();
   }
   c10::intrusive_ptr<c10::TensorImpl> get_state() const override {
-    const_cast<Unhurried*>(this)->settle();
+    const_cast<LazySeedGenerator*>(this)->apply_seed();
     return at::CPUGeneratorImpl::get_state();
   }
   void set_state(const c10::TensorImpl& state) override {
-    settle();
+    apply_seed();
     at::CPUGeneratorImpl::set_state(state);
   }
   bool waiting() const { return waiting_.load(std::memory_order_acquire); }
-  // settle is called with the generator's mutex held.
-  void settle() {
+  // apply_seed is called with the generator's mutex held.
+  void apply_seed() {
     if (waiting_.exchange(false)) at::CPUGeneratorImpl::set_current_seed(wanted_);
   }
 
  private:
-  Unhurried* clone_impl() const override {
-    auto* c = new Unhurried(current_seed());
+  LazySeedGenerator* clone_impl() const override {
+    auto* c = new LazySeedGenerator(current_seed());
     c->set_state(*get_state());
     return c;
   }
@@ -65,7 +64,8 @@ struct Unhurried final : at::CPUGeneratorImpl {
 };
 
 at::Generator generator(uint64_t gen) {
-  return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(gen)));
+  return at::Generator(
+      c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(gen)));
 }
 
 uint64_t hand_over(at::Generator g) {
@@ -76,10 +76,10 @@ uint64_t hand_over(at::Generator g) {
 
 }  // namespace
 
-c10::GeneratorImpl* ready(c10::GeneratorImpl* g) {
-  if (auto* u = dynamic_cast<Unhurried*>(g); u && u->waiting()) {
+c10::GeneratorImpl* materialize(c10::GeneratorImpl* g) {
+  if (auto* u = dynamic_cast<LazySeedGenerator*>(g); u && u->waiting()) {
     std::lock_guard<std::mutex> l(u->mutex_);
-    u->settle();
+    u->apply_seed();
   }
   return g;
 }
@@ -94,7 +94,7 @@ namespace at::detail {
 const Generator& getDefaultCPUGenerator() {
   static Generator process = createCPUGenerator(c10::detail::getNonDeterministicRandom());
   if (!golite::thread_state.generator) return process;
-  golite::ready(golite::thread_state.generator->unsafeGetGeneratorImpl());
+  golite::materialize(golite::thread_state.generator->unsafeGetGeneratorImpl());
   return *golite::thread_state.generator;
 }
 }  // namespace at::detail
@@ -135,9 +135,9 @@ extern "C" {
 int64_t gl_gen_new(int32_t device, int32_t index, uint64_t seed, uint64_t* out, uint32_t room) {
   return guarded(out, room, [&](Writer& w) {
     c10::DeviceType type = static_cast<c10::DeviceType>(device);
-    at::Generator g = type == c10::kCPU
-                          ? at::make_generator<Unhurried>(seed)
-                          : at::globalContext().getAcceleratorHooksInterface(type).getNewGenerator(static_cast<c10::DeviceIndex>(index));
+    at::Generator g = type == c10::kCPU ? at::make_generator<LazySeedGenerator>(seed)
+                                        : at::globalContext().getAcceleratorHooksInterface(type).getNewGenerator(
+                                              static_cast<c10::DeviceIndex>(index));
     if (type != c10::kCPU) {
       std::lock_guard<std::mutex> l(g.mutex());
       g.set_current_seed(seed);

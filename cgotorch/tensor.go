@@ -6,27 +6,8 @@ import "C"
 
 import "unsafe"
 
-// Flags of Info.
-const (
-	FlagRequiresGrad int64 = 1 << iota
-	FlagLeaf
-	FlagContiguous
-	FlagInference
-	FlagNeg
-	FlagConj
-	FlagView
-	FlagComplex
-	FlagFloating
-	FlagNested
-	FlagZero // it stands for zeros and has no memory (_is_zerotensor)
-)
-
-// InfoFixed is the number of words of Info's result before the sizes and strides: dtype, device type,
-// device index, layout, flags, storage offset, elements, bytes of the storage, dims.
-const InfoFixed = 9
-
-// Info writes what a tensor is: InfoFixed words, then its sizes and (strided tensors) its strides. A nested tensor has
-// no strides, and the size -1 where those of its parts differ.
+// Info writes what a tensor is: the words of the constants Info..., then from InfoFixed on its sizes and (strided
+// tensors) its strides. A nested tensor has no strides, and the size -1 where those of its parts differ.
 func Info(h Handle, out []int64) ([]int64, *Error) {
 	status := int64(C.gl_info(C.gl_handle(h), (*C.int64_t)(&out[0]), C.uint32_t(len(out))))
 	if status >= 0 {

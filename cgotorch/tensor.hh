@@ -13,18 +13,21 @@ using namespace golite;
 
 extern "C" {
 
-// gl_info writes: dtype, device type, device index, layout, flags, storage offset, elements, bytes of the
-// storage, dims, then the sizes and the strides. A nested tensor has no strides, and -1 where sizes differ.
+// gl_info writes the words GL_INFO_..., then the sizes and the strides. A nested tensor has no strides, and -1 where
+// sizes differ.
 int64_t gl_info(gl_handle h, int64_t* out, uint32_t room) {
   return guarded(reinterpret_cast<uint64_t*>(out), room, [&](Writer& w) {
     at::Tensor t = table.get(h);
     auto put = [&](int64_t v) { w.word(static_cast<uint64_t>(v)); };
     bool nested = t.is_nested();
     bool strided = t.layout() == at::kStrided && !nested;
-    int64_t flags = (t.requires_grad() ? 1 : 0) | (t.is_leaf() ? 2 : 0) | (strided && t.is_contiguous() ? 4 : 0) |
-                    (t.is_inference() ? 8 : 0) | (t.is_neg() ? 16 : 0) | (t.is_conj() ? 32 : 0) | (t.is_view() ? 64 : 0) |
-                    (t.is_complex() ? 128 : 0) | (at::isFloatingType(t.scalar_type()) ? 256 : 0) | (nested ? 512 : 0) |
-                    (t._is_zerotensor() ? 1024 : 0);
+    auto set = [](bool on, int64_t flag) { return on ? flag : 0; };
+    int64_t flags = set(t.requires_grad(), GL_FLAG_REQUIRES_GRAD) | set(t.is_leaf(), GL_FLAG_LEAF) |
+                    set(strided && t.is_contiguous(), GL_FLAG_CONTIGUOUS) | set(t.is_inference(), GL_FLAG_INFERENCE) |
+                    set(t.is_neg(), GL_FLAG_NEG) | set(t.is_conj(), GL_FLAG_CONJ) | set(t.is_view(), GL_FLAG_VIEW) |
+                    set(t.is_complex(), GL_FLAG_COMPLEX) |
+                    set(at::isFloatingType(t.scalar_type()), GL_FLAG_FLOATING) | set(nested, GL_FLAG_NESTED) |
+                    set(t._is_zerotensor(), GL_FLAG_ZERO);
     put(static_cast<int64_t>(t.scalar_type()));
     put(static_cast<int64_t>(t.device().type()));
     put(t.device().index());
@@ -52,7 +55,8 @@ static void check_memory(const at::Tensor& t) {
   TORCH_CHECK(t.has_storage(), "a tensor of layout ", t.layout(), " has no memory of its own: ToDense gives it some");
   if (t.numel() == 0) return;
   TORCH_CHECK(!t._is_zerotensor(),
-              "the tensor stands for zeros and has no memory of its own (the gradient of Sgn is such a tensor): Clone gives it some");
+              "the tensor stands for zeros and has no memory of its own (the gradient of Sgn is such a tensor): Clone "
+              "gives it some");
   TORCH_CHECK(!t.is_meta(), "a tensor on the meta device has no memory");
   auto offset = static_cast<size_t>(t.storage_offset());
   size_t need = at::detail::computeStorageNbytes(t.sizes(), t.strides(), t.element_size(), offset);
@@ -115,7 +119,8 @@ int64_t gl_storage_resize(gl_handle h, int64_t bytes, uint64_t* out, uint32_t ro
     if (size_t both = std::min(want, has); both > 0 && !t.is_meta()) {
       at::NoGradGuard no_grad;
       auto bytes_of = [&](const c10::Storage& from) {
-        return at::empty({0}, at::TensorOptions().dtype(at::kByte).device(t.device())).set_(from, 0, {static_cast<int64_t>(both)}, {1});
+        return at::empty({0}, at::TensorOptions().dtype(at::kByte).device(t.device()))
+            .set_(from, 0, {static_cast<int64_t>(both)}, {1});
       };
       bytes_of(fresh).copy_(bytes_of(t.storage()));
     }

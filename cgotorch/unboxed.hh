@@ -16,7 +16,8 @@ namespace golite {
 class Pinned {
  public:
   explicit Pinned(Handle h)
-      : index_(static_cast<uint32_t>(h)), slot_(table.pin(h)), tensor_(c10::intrusive_ptr<at::TensorImpl>::reclaim(slot_->impl)) {}
+      : index_(static_cast<uint32_t>(h)), slot_(table.pin(h)),
+        tensor_(c10::intrusive_ptr<at::TensorImpl>::reclaim(slot_->impl)) {}
   Pinned(const Pinned&) = delete;
   ~Pinned() {
     tensor_.unsafeReleaseTensorImpl();

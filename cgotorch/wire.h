@@ -1,7 +1,7 @@
 // wire.h: how arguments and results travel between Go and C++: one flat buffer of 64-bit words.
 //
 // Each value is a tag and its payload. Go writes arguments in the schema's order, C++ writes
-// results in the schema's order; the constants are repeated in wire.go.
+// results in the schema's order; zz_generated_constants.go has the same constants.
 #pragma once
 
 #include <ATen/core/Generator.h>

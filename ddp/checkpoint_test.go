@@ -14,8 +14,8 @@ import (
 	"github.com/golite/golite/torch/nn"
 )
 
-// Checkpoints inside of a model change nothing of what DistributedDataParallel computes, with parameters that are used in each pass and
-// with some that are not.
+// Checkpoints inside of a model change nothing of what DistributedDataParallel computes, with parameters that are used
+// in each pass and with some that are not.
 func TestCheckpointUnderDDP(t *testing.T) {
 	for name, o := range map[string]ddp.ParallelOptions{"all used": {}, "some unused": {FindUnusedParameters: true}} {
 		for _, kind := range []string{"inprocess", "plain gloo"} {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 	"github.com/golite/golite/internal/distabi"
 	"github.com/golite/golite/internal/op"
 	"github.com/golite/golite/internal/options"
@@ -24,12 +24,12 @@ import (
 
 // ParallelOptions are the optional arguments of New; the zero value is PyTorch's default.
 type ParallelOptions struct {
-	// FindUnusedParameters looks in each forward pass for parameters that have no part in it, so that the others'
-	// gradients don't wait for theirs.
+	// FindUnusedParameters searches each forward pass for parameters that have no part in it, so that reduction does not
+	// wait for their gradients.
 	FindUnusedParameters bool
-	// StaticGraph says that each step uses the same parameters, in the same order.
+	// StaticGraph asserts that each step uses the same parameters, in the same order.
 	StaticGraph bool
-	// GradientAsBucketView lets gradients be views of the buckets in which they travel: it saves their memory once.
+	// GradientAsBucketView makes gradients views of their buckets, which saves their memory once.
 	GradientAsBucketView bool
 	// NoBroadcastBuffers keeps each rank's own buffers, from the start on (broadcast_buffers=False).
 	NoBroadcastBuffers bool
@@ -44,11 +44,10 @@ type ParallelOptions struct {
 	Name string
 }
 
-// DistributedDataParallel keeps the copies of a model that ranks train together equal: the gradients of each backward pass
-// become their mean over all ranks, while backward still runs (torch.nn.parallel.DistributedDataParallel). It is c10d's
-// own Reducer.
+// DistributedDataParallel keeps the ranks' copies of a model equal: the gradients of each backward pass become their
+// mean over all ranks, while backward still runs (torch.nn.parallel.DistributedDataParallel). It is c10d's own Reducer.
 //
-// The model's forward pass stands between PreForward and PostForward:
+// The model's forward pass runs between PreForward and PostForward:
 //
 //	d, err := ddp.Wrap(ctx, group, net)
 //	...
@@ -70,10 +69,11 @@ type DistributedDataParallel struct {
 	sync             bool // backward reduces: false in NoSync
 	paramSync        bool // the last forward's backward reduced: buffers are broadcast before the next
 	staticGraphReady bool // a forward pass has led to one that reduces
-	prepared         bool // PostForward has prepared for a backward pass since the last PreForward; not with FindUnusedParameters
-	local            bool // there were forward passes in NoSync
-	rebuilt          int
-	join             *join
+	// PostForward has prepared for a backward pass since the last PreForward; not with FindUnusedParameters
+	prepared bool
+	local    bool // there were forward passes in NoSync
+	rebuilt  int
+	join     *join
 }
 
 const (
@@ -107,15 +107,16 @@ func Wrap(ctx context.Context, g *dist.Group, m nn.Module, opts ...ParallelOptio
 	return New(ctx, g, params, buffers, o)
 }
 
-// ErrNothingToTrain is New's error, on all ranks, for a model of which no parameter requires a gradient: there is nothing
-// to keep equal. Nothing was broadcast then.
+// ErrNothingToTrain is New's error, on all ranks, for a model of which no parameter requires a gradient. Nothing was
+// broadcast then.
 var ErrNothingToTrain = errors.New("no parameter requires a gradient: there is nothing to train together")
 
-// New ties a model's parameters to those of the other ranks: it checks that all ranks have the same, by name, shape, type
-// and order, gives them rank 0's values, buffers included, and from then on averages their gradients. Both sequences may
-// be read again later; parameters must stay the same tensors. Where the models differ every rank gets an error that
-// names the first difference. ctx bounds the check.
-func New(ctx context.Context, g *dist.Group, params, buffers iter.Seq2[string, *torch.Tensor], opts ...ParallelOptions) (*DistributedDataParallel, error) {
+// New ties a model's parameters to those of the other ranks: it checks that all ranks have the same, by name, shape,
+// type and order, gives them rank 0's values, buffers included, and from then on averages their gradients. Both
+// sequences may be read again later; parameters must stay the same tensors. Where the models differ every rank gets an
+// error that names the first difference. ctx bounds the check.
+func New(ctx context.Context, g *dist.Group, params, buffers iter.Seq2[string, *torch.Tensor],
+	opts ...ParallelOptions) (*DistributedDataParallel, error) {
 	o, err := options.Named("ddp.New", opts)
 	if err != nil {
 		return nil, err
@@ -148,9 +149,9 @@ func New(ctx context.Context, g *dist.Group, params, buffers iter.Seq2[string, *
 	return d, nil
 }
 
-// agree compares the ranks' models and lets them start as equals.
+// agree compares the ranks' models and makes their parameters equal.
 func (d *DistributedDataParallel) agree(ctx context.Context, mine modelSpec) error {
-	stop := context.AfterFunc(ctx, func() { d.g.Abort(fmt.Sprintf("ddp.New was given up: %v", context.Cause(ctx))) })
+	stop := context.AfterFunc(ctx, func() { d.g.Abort(fmt.Sprintf("ddp.New was cancelled: %v", context.Cause(ctx))) })
 	defer stop()
 	var wrong error
 	err := dist.Try(func() {
@@ -206,15 +207,15 @@ func (d *DistributedDataParallel) reducer() error {
 // Group returns the ranks' group.
 func (d *DistributedDataParallel) Group() *dist.Group { return d.g }
 
-// PreForward comes ahead of a forward pass in training: it gives the buffers rank 0's values. Without gradients it does
-// nothing, and makes no collective: ranks may then have different numbers of batches. For a module in evaluation mode
-// neither PreForward nor PostForward is called.
+// PreForward precedes a forward pass in training: it broadcasts rank 0's buffers. Without gradients it does nothing,
+// and makes no collective: ranks may then have different numbers of batches. For a module in evaluation mode neither
+// PreForward nor PostForward is called.
 func (d *DistributedDataParallel) PreForward() {
 	if !torch.GradEnabled() {
 		return
 	}
 	d.g.TranslateErrors(func() {
-		torch.Outside(func() {
+		torch.NoScope(func() {
 			d.notifyJoin()
 			d.prepared = false
 			var missing []int
@@ -248,11 +249,12 @@ func (d *DistributedDataParallel) refuseUnused(missing []int) {
 	for i, p := range missing {
 		names[i] = d.names[p]
 	}
-	torch.Fail("ddp.DistributedDataParallel", "the last backward pass gave no gradient to %s of %s, and so their means are still waited for: they had no part in the loss; set FindUnusedParameters (strategy %q) or StaticGraph",
+	torch.Fail("ddp.DistributedDataParallel", "the last backward pass gave no gradient to %s of %s, and so their means "+
+		"are still waited for: they had no part in the loss; set FindUnusedParameters (strategy %q) or StaticGraph",
 		strings.Join(names, ", "), cmp.Or(d.opts.Name, "the model"), "ddp_find_unused_parameters")
 }
 
-// PostForward comes behind the forward pass and is given its outputs; what it returns takes their place. A backward pass
+// PostForward follows the forward pass and takes its outputs; use what it returns in their place. A backward pass
 // inside of the forward pass takes a PostForward of its own ahead of it, which is given the loss.
 func (d *DistributedDataParallel) PostForward(outputs ...*torch.Tensor) []*torch.Tensor {
 	if !torch.GradEnabled() {
@@ -260,16 +262,17 @@ func (d *DistributedDataParallel) PostForward(outputs ...*torch.Tensor) []*torch
 	}
 	if !d.sync {
 		if d.opts.StaticGraph && !d.staticGraphReady {
-			torch.Fail("ddp.DistributedDataParallel", "StaticGraph learns the graph from the first backward pass, which must reduce: NoSync comes after it")
+			torch.Fail("ddp.DistributedDataParallel", "StaticGraph learns the graph from the first backward pass, which must "+
+				"reduce: NoSync comes after it")
 		}
 		d.paramSync, d.local = false, true
 		return d.attachDDPSink(outputs, d.opts.FindUnusedParameters && !d.opts.StaticGraph, "", nil)
 	}
 	d.paramSync, d.staticGraphReady = true, true
-	site := "the backward of the forward pass at " + callers.Site()
+	site := "the backward of the forward pass at " + callsite.Site()
 	if d.opts.FindUnusedParameters && !d.opts.StaticGraph {
-		// Which parameters are unused is looked for when a backward pass begins: this forward pass may have none, or one
-		// that another forward pass has a part in.
+		// The search for unused parameters is made when a backward pass begins: this forward pass may have none, or one that
+		// another forward pass has a part in.
 		return d.attachDDPSink(outputs, true, site, d.leftover())
 	}
 	if d.prepared {
@@ -284,8 +287,8 @@ func (d *DistributedDataParallel) PostForward(outputs ...*torch.Tensor) []*torch
 }
 
 // leftover lists the parameters that have gradients of passes in NoSync, where unused parameters are looked for. The
-// Reducer leaves the gradient of a parameter as it is that no rank uses in the pass that reduces, and so these must have
-// a part in that.
+// Reducer leaves the gradient of a parameter as it is that no rank uses in the pass that reduces, and so these must
+// have a part in that.
 func (d *DistributedDataParallel) leftover() (list []*torch.Tensor) {
 	if !d.local {
 		return nil
@@ -298,8 +301,8 @@ func (d *DistributedDataParallel) leftover() (list []*torch.Tensor) {
 	return list
 }
 
-// prepare has the Reducer wait for the gradients of a backward pass, with now for those of the next one, whatever it is,
-// and reports whether the outputs must go through its node.
+// prepare makes the Reducer wait for the gradients of a backward pass, with now for those of the next one, and reports
+// whether the outputs must go through its node.
 func (d *DistributedDataParallel) prepare(outputs []*torch.Tensor, site string, now bool) (needed bool) {
 	var graph []*torch.Tensor
 	if !d.opts.StaticGraph {
@@ -343,8 +346,8 @@ func withGraph(list []*torch.Tensor) (graph []*torch.Tensor) {
 	return graph
 }
 
-// attachDDPSink leads outputs that have a graph through the Reducer's node, which prepares the Reducer where there is a
-// site. The backward pass through it also reaches the parameters in left.
+// attachDDPSink passes outputs that have a graph through the Reducer's node, which prepares the Reducer where there is
+// a site. The backward pass through it also reaches the parameters in left.
 func (d *DistributedDataParallel) attachDDPSink(outputs []*torch.Tensor, needed bool, site string,
 	left []*torch.Tensor) []*torch.Tensor {
 	graph := withGraph(outputs)
@@ -379,8 +382,8 @@ func (d *DistributedDataParallel) Forward(f func() *torch.Tensor) *torch.Tensor 
 	return d.PostForward(f())[0]
 }
 
-// NoSync runs f, in which backward passes add up gradients on this rank alone; the first backward after it reduces their
-// sum (DistributedDataParallel.no_sync). The forward pass belongs into f as well.
+// NoSync runs f, in which backward passes add up gradients on this rank alone; the first backward after it reduces
+// their sum (DistributedDataParallel.no_sync). The forward pass belongs into f as well.
 func (d *DistributedDataParallel) NoSync(f func()) {
 	if f == nil {
 		torch.Fail("ddp.DistributedDataParallel.NoSync", "the function is nil")
@@ -391,8 +394,8 @@ func (d *DistributedDataParallel) NoSync(f func()) {
 	f()
 }
 
-// SetSync is NoSync for those who can't use a function: it says whether backward passes reduce from now on, and returns
-// whether they did.
+// SetSync is NoSync without a function: it sets whether backward passes reduce from now on, and returns whether they
+// did.
 func (d *DistributedDataParallel) SetSync(on bool) (before bool) {
 	before, d.sync = d.sync, on
 	return before
@@ -434,12 +437,12 @@ func (d *DistributedDataParallel) broadcastCoalesced(list []*torch.Tensor, src, 
 			detached[i] = t.Detach()
 		}
 	})
-	err := distabi.Handle(d.g).BroadcastCoalesced(src, bytes, callers.Site(), torch.ABI{}.Handles(detached))
+	err := distabi.Handle(d.g).BroadcastCoalesced(src, bytes, callsite.Site(), torch.ABI{}.Handles(detached))
 	for _, t := range detached {
 		t.Release()
 	}
 	if err != nil {
-		if failure := distabi.Failure(d.g, "Broadcast", callers.Site()); failure != nil {
+		if failure := distabi.Failure(d.g, "Broadcast", callsite.Site()); failure != nil {
 			panic(failure)
 		}
 		argumentError("DistributedDataParallel", err, list...)
@@ -458,8 +461,9 @@ func (d *DistributedDataParallel) Close() {
 	})
 }
 
-// Stats returns what c10d's Logger knows of the model: sizes of buckets, average times in nanoseconds of forward, backward,
-// communication and their overlap (torch's DDPLoggingData). Times are taken in the first ten steps and every hundredth.
+// Stats returns the figures of c10d's Logger about the model: sizes of buckets, average times in nanoseconds of
+// forward, backward, communication and their overlap (torch's DDPLoggingData). Times are taken in the first ten steps
+// and every hundredth.
 func (d *DistributedDataParallel) Stats() (numbers map[string]int64, texts map[string]string) {
 	numbers, texts, err := d.r.Stats()
 	if err != nil {
@@ -468,7 +472,7 @@ func (d *DistributedDataParallel) Stats() (numbers map[string]int64, texts map[s
 	return numbers, texts
 }
 
-// argumentError panics with what libtorch, or the shim, says about a call's arguments.
+// argumentError panics with libtorch's, or the shim's, error about a call's arguments.
 func argumentError(op string, err *cgotorch.Error, tensors ...*torch.Tensor) {
 	panic(torch.ABI{}.Error("ddp."+op, err, tensors...))
 }

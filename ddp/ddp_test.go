@@ -34,7 +34,8 @@ func sequence(list []named) func(func(string, *torch.Tensor) bool) {
 type listed struct{ params, buffers []named }
 
 func newListed() *listed {
-	return &listed{[]named{{"a", leaf(torch.Float32, 2)}, {"b", leaf(torch.Float32, 3)}}, []named{{"mean", torch.Zeros(3)}, {"count", torch.Zeros()}}}
+	return &listed{[]named{{"a", leaf(torch.Float32, 2)}, {"b", leaf(torch.Float32, 3)}}, []named{{"mean", torch.Zeros(3)},
+		{"count", torch.Zeros()}}}
 }
 
 func leaf(dtype torch.DType, shape ...int) *torch.Tensor {
@@ -46,18 +47,28 @@ func TestModelsThatDifferAreRefusedEverywhere(t *testing.T) {
 		change func(m *listed)
 		want   string
 	}{
-		"shape":    {func(m *listed) { m.params[1].Tensor = leaf(torch.Float32, 4) }, "parameter 1 is b float32[3] on rank 0 and b float32[4] on rank 1"},
-		"dtype":    {func(m *listed) { m.params[0].Tensor = leaf(torch.Float64, 2) }, "parameter 0 is a float32[2] on rank 0 and a float64[2] on rank 1"},
-		"count":    {func(m *listed) { m.params = append(m.params, named{"c", leaf(torch.Float32, 1)}) }, "parameter 2 is missing on rank 0 and c float32[1] on rank 1 (2 and 3 parameters)"},
-		"name":     {func(m *listed) { m.params[1].name = "c" }, "parameter 1 is b float32[3] on rank 0 and c float32[3] on rank 1"},
-		"order":    {func(m *listed) { slices.Reverse(m.params) }, "parameter 0 is a float32[2] on rank 0 and b float32[3] on rank 1"},
-		"gradient": {func(m *listed) { m.params[0].RequiresGrad_(false) }, "parameter 0 is a float32[2] on rank 0 and a float32[2] without gradient on rank 1"},
+		"shape": {func(m *listed) { m.params[1].Tensor = leaf(torch.Float32, 4) },
+			"parameter 1 is b float32[3] on rank 0 and b float32[4] on rank 1"},
+		"dtype": {func(m *listed) { m.params[0].Tensor = leaf(torch.Float64, 2) },
+			"parameter 0 is a float32[2] on rank 0 and a float64[2] on rank 1"},
+		"count": {func(m *listed) { m.params = append(m.params, named{"c", leaf(torch.Float32, 1)}) },
+			"parameter 2 is missing on rank 0 and c float32[1] on rank 1 (2 and 3 parameters)"},
+		"name": {func(m *listed) { m.params[1].name = "c" }, "parameter 1 is b float32[3] on rank 0 and c float32[3] " +
+			"on rank 1"},
+		"order": {func(m *listed) { slices.Reverse(m.params) },
+			"parameter 0 is a float32[2] on rank 0 and b float32[3] on rank 1"},
+		"gradient": {func(m *listed) { m.params[0].RequiresGrad_(false) },
+			"parameter 0 is a float32[2] on rank 0 and a float32[2] without gradient on rank 1"},
 		"nothing to train": {func(m *listed) { m.params[0].RequiresGrad_(false); m.params[1].RequiresGrad_(false) },
 			"parameter 0 is a float32[2] on rank 0 and a float32[2] without gradient on rank 1"},
-		"buffer shape":   {func(m *listed) { m.buffers[0].Tensor = torch.Zeros(4) }, "buffer 0 is mean float32[3] on rank 0 and mean float32[4] on rank 1"},
-		"buffer dtype":   {func(m *listed) { m.buffers[1].Tensor = torch.Options{DType: torch.Int64}.Zeros() }, "buffer 1 is count float32[] on rank 0 and count int64[] on rank 1"},
-		"buffer missing": {func(m *listed) { m.buffers = m.buffers[:1] }, "buffer 1 is count float32[] on rank 0 and missing on rank 1 (2 and 1 buffers)"},
-		"buffer order":   {func(m *listed) { slices.Reverse(m.buffers) }, "buffer 0 is mean float32[3] on rank 0 and count float32[] on rank 1"},
+		"buffer shape": {func(m *listed) { m.buffers[0].Tensor = torch.Zeros(4) },
+			"buffer 0 is mean float32[3] on rank 0 and mean float32[4] on rank 1"},
+		"buffer dtype": {func(m *listed) { m.buffers[1].Tensor = torch.Options{DType: torch.Int64}.Zeros() },
+			"buffer 1 is count float32[] on rank 0 and count int64[] on rank 1"},
+		"buffer missing": {func(m *listed) { m.buffers = m.buffers[:1] },
+			"buffer 1 is count float32[] on rank 0 and missing on rank 1 (2 and 1 buffers)"},
+		"buffer order": {func(m *listed) { slices.Reverse(m.buffers) },
+			"buffer 0 is mean float32[3] on rank 0 and count float32[] on rank 1"},
 	} {
 		for _, kind := range ranktest.Kinds {
 			t.Run(kind+"/"+name, func(t *testing.T) {
@@ -161,7 +172,8 @@ func TestAnUnusedParameter(t *testing.T) {
 				return nil
 			})
 			for r, err := range errs {
-				assert.ErrorContains(t, err, "gave no gradient to b.weight, b.bias, never.weight, never.bias of *ddp_test.branches", "rank %d", r)
+				assert.ErrorContains(t, err, "gave no gradient to b.weight, b.bias, never.weight, never.bias of *ddp_test.branches",
+					"rank %d", r)
 				assert.ErrorContains(t, err, "set FindUnusedParameters", "rank %d", r)
 			}
 		})
@@ -264,11 +276,12 @@ func TestSettingsOfPowerSGDThatAreRefused(t *testing.T) {
 		"got {Rank:1 StartStep:1000 MinCompressionRate:-2": {MinCompressionRate: -2},
 		"StartStep is 1: want at least 2":                  {StartStep: 1, NoWarmStart: true},
 	} {
-		ranktest.RequireNone(t, ranktest.Run(t, "inprocess", 2, dist.Options{}, func(ctx context.Context, g *dist.Group) error {
-			_, err := ddp.Wrap(ctx, g, nn.NewLinear(3, 2), ddp.ParallelOptions{Hook: h})
-			assert.ErrorContains(t, err, want)
-			return nil
-		}))
+		ranktest.RequireNone(t, ranktest.Run(t, "inprocess", 2, dist.Options{},
+			func(ctx context.Context, g *dist.Group) error {
+				_, err := ddp.Wrap(ctx, g, nn.NewLinear(3, 2), ddp.ParallelOptions{Hook: h})
+				assert.ErrorContains(t, err, want)
+				return nil
+			}))
 	}
 }
 
@@ -303,18 +316,20 @@ func TestJoinWithoutBatches(t *testing.T) {
 }
 
 func TestAHooksPanicComesOutOfBackward(t *testing.T) {
-	ranktest.RequireNone(t, ranktest.Run(t, "inprocess", 2, dist.Options{}, func(ctx context.Context, g *dist.Group) error {
-		net := nn.NewLinear(3, 2)
-		d, err := ddp.Wrap(ctx, g, net, ddp.ParallelOptions{Hook: ddp.BucketHook(func(*dist.Group, *ddp.Bucket) *torch.Tensor {
-			torch.Fail("hook", "no")
+	ranktest.RequireNone(t, ranktest.Run(t, "inprocess", 2, dist.Options{},
+		func(ctx context.Context, g *dist.Group) error {
+			net := nn.NewLinear(3, 2)
+			d, err := ddp.Wrap(ctx, g, net,
+				ddp.ParallelOptions{Hook: ddp.BucketHook(func(*dist.Group, *ddp.Bucket) *torch.Tensor {
+					torch.Fail("hook", "no")
+					return nil
+				})})
+			if err != nil {
+				return err
+			}
+			defer d.Close()
+			out := d.Forward(func() *torch.Tensor { return net.Forward(filled(1, 1, 3)) })
+			assert.ErrorContains(t, dist.Try(func() { g.TranslateErrors(func() { out.Sum().Backward() }) }), "hook: no")
 			return nil
-		})})
-		if err != nil {
-			return err
-		}
-		defer d.Close()
-		out := d.Forward(func() *torch.Tensor { return net.Forward(filled(1, 1, 3)) })
-		assert.ErrorContains(t, dist.Try(func() { g.TranslateErrors(func() { out.Sum().Backward() }) }), "hook: no")
-		return nil
-	}))
+		}))
 }

@@ -19,7 +19,7 @@ func Example() {
 	var all sync.WaitGroup
 	for rank := range world.Size() {
 		all.Go(func() {
-			torch.Root(func() {
+			torch.RunRank(func() {
 				if err := train(context.Background(), world, rank); err != nil {
 					fmt.Println(err)
 				}

@@ -9,8 +9,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Hook reduces buckets of gradients in a way of its own (DistributedDataParallel.register_comm_hook): HookFP16, HookBF16,
-// PowerSGD, or a BucketHook.
+// Hook reduces buckets of gradients in a way of its own (DistributedDataParallel.register_comm_hook): HookFP16,
+// HookBF16, PowerSGD, or a BucketHook.
 type Hook interface {
 	install(d *DistributedDataParallel) error
 }
@@ -31,7 +31,8 @@ func (c compress) install(d *DistributedDataParallel) error {
 	return nil
 }
 
-// Bucket is a number of gradients that travel together (torch.distributed.GradBucket). It holds only while the hook runs.
+// Bucket is a number of gradients that are reduced together (torch.distributed.GradBucket). It is valid only while the
+// hook runs.
 type Bucket struct {
 	// Index is the bucket's number, and Last reports whether it is the last of this backward pass.
 	Index int
@@ -42,13 +43,14 @@ type Bucket struct {
 	Gradients, Parameters []*torch.Tensor
 }
 
-// BucketHook is a Hook of the program's own: it returns the mean of the bucket's buffer over all ranks, a tensor of
-// the same length, or nil if it has written it into Buffer. It runs within backward, in a scope of its own, and waits for
+// BucketHook is a Hook of the program's own: it returns the mean of the bucket's buffer over all ranks, a tensor of the
+// same length, or nil if it has written it into Buffer. It runs within backward, in a scope of its own, and waits for
 // the other ranks there.
 type BucketHook func(g *dist.Group, b *Bucket) *torch.Tensor
 
 func (f BucketHook) install(d *DistributedDataParallel) error {
-	forget, err := d.r.Hook(func(index int, last bool, buffer cgotorch.Handle, gradients, parameters []cgotorch.Handle) (result cgotorch.Handle) {
+	forget, err := d.r.Hook(func(index int, last bool, buffer cgotorch.Handle, gradients,
+		parameters []cgotorch.Handle) (result cgotorch.Handle) {
 		torch.Scope(func() {
 			scope := cgotorch.Scope()
 			wrap := func(list []cgotorch.Handle) []*torch.Tensor {
@@ -58,7 +60,8 @@ func (f BucketHook) install(d *DistributedDataParallel) error {
 				}
 				return tensors
 			}
-			b := &Bucket{Index: index, Last: last, Buffer: torch.ABI{}.Wrap(buffer, 0, scope), Gradients: wrap(gradients), Parameters: wrap(parameters)}
+			b := &Bucket{Index: index, Last: last, Buffer: torch.ABI{}.Wrap(buffer, 0, scope), Gradients: wrap(gradients),
+				Parameters: wrap(parameters)}
 			if t := f(d.g, b); t != nil {
 				result = torch.ABI{}.Alias("ddp.BucketHook", t)
 			}

@@ -22,9 +22,9 @@ type join struct {
 	opts JoinOptions
 }
 
-// Join runs f, a loop over batches of which ranks may have different numbers: a rank whose f has returned takes part in the
-// others' collectives until all have ended, with gradients of zero, and the last one's parameters then become
-// everybody's (torch.distributed.algorithms.Join). f trains this one model; all ranks call Join.
+// Join runs f, a loop over batches of which ranks may have different numbers: a rank whose f has returned takes part in
+// the others' collectives until all have ended, with gradients of zero, and the last one's parameters are then
+// broadcast to all (torch.distributed.algorithms.Join). f trains this one model; all ranks call Join.
 func (d *DistributedDataParallel) Join(f func(), opts ...JoinOptions) {
 	if f == nil {
 		torch.Fail("ddp.DistributedDataParallel.Join", "the function is nil")
@@ -36,7 +36,7 @@ func (d *DistributedDataParallel) Join(f func(), opts ...JoinOptions) {
 	d.join = &join{opts: o}
 	defer func() { d.join = nil }()
 	f()
-	torch.Outside(func() { d.g.TranslateErrors(d.matchPeers) })
+	torch.NoScope(func() { d.g.TranslateErrors(d.matchPeers) })
 }
 
 // matchPeers issues the collectives that ranks with remaining batches expect.
@@ -76,7 +76,7 @@ func (d *DistributedDataParallel) matchStep() {
 	act(cgotorch.JoinOrder)
 }
 
-// notifyJoin tells ranks without batches that another step comes.
+// notifyJoin announces another step to ranks without batches.
 func (d *DistributedDataParallel) notifyJoin() {
 	if d.join == nil {
 		return
@@ -96,7 +96,7 @@ func (d *DistributedDataParallel) notifyJoin() {
 	}
 }
 
-// notifyBackward tells them whether its gradients are reduced.
+// notifyBackward announces to them whether its gradients are reduced.
 func (d *DistributedDataParallel) notifyBackward() {
 	if d.join == nil {
 		return

@@ -41,7 +41,8 @@ func (t *mt19937) next() uint32 {
 	return y ^ y>>18
 }
 
-// below draws a number less than n as RandomState.randint does: it masks bits off, and draws again where that is too much.
+// below draws a number less than n as RandomState.randint does: it masks bits off, and draws again where that is too
+// much.
 func (t *mt19937) below(n uint32) uint32 {
 	mask := n - 1
 	for s := 1; s < 32; s *= 2 {

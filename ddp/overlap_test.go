@@ -52,9 +52,9 @@ type timeline struct {
 	end      time.Duration
 }
 
-// TestReductionOverlapsWithBackward traces a backward pass: the gradients of the last layers are on their way, and have come
-// from all ranks, before those of the first are computed. The pass itself waits for that: at the first layer it goes on
-// only when another layer's bucket has come back, which without overlap would never be.
+// TestReductionOverlapsWithBackward traces a backward pass: the gradients of the last layers are on their way, and have
+// come from all ranks, before those of the first are computed. The pass itself waits for that: at the first layer it
+// goes on only when another layer's bucket has come back, which without overlap would never be.
 func TestReductionOverlapsWithBackward(t *testing.T) {
 	for _, kind := range []string{"inprocess", "plain gloo"} {
 		t.Run(kind, func(t *testing.T) {

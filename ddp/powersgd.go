@@ -9,14 +9,14 @@ import (
 )
 
 // PowerSGD is a Hook that sends two thin matrices in place of a gradient
-// (torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook, after https://arxiv.org/abs/1905.13727). It holds settings
-// alone, whose zero value is PyTorch's default: one value may serve any number of models and ranks, each of which keeps
-// what it carries from step to step for itself.
+// (torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook, after https://arxiv.org/abs/1905.13727). It holds
+// settings alone, whose zero value is PyTorch's default: one value may serve any number of models and ranks, each of
+// which has a state of its own.
 type PowerSGD struct {
 	// Rank is the rank of the matrices that stand for a gradient; 0 is 1.
 	Rank int
-	// StartStep is the step from which gradients are compressed; 0 is 1000. At least 2, because buckets are laid out
-	// anew after the first, unless nothing is carried from step to step.
+	// StartStep is the step from which gradients are compressed; 0 is 1000. At least 2, because buckets are laid out anew
+	// after the first, unless no state is kept between steps.
 	StartStep int
 	// MinCompressionRate leaves a gradient as it is that wouldn't get smaller by this factor; 0 is 2.
 	MinCompressionRate float64
@@ -44,13 +44,15 @@ func (o PowerSGD) install(d *DistributedDataParallel) error {
 	case o.Rank < 0 || o.StartStep < 0 || o.MinCompressionRate < 0 || o.Epsilon < 0:
 		return fmt.Errorf("ddp.PowerSGD: want no negative settings, got %+v", o)
 	case o.StartStep < 2 && !(o.NoErrorFeedback && o.NoWarmStart):
-		return fmt.Errorf("ddp.PowerSGD: StartStep is %d: want at least 2, as buckets are laid out anew after the first step", o.StartStep)
+		return fmt.Errorf("ddp.PowerSGD: StartStep is %d: want at least 2, as buckets are laid out anew after the first step",
+			o.StartStep)
 	}
-	s := &compressor{o: o, random: newMT19937(o.Seed), err: map[int]*torch.Tensor{}, p: map[int]*torch.Tensor{}, q: map[int]*torch.Tensor{}}
+	s := &compressor{o: o, random: newMT19937(o.Seed), err: map[int]*torch.Tensor{}, p: map[int]*torch.Tensor{},
+		q: map[int]*torch.Tensor{}}
 	return BucketHook(s.reduce).install(d)
 }
 
-// compressor is what PowerSGD carries from step to step for one model on one rank. Tensors are by bucket.
+// compressor is PowerSGD's state between steps for one model on one rank. Tensors are by bucket.
 type compressor struct {
 	o      PowerSGD
 	step   int
@@ -59,7 +61,7 @@ type compressor struct {
 	p, q   map[int]*torch.Tensor // the factors of all its matrices, one after the other
 }
 
-// factor is a gradient as a matrix, with the two that stand for it: m is about p times q transposed.
+// factor is a gradient as a matrix, with its two factors: m is about p times q transposed.
 type factor struct{ m, p, q *torch.Tensor }
 
 func (s *compressor) reduce(g *dist.Group, b *Bucket) *torch.Tensor {
@@ -105,7 +107,7 @@ func (s *compressor) reduce(g *dist.Group, b *Bucket) *torch.Tensor {
 		aten.BmmOut(f.p, f.q.Transpose(1, 2), f.m)
 	}
 	if before != nil {
-		s.remember(s.err, b.Index, before.Sub(b.Buffer))
+		s.keep(s.err, b.Index, before.Sub(b.Buffer))
 	}
 	if s.o.NoWarmStart {
 		s.forget(b.Index)
@@ -113,8 +115,8 @@ func (s *compressor) reduce(g *dist.Group, b *Bucket) *torch.Tensor {
 	return nil
 }
 
-// remember keeps a tensor over steps, in place of the one before.
-func (s *compressor) remember(m map[int]*torch.Tensor, index int, t *torch.Tensor) {
+// keep stores a tensor over steps, in place of the one before.
+func (s *compressor) keep(m map[int]*torch.Tensor, index int, t *torch.Tensor) {
 	m[index].Release()
 	m[index] = t.Keep()
 }
@@ -138,7 +140,7 @@ func (s *compressor) split(b *Bucket) (matrices, rest []*torch.Tensor) {
 			rest = append(rest, t)
 		}
 	}
-	// Equal shapes stand together, each where its first one is.
+	// Equal shapes are grouped, at the place of the first one.
 	var ordered []*torch.Tensor
 	seen := map[string]bool{}
 	for _, m := range matrices {

@@ -81,7 +81,8 @@ func startPython(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bytes.
 }
 
 // withPython runs f as the rank mine of two; the other one is Python's. The store is rank 0's.
-func withPython(t *testing.T, mine int, cases, wrong string, f func(ctx context.Context, g *dist.Group) error) (cmd *exec.Cmd, out *bytes.Buffer, err error) {
+func withPython(t *testing.T, mine int, cases, wrong string,
+	f func(ctx context.Context, g *dist.Group) error) (cmd *exec.Cmd, out *bytes.Buffer, err error) {
 	t.Helper()
 	port := 0
 	var store *dist.Store
@@ -125,27 +126,29 @@ func meetPython(g *dist.Group) error {
 	return nil
 }
 
-// TestARankOfPythons: a Go rank and a Python rank in one Gloo group finish collectives together, and train models in ten
-// steps to what two Python ranks were recorded to come to.
+// TestARankOfPythons: a Go rank and a Python rank in one Gloo group finish collectives together, and train models in
+// ten steps to what two Python ranks were recorded to come to.
 func TestARankOfPythons(t *testing.T) {
 	file, all := recorded(t)
-	names := []string{"mlp", "mlp/small_buckets", "mlp/fp16_hook", "mlp/powersgd_hook", "cnn", "cnn/no_broadcast_buffers", "cnn/join", "dropout",
+	names := []string{"mlp", "mlp/small_buckets", "mlp/fp16_hook", "mlp/powersgd_hook", "cnn", "cnn/no_broadcast_buffers",
+		"cnn/join", "dropout",
 		"branches/find_unused"}
 	for mine := range 2 {
 		t.Run(fmt.Sprintf("Go is rank %d", mine), func(t *testing.T) {
 			got := map[string]trained{}
-			cmd, out, err := withPython(t, mine, strings.Join(names, ","), "", func(ctx context.Context, g *dist.Group) (err error) {
-				if err := meetPython(g); err != nil {
-					return err
-				}
-				for _, name := range inOrder(names, all) {
-					if got[name], err = all[name+"/2"].train(ctx, g); err != nil {
-						return fmt.Errorf("%s: %w", name, err)
+			cmd, out, err := withPython(t, mine, strings.Join(names, ","), "",
+				func(ctx context.Context, g *dist.Group) (err error) {
+					if err := meetPython(g); err != nil {
+						return err
 					}
-				}
-				g.Barrier()
-				return nil
-			})
+					for _, name := range inOrder(names, all) {
+						if got[name], err = all[name+"/2"].train(ctx, g); err != nil {
+							return fmt.Errorf("%s: %w", name, err)
+						}
+					}
+					g.Barrier()
+					return nil
+				})
 			require.NoError(t, err)
 			require.NoError(t, cmd.Wait())
 			var losses map[string][]float64
@@ -162,7 +165,8 @@ func TestARankOfPythons(t *testing.T) {
 
 // inOrder gives names of cases in the order of the recording, which is that of the rank in Python.
 func inOrder(names []string, all map[string]training) []string {
-	return slices.SortedFunc(slices.Values(names), func(a, b string) int { return int(all[a+"/2"].Seed) - int(all[b+"/2"].Seed) })
+	return slices.SortedFunc(slices.Values(names),
+		func(a, b string) int { return int(all[a+"/2"].Seed) - int(all[b+"/2"].Seed) })
 }
 
 // TestAPythonRankWithAnotherModel: Go's rank refuses it, whichever it is, and the one in Python doesn't hang.

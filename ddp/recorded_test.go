@@ -69,7 +69,8 @@ type cnn struct {
 }
 
 func newCNN() *cnn {
-	return &cnn{Conv1: nn.NewConv2d(1, 8, 3), BN1: nn.NewBatchNorm2d(8), Conv2: nn.NewConv2d(8, 16, 3), BN2: nn.NewBatchNorm2d(16), FC: nn.NewLinear(400, 10)}
+	return &cnn{Conv1: nn.NewConv2d(1, 8, 3), BN1: nn.NewBatchNorm2d(8), Conv2: nn.NewConv2d(8, 16, 3),
+		BN2: nn.NewBatchNorm2d(16), FC: nn.NewLinear(400, 10)}
 }
 func (m *cnn) Run(x *torch.Tensor, _ int) *torch.Tensor {
 	x = F.MaxPool2d(F.ReLU(m.BN1.Forward(m.Conv1.Forward(x))), 2)
@@ -83,7 +84,8 @@ type branches struct {
 }
 
 func newBranches() *branches {
-	return &branches{A: nn.NewLinear(16, 16), B: nn.NewLinear(16, 16), Never: nn.NewLinear(16, 16), Out: nn.NewLinear(16, 10)}
+	return &branches{A: nn.NewLinear(16, 16), B: nn.NewLinear(16, 16), Never: nn.NewLinear(16, 16),
+		Out: nn.NewLinear(16, 10)}
 }
 func (m *branches) Run(x *torch.Tensor, step int) *torch.Tensor {
 	branch := m.A
@@ -307,10 +309,11 @@ func TestTrainingIsPyTorchs(t *testing.T) {
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				r := cases[name]
 				got := make([]trained, r.World)
-				ranktest.RequireNone(t, ranktest.Run(t, kind, r.World, dist.Options{}, func(ctx context.Context, g *dist.Group) (err error) {
-					got[g.Rank()], err = r.train(ctx, g)
-					return err
-				}))
+				ranktest.RequireNone(t, ranktest.Run(t, kind, r.World, dist.Options{},
+					func(ctx context.Context, g *dist.Group) (err error) {
+						got[g.Rank()], err = r.train(ctx, g)
+						return err
+					}))
 				for rank := range got {
 					r.compare(t, file.Case(t, name), rank, got[rank])
 				}

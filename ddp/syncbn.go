@@ -8,12 +8,12 @@ import (
 )
 
 // SyncBatchNorm is batch normalisation over the batches of all ranks together, for inputs [N, C, ...] on any device
-// (torch.nn.SyncBatchNorm, which takes them on GPUs alone). Keys are those of nn.BatchNorm2d: weight, bias, running_mean,
-// running_var [C], num_batches_tracked.
+// (torch.nn.SyncBatchNorm, which takes them on GPUs alone). Keys are those of nn.BatchNorm2d: weight, bias,
+// running_mean, running_var [C], num_batches_tracked.
 //
-// The ranks' N may differ, and be 0. Statistics of float16 and bfloat16 are formed in float32. Gradients flow through the
-// statistics of all ranks: every rank runs backward. In evaluation mode, and with one rank, it is nn.BatchNorm2d and makes
-// no collective.
+// The ranks' N may differ, and be 0. Statistics of float16 and bfloat16 are formed in float32. Gradients flow through
+// the statistics of all ranks: every rank runs backward. In evaluation mode, and with one rank, it is nn.BatchNorm2d
+// and makes no collective.
 type SyncBatchNorm struct{ *nn.BatchNorm1d }
 
 // NewSyncBatchNorm makes a batch normalisation of features channels over a group's ranks.
@@ -23,9 +23,9 @@ func NewSyncBatchNorm(g *dist.Group, features int, opts ...nn.BatchNormOptions) 
 	return b
 }
 
-// ConvertSyncBatchNorm lets all nn.BatchNorm1d, 2d and 3d inside a model, or the model itself, normalise as SyncBatchNorm
-// does, over a group's ranks, and returns how many there are (torch.nn.SyncBatchNorm.convert_sync_batchnorm). The modules
-// stay what they are, with their tensors and keys.
+// ConvertSyncBatchNorm makes all nn.BatchNorm1d, 2d and 3d inside a model, or the model itself, normalise as
+// SyncBatchNorm does, over a group's ranks, and returns how many there are
+// (torch.nn.SyncBatchNorm.convert_sync_batchnorm). The modules keep their types, tensors and keys.
 func ConvertSyncBatchNorm(m nn.Module, g *dist.Group) int {
 	return nn.NormalizeWith(m, func(x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor {
 		return batchNorm(g, x, runningMean, runningVar, o)
@@ -38,7 +38,7 @@ type syncNorm struct {
 	eps, momentum  float64
 	total          float64       // values per channel over all ranks
 	mean, variance *torch.Tensor // the running ones, or nil
-	channels       []int         // the shape in which a channel's number meets the input
+	channels       []int         // the shape in which a channel's number broadcasts over the input
 	others         []int         // the input's other dimensions
 	stat           torch.DType   // of statistics
 }
@@ -88,8 +88,8 @@ func (n *syncNorm) forward(c *torch.FunctionCtx, in []*torch.Tensor) []*torch.Te
 // wide gives a channel's number the input's dimensions.
 func (n *syncNorm) wide(t *torch.Tensor) *torch.Tensor { return t.To(n.stat).View(n.channels...) }
 
-// statistics returns the mean and the variance of each channel over all ranks. A rank's own are exchanged with the number
-// of values behind them, in one message, and combined in float64.
+// statistics returns the mean and the variance of each channel over all ranks. A rank's own are exchanged with the
+// number of values behind them, in one message, and combined in float64.
 func (n *syncNorm) statistics(x *torch.Tensor) (mean, variance *torch.Tensor) {
 	features, count := x.Size(1), 0
 	if features > 0 {
@@ -118,7 +118,8 @@ func (n *syncNorm) move(mean, variance *torch.Tensor) {
 		return
 	}
 	n.mean.MulScalar_(1 - n.momentum).Add_(mean.MulScalar(n.momentum).To(n.mean.DType()))
-	n.variance.MulScalar_(1 - n.momentum).Add_(variance.MulScalar(n.momentum * n.total / (n.total - 1)).To(n.variance.DType()))
+	n.variance.MulScalar_(1 - n.momentum).Add_(variance.MulScalar(n.momentum * n.total / (n.total - 1)).To(
+		n.variance.DType()))
 }
 
 // backward sums up, over all ranks, what reaches the statistics, in one message.

@@ -15,8 +15,8 @@ import (
 	"github.com/golite/golite/torch/nn"
 )
 
-// PyTorch's SyncBatchNorm refuses tensors on the CPU, so that nothing can be recorded: it is compared with what it is by
-// definition, the batch normalisation of all ranks' batches in one.
+// PyTorch's SyncBatchNorm refuses tensors on the CPU, so that nothing can be recorded: it is compared with what it is
+// by definition, the batch normalisation of all ranks' batches in one.
 
 // wholeBatch is an input of all ranks, cut into parts of given sizes.
 type wholeBatch struct {
@@ -35,7 +35,8 @@ func (w wholeBatch) cut(ranks int) (whole *torch.Tensor, sizes []int, from []int
 		from = append(from, n)
 		n += s
 	}
-	whole = torch.Options{Generator: torch.NewGenerator(1)}.Randn(append([]int{n}, w.shape...)...).MulScalar(w.scale).AddScalar(w.scale)
+	whole = torch.Options{Generator: torch.NewGenerator(1)}.Randn(append([]int{n},
+		w.shape...)...).MulScalar(w.scale).AddScalar(w.scale)
 	return whole.To(w.dtype), sizes, from
 }
 
@@ -63,7 +64,8 @@ func TestSyncBatchNormIsBatchNormOfTheWhole(t *testing.T) {
 		for _, kind := range ranktest.Kinds {
 			for _, ranks := range []int{2, 3} {
 				t.Run(fmt.Sprintf("%s/%s/%d", w.name, kind, ranks), func(t *testing.T) {
-					ranktest.RequireNone(t, ranktest.Run(t, kind, ranks, dist.Options{}, func(_ context.Context, g *dist.Group) error { w.check(t, g); return nil }))
+					ranktest.RequireNone(t, ranktest.Run(t, kind, ranks, dist.Options{},
+						func(_ context.Context, g *dist.Group) error { w.check(t, g); return nil }))
 				})
 			}
 		}
@@ -76,7 +78,8 @@ func (w wholeBatch) check(t *testing.T, g *dist.Group) {
 	r := g.Rank()
 	gen := func(seed uint64) torch.Options { return torch.Options{Generator: torch.NewGenerator(seed)} }
 	ref := nn.NewBatchNorm1d(3, nn.BatchNormOptions{DType: torch.Float64})
-	b := ddp.NewSyncBatchNorm(g, 3, nn.BatchNormOptions{DType: map[bool]torch.DType{true: torch.Float64, false: torch.Float32}[w.dtype == torch.Float64]})
+	b := ddp.NewSyncBatchNorm(g, 3, nn.BatchNormOptions{DType: map[bool]torch.DType{true: torch.Float64,
+		false: torch.Float32}[w.dtype == torch.Float64]})
 	torch.NoGrad(func() {
 		ref.Weight.Copy_(gen(2).Rand(3).AddScalar(0.5))
 		ref.Bias.Copy_(gen(3).Randn(3))
@@ -95,7 +98,8 @@ func (w wholeBatch) check(t *testing.T, g *dist.Group) {
 
 	near := func(what string, want, got *torch.Tensor) {
 		t.Helper()
-		assert.InDeltaSlice(t, torch.ToSlice[float64](want.Detach().To(torch.Float64)), torch.ToSlice[float64](got.Detach().To(torch.Float64)), w.near, what)
+		assert.InDeltaSlice(t, torch.ToSlice[float64](want.Detach().To(torch.Float64)),
+			torch.ToSlice[float64](got.Detach().To(torch.Float64)), w.near, what)
 	}
 	part := func(t *torch.Tensor) *torch.Tensor { return t.Detach().Narrow(0, from[r], sizes[r]) }
 	near("outputs", part(want), got)
@@ -104,8 +108,10 @@ func (w wholeBatch) check(t *testing.T, g *dist.Group) {
 	near("running variances", ref.RunningVar.DivScalar(w.scale*w.scale), b.RunningVar.DivScalar(w.scale*w.scale))
 	assert.Equal(t, int64(1), torch.Item[int64](b.NumBatchesTracked.Tensor))
 	many := float64(whole.Numel()) / 3 // a sum of so many
-	near("the weight's gradient, over all ranks", ref.Weight.Grad().DivScalar(many), g.AllReduce(b.Weight.Grad().To(torch.Float64), dist.Sum).DivScalar(many))
-	near("the bias's gradient, over all ranks", ref.Bias.Grad().DivScalar(many), g.AllReduce(b.Bias.Grad().To(torch.Float64), dist.Sum).DivScalar(many))
+	near("the weight's gradient, over all ranks", ref.Weight.Grad().DivScalar(many),
+		g.AllReduce(b.Weight.Grad().To(torch.Float64), dist.Sum).DivScalar(many))
+	near("the bias's gradient, over all ranks", ref.Bias.Grad().DivScalar(many),
+		g.AllReduce(b.Bias.Grad().To(torch.Float64), dist.Sum).DivScalar(many))
 }
 
 func TestSyncBatchNormInEvaluationMakesNoCollective(t *testing.T) {
@@ -180,7 +186,8 @@ func TestSyncBatchNormRefusesWhatIsNoBatch(t *testing.T) {
 		b := ddp.NewSyncBatchNorm(g, 3)
 		assert.ErrorContains(t, dist.Try(func() { b.Forward(torch.Zeros(3)) }), "dimensions, got [3]")
 		assert.ErrorContains(t, dist.Try(func() { b.Forward(torch.Zeros(2, 1)) }), "want 3 channels, got an input [2 1]")
-		assert.ErrorContains(t, dist.Try(func() { b.Forward(torch.Zeros(g.Rank(), 3)) }), "more than one value per channel over all ranks in training, got 1")
+		assert.ErrorContains(t, dist.Try(func() { b.Forward(torch.Zeros(g.Rank(), 3)) }),
+			"more than one value per channel over all ranks in training, got 1")
 		return nil
 	}))
 }
@@ -195,16 +202,18 @@ type normed struct {
 }
 
 func newNormed() *normed {
-	return &normed{Conv: nn.NewConv2d(1, 3, 3), BN: nn.NewBatchNorm2d(3), Instance: nn.NewInstanceNorm2d(3, nn.InstanceNormOptions{Affine: true, RunningStats: true}),
-		Tail: nn.NewSequential(nn.NewFlatten(), nn.NewLinear(108, 4), nn.NewBatchNorm1d(4, nn.BatchNormOptions{Cumulative: true}))}
+	return &normed{Conv: nn.NewConv2d(1, 3, 3), BN: nn.NewBatchNorm2d(3), Instance: nn.NewInstanceNorm2d(3,
+		nn.InstanceNormOptions{Affine: true, RunningStats: true}),
+		Tail: nn.NewSequential(nn.NewFlatten(), nn.NewLinear(108, 4),
+			nn.NewBatchNorm1d(4, nn.BatchNormOptions{Cumulative: true}))}
 }
 
 func (m *normed) Run(x *torch.Tensor) *torch.Tensor {
 	return m.Tail.Forward(m.Instance.Forward(m.BN.Forward(m.Conv.Forward(x)).Tanh()))
 }
 
-// TestConvertSyncBatchNorm: a converted model on parts of a batch is the model on the whole, in its outputs, the mean of its
-// gradients, and its buffers; its keys stay.
+// TestConvertSyncBatchNorm: a converted model on parts of a batch is the model on the whole, in its outputs, the mean
+// of its gradients, and its buffers; its keys stay.
 func TestConvertSyncBatchNorm(t *testing.T) {
 	ranktest.Everywhere(t, func(_ context.Context, t *testing.T, g *dist.Group) error {
 		const each = 4

@@ -33,8 +33,8 @@ func (p paramSpec) equal(q paramSpec) bool {
 // modelSpec is a rank's model, in its order. Buffers that each rank keeps for itself are no part of it.
 type modelSpec struct{ Parameters, Buffers []paramSpec }
 
-// verify compares the models of all ranks. Every rank sees all of them, so every rank finds the same difference. Where
-// some ranks are PyTorch's it is their way of comparing.
+// verify compares the models of all ranks. Every rank gets all of them, so that every rank finds the same difference.
+// Where some ranks are PyTorch's it is PyTorch's comparison.
 func (d *DistributedDataParallel) verify(mine modelSpec) error {
 	if distabi.WithPyTorch(d.g) {
 		return d.verifyAsPyTorch()
@@ -59,7 +59,8 @@ func (d *DistributedDataParallel) verify(mine modelSpec) error {
 	return nil
 }
 
-// difference describes the first parameter, or buffer, in which a rank's list differs from rank 0's, "" if there is none.
+// difference describes the first parameter, or buffer, in which a rank's list differs from rank 0's, "" if there is
+// none.
 func difference(what string, all [][]paramSpec) string {
 	first, at, who := "", -1, -1
 	for r := 1; r < len(all); r++ {
@@ -68,7 +69,8 @@ func difference(what string, all [][]paramSpec) string {
 				continue
 			}
 			if at < 0 || i < at {
-				first, at, who = fmt.Sprintf("%s %d is %s on rank 0 and %s on rank %d", what, i, entry(all[0], i), entry(all[r], i), r), i, r
+				first, at, who = fmt.Sprintf("%s %d is %s on rank 0 and %s on rank %d", what, i, entry(all[0], i), entry(all[r], i),
+					r), i, r
 			}
 			break
 		}
@@ -86,14 +88,16 @@ func entry(list []paramSpec, i int) string {
 	return list[i].String()
 }
 
-// verifyAsPyTorch makes the collectives that the constructor of torch's DistributedDataParallel makes: all ranks publish
-// how many parameters they train, and rank 0 the sizes and strides of its own. So rank 0 does not see a difference.
+// verifyAsPyTorch makes the collectives that the constructor of torch's DistributedDataParallel makes: all ranks
+// publish how many parameters they train, and rank 0 the sizes and strides of its own. So rank 0 does not detect a
+// difference.
 func (d *DistributedDataParallel) verifyAsPyTorch() error {
 	count := torch.From([]int64{int64(len(d.trained))}, 1)
 	defer count.Release()
 	for r, n := range d.g.AllGather(count) {
 		if got := int(n.Item()); got != len(d.trained) {
-			return fmt.Errorf("ddp.New: the ranks' models differ: %d parameters to train here, on rank %d, and %d on rank %d", len(d.trained), d.g.Rank(), got, r)
+			return fmt.Errorf("ddp.New: the ranks' models differ: %d parameters to train here, on rank %d, and %d on rank %d",
+				len(d.trained), d.g.Rank(), got, r)
 		}
 		n.Release()
 	}
@@ -110,7 +114,8 @@ func (d *DistributedDataParallel) verifyAsPyTorch() error {
 	defer layout.Release()
 	for i, n := range torch.ToSlice[int64](d.g.Broadcast(layout, 0)) {
 		if n != mine[i] {
-			return fmt.Errorf("ddp.New: the ranks' models differ: parameter %d, %s, is %v here, on rank %d, and another on rank 0",
+			return fmt.Errorf("ddp.New: the ranks' models differ: parameter %d, %s, is %v here, on rank %d, and another on "+
+				"rank 0",
 				owner[i], d.names[owner[i]], d.trained[owner[i]].Shape(), d.g.Rank())
 		}
 	}

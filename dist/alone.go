@@ -10,8 +10,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Alone returns the group of a rank that has no peers, so that a program needs no second way for it. It costs nothing,
-// no goroutine and no memory of libtorch's, until its first collective. It is aborted when ctx is cancelled.
+// Alone returns the group of a rank that has no peers, so that a program needs no special case for it. It takes no
+// goroutine and no memory of libtorch's until its first collective. It is aborted when ctx is cancelled.
 func Alone(ctx context.Context, opts ...Options) *Group {
 	o := options.Must("dist.Alone", opts, torch.Fail)
 	return &Group{size: 1, opts: o.filled(), ctx: ctx, lone: &lone{}}

@@ -17,7 +17,8 @@ import (
 func noGoroutinesLeft(t *testing.T) func() {
 	before := runtime.NumGoroutine()
 	return func() {
-		require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 5*time.Second, time.Millisecond) // one polls
+		// one polls
+		require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 5*time.Second, time.Millisecond)
 	}
 }
 

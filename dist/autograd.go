@@ -2,8 +2,8 @@ package dist
 
 import "github.com/golite/golite/torch"
 
-// AllGatherGrad is AllGather for tensors whose gradients are wanted: the gradient of t is the sum, over all ranks, of the
-// gradients of t's copies (torch.distributed.nn.functional.all_gather). All ranks must run backward.
+// AllGatherGrad is AllGather with gradients: the gradient of t is the sum, over all ranks, of the gradients of t's
+// copies (torch.distributed.nn.functional.all_gather). All ranks must run backward.
 func (g *Group) AllGatherGrad(t *torch.Tensor) []*torch.Tensor {
 	f := &torch.Function{
 		Name: "dist.AllGatherGrad",
@@ -18,8 +18,8 @@ func (g *Group) AllGatherGrad(t *torch.Tensor) []*torch.Tensor {
 	return f.Apply(t)
 }
 
-// AllReduceGrad is AllReduce for tensors whose gradients are wanted: it returns a new tensor, and the gradient of t is the
-// combination of the ranks' gradients (torch.distributed.nn.functional.all_reduce). op is Sum or Mean.
+// AllReduceGrad is AllReduce with gradients: it returns a new tensor, and the gradient of t is the combination of the
+// ranks' gradients (torch.distributed.nn.functional.all_reduce). op is Sum or Mean.
 func (g *Group) AllReduceGrad(t *torch.Tensor, op Op) *torch.Tensor {
 	if op != Sum && op != Mean {
 		torch.Fail("dist.AllReduceGrad", "want Sum or Mean, got %v", op)

@@ -26,7 +26,8 @@ func TestAllGatherGradOfSomeCopies(t *testing.T) {
 	})
 }
 
-// TestAllReduceGrad: sums and means of what ranks give, and of what comes back to them; other combinations have no gradient.
+// TestAllReduceGrad: sums and means of what ranks give, and of what comes back to them; other combinations have no
+// gradient.
 func TestAllReduceGrad(t *testing.T) {
 	ranktest.Everywhere(t, func(_ context.Context, t *testing.T, g *dist.Group) error {
 		n := float64(g.Size())

@@ -13,10 +13,10 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Backend makes a group's collectives on tensors of one type of device, on one rank (torch.distributed's Backend). The Group
-// above it checks calls, watches over them, aborts and attributes failures; collectives that are not here are made of
-// those that are, but Send, Recv and AllToAll, which a Backend does not have. A method runs on the goroutine, or the thread of
-// autograd, that calls the collective, blocks until it has ended, and writes into the tensors that it is given. It is called for one
+// Backend makes a group's collectives on tensors of one type of device, on one rank (torch.distributed's Backend). The
+// Group checks calls, watches them, aborts and attributes failures; other collectives are composed of these, but Send,
+// Recv and AllToAll, which a Backend does not have. A method runs on the goroutine, or the thread of autograd, that
+// calls the collective, blocks until it has ended, and writes into the tensors that it is given. It is called for one
 // collective at a time, in the same order on all ranks. An error ends the group, as a lost peer does.
 type Backend interface {
 	// AllReduce combines t over all ranks, in place.
@@ -27,13 +27,13 @@ type Backend interface {
 	AllGather(out []*torch.Tensor, t *torch.Tensor) error
 	// ReduceScatter combines the lists of all ranks item by item, and fills rank i's out with the i-th.
 	ReduceScatter(out *torch.Tensor, in []*torch.Tensor, op Op) error
-	// Abort frees a rank that is in a collective, which then gives an error. It is called from any goroutine, once.
+	// Abort ends the collective that the rank is in, which then returns an error. It is called from any goroutine, once.
 	Abort(reason string)
 	// Close comes last, when no collective is under way.
 	Close()
 }
 
-// attacher lets a backend carry the group's tensors of a device's type, and returns what ends it when the group has.
+// attacher attaches a backend for tensors on a type of device, and returns the function that ends it after the group.
 type attacher func(g *Group, d torch.Device) (end func(), err error)
 
 var backends = struct {
@@ -41,8 +41,8 @@ var backends = struct {
 	byName map[string]attacher
 }{byName: map[string]attacher{}}
 
-// RegisterBackend makes a backend known, by a name for Attach (torch.distributed.Backend.register_backend). make is called on each
-// rank. A name is given once: a second time panics.
+// RegisterBackend registers a backend, by a name for Attach (torch.distributed.Backend.register_backend). make is
+// called on each rank. A name is given once: a second time panics.
 func RegisterBackend(name string, make func(g *Group, d torch.Device) (Backend, error)) {
 	register(name, func(g *Group, d torch.Device) (func(), error) {
 		b, err := make(g, d)
@@ -68,16 +68,17 @@ type attachment struct {
 	device torch.Device
 }
 
-// Attach lets a registered backend carry the group's collectives on tensors of a device's type, the Reducer's among them. All
-// ranks call it before they use such tensors; groups that Sub makes afterwards have it too. golite's own is "nccl", for
-// CUDA tensors; those of the CPU have one from the start.
+// Attach makes a registered backend carry the group's collectives on tensors on a type of device, the Reducer's among
+// them. All ranks call it before they use such tensors; groups that Sub makes afterwards have it too. golite's own is
+// "nccl", for CUDA tensors; tensors on the CPU have one from the start.
 func (g *Group) Attach(name string, d torch.Device) error {
 	backends.Lock()
 	attach := backends.byName[name]
 	known := slices.Sorted(maps.Keys(backends.byName))
 	backends.Unlock()
 	if attach == nil {
-		return fmt.Errorf("dist.Group.Attach: there is no backend %q: want %s, or one of dist.RegisterBackend", name, strings.Join(known, ", "))
+		return fmt.Errorf("dist.Group.Attach: there is no backend %q: want %s, or one of dist.RegisterBackend", name,
+			strings.Join(known, ", "))
 	}
 	if !g.unopened() { // one of Alone attaches when it is used
 		end, err := attach(g, d)
@@ -100,7 +101,7 @@ func (g *Group) attachAll(list []attachment) error {
 	return nil
 }
 
-// attachGo lets a Backend carry tensors.
+// attachGo attaches a Backend.
 func (g *Group) attachGo(name string, d torch.Device, b Backend) (end func(), err error) {
 	forget, cerr := g.c.AttachGo(name, int32(d.Type)-1, &cgotorch.GoBackend{
 		Abort: b.Abort,
@@ -109,7 +110,7 @@ func (g *Group) attachGo(name string, d torch.Device, b Backend) (end func(), er
 				torch.NoGrad(func() { err = collective(b, kind, Op(op), root, wrap(in), wrap(out)) })
 			})
 			if err != nil { // the shim ends this rank's collective, and does not reach other processes
-				// A backend that was aborted on another rank may fail here before the reason has come.
+				// A backend that was aborted on another rank may fail here before the reason is published.
 				why, _ := g.monitor.Board().Failure()
 				if why == nil {
 					why = &health.Record{Rank: g.rank, Detail: fmt.Sprintf("rank %d, backend %s: %v", g.rank, name, err)}

@@ -13,11 +13,11 @@ import (
 	"github.com/golite/golite/internal/text"
 )
 
-// NewGloo makes the group of a rank whose peers are other processes, over Gloo (torch.distributed.init_process_group with
-// backend gloo). It waits until all have come and are connected. The group is aborted when ctx is cancelled. Two groups
-// must not share a store, other than through a Prefix of each its own. Where all ranks are on one host (Linux, one network, and each may
-// open the others' files in /proc), collectives of CPU tensors go through memory that they share, all but AllToAll,
-// AllToAllSingle, Send, Recv and Barrier. The bits are the same.
+// NewGloo makes the group of a rank whose peers are other processes, over Gloo (torch.distributed.init_process_group
+// with backend gloo). It waits until all have signed in and are connected. The group is aborted when ctx is cancelled.
+// Two groups must not share a store, other than through a Prefix of each its own. Where all ranks are on one host
+// (Linux, one network, and each may open the others' files in /proc), collectives of CPU tensors go through memory that
+// they share, all but AllToAll, AllToAllSingle, Send, Recv and Barrier. The bits are the same.
 func NewGloo(ctx context.Context, s *Store, rank, size int, opts ...Options) (*Group, error) {
 	o, err := options.Named("dist.NewGloo", opts)
 	if err != nil {
@@ -55,8 +55,8 @@ func (t *glooTransport) bootstrap(*Group) (cgotorch.Store, func(), error) {
 	return t.store.c, func() {}, nil
 }
 
-// connect brings the ranks together in the store, under a name, and then Gloo. The group has a view of the store that is its
-// own.
+// connect signs the rank in at the store, under a name, and then connects Gloo. The group has a view of the store that
+// is its own.
 func connect(ctx context.Context, s *Store, name string, g *Group) (*Group, error) {
 	view, err := s.Prefix(name)
 	if err != nil {
@@ -78,29 +78,30 @@ func connect(ctx context.Context, s *Store, name string, g *Group) (*Group, erro
 		return nil, err
 	}
 	g.c = c
-	_ = view.set(within, health.Key(keyConnected, g.rank), []byte("1")) // serves to name the ranks that are late, and no more
+	// serves to name the ranks that are late, and no more
+	_ = view.set(within, health.Key(keyConnected, g.rank), []byte("1"))
 	t.ends = readEndpoints(within, view, g.size, debug)
 	return newGroup(ctx, g), nil
 }
 
-// Keys by which ranks find each other.
+// Keys of the rendezvous.
 const (
 	keyPresent   = "here"      // by rank: it has signed in
-	keyRoute     = "route"     // by rank: the store's address, as its machine sees it
+	keyRoute     = "route"     // by rank: the store's address, as resolved on its machine
 	keyConnected = "connected" // by rank: Gloo has reached all others
-	keyLooked    = "looked"    // by rank: it has looked who is missing
+	keyLooked    = "looked"    // by rank: it has read which ranks are missing
 )
 
 // Prefixes of Gloo's own keys in the store: those of the collectives, and of the comparisons in debug mode.
 const linesPrefix, callsPrefix = "lines", "calls"
 
-// deadline ends ctx when the group's timeout is over: it bounds all that the ranks do to find each other.
+// deadline ends ctx when the group's timeout is over: it bounds the whole rendezvous.
 func (g *Group) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, g.opts.Timeout, timeUp(g.opts.Timeout))
 }
 
-// signIn waits until every rank has signed in, so that the one that is missing can be named, and takes over rank 0's
-// choice of debug mode.
+// signIn waits until every rank has signed in, so that a missing one can be named, and takes over rank 0's choice of
+// debug mode.
 func (t *glooTransport) signIn(ctx context.Context, g *Group) (debug bool, err error) {
 	if g.rank == 0 {
 		if err := t.store.set(ctx, "debug", strconv.AppendBool(nil, g.opts.Debug)); err != nil {
@@ -124,8 +125,8 @@ func (t *glooTransport) signIn(ctx context.Context, g *Group) (debug bool, err e
 	return string(v) == "true", err
 }
 
-// incomplete is the error of a group that did not come about: a *RankError, unless the caller's context has ended or
-// the store does not answer. Where time was up it names the ranks without a key.
+// incomplete is the error of a group that was not made: a *RankError, unless the caller's context has ended or the
+// store does not answer. Where time was up it names the ranks without a key.
 func (t *glooTransport) incomplete(ctx context.Context, g *Group, key, what string, err error) error {
 	if ctx.Err() == nil { // the process that keeps the store has ended, or closed it
 		return &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo", Reason: err.Error()}
@@ -137,17 +138,20 @@ func (t *glooTransport) incomplete(ctx context.Context, g *Group, key, what stri
 	absent, known := t.without(g, key)
 	switch {
 	case !known:
-		return fmt.Errorf("%w; %s does not answer: the process that keeps it is stopped, hangs, or can't be reached", err, t.store.name)
+		return fmt.Errorf("%w; %s does not answer: the process that keeps it is stopped, hangs, or can't be reached", err,
+			t.store.name)
 	case len(absent) == 0:
 		return fmt.Errorf("%w; all %d ranks had signed in", err, g.size)
 	}
 	missing := "missing: rank " + joined(absent)
-	return &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo", Reason: fmt.Sprintf("%v; %s, which %s", context.Cause(ctx), missing, what),
+	return &RankError{Rank: g.rank, World: g.size, Op: "dist.NewGloo", Reason: fmt.Sprintf("%v; %s, which %s",
+		context.Cause(ctx), missing, what),
 		Lost: absent, Waiting: []string{missing}, Cause: context.Cause(ctx)}
 }
 
-// without lists the other ranks that have not set their key. The context may have ended: the store gets a moment to
-// answer. The process that keeps the store stays until the others that have come have looked as well, or for readersTime.
+// without lists the other ranks that have not set their key. The context may have ended: the store has a moment to
+// answer. The process that keeps the store stays until the ranks that have signed in have read it as well, or for
+// readersTime.
 func (t *glooTransport) without(g *Group, key string) (absent []int, known bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -179,7 +183,8 @@ func (t *glooTransport) without(g *Group, key string) (absent []int, known bool)
 	if t.store.kept && len(present) > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), readersTime)
 		defer cancel()
-		_ = store.Wait(ctx, present...) // a process that ends now takes the store along, in which the others find who is missing
+		// if this process ends now, so does the store, from which the others read which ranks are missing
+		_ = store.Wait(ctx, present...)
 	}
 	return absent, true
 }
@@ -192,9 +197,9 @@ func joined(ranks []int) string {
 	return strings.Join(words, ", ")
 }
 
-// dial lets Gloo connect. That can't be interrupted: when within, the context with the deadline, ends first, it is left
-// to finish by itself. A group that doesn't come about gives its view of the store back. prefix stands before Gloo's own
-// keys in the store; "" is for ranks of PyTorch. late makes the error of a group that was not connected in time.
+// dial connects Gloo. That can't be interrupted: when within, the context with the deadline, ends first, it is left to
+// finish by itself. A group that is not made releases its view of the store. prefix stands before Gloo's own keys in
+// the store; "" is for ranks of PyTorch. late makes the error of a group that was not connected in time.
 func (t *glooTransport) dial(within context.Context, g *Group, debug bool, prefix string,
 	late func(error) error) (cgotorch.Group, error) {
 	host, interfaces, err := t.address(within, g)

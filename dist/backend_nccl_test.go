@@ -39,7 +39,7 @@ func onEachGPU(t *testing.T, f func(ctx context.Context, g *dist.Group, on torch
 	errs := make([]error, n)
 	for rank := range n {
 		wg.Go(func() {
-			torch.Root(func() {
+			torch.RunRank(func() {
 				g, err := world.Group(t.Context(), rank)
 				if errs[rank] = err; err != nil {
 					return
@@ -124,7 +124,8 @@ func TestNCCLAbort(t *testing.T) {
 	})
 }
 
-// Closing a group in good order lets what the devices were given end: nothing is aborted, though no rank has waited for it.
+// Closing a group in good order lets what the devices were given end: nothing is aborted, though no rank has waited for
+// it.
 func TestNCCLCloseLetsWorksEnd(t *testing.T) {
 	onEachGPU(t, func(ctx context.Context, g *dist.Group, on torch.Options) {
 		all := make([]int, g.Size())

@@ -11,9 +11,9 @@ import (
 )
 
 // NewGlooWithPyTorch makes the group of a rank among ranks of which some are Python processes that call
-// torch.distributed.init_process_group("gloo"). The store is the TCPStore at their init_method's address, kept by rank 0,
-// in Go, or in Python (then with Workers set to size here). Collectives and DistributedDataParallel of both sides fit together.
-// Ranks don't compare their calls, don't tell each other why they end, and have no sub-groups.
+// torch.distributed.init_process_group("gloo"). The store is the TCPStore at their init_method's address, kept by rank
+// 0, in Go, or in Python (then with Workers set to size here). Collectives and DistributedDataParallel of both sides
+// fit together. Ranks don't compare their calls, don't exchange the reasons of failures, and have no sub-groups.
 func NewGlooWithPyTorch(ctx context.Context, s *Store, rank, size int, opts ...Options) (*Group, error) {
 	o, err := options.Named("dist.NewGlooWithPyTorch", opts)
 	if err != nil {
@@ -22,7 +22,7 @@ func NewGlooWithPyTorch(ctx context.Context, s *Store, rank, size int, opts ...O
 	if rank < 0 || rank >= size {
 		return nil, fmt.Errorf("dist.NewGlooWithPyTorch: there is no rank %d among %d", rank, size)
 	}
-	// The names under which PyTorch's default group, its first backend and its CPU device look for each other.
+	// The names under which PyTorch's default group, its first backend and its CPU device rendezvous.
 	view, err := s.Prefix("default_pg")
 	for _, p := range []string{"0/", "cpu/"} {
 		if err != nil {
@@ -61,5 +61,6 @@ func (t *pytorchRanks) board(g *Group) health.Board {
 func (*pytorchRanks) keepsBoard() bool { return false }
 
 func (*pytorchRanks) sub(context.Context, *Group, cgotorch.Group) (*Group, error) {
-	return nil, errors.New("dist.Group.Sub: a group with ranks of PyTorch has no sub-groups; make another one with a store of its own")
+	return nil, errors.New("dist.Group.Sub: a group with ranks of PyTorch has no sub-groups; make another one with a " +
+		"store of its own")
 }

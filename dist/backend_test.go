@@ -141,7 +141,8 @@ func (b backend) Abort(string) {
 func (b backend) Close() { b.closed.Add(1) }
 
 // overTables runs ranks whose groups have tables for the CPU, over both kinds of transport.
-func overTables(t *testing.T, f func(ctx context.Context, g *dist.Group) error, check func(t *testing.T, whole *table, errs []error)) {
+func overTables(t *testing.T, f func(ctx context.Context, g *dist.Group) error, check func(t *testing.T, whole *table,
+	errs []error)) {
 	for _, kind := range ranktest.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			tables.Clear()
@@ -181,11 +182,13 @@ func TestABackendOfOnesOwn(t *testing.T) {
 		part := []float32{[]float32{6, 60, 600}[r]}
 		assert.Equal(t, part, floats(g.ReduceScatter(torch.Zeros(1), list, dist.Sum)))
 		assert.Equal(t, part, floats(g.ReduceScatterTensor(torch.Zeros(1), torch.Cat(list, 0), dist.Sum)))
-		sums, wholes, parts := []*torch.Tensor{filled(mine, 2), filled(mine, 1)}, []*torch.Tensor{torch.Zeros(3)}, []*torch.Tensor{torch.Zeros(1)}
+		sums, wholes, parts := []*torch.Tensor{filled(mine, 2), filled(mine, 1)}, []*torch.Tensor{torch.Zeros(3)},
+			[]*torch.Tensor{torch.Zeros(1)}
 		g.AllReduceCoalesced(sums, dist.Sum)
 		g.AllGatherIntoCoalesced(wholes, []*torch.Tensor{filled(mine, 1)})
 		g.ReduceScatterTensorCoalesced(parts, []*torch.Tensor{torch.Cat(list, 0)}, dist.Sum)
-		assert.Equal(t, []float32{6, 6, 6, 1, 2, 3, part[0]}, floats(torch.Cat([]*torch.Tensor{sums[0], sums[1], wholes[0], parts[0]}, 0)))
+		assert.Equal(t, []float32{6, 6, 6, 1, 2, 3, part[0]},
+			floats(torch.Cat([]*torch.Tensor{sums[0], sums[1], wholes[0], parts[0]}, 0)))
 		gathered := g.Gather(filled(mine, 1), 1)
 		assert.Equal(t, r == 1, len(gathered) == 3)
 		for i, o := range gathered {
@@ -249,7 +252,8 @@ func TestABackendThatFails(t *testing.T) {
 				g.AllReduce(filled(1, 2), dist.Sum)
 				return nil
 			}, func(t *testing.T, whole *table, errs []error) {
-				said := slices.ContainsFunc(rankErrors(t, errs), func(e *dist.RankError) bool { return assert.ObjectsAreEqual("AllReduce", e.Op) })
+				said := slices.ContainsFunc(rankErrors(t, errs),
+					func(e *dist.RankError) bool { return assert.ObjectsAreEqual("AllReduce", e.Op) })
 				require.True(t, said)
 				for _, err := range errs {
 					require.ErrorContains(t, err, c.says)
@@ -268,6 +272,7 @@ func TestAttachRefuses(t *testing.T) {
 	g.Barrier()
 	require.ErrorContains(t, g.Attach("table", torch.Meta), "dist.Group.Attach: table: no table for meta")
 	for _, name := range []string{"table", "nccl", "gloo", ""} {
-		require.ErrorContains(t, torch.Try(func() { dist.RegisterBackend(name, newTable) }), "there is a backend "+fmt.Sprintf("%q", name)+" already")
+		require.ErrorContains(t, torch.Try(func() { dist.RegisterBackend(name, newTable) }),
+			"there is a backend "+fmt.Sprintf("%q", name)+" already")
 	}
 }

@@ -17,7 +17,8 @@ import (
 // partShapes are those of the parts in the lists: none at all, scalars, odd ones, and one of several pieces.
 var partShapes = [][]int{{3}, {0}, {}, {5, 7}, {400_001}, {2, 0}, {1}}
 
-// TestCoalescedIsOneByOne: each of the list has the bits of a call of its own, at once and in the background, contiguous or not.
+// TestCoalescedIsOneByOne: each of the list has the bits of a call of its own, at once and in the background,
+// contiguous or not.
 func TestCoalescedIsOneByOne(t *testing.T) {
 	for _, kind := range append(ranktest.AllKinds[:3:3], "sockets") {
 		for _, ranks := range []int{1, 2, 3} {
@@ -63,7 +64,8 @@ func oneByOne(ctx context.Context, g *dist.Group, gen *torch.Generator, d torch.
 	}
 	if form == "async" {
 		for _, w := range []*dist.Work{
-			g.AllReduceCoalescedAsync(sums, dist.Sum), g.AllGatherIntoCoalescedAsync(wholes, parts), g.ReduceScatterTensorCoalescedAsync(got, stacked, dist.Sum),
+			g.AllReduceCoalescedAsync(sums, dist.Sum), g.AllGatherIntoCoalescedAsync(wholes, parts),
+			g.ReduceScatterTensorCoalescedAsync(got, stacked, dist.Sum),
 		} {
 			if err := w.Wait(ctx); err != nil {
 				return err
@@ -75,7 +77,8 @@ func oneByOne(ctx context.Context, g *dist.Group, gen *torch.Generator, d torch.
 		g.ReduceScatterTensorCoalesced(got, stacked, dist.Sum)
 	}
 	for what, c := range map[string][2][]*torch.Tensor{
-		"AllReduceCoalesced": {singles, sums}, "AllGatherIntoCoalesced": {singleWholes, wholes}, "ReduceScatterTensorCoalesced": {singleGot, got},
+		"AllReduceCoalesced": {singles, sums}, "AllGatherIntoCoalesced": {singleWholes, wholes},
+		"ReduceScatterTensorCoalesced": {singleGot, got},
 	} {
 		for i, want := range c[0] {
 			if !bytes.Equal(want.ToBytes(), c[1][i].ToBytes()) {
@@ -114,14 +117,19 @@ func TestCoalescedListsThatAreRefused(t *testing.T) {
 		want string
 		call func(g *dist.Group)
 	}{
-		"dtypes":    {"want one dtype", func(g *dist.Group) { g.AllReduceCoalesced(list(z(2), double), dist.Sum) }},
-		"nil":       {"a tensor is nil", func(g *dist.Group) { g.AllReduceCoalesced(list(z(2), nil), dist.Sum) }},
-		"no bits":   {"band takes integers and bools", func(g *dist.Group) { g.AllReduceCoalesced(list(z(2)), dist.BitAnd) }},
-		"a leaf":    {"requires a gradient", func(g *dist.Group) { g.AllReduceCoalesced(list(z(2).RequiresGrad_(true)), dist.Sum) }},
-		"empty":     {"the list is empty", func(g *dist.Group) { g.AllReduceCoalescedAsync(nil, dist.Sum) }},
-		"counts":    {"got 1 and 2", func(g *dist.Group) { g.AllGatherIntoCoalesced(list(z(4)), list(z(2), z(2))) }},
-		"too short": {"tensor 1 of out is [3], and the tensor [2]: want 2 times", func(g *dist.Group) { g.AllGatherIntoCoalesced(list(z(4), z(3)), list(z(2), z(2))) }},
-		"too long":  {"tensor 0 of the list is [5], and out [2]: want 2 times", func(g *dist.Group) { g.ReduceScatterTensorCoalesced(list(z(2)), list(z(5)), dist.Sum) }},
+		"dtypes":  {"want one dtype", func(g *dist.Group) { g.AllReduceCoalesced(list(z(2), double), dist.Sum) }},
+		"nil":     {"a tensor is nil", func(g *dist.Group) { g.AllReduceCoalesced(list(z(2), nil), dist.Sum) }},
+		"no bits": {"band takes integers and bools", func(g *dist.Group) { g.AllReduceCoalesced(list(z(2)), dist.BitAnd) }},
+		"a leaf": {"requires a gradient", func(g *dist.Group) {
+			g.AllReduceCoalesced(list(z(2).RequiresGrad_(true)),
+				dist.Sum)
+		}},
+		"empty":  {"the list is empty", func(g *dist.Group) { g.AllReduceCoalescedAsync(nil, dist.Sum) }},
+		"counts": {"got 1 and 2", func(g *dist.Group) { g.AllGatherIntoCoalesced(list(z(4)), list(z(2), z(2))) }},
+		"too short": {"tensor 1 of out is [3], and the tensor [2]: want 2 times",
+			func(g *dist.Group) { g.AllGatherIntoCoalesced(list(z(4), z(3)), list(z(2), z(2))) }},
+		"too long": {"tensor 0 of the list is [5], and out [2]: want 2 times",
+			func(g *dist.Group) { g.ReduceScatterTensorCoalesced(list(z(2)), list(z(5)), dist.Sum) }},
 	} {
 		for _, kind := range ranktest.AllKinds {
 			t.Run(name+"/"+kind, func(t *testing.T) {

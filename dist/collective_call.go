@@ -4,7 +4,7 @@ import (
 	"runtime"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 	"github.com/golite/golite/torch"
 )
 
@@ -18,13 +18,26 @@ type operation struct {
 	after   []func()        // when it has succeeded
 }
 
-// begin names a collective. inPlace tensors are written by it, out ones hold its results.
+// begin makes a collective without tensors.
 func (g *Group) begin(name string, kind int) *operation {
-	return &operation{g: g, name: name, call: cgotorch.Collective{Kind: kind, Site: callers.Site()}}
+	return &operation{g: g, name: name, call: cgotorch.Collective{Kind: kind, Site: callsite.Site()}}
 }
 
-// input adds tensors that are read. Gloo and shared memory want them contiguous, and their values in memory: others
-// travel as copies.
+// by sets how values are combined.
+func (o *operation) by(op Op) *operation {
+	o.call.Op = int(op)
+	return o
+}
+
+// root sets the rank that gives, or gets, what the other ranks do not.
+func (o *operation) root(rank int) *operation {
+	o.g.checkRoot(o.name, rank)
+	o.call.Root = rank
+	return o
+}
+
+// input adds tensors that are read. Gloo and shared memory need them contiguous, and their values in memory: others are
+// sent as copies.
 func (o *operation) input(list ...*torch.Tensor) *operation {
 	for _, t := range list {
 		o.in = append(o.in, o.contiguous(t, false))
@@ -64,11 +77,11 @@ func (o *operation) contiguous(t *torch.Tensor, written bool) *torch.Tensor {
 		return t
 	}
 	if layout := t.Layout(); layout != torch.Strided {
-		torch.Fail("dist."+o.name, "a tensor of layout torch.%s does not travel; give its ToDense", layout)
+		torch.Fail("dist."+o.name, "a tensor of layout torch.%s can't be sent; pass its ToDense", layout)
 	}
 	if written && flags&cgotorch.FlagZero != 0 {
 		torch.Fail("dist."+o.name, "a tensor that stands for zeros and has no memory, such as the gradient of Sgn, "+
-			"can't be written: give its Clone")
+			"can't be written: pass its Clone")
 	}
 	var c *torch.Tensor
 	torch.NoGrad(func() {
@@ -130,7 +143,7 @@ func (o *operation) async() *Work {
 	return newWork(o, out.Work)
 }
 
-// checkRoot refuses a rank that isn't there.
+// checkRoot refuses a rank that the group doesn't have.
 func (g *Group) checkRoot(name string, rank int) {
 	if rank < 0 || rank >= g.size {
 		torch.Fail("dist."+name, "there is no rank %d in a group of %d", rank, g.size)

@@ -7,9 +7,9 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// AllReduce combines a tensor of equal shape over all ranks, in place, and returns it (torch.distributed.all_reduce). All
-// ranks get the same bits: floating-point sums are formed in an order that depends on the number of ranks and not on
-// who comes first.
+// AllReduce combines a tensor of equal shape over all ranks, in place, and returns it (torch.distributed.all_reduce).
+// All ranks get the same bits: floating-point sums are formed in an order that depends on the number of ranks and not
+// on the order of arrival.
 func (g *Group) AllReduce(t *torch.Tensor, op Op) *torch.Tensor {
 	g.allReduce(t, op).run()
 	return t
@@ -19,9 +19,7 @@ func (g *Group) AllReduce(t *torch.Tensor, op Op) *torch.Tensor {
 func (g *Group) AllReduceAsync(t *torch.Tensor, op Op) *Work { return g.allReduce(t, op).async() }
 
 func (g *Group) allReduce(t *torch.Tensor, op Op) *operation {
-	o := g.begin("AllReduce", cgotorch.AllReduce).inout(t)
-	o.call.Op = int(op)
-	return o
+	return g.begin("AllReduce", cgotorch.AllReduce).inout(t).by(op)
 }
 
 // Broadcast gives every rank's tensor the values of rank src's, in place, and returns it (torch.distributed.broadcast).
@@ -34,9 +32,7 @@ func (g *Group) Broadcast(t *torch.Tensor, src int) *torch.Tensor {
 func (g *Group) BroadcastAsync(t *torch.Tensor, src int) *Work { return g.broadcast(t, src).async() }
 
 func (g *Group) broadcast(t *torch.Tensor, src int) *operation {
-	g.checkRoot("Broadcast", src)
-	o := g.begin("Broadcast", cgotorch.Broadcast)
-	o.call.Root = src
+	o := g.begin("Broadcast", cgotorch.Broadcast).root(src)
 	if g.rank != src {
 		return o.inout(t)
 	}
@@ -58,15 +54,11 @@ func (g *Group) ReduceAsync(t *torch.Tensor, dst int, op Op) *Work {
 }
 
 func (g *Group) reduce(t *torch.Tensor, dst int, op Op) *operation {
-	g.checkRoot("Reduce", dst)
-	o := g.begin("Reduce", cgotorch.Reduce)
+	o := g.begin("Reduce", cgotorch.Reduce).root(dst).by(op)
 	if g.rank == dst {
-		o.inout(t)
-	} else {
-		o.input(t)
+		return o.inout(t)
 	}
-	o.call.Op, o.call.Root = int(op), dst
-	return o
+	return o.input(t)
 }
 
 // AllGather returns the tensors of all ranks, in their order; they have equal shapes (torch.distributed.all_gather). No
@@ -132,9 +124,7 @@ func (g *Group) ReduceScatterAsync(out *torch.Tensor, list []*torch.Tensor, op O
 func (g *Group) reduceScatter(out *torch.Tensor, list []*torch.Tensor, op Op) *operation {
 	g.checkCount("ReduceScatter", "tensors", len(list))
 	likeOut("ReduceScatter", out, list)
-	o := g.begin("ReduceScatter", cgotorch.ReduceScatter).input(list...).output(out)
-	o.call.Op = int(op)
-	return o
+	return g.begin("ReduceScatter", cgotorch.ReduceScatter).input(list...).output(out).by(op)
 }
 
 // ReduceScatterTensor combines tensors over all ranks and gives rank i the i-th of size equal parts of the result in
@@ -154,12 +144,11 @@ func (g *Group) reduceScatterTensor(out, t *torch.Tensor, op Op) *operation {
 	g.checkParts("ReduceScatterTensor", "the tensor", "out", t, out)
 	o := g.begin("ReduceScatterTensor", cgotorch.ReduceScatterTensor).input(t).output(out)
 	o.in[0], o.out[0] = g.joined(o.in[0], o.out[0])
-	o.call.Op = int(op)
-	return o
+	return o.by(op)
 }
 
-// AllReduceCoalesced is AllReduce for each tensor of a list, as one operation (torch.distributed.all_reduce_coalesced). The
-// tensors have one dtype and are on one device. The bits are those of AllReduce.
+// AllReduceCoalesced is AllReduce for each tensor of a list, as one operation (torch.distributed.all_reduce_coalesced).
+// The tensors have one dtype and are on one device. The bits are those of AllReduce.
 func (g *Group) AllReduceCoalesced(list []*torch.Tensor, op Op) {
 	if len(list) > 0 {
 		g.allReduceCoalesced(list, op).run()
@@ -173,13 +162,12 @@ func (g *Group) AllReduceCoalescedAsync(list []*torch.Tensor, op Op) *Work {
 
 func (g *Group) allReduceCoalesced(list []*torch.Tensor, op Op) *operation {
 	checkList("AllReduceCoalesced", list)
-	o := g.begin("AllReduceCoalesced", cgotorch.AllReduceCoalesced).inout(list...)
-	o.call.Op = int(op)
-	return o
+	return g.begin("AllReduceCoalesced", cgotorch.AllReduceCoalesced).inout(list...).by(op)
 }
 
-// AllGatherIntoCoalesced is AllGatherInto for each tensor of a list, as one operation: the i-th of out gets the ranks' i-th
-// tensors (torch.distributed's all_gather_into_tensor_coalesced). The tensors have one dtype and are on one device.
+// AllGatherIntoCoalesced is AllGatherInto for each tensor of a list, as one operation: the i-th of out gets the ranks'
+// i-th tensors (torch.distributed's all_gather_into_tensor_coalesced). The tensors have one dtype and are on one
+// device.
 func (g *Group) AllGatherIntoCoalesced(out, list []*torch.Tensor) {
 	if len(out)+len(list) > 0 {
 		g.allGatherIntoCoalesced(out, list).run()
@@ -204,9 +192,9 @@ func (g *Group) allGatherIntoCoalesced(out, list []*torch.Tensor) *operation {
 	return o
 }
 
-// ReduceScatterTensorCoalesced is ReduceScatterTensor for each tensor of a list, as one operation: the i-th of out gets this
-// rank's part of the ranks' i-th tensors (torch.distributed's reduce_scatter_tensor_coalesced). The tensors have one
-// dtype and are on one device. The bits are those of ReduceScatterTensor.
+// ReduceScatterTensorCoalesced is ReduceScatterTensor for each tensor of a list, as one operation: the i-th of out gets
+// this rank's part of the ranks' i-th tensors (torch.distributed's reduce_scatter_tensor_coalesced). The tensors have
+// one dtype and are on one device. The bits are those of ReduceScatterTensor.
 func (g *Group) ReduceScatterTensorCoalesced(out, list []*torch.Tensor, op Op) {
 	if len(out)+len(list) > 0 {
 		g.reduceScatterTensorCoalesced(out, list, op).run()
@@ -228,11 +216,11 @@ func (g *Group) reduceScatterTensorCoalesced(out, list []*torch.Tensor, op Op) *
 	for i := range list {
 		o.in[i], o.out[i] = g.joined(o.in[i], o.out[i])
 	}
-	o.call.Op = int(op)
-	return o
+	return o.by(op)
 }
 
-// Gather returns the tensors of all ranks on rank dst, in their order, and nil on the others (torch.distributed.gather).
+// Gather returns the tensors of all ranks on rank dst, in their order, and nil on the others
+// (torch.distributed.gather).
 func (g *Group) Gather(t *torch.Tensor, dst int) []*torch.Tensor {
 	o := g.gather(t, dst)
 	o.run()
@@ -246,16 +234,15 @@ func (g *Group) GatherAsync(t *torch.Tensor, dst int) ([]*torch.Tensor, *Work) {
 }
 
 func (g *Group) gather(t *torch.Tensor, dst int) *operation {
-	g.checkRoot("Gather", dst)
-	o := g.begin("Gather", cgotorch.Gather).input(t)
-	o.call.Root = dst
+	o := g.begin("Gather", cgotorch.Gather).root(dst).input(t)
 	if g.rank == dst {
 		o.output(g.places(t)...)
 	}
 	return o
 }
 
-// Scatter gives rank i the i-th of rank src's tensors, in out (torch.distributed.scatter). The list is rank src's alone.
+// Scatter gives rank i the i-th of rank src's tensors, in out (torch.distributed.scatter). The list is rank src's
+// alone.
 func (g *Group) Scatter(out *torch.Tensor, list []*torch.Tensor, src int) *torch.Tensor {
 	g.scatter(out, list, src).run()
 	return out
@@ -267,14 +254,12 @@ func (g *Group) ScatterAsync(out *torch.Tensor, list []*torch.Tensor, src int) *
 }
 
 func (g *Group) scatter(out *torch.Tensor, list []*torch.Tensor, src int) *operation {
-	g.checkRoot("Scatter", src)
-	o := g.begin("Scatter", cgotorch.Scatter).output(out)
+	o := g.begin("Scatter", cgotorch.Scatter).root(src).output(out)
 	if g.rank == src {
 		g.checkCount("Scatter", "tensors", len(list))
 		likeOut("Scatter", out, list)
 		o.input(list...)
 	}
-	o.call.Root = src
 	return o
 }
 
@@ -312,18 +297,18 @@ func (g *Group) allToAllSingle(out, in *torch.Tensor, inLengths, outLengths []in
 	return o
 }
 
-// Send sends a tensor to a rank, which calls Recv with the same tag (torch.distributed.send). It may return before that.
+// Send sends a tensor to a rank, which calls Recv with the same tag (torch.distributed.send). It may return before
+// that.
 func (g *Group) Send(t *torch.Tensor, dst, tag int) { g.SendAsync(t, dst, tag).finish() }
 
 // SendAsync is Send in the background: the tensor must not be written before the work is done.
 func (g *Group) SendAsync(t *torch.Tensor, dst, tag int) *Work {
-	g.checkRoot("Send", dst)
-	o := g.begin("Send", cgotorch.Send).input(t)
-	o.call.Root, o.call.Tag = dst, tag
+	o := g.begin("Send", cgotorch.Send).root(dst).input(t)
+	o.call.Tag = tag
 	return o.async()
 }
 
-// AnyRank lets Recv take what any rank sends.
+// AnyRank makes Recv accept a tensor of any rank.
 const AnyRank = -1
 
 // Recv fills a tensor with what a rank sends with the same tag, and returns the rank (torch.distributed.recv).
@@ -346,3 +331,32 @@ func (g *Group) Barrier() { g.begin("Barrier", cgotorch.Barrier).run() }
 
 // BarrierAsync is Barrier in the background: the work is done when all ranks have called it.
 func (g *Group) BarrierAsync() *Work { return g.begin("Barrier", cgotorch.Barrier).async() }
+
+// Op is how a collective combines what the ranks give (torch.distributed.ReduceOp).
+//
+// The operations are Sum, Mean, Product, Min, Max, BitAnd, BitOr and BitXor.
+type Op uint8
+
+// The ways of combining. Mean divides the sum by the number of ranks; integers are cut towards zero. The last three
+// take integers, bit by bit, and bools. Of bools the sum is whether any is true, the product whether all are, and there
+// is no mean; complex numbers have a sum and a mean.
+const (
+	Sum Op = iota
+	Mean
+	Product
+	Min
+	Max
+	BitAnd
+	BitOr
+	BitXor
+)
+
+var opNames = [...]string{"sum", "mean", "product", "min", "max", "band", "bor", "bxor"}
+
+// String returns the name in torch.distributed, in lower case.
+func (o Op) String() string {
+	if int(o) < len(opNames) {
+		return opNames[o]
+	}
+	return fmt.Sprintf("Op(%d)", uint8(o))
+}

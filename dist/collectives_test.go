@@ -22,8 +22,10 @@ func TestCollectives(t *testing.T) {
 		assert.Equal(t, []float32{float32(sum / float64(n))}, floats(g.AllReduce(filled(r+1, 1), dist.Mean)))
 		assert.Equal(t, []float32{float32(n)}, floats(g.AllReduce(filled(r+1, 1), dist.Max)))
 		assert.Equal(t, []float32{1}, floats(g.AllReduce(filled(r+1, 1), dist.Min)))
-		assert.Equal(t, int64(1<<n-1), torch.ToSlice[int64](g.AllReduce(torch.From([]int64{1 << g.Rank()}, 1), dist.BitOr))[0])
-		assert.Equal(t, int64(n*(n+1)/2/n), torch.ToSlice[int64](g.AllReduce(torch.From([]int64{int64(r) + 1}, 1), dist.Mean))[0])
+		assert.Equal(t, int64(1<<n-1), torch.ToSlice[int64](g.AllReduce(torch.From([]int64{1 << g.Rank()}, 1),
+			dist.BitOr))[0])
+		assert.Equal(t, int64(n*(n+1)/2/n), torch.ToSlice[int64](g.AllReduce(torch.From([]int64{int64(r) + 1}, 1),
+			dist.Mean))[0])
 
 		last := n - 1
 		assert.Equal(t, []float32{float32(last)}, floats(g.Broadcast(filled(r, 1), last)))
@@ -67,8 +69,10 @@ func TestGatherAndScatter(t *testing.T) {
 			own = nil
 		}
 		assert.Equal(t, []float32{float32(10 * r), float32(10 * r)}, floats(g.Scatter(torch.Empty(2), own, 0)))
-		assert.Equal(t, []float32{float32(10 * r * n), float32(10 * r * n)}, floats(g.ReduceScatter(torch.Empty(2), parts, dist.Sum)))
-		assert.Equal(t, []float32{float32(10 * r * n), float32(10 * r * n)}, floats(g.ReduceScatterTensor(torch.Empty(2), torch.Cat(parts, 0), dist.Sum)))
+		assert.Equal(t, []float32{float32(10 * r * n), float32(10 * r * n)},
+			floats(g.ReduceScatter(torch.Empty(2), parts, dist.Sum)))
+		assert.Equal(t, []float32{float32(10 * r * n), float32(10 * r * n)},
+			floats(g.ReduceScatterTensor(torch.Empty(2), torch.Cat(parts, 0), dist.Sum)))
 		return nil
 	})
 }
@@ -238,7 +242,8 @@ func TestCollectivesAreGloosBits(t *testing.T) {
 		Kind, DType, Op, Refused string
 		N, World                 int
 	}
-	ops := map[string]dist.Op{"SUM": dist.Sum, "PRODUCT": dist.Product, "MIN": dist.Min, "MAX": dist.Max, "BAND": dist.BitAnd, "BOR": dist.BitOr, "BXOR": dist.BitXor}
+	ops := map[string]dist.Op{"SUM": dist.Sum, "PRODUCT": dist.Product, "MIN": dist.Min, "MAX": dist.Max,
+		"BAND": dist.BitAnd, "BOR": dist.BitOr, "BXOR": dist.BitXor}
 	file := fixture.Open(t, "testdata/collectives.json.gz")
 	count := 0
 	for _, c := range file.Cases {
@@ -250,31 +255,32 @@ func TestCollectivesAreGloosBits(t *testing.T) {
 				assert.Empty(t, r.Refused)
 				dtype, err := torch.ParseDType(r.DType)
 				assert.NoError(t, err)
-				ranktest.RequireNone(t, ranktest.Run(t, kind, r.World, dist.Options{}, func(ctx context.Context, g *dist.Group) error {
-					n := r.N
-					if r.Kind == "reduce_scatter" {
-						n *= r.World
-					}
-					o := torch.Options{Generator: torch.NewGenerator(uint64(c.Seed) + uint64(g.Rank()))}
-					var x *torch.Tensor
-					if dtype.IsFloating() {
-						x = o.Randn(n).To(dtype)
-					} else {
-						x = o.RandInt(-50, 50, n).To(dtype)
-					}
-					switch r.Kind {
-					case "all_reduce":
-						g.AllReduce(x, ops[r.Op])
-					case "reduce":
-						if g.Reduce(x, 0, ops[r.Op]); g.Rank() != 0 {
-							return nil
+				ranktest.RequireNone(t, ranktest.Run(t, kind, r.World, dist.Options{},
+					func(ctx context.Context, g *dist.Group) error {
+						n := r.N
+						if r.Kind == "reduce_scatter" {
+							n *= r.World
 						}
-					case "reduce_scatter":
-						x = g.ReduceScatterTensor(torch.Empty(r.N), x, ops[r.Op])
-					}
-					c.Equal(t, fmt.Sprintf("result.%d", g.Rank()), fixtureOf(x))
-					return nil
-				}))
+						o := torch.Options{Generator: torch.NewGenerator(uint64(c.Seed) + uint64(g.Rank()))}
+						var x *torch.Tensor
+						if dtype.IsFloating() {
+							x = o.Randn(n).To(dtype)
+						} else {
+							x = o.RandInt(-50, 50, n).To(dtype)
+						}
+						switch r.Kind {
+						case "all_reduce":
+							g.AllReduce(x, ops[r.Op])
+						case "reduce":
+							if g.Reduce(x, 0, ops[r.Op]); g.Rank() != 0 {
+								return nil
+							}
+						case "reduce_scatter":
+							x = g.ReduceScatterTensor(torch.Empty(r.N), x, ops[r.Op])
+						}
+						c.Equal(t, fmt.Sprintf("result.%d", g.Rank()), fixtureOf(x))
+						return nil
+					}))
 			})
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,43 +18,18 @@ import (
 
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/ranktest"
-	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/internal/stacks"
 )
-
-// mute listens, accepts, and never answers.
-func mute(t *testing.T) (port int) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var open []net.Conn
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			open = append(open, c)
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-		for _, c := range open {
-			c.Close()
-		}
-	})
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 // TestAMasterThatNeverAnswers: the client's constructor in libtorch has no deadline, NewTCPStore has.
 func TestAMasterThatNeverAnswers(t *testing.T) {
-	port := mute(t)
+	port := ranktest.MuteServer(t)
 	address := "127.0.0.1:" + strconv.Itoa(port)
 	start := time.Now()
 	_, err := dist.NewTCPStore(t.Context(), "127.0.0.1", port, dist.TCPStoreOptions{Timeout: 300 * time.Millisecond})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorContains(t, err, "what listens at "+address+" accepts connections and does not answer: time is up after 300ms")
+	require.ErrorContains(t, err, "what listens at "+address+" accepts connections and does not answer: time is up "+
+		"after 300ms")
 	require.Less(t, time.Since(start), 3*time.Second)
 
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -153,8 +127,8 @@ func twoViews(kind string) (a, b *dist.Store, err error) {
 	return a, b, err
 }
 
-// TestARankThatNeverConnects has signed in, and stops before Gloo reaches it: it is named, and the timeout is kept. The rank
-// that waits is a process, as Gloo's own attempt goes on for a minute.
+// TestARankThatNeverConnects has signed in, and stops before Gloo reaches it: it is named, and the timeout is kept. The
+// rank that waits is a process, as Gloo's own attempt goes on for a minute.
 func TestARankThatNeverConnects(t *testing.T) {
 	for _, kind := range []string{"memory", "tcp"} {
 		t.Run(kind, func(t *testing.T) {
@@ -162,7 +136,8 @@ func TestARankThatNeverConnects(t *testing.T) {
 			cmd.Env = append(os.Environ(), ranktest.RoleVariable+"=meets a rank that never connects", storeVariable+"="+kind)
 			said, err := cmd.CombinedOutput()
 			require.Error(t, err)
-			require.Contains(t, string(said), "rank 0 of 2, in dist.NewGloo: time is up after 300ms; missing: rank 1, which has not connected")
+			require.Contains(t, string(said), "rank 0 of 2, in dist.NewGloo: time is up after 300ms; missing: rank 1, which "+
+				"has not connected")
 			require.NotContains(t, string(said), "no *RankError")
 		})
 	}
@@ -181,11 +156,12 @@ func TestAFileStoreThatIsLocked(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "the store in "+path)
 	require.NoError(t, f.Close())
-	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, time.Millisecond, "the request that was left has not ended")
+	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, time.Millisecond,
+		"the request that was left has not ended")
 }
 
-// TestAFileStoreThatIsRemoved: neither a request nor the end of a store waits for a file whose folder is gone, whether that
-// was removed before the request or under it.
+// TestAFileStoreThatIsRemoved: neither a request nor the end of a store waits for a file whose folder is gone, whether
+// that was removed before the request or under it.
 func TestAFileStoreThatIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 20 {
@@ -213,5 +189,6 @@ func TestAFileStoreThatIsRemoved(t *testing.T) {
 		// A request under way may make the file again.
 		require.Eventually(t, func() bool { return os.RemoveAll(folder) == nil }, freedIn, time.Millisecond)
 	}
-	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "requests are left: %s", text.Stacks(1<<16))
+	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "requests are left: %s",
+		stacks.All(1<<16))
 }

@@ -15,8 +15,8 @@ func (o *operation) reduces() bool {
 	return false
 }
 
-// checkOp refuses what has no meaning, alike over all kinds of group: some would refuse it in the middle of the collective,
-// others give numbers for it.
+// checkOp refuses what has no meaning, alike over all kinds of group: some would refuse it in the middle of the
+// collective, others give numbers for it.
 func (o *operation) checkOp() {
 	op := Op(o.call.Op)
 	for _, t := range o.in {
@@ -86,7 +86,8 @@ func (o *operation) stageTensors() {
 	}
 	in, out := o.in, o.out
 	if !o.g.InProcess() {
-		changed := o.call.Kind == cgotorch.AllReduce || o.call.Kind == cgotorch.AllReduceCoalesced || o.call.Kind == cgotorch.Reduce && o.call.Root == o.g.rank
+		changed := o.call.Kind == cgotorch.AllReduce || o.call.Kind == cgotorch.AllReduceCoalesced ||
+			o.call.Kind == cgotorch.Reduce && o.call.Root == o.g.rank
 		in, out = o.castForBackend(in, changed), o.castForBackend(out, true)
 		if o.reduces() && len(in) > 0 && in[0] != o.in[0] && o.in[0].DType() == torch.Bool {
 			o.call.Op = int(bytesOp(Op(o.call.Op)))

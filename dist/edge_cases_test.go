@@ -38,11 +38,12 @@ func TestNoCollectiveBeginsWhenTheContextHasEnded(t *testing.T) {
 	for _, kind := range ranktest.AllKinds {
 		for range 20 {
 			ctx, cancel := context.WithCancel(t.Context())
-			errs := ranktest.RunWith(t, ctx, 1, ranktest.Joiner(t, kind, 1, dist.Options{}), func(_ context.Context, g *dist.Group) error {
-				g.Barrier()
-				cancel()
-				return dist.Try(g.Barrier)
-			})
+			errs := ranktest.RunWith(t, ctx, 1, ranktest.Joiner(t, kind, 1, dist.Options{}),
+				func(_ context.Context, g *dist.Group) error {
+					g.Barrier()
+					cancel()
+					return dist.Try(g.Barrier)
+				})
 			require.ErrorIs(t, errs[0], context.Canceled)
 		}
 	}
@@ -128,7 +129,8 @@ func TestBytesBeyondOneMessage(t *testing.T) {
 				return fmt.Errorf("%d bytes have come", len(got))
 			}
 			for i, got := range g.AllGatherBytes(b) {
-				if len(got) != (1<<26+100)/6*6*(i+1) || string(got[len(got)-6:]) != "golite" || string(got[1<<26-4:1<<26+2]) != "golite" {
+				if len(got) != (1<<26+100)/6*6*(i+1) || string(got[len(got)-6:]) != "golite" ||
+					string(got[1<<26-4:1<<26+2]) != "golite" {
 					return fmt.Errorf("%d bytes have come from %d", len(got), i)
 				}
 			}
@@ -137,7 +139,8 @@ func TestBytesBeyondOneMessage(t *testing.T) {
 	}
 }
 
-// TestALengthThatIsNone: a peer that is out of step, or hostile, makes no rank allocate memory for data that never comes.
+// TestALengthThatIsNone: a peer that is out of step, or hostile, makes no rank allocate memory for data that never
+// comes.
 func TestALengthThatIsNone(t *testing.T) {
 	for _, length := range []int64{-1, 1 << 50, 1<<63 - 1} {
 		for name, receive := range map[string]func(g *dist.Group){
@@ -145,25 +148,27 @@ func TestALengthThatIsNone(t *testing.T) {
 			"AllGatherBytes": func(g *dist.Group) { g.AllGatherBytes(nil) },
 			"RecvBytes":      func(g *dist.Group) { g.RecvBytes(0, 1) },
 		} {
-			ranktest.RequireNone(t, ranktest.Run(t, "plain gloo", 2, dist.Options{}, func(_ context.Context, g *dist.Group) error {
-				if g.Rank() == 0 {
-					n := torch.From([]int64{length}, 1)
-					switch name {
-					case "BroadcastBytes":
-						g.Broadcast(n, 0)
-					case "AllGatherBytes":
-						g.AllGather(n)
-					default:
-						g.Send(n, 1, 1)
+			ranktest.RequireNone(t, ranktest.Run(t, "plain gloo", 2, dist.Options{},
+				func(_ context.Context, g *dist.Group) error {
+					if g.Rank() == 0 {
+						n := torch.From([]int64{length}, 1)
+						switch name {
+						case "BroadcastBytes":
+							g.Broadcast(n, 0)
+						case "AllGatherBytes":
+							g.AllGather(n)
+						default:
+							g.Send(n, 1, 1)
+						}
+						return nil
+					}
+					var te *torch.Error
+					if err := dist.Try(func() { receive(g) }); !errors.As(err, &te) || !strings.Contains(err.Error(),
+						"rank 0 announces") {
+						return fmt.Errorf("%s of %d: %v", name, length, err)
 					}
 					return nil
-				}
-				var te *torch.Error
-				if err := dist.Try(func() { receive(g) }); !errors.As(err, &te) || !strings.Contains(err.Error(), "rank 0 announces") {
-					return fmt.Errorf("%s of %d: %v", name, length, err)
-				}
-				return nil
-			}))
+				}))
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/golite/golite/dist/internal/health"
 )
 
-// readEndpoints reads the addresses of all ranks, which Gloo has left in the store. What can't be read is left out: it serves
-// to name lost ranks only.
+// readEndpoints reads the addresses of all ranks, which Gloo has left in the store. What can't be read is left out: it
+// serves to name lost ranks only.
 func readEndpoints(ctx context.Context, s *Store, size int, debug bool) []health.Endpoint {
 	if size == 1 {
 		return nil
@@ -36,7 +36,8 @@ func readEndpoints(ctx context.Context, s *Store, size int, debug bool) []health
 	return list
 }
 
-// parseEndpoint reads Gloo's description of a rank: the machine's name, and the address of a socket, each after its length.
+// parseEndpoint reads Gloo's description of a rank: the machine's name, and the address of a socket, each after its
+// length.
 func parseEndpoint(b []byte) (ip string, port int, ok bool) {
 	next := func() []byte {
 		if len(b) < 8 || binary.LittleEndian.Uint64(b) > uint64(len(b)-8) {

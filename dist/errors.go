@@ -8,7 +8,7 @@ import (
 
 	"github.com/golite/golite/cgotorch"
 	"github.com/golite/golite/dist/internal/health"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 	"github.com/golite/golite/torch"
 )
 
@@ -21,8 +21,8 @@ type RankError struct {
 	Op, Site string
 	// Reason is the first cause, with the rank that it happened on where that is known.
 	Reason string
-	// Lost are the ranks that did not take part in the call, where that is known: their connection closed, they had finished, or
-	// they were elsewhere when time was up. They are numbered as Rank is.
+	// Lost are the ranks that did not take part in the call, where that is known: their connection closed, they had
+	// finished, or they were elsewhere when time was up. They are numbered as Rank is.
 	Lost []int
 	// Failed are the ranks whose own work failed, where that is the cause: those that called Group.Fail.
 	Failed []int
@@ -37,8 +37,8 @@ type RankError struct {
 // shownStacks bounds the stacks in a message, in bytes.
 const shownStacks = 1 << 15
 
-// Error says who failed in what, and why; when time was up also what each rank did, and where goroutines were, if need be
-// cut off: Stacks has all of them.
+// Error says who failed in what, and why; when time was up also what each rank did, and where goroutines were, if need
+// be cut off: Stacks has all of them.
 func (e *RankError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "rank %d of %d", e.Rank, e.World)
@@ -95,7 +95,8 @@ func Try(f func()) (err error) {
 // failure makes the *RankError of a collective that failed, and whose rank has found why.
 func (g *Group) failure(op, site string, why *health.Record) *RankError {
 	x := g.monitor.Explain(why)
-	e := &RankError{Rank: g.rank, World: g.size, Op: op, Site: site, Reason: x.Reason, Lost: x.Lost, Waiting: x.Report, Stacks: x.Stacks}
+	e := &RankError{Rank: g.rank, World: g.size, Op: op, Site: site, Reason: x.Reason, Lost: x.Lost, Waiting: x.Report,
+		Stacks: x.Stacks}
 	if x.Record.Kind == cgotorch.FailureFailed {
 		e.Failed = []int{x.Record.Rank}
 	}
@@ -116,13 +117,13 @@ func (g *Group) ended() *health.Record {
 	return nil
 }
 
-// TranslateErrors runs f, and panics with a *RankError where f panics with a *torch.Error because the group was aborted:
-// the Reducer communicates inside Backward, whose errors are *torch.Error. Other panics pass through.
+// TranslateErrors runs f, and panics with a *RankError where f panics with a *torch.Error because the group was
+// aborted: the Reducer communicates inside Backward, whose errors are *torch.Error. Other panics pass through.
 func (g *Group) TranslateErrors(f func()) {
 	if f == nil {
 		torch.Fail("dist.Group.TranslateErrors", "the function is nil")
 	}
-	site := callers.Site()
+	site := callsite.Site()
 	defer func() {
 		switch v := recover().(type) {
 		case nil:

@@ -17,7 +17,8 @@ func ExampleNewGloo() {
 		return n
 	}
 	ctx, rank, size := context.Background(), number("RANK"), number("WORLD_SIZE")
-	store, err := dist.NewTCPStore(ctx, os.Getenv("MASTER_ADDR"), number("MASTER_PORT"), dist.TCPStoreOptions{Server: rank == 0})
+	store, err := dist.NewTCPStore(ctx, os.Getenv("MASTER_ADDR"), number("MASTER_PORT"),
+		dist.TCPStoreOptions{Server: rank == 0})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -45,7 +46,7 @@ func ExampleNewGloo() {
 func ExampleGroup_AllReduceAsync() {
 	world := dist.NewLocalWorld(1)
 	defer world.Close()
-	torch.Root(func() {
+	torch.RunRank(func() {
 		ctx := context.Background()
 		g, err := world.Group(ctx, 0)
 		if err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/golite/golite/torch/nn"
 )
 
-// freedIn bounds how long a rank may wait for one that will never come. What is waited for happens within milliseconds, but the
-// machine may be busy.
+// freedIn bounds how long a rank may wait for one that will never come. What is waited for happens within milliseconds,
+// but the machine may be busy.
 const freedIn = 10 * time.Second
 
 // rankErrors are the errors of ranks that other ranks have failed.
@@ -38,7 +38,8 @@ func rankErrors(t *testing.T, errs []error) []*dist.RankError {
 }
 
 // together runs three ranks of some kinds and gives their errors; they must end within the bound.
-func together(t *testing.T, kinds []string, o dist.Options, f func(ctx context.Context, g *dist.Group) error, check func(t *testing.T, errs []error)) {
+func together(t *testing.T, kinds []string, o dist.Options, f func(ctx context.Context, g *dist.Group) error,
+	check func(t *testing.T, errs []error)) {
 	t.Helper()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -133,26 +134,33 @@ func TestAWaitThatIsGivenUp(t *testing.T) {
 				return dist.Try(g.Barrier)
 			})
 			for _, e := range rankErrors(t, errs) {
-				require.Contains(t, e.Error(), "the wait for AllReduce was given up: context deadline exceeded")
+				require.Contains(t, e.Error(), "the wait for AllReduce was cancelled: context deadline exceeded")
 			}
 		})
 	}
 }
 
-// TestRanksThatDisagree: calls that don't fit fail at once, on every rank, with the calls of all and where they were made.
+// TestRanksThatDisagree: calls that don't fit fail at once, on every rank, with the calls of all and where they were
+// made.
 func TestRanksThatDisagree(t *testing.T) {
 	for name, c := range map[string]struct {
 		one, other func(g *dist.Group)
 		says       []string
 	}{
-		"kinds": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) }, func(g *dist.Group) { g.Barrier() }, []string{"all_reduce(sum) of Float[2]", "barrier"}},
-		"a skipped one": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum); g.Barrier() }, func(g *dist.Group) { g.Barrier() },
+		"kinds": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) }, func(g *dist.Group) { g.Barrier() },
 			[]string{"all_reduce(sum) of Float[2]", "barrier"}},
-		"shapes": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) }, func(g *dist.Group) { g.AllReduce(filled(1, 3), dist.Sum) }, []string{"Float[2]", "Float[3]"}},
-		"types": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) }, func(g *dist.Group) { g.AllReduce(filled(1, 2).To(torch.Int32), dist.Sum) },
+		"a skipped one": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum); g.Barrier() },
+			func(g *dist.Group) { g.Barrier() },
+			[]string{"all_reduce(sum) of Float[2]", "barrier"}},
+		"shapes": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) },
+			func(g *dist.Group) { g.AllReduce(filled(1, 3), dist.Sum) }, []string{"Float[2]", "Float[3]"}},
+		"types": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) },
+			func(g *dist.Group) { g.AllReduce(filled(1, 2).To(torch.Int32), dist.Sum) },
 			[]string{"Float[2]", "Int[2]"}},
-		"operations": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) }, func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Max) }, []string{"(sum)", "(max)"}},
-		"roots":      {func(g *dist.Group) { g.Broadcast(filled(1, 2), 0) }, func(g *dist.Group) { g.Broadcast(filled(1, 2), 1) }, []string{"from rank 0", "from rank 1"}},
+		"operations": {func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Sum) },
+			func(g *dist.Group) { g.AllReduce(filled(1, 2), dist.Max) }, []string{"(sum)", "(max)"}},
+		"roots": {func(g *dist.Group) { g.Broadcast(filled(1, 2), 0) },
+			func(g *dist.Group) { g.Broadcast(filled(1, 2), 1) }, []string{"from rank 0", "from rank 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			together(t, ranktest.Kinds, dist.Options{}, func(_ context.Context, g *dist.Group) error {
@@ -175,23 +183,24 @@ func TestRanksThatDisagree(t *testing.T) {
 	}
 }
 
-// TestATimeoutSaysWhoWaitedForWhat: the collective, the call site, the rank that isn't there, and the stacks, of that rank
-// too.
+// TestATimeoutSaysWhoWaitedForWhat: the collective, the call site, the rank that isn't there, and the stacks, of that
+// rank too.
 func TestATimeoutSaysWhoWaitedForWhat(t *testing.T) {
 	for _, kind := range ranktest.AllKinds {
 		t.Run(kind, func(t *testing.T) {
 			over := make(chan struct{})
 			var once sync.Once
-			errs := ranktest.Run(t, kind, 3, dist.Options{Timeout: 2 * time.Second}, func(ctx context.Context, g *dist.Group) error {
-				g.Barrier()
-				if g.Rank() == 1 {
-					elsewhere(over)
-					return dist.Try(g.Barrier)
-				}
-				defer once.Do(func() { close(over) })
-				g.AllReduce(filled(1, 7), dist.Sum)
-				return nil
-			})
+			errs := ranktest.Run(t, kind, 3, dist.Options{Timeout: 2 * time.Second},
+				func(ctx context.Context, g *dist.Group) error {
+					g.Barrier()
+					if g.Rank() == 1 {
+						elsewhere(over)
+						return dist.Try(g.Barrier)
+					}
+					defer once.Do(func() { close(over) })
+					g.AllReduce(filled(1, 7), dist.Sum)
+					return nil
+				})
 			list := rankErrors(t, errs)
 			told := 0
 			for _, e := range []*dist.RankError{list[0], list[2]} {
@@ -204,7 +213,8 @@ func TestATimeoutSaysWhoWaitedForWhat(t *testing.T) {
 				require.Len(t, e.Waiting, 3)
 				said := strings.Join(e.Waiting, "\n")
 				for _, r := range []int{0, 2} {
-					require.Contains(t, said, fmt.Sprintf("rank %d waits in all_reduce(sum) of Float[7] (number 2) at dist/faults_test.go:", r))
+					require.Contains(t, said, fmt.Sprintf("rank %d waits in all_reduce(sum) of Float[7] (number 2) at "+
+						"dist/faults_test.go:", r))
 				}
 				require.Contains(t, said, "rank 1 is in no collective")
 				require.Equal(t, []int{1}, e.Lost)
@@ -225,22 +235,23 @@ func elsewhere(over <-chan struct{}) { <-over }
 
 // TestWhatARankSaidOnceIsTakenBack: a rank that was slow once isn't said to wait in a collective that it left long ago.
 func TestWhatARankSaidOnceIsTakenBack(t *testing.T) {
-	errs := ranktest.Run(t, "plain gloo", 3, dist.Options{Timeout: 2 * time.Second}, func(ctx context.Context, g *dist.Group) error {
-		if g.Rank() == 0 {
-			time.Sleep(1500 * time.Millisecond) // the others say that they wait in a barrier
-		}
-		g.Barrier()
-		if g.Rank() == 2 {
-			time.Sleep(4 * time.Second)
-			return dist.Try(g.Barrier)
-		}
-		if g.Rank() == 1 {
-			g.Recv(torch.Empty(1), 0, 1) // messages have no number
+	errs := ranktest.Run(t, "plain gloo", 3, dist.Options{Timeout: 2 * time.Second},
+		func(ctx context.Context, g *dist.Group) error {
+			if g.Rank() == 0 {
+				time.Sleep(1500 * time.Millisecond) // the others say that they wait in a barrier
+			}
+			g.Barrier()
+			if g.Rank() == 2 {
+				time.Sleep(4 * time.Second)
+				return dist.Try(g.Barrier)
+			}
+			if g.Rank() == 1 {
+				g.Recv(torch.Empty(1), 0, 1) // messages have no number
+				return nil
+			}
+			g.Recv(torch.Empty(1), 2, 1)
 			return nil
-		}
-		g.Recv(torch.Empty(1), 2, 1)
-		return nil
-	})
+		})
 	var said []string
 	for _, e := range rankErrors(t, errs) {
 		said = append(said, e.Waiting...)

@@ -14,8 +14,9 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// TestARankThatHasFinished: a rank that ends while others wait for it, as batches were uneven or a collective was left out,
-// frees them within moments, with the reason, and itself learns that something is wrong. The default timeout is far.
+// TestARankThatHasFinished: a rank that ends while others wait for it, as batches were uneven or a collective was left
+// out, frees them within moments, with the reason, and itself learns that something is wrong. The default timeout is
+// far.
 func TestARankThatHasFinished(t *testing.T) {
 	for name, c := range map[string]struct {
 		rank1  func(g *dist.Group) // until it is through
@@ -25,7 +26,8 @@ func TestARankThatHasFinished(t *testing.T) {
 		"uneven batches": {
 			func(g *dist.Group) { g.AllReduce(filled(1, 4), dist.Sum) },
 			func(g *dist.Group) { g.AllReduce(filled(1, 4), dist.Sum); g.AllReduce(filled(1, 4), dist.Sum) },
-			"rank 1 has finished, and rank [02] waits for it in all_reduce\\(sum\\) of Float\\[4\\] \\(number 2\\) at dist/finished_test.go:",
+			"rank 1 has finished, and rank [02] waits for it in all_reduce\\(sum\\) of Float\\[4\\] \\(number 2\\) at " +
+				"dist/finished_test.go:",
 		},
 		"a collective left out": {
 			func(g *dist.Group) {
@@ -101,7 +103,8 @@ func TestAMessageFromARankThatHasFinished(t *testing.T) {
 	}
 }
 
-// TestARankMayBeSlowerThanOthers: who has finished waits for it, and so does who needs it, also where a third one has finished.
+// TestARankMayBeSlowerThanOthers: who has finished waits for it, and so does who needs it, also where a third one has
+// finished.
 func TestARankMayBeSlowerThanOthers(t *testing.T) {
 	for _, kind := range ranktest.AllKinds {
 		t.Run(kind, func(t *testing.T) {
@@ -134,7 +137,8 @@ func TestSubGroupsEndWithTheirGroup(t *testing.T) {
 		end  func(g *dist.Group, cancel func()) // on rank 1, which is in no sub-group
 		says string
 	}{
-		"abort":   {func(g *dist.Group, _ func()) { g.Abort("the disk is full") }, "rank 1 aborted the group: the disk is full"},
+		"abort": {func(g *dist.Group, _ func()) { g.Abort("the disk is full") },
+			"rank 1 aborted the group: the disk is full"},
 		"context": {func(_ *dist.Group, cancel func()) { cancel() }, "its context ended: context canceled"},
 	} {
 		for _, kind := range ranktest.AllKinds {
@@ -191,10 +195,12 @@ func TestFaultsInASubGroup(t *testing.T) {
 			func(sub *dist.Group) error { return dist.Try(sub.Barrier) }, "rank 0 aborted the group: enough"},
 		"disagreement": {ranktest.Kinds,
 			func(sub *dist.Group) error { return dist.Try(sub.Barrier) },
-			func(sub *dist.Group) error { return dist.Try(func() { sub.AllReduce(filled(1, 3), dist.Sum) }) }, "ranks made different calls: "},
+			func(sub *dist.Group) error { return dist.Try(func() { sub.AllReduce(filled(1, 3), dist.Sum) }) },
+			"ranks made different calls: "},
 		"timeout": {ranktest.AllKinds,
 			func(sub *dist.Group) error { return dist.Try(sub.Barrier) },
-			func(sub *dist.Group) error { time.Sleep(2500 * time.Millisecond); return dist.Try(sub.Barrier) }, "time is up after 1s: rank 0 waited in barrier"},
+			func(sub *dist.Group) error { time.Sleep(2500 * time.Millisecond); return dist.Try(sub.Barrier) },
+			"time is up after 1s: rank 0 waited in barrier"},
 		"left": {ranktest.AllKinds,
 			func(sub *dist.Group) error { return dist.Try(sub.Barrier) },
 			func(sub *dist.Group) error { sub.Close(); return nil }, ""},
@@ -202,23 +208,24 @@ func TestFaultsInASubGroup(t *testing.T) {
 		for _, kind := range c.kinds {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				start := time.Now()
-				errs := ranktest.Run(t, kind, 3, dist.Options{Timeout: time.Second}, func(_ context.Context, g *dist.Group) (err error) {
-					sub, err := g.Sub(2, 0)
-					if err != nil {
-						return err
-					}
-					g.Barrier()
-					g.WithoutTimeout(func() { // the others' time isn't up for that
-						switch g.Rank() {
-						case 2:
-							err = c.one(sub)
-						case 0:
-							err = c.other(sub)
+				errs := ranktest.Run(t, kind, 3, dist.Options{Timeout: time.Second},
+					func(_ context.Context, g *dist.Group) (err error) {
+						sub, err := g.Sub(2, 0)
+						if err != nil {
+							return err
 						}
+						g.Barrier()
+						g.WithoutTimeout(func() { // the others' time isn't up for that
+							switch g.Rank() {
+							case 2:
+								err = c.one(sub)
+							case 0:
+								err = c.other(sub)
+							}
+						})
+						assert.Equal(t, []float32{3}, floats(g.AllReduce(filled(1, 1), dist.Sum)), "the others' group goes on")
+						return err
 					})
-					assert.Equal(t, []float32{3}, floats(g.AllReduce(filled(1, 1), dist.Sum)), "the others' group goes on")
-					return err
-				})
 				require.Less(t, time.Since(start), freedIn)
 				require.NoError(t, errs[1])
 				for _, r := range []int{0, 2} {

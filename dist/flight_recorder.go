@@ -19,8 +19,8 @@ type Span struct {
 	Failed bool
 }
 
-// Trace returns the collectives that ended since the last call, the last keep of them, and keeps as many from now on: the
-// first call returns none. The Reducer's are among them.
+// Trace returns the collectives that ended since the last call, the last keep of them, and keeps as many from now on:
+// the first call returns none. The Reducer's are among them.
 func (g *Group) Trace(keep int) []Span {
 	events, err := g.handle().Trace(keep)
 	if err != nil {

@@ -24,15 +24,15 @@ type Options struct {
 	// Interfaces are the network interfaces that Gloo uses, as in GLOO_SOCKET_IFNAME, which serves where none are given.
 	// If there are none at all, the address serves from which this machine reaches the store.
 	Interfaces []string
-	// Debug has processes compare their calls before they make them, so that ranks that disagree fail at once, with the calls
-	// of all and where they were made, instead of mixing up data or waiting for each other until they are seen to do so. It
-	// costs a message more per collective. Rank 0's choice counts. Goroutine ranks always compare, and so do
+	// Debug has processes compare their calls before they make them, so that ranks that disagree fail at once, with the
+	// calls of all and where they were made, instead of mixing up data or waiting for each other until they are seen to do
+	// so. It costs a message more per collective. Rank 0's choice counts. Goroutine ranks always compare, and so do
 	// processes that share memory, but for AllToAll and Barrier: it costs them nothing.
 	Debug bool
 }
 
-// Group is a process group as one of its ranks holds it (torch.distributed's ProcessGroup). Its collectives are called by
-// all its ranks, in the same order. It is for the rank's own goroutine, but for Abort.
+// Group is a process group as one of its ranks holds it (torch.distributed's ProcessGroup). Its collectives are called
+// by all its ranks, in the same order. It is for the rank's own goroutine, but for Abort.
 type Group struct {
 	c          cgotorch.Group
 	rank, size int
@@ -55,7 +55,7 @@ type Group struct {
 	leaving   atomic.Bool // the rank has finished
 
 	mu    sync.Mutex
-	made  int      // how many sub-groups were asked for
+	made  int      // how many sub-groups were requested
 	subs  []*Group // those that aren't closed
 	cause error    // of the context
 }
@@ -104,14 +104,14 @@ func (g *Group) Members() []int { return slices.Clone(g.members) }
 func (g *Group) InProcess() bool { return g.lone != nil || g.transport.inProcess() }
 
 // Abort ends the group and its sub-groups: every rank that waits in a collective is freed at once, in this process by
-// itself, in others by the connection that closes, and each later collective fails with the reason. It may be called from
-// any goroutine. The first reason stays.
+// itself, in others by the connection that closes, and each later collective fails with the reason. It may be called
+// from any goroutine. The first reason stays.
 func (g *Group) Abort(reason string) {
 	g.abort(&health.Record{Kind: cgotorch.FailureAborted, Rank: g.rank, Detail: reason})
 }
 
-// Fail is Abort for a rank whose own work has failed: the *RankError of the others names it in Failed. Of the error's text
-// they get the first line.
+// Fail is Abort for a rank whose own work has failed: the *RankError of the others names it in Failed. Of the error's
+// text they get the first line.
 func (g *Group) Fail(err error) {
 	g.abort(&health.Record{Kind: cgotorch.FailureFailed, Rank: g.rank, Detail: text.FirstLine(err.Error())})
 }
@@ -121,7 +121,7 @@ func (g *Group) abort(why *health.Record) {
 	if aborted, _ := g.Aborted(); aborted {
 		return
 	}
-	// First it is published: a rank whose connection closes looks for the reason once.
+	// First it is published: a rank whose connection closes reads the reason once.
 	board := g.monitor.Board()
 	board.PublishFailure(why)
 	_ = c.Abort(why) // fails only where the group was closed: no rank waits then
@@ -160,9 +160,9 @@ func (g *Group) Aborted() (bool, string) {
 	return true, health.Text(why)
 }
 
-// Leave ends the rank's part in good order: it waits until all ranks have come to Leave, so that no connection closes under
-// one that is slower. A rank that waits in a collective for one that is in Leave fails with a *RankError within moments,
-// and so does Leave then. Close follows.
+// Leave ends the rank's part in good order: it waits until all ranks have come to Leave, so that no connection closes
+// under one that is slower. A rank that waits in a collective for one that is in Leave fails with a *RankError within
+// moments, and so does Leave then. Close follows.
 func (g *Group) Leave() error {
 	for _, sub := range g.openSubs() {
 		sub.leaving.Store(true)
@@ -174,8 +174,8 @@ func (g *Group) Leave() error {
 	return Try(g.Barrier)
 }
 
-// Close gives the group and its sub-groups up. If a collective is under way the group is aborted. Processes that have done
-// well call Leave first.
+// Close gives the group and its sub-groups up. If a collective is under way the group is aborted. Processes that have
+// done well call Leave first.
 func (g *Group) Close() {
 	g.closing.Do(func() {
 		if g.lone != nil {
@@ -213,12 +213,13 @@ func (g *Group) forget(sub *Group) {
 	g.subs = slices.DeleteFunc(g.subs, func(s *Group) bool { return s == sub })
 }
 
-// Sub makes the group of some of the ranks (torch.distributed.new_group). All ranks of g call it, with the same ranks and
-// in the same order; those that aren't in it get nil. The sub-group's ranks are numbered in the order given. It ends with g,
-// when that is aborted or closed, and not the other way round.
+// Sub makes the group of some of the ranks (torch.distributed.new_group). All ranks of g call it, with the same ranks
+// and in the same order; those that aren't in it get nil. The sub-group's ranks are numbered in the order given. It
+// ends with g, when that is aborted or closed, and not the other way round.
 func (g *Group) Sub(ranks ...int) (*Group, error) {
 	if g.transport != nil && g.transport.foreign() {
-		return nil, errors.New("dist.Group.Sub: a group with ranks of PyTorch has no sub-groups; make another one with a store of its own")
+		return nil, errors.New("dist.Group.Sub: a group with ranks of PyTorch has no sub-groups; make another one with a " +
+			"store of its own")
 	}
 	seen := map[int]bool{}
 	for _, r := range ranks {
@@ -236,7 +237,8 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 		return nil, nil
 	}
 	parent := g.handle()
-	sub, err := g.transport.sub(g.ctx, &Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks), parent: g, opts: g.opts}, parent)
+	sub, err := g.transport.sub(g.ctx, &Group{rank: at, size: len(ranks), name: name, members: slices.Clone(ranks),
+		parent: g, opts: g.opts}, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +252,7 @@ func (g *Group) Sub(ranks ...int) (*Group, error) {
 	return sub, nil
 }
 
-// argumentError panics with what libtorch, or the shim, says about a call's arguments.
+// argumentError panics with libtorch's, or the shim's, error about a call's arguments.
 func argumentError(op string, err *cgotorch.Error, tensors ...*torch.Tensor) {
 	panic(torch.ABI{}.Error("dist."+op, err, tensors...))
 }

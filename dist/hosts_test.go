@@ -34,7 +34,8 @@ func sumOnHost() error {
 		return err
 	}
 	join := func(ctx context.Context, r int) (*dist.Group, error) {
-		s, err := dist.NewTCPStore(ctx, os.Getenv(hostVariable), 29571, dist.TCPStoreOptions{Server: r == 0, Timeout: 20 * time.Second})
+		s, err := dist.NewTCPStore(ctx, os.Getenv(hostVariable), 29571, dist.TCPStoreOptions{Server: r == 0,
+			Timeout: 20 * time.Second})
 		if err != nil {
 			return nil, err
 		}
@@ -56,13 +57,15 @@ func sumOnHost() error {
 }
 
 // onHosts starts a rank on each of some hosts and waits for all.
-func onHosts(t *testing.T, pair netnstest.Pair, name string, where [3]int, env ...string) (errs [3]error, said [3]string) {
+func onHosts(t *testing.T, pair netnstest.Pair, name string, where [3]int, env ...string) (errs [3]error,
+	said [3]string) {
 	t.Helper()
 	var cmds [3]*exec.Cmd
 	var out [3]bytes.Buffer
 	for r, h := range where {
 		cmd := pair.Command(h, os.Args[0], "-test.run=^$")
-		cmd.Env = append(append(os.Environ(), ranktest.RoleVariable+"=sums on its host", hostVariable+"="+name, numberVariable+"="+strconv.Itoa(r)), env...)
+		cmd.Env = append(append(os.Environ(), ranktest.RoleVariable+"=sums on its host", hostVariable+"="+name,
+			numberVariable+"="+strconv.Itoa(r)), env...)
 		cmd.Stdout, cmd.Stderr = &out[r], &out[r]
 		require.NoError(t, cmd.Start())
 		late := time.AfterFunc(40*time.Second, func() { cmd.Process.Kill() })
@@ -76,9 +79,9 @@ func onHosts(t *testing.T, pair netnstest.Pair, name string, where [3]int, env .
 	return errs, said
 }
 
-// TestANameThatIsLoopbackOnItsOwnHost: a job meets at the name of its first host, which leads to a loopback address there, as
-// on Debian. The store is reached from the other host all the same, and so are the ranks on the first. Of two ranks it is
-// Gloo that chooses, by their addresses, which connects to the other.
+// TestANameThatIsLoopbackOnItsOwnHost: a job meets at the name of its first host, which leads to a loopback address
+// there, as on Debian. The store is reached from the other host all the same, and so are the ranks on the first. Of two
+// ranks it is Gloo that chooses, by their addresses, which connects to the other.
 func TestANameThatIsLoopbackOnItsOwnHost(t *testing.T) {
 	for _, net := range []string{"10.231.77", "192.0.2"} {
 		for _, where := range [][3]int{{0, 0, 1}, {0, 1, 1}, {1, 0, 1}} {
@@ -89,7 +92,8 @@ func TestANameThatIsLoopbackOnItsOwnHost(t *testing.T) {
 				pair.Name(t, 1-keeper, "node0", fmt.Sprintf("%s.%d", net, keeper+1))
 				if net != "10.231.77" {
 					for i := range pair {
-						require.NoError(t, pair.Command(i, "ip", "addr", "add", fmt.Sprintf("%s.%d/24", net, i+1), "dev", fmt.Sprint("card", i)).Run())
+						require.NoError(t, pair.Command(i, "ip", "addr", "add", fmt.Sprintf("%s.%d/24", net, i+1), "dev",
+							fmt.Sprint("card", i)).Run())
 					}
 				}
 				errs, said := onHosts(t, pair, "node0", where)
@@ -111,8 +115,8 @@ func TestALoopbackNameOnOneHost(t *testing.T) {
 	}
 }
 
-// TestAnAddressThatIsNotItsOwn: a rank elsewhere reaches this host under an address that is none of its own, as behind a
-// router. Which one Gloo is to listen on can't be known: the error says what to do.
+// TestAnAddressThatIsNotItsOwn: a rank elsewhere reaches this host under an address that is none of its own, as behind
+// a router. Which one Gloo is to listen on can't be known: the error says what to do.
 func TestAnAddressThatIsNotItsOwn(t *testing.T) {
 	pair := netnstest.Two(t)
 	pair.Name(t, 0, "node0", "127.0.1.1")

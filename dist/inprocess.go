@@ -12,13 +12,13 @@ import (
 	"github.com/golite/golite/internal/text"
 )
 
-// LocalWorld is a world of ranks that are goroutines of one process. One is made for all of them, and each takes its group
-// from it.
+// LocalWorld is a world of ranks that are goroutines of one process. One is made for all of them, and each takes its
+// group from it.
 //
 //	world := dist.NewLocalWorld(2)
 //	defer world.Close()
 //	for rank := range 2 {
-//		go torch.Root(func() {
+//		go torch.RunRank(func() {
 //			g, err := world.Group(ctx, rank)
 //			...
 //		})
@@ -32,7 +32,7 @@ type LocalWorld struct {
 	once   sync.Once
 }
 
-// rendezvous is what a world knows of a group.
+// rendezvous is a world's state of a group.
 type rendezvous struct {
 	size   int
 	taken  map[int]bool // by rank
@@ -60,8 +60,8 @@ func (w *LocalWorld) Close() {
 	})
 }
 
-// Group returns the group of all the world's ranks, for one of them. It doesn't wait for the others. Each rank takes it once;
-// when all have closed theirs they may meet again. The group is aborted when ctx is cancelled.
+// Group returns the group of all the world's ranks, for one of them. It doesn't wait for the others. Each rank takes it
+// once; when all have closed theirs they may meet again. The group is aborted when ctx is cancelled.
 func (w *LocalWorld) Group(ctx context.Context, rank int, opts ...Options) (*Group, error) {
 	o, err := options.Named("dist.LocalWorld.Group", opts)
 	if err != nil {

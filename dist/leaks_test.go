@@ -18,7 +18,7 @@ import (
 
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/ranktest"
-	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/internal/stacks"
 	"github.com/golite/golite/torch"
 )
 
@@ -28,7 +28,8 @@ func init() {
 		if err != nil {
 			return err
 		}
-		if _, err := dist.NewTCPStore(context.Background(), "127.0.0.1", port, dist.TCPStoreOptions{Server: true}); err != nil {
+		if _, err := dist.NewTCPStore(context.Background(), "127.0.0.1", port,
+			dist.TCPStoreOptions{Server: true}); err != nil {
 			return err
 		}
 		select {}
@@ -72,7 +73,8 @@ func TestAPortIsFreeWhenAllIsClosed(t *testing.T) {
 				}
 				return dist.NewGloo(ctx, s, r, 2)
 			}
-			ranktest.RequireNone(t, ranktest.RunWith(t, t.Context(), 2, join, func(_ context.Context, g *dist.Group) error { return f(g) }))
+			ranktest.RequireNone(t, ranktest.RunWith(t, t.Context(), 2, join,
+				func(_ context.Context, g *dist.Group) error { return f(g) }))
 			other.Close()
 			view, err := store.Prefix("a view")
 			require.NoError(t, err)
@@ -93,7 +95,7 @@ func TestAPortIsFreeWhenAllIsClosed(t *testing.T) {
 
 // ours counts the goroutines that the package has started, and threads the process's threads.
 func ours() int {
-	return strings.Count(string(text.Stacks(1<<22)), "created by github.com/golite/golite/dist.")
+	return strings.Count(string(stacks.All(1<<22)), "created by github.com/golite/golite/dist.")
 }
 func threads() int {
 	list, _ := os.ReadDir("/proc/self/task")
@@ -122,7 +124,8 @@ func TestNothingRunsWhenAllIsClosed(t *testing.T) {
 				round(false)
 				round(true)
 			}
-			require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "goroutines are left: %s", text.Stacks(1<<16))
+			require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "goroutines are left: %s",
+				stacks.All(1<<16))
 			if runtime.GOOS != "linux" {
 				return
 			}
@@ -130,13 +133,14 @@ func TestNothingRunsWhenAllIsClosed(t *testing.T) {
 			for range 10 {
 				round(false)
 			}
-			require.Eventually(t, func() bool { return threads() < before+10 }, freedIn, 10*time.Millisecond, "%d threads before, %d after", before, threads())
+			require.Eventually(t, func() bool { return threads() < before+10 }, freedIn, 10*time.Millisecond,
+				"%d threads before, %d after", before, threads())
 		})
 	}
 }
 
-// TestAStoreThatFallsSilent: ranks that wait for a slow one, beside a store that doesn't answer any more, pile up no threads, and
-// go on when it comes.
+// TestAStoreThatFallsSilent: ranks that wait for a slow one, beside a store that doesn't answer any more, pile up no
+// threads, and go on when it comes.
 func TestAStoreThatFallsSilent(t *testing.T) {
 	port := ranktest.FreePort(t)
 	keeper := startRank(t, "keeps a store", port)
@@ -169,11 +173,12 @@ func TestAStoreThatFallsSilent(t *testing.T) {
 	require.LessOrEqual(t, goroutines, 0)
 	require.LessOrEqual(t, threadsMore, 1)
 	require.NoError(t, keeper.Process.Signal(syscall.SIGCONT))
-	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond, "who asked the silent store is left")
+	require.Eventually(t, func() bool { return ours() == 0 }, freedIn, 10*time.Millisecond,
+		"who asked the silent store is left")
 }
 
-// TestWritingToAPeerThatIsGoneIsNoSignal: Go ignores SIGPIPE on its own threads only, so that Gloo's and the store's must not get
-// it: the process would end without a word.
+// TestWritingToAPeerThatIsGoneIsNoSignal: Go ignores SIGPIPE on its own threads only, so that Gloo's and the store's
+// must not get it: the process would end without a word.
 func TestWritingToAPeerThatIsGoneIsNoSignal(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("threads are looked at in /proc")

@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 	"github.com/golite/golite/torch"
 )
 
-// WithoutTimeout runs f on the ranks that give one (nil: none), and returns on all of them when all those f have ended, however
-// long they take: a download, a large write. The group's timeout doesn't count, as the ranks at work send heartbeats; a lost rank, an abort and the end of the context free the others as from any collective, with a *RankError.
-// All ranks call it, and f calls no collective of this group.
+// WithoutTimeout runs f on the ranks that give one (nil: none), and returns on all of them when all those f have ended,
+// however long they take: a download, a large write. The group's timeout doesn't count, as the ranks at work send
+// heartbeats; a lost rank, an abort and the end of the context end the call on the others as any collective, with a
+// *RankError. All ranks call it, and f calls no collective of this group.
 func (g *Group) WithoutTimeout(f func()) {
 	if g.lone != nil {
 		if f != nil {
@@ -18,7 +19,7 @@ func (g *Group) WithoutTimeout(f func()) {
 		}
 		return
 	}
-	site := callers.Site()
+	site := callsite.Site()
 	if f == nil {
 		for !g.heartbeat(site, true) {
 		}
@@ -37,8 +38,7 @@ func (g *Group) WithoutTimeout(f func()) {
 	}
 }
 
-// heartbeatUntil sends heartbeats, at once and then four times within a timeout, until over is closed and
-// all are ready.
+// heartbeatUntil sends heartbeats, at once and then four times in each timeout, until over is closed and all are ready.
 func (g *Group) heartbeatUntil(site string, over, left <-chan struct{}) {
 	pace := time.NewTicker(max(g.opts.Timeout/4, time.Millisecond))
 	defer pace.Stop()

@@ -19,7 +19,8 @@ import (
 
 const caseVariable = "GOLITE_DIST_TEST_CASE"
 
-// mismatches are calls that differ between two ranks without being compared beforehand: those over sockets, and one through shared memory.
+// mismatches are calls that differ between two ranks without being compared beforehand: those over sockets, and one
+// through shared memory.
 var mismatches = map[string]struct {
 	calls [2]func(g *dist.Group)
 	said  [2]string
@@ -99,15 +100,16 @@ func describesMismatch(err error, name string) error {
 	return nil
 }
 
-// TestProcessesThatDisagree: collectives of different sizes end with an error on both ranks that names both, and both call
-// sites. Gloo would end the process that gets more than it expects.
+// TestProcessesThatDisagree: collectives of different sizes end with an error on both ranks that names both, and both
+// call sites. Gloo would end the process that gets more than it expects.
 func TestProcessesThatDisagree(t *testing.T) {
 	for name := range mismatches {
 		t.Run(name, func(t *testing.T) {
 			store, err := dist.NewTCPStore(t.Context(), "127.0.0.1", 0, dist.TCPStoreOptions{Server: true})
 			require.NoError(t, err)
 			defer store.Close()
-			other := ranktest.StartRole(t, "makes another call", portVariable+"="+strconv.Itoa(store.Port()), caseVariable+"="+name)
+			other := ranktest.StartRole(t, "makes another call", portVariable+"="+strconv.Itoa(store.Port()),
+				caseVariable+"="+name)
 			join := func(ctx context.Context, r int) (*dist.Group, error) { return dist.NewGloo(ctx, store, r, 2) }
 			start := time.Now()
 			err = ranktest.Rank(t.Context(), 0, join, disagree(name))

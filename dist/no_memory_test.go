@@ -105,14 +105,15 @@ func TestTensorsThatCannotTravel(t *testing.T) {
 	const (
 		zeros    = "a tensor that stands for zeros"
 		noValues = "a tensor on the meta device has no values"
-		layout   = "layout torch.sparse_coo does not travel; give its ToDense"
+		layout   = "layout torch.sparse_coo can't be sent; pass its ToDense"
 	)
 	for name, c := range map[string]struct {
 		run  func(g *dist.Group)
 		want string
 	}{
-		"zeros, written":    {func(g *dist.Group) { g.AllReduce(signGrad(), dist.Sum) }, "dist.AllReduce: " + zeros},
-		"zeros, received":   {func(g *dist.Group) { g.AllGatherInto(signGrad(), torch.Ones(1)) }, "dist.AllGatherInto: " + zeros},
+		"zeros, written": {func(g *dist.Group) { g.AllReduce(signGrad(), dist.Sum) }, "dist.AllReduce: " + zeros},
+		"zeros, received": {func(g *dist.Group) { g.AllGatherInto(signGrad(), torch.Ones(1)) }, "dist.AllGatherInto: " +
+			zeros},
 		"meta":              {func(g *dist.Group) { g.AllReduce(meta, dist.Sum) }, noValues},
 		"meta, only read":   {func(g *dist.Group) { g.AllGather(meta) }, noValues},
 		"sparse":            {func(g *dist.Group) { g.AllReduce(sparse(), dist.Sum) }, layout},

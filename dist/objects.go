@@ -9,7 +9,7 @@ import (
 const valueTag = 1<<31 - 1
 
 const (
-	// chunkBytes is how many bytes travel in one message: no more memory is taken than others have filled.
+	// chunkBytes is the size of one message: no more memory is allocated than others have filled.
 	chunkBytes = 1 << 26
 	// maxObjectBytes is more than any value has: a length above it is other data, from ranks that are out of step.
 	maxObjectBytes = 1 << 40
@@ -18,7 +18,8 @@ const (
 // checkLength checks a number that another rank has sent.
 func checkLength(name string, n int64, from int) int {
 	if n < 0 || n > maxObjectBytes {
-		torch.Fail(name, "rank %d announces %d bytes: the ranks' calls are out of step (Options.Debug compares them)", from, n)
+		torch.Fail(name, "rank %d announces %d bytes: the ranks' calls are out of step (Options.Debug compares them)", from,
+			n)
 	}
 	return int(n)
 }
@@ -108,10 +109,10 @@ func (g *Group) RecvBytes(src, tag int) (b []byte, from int) {
 	return b, src
 }
 
-// BroadcastValue gives every rank rank src's value (torch.distributed.broadcast_object_list): any Go value, with the tensors
-// in it, which arrive on the CPU. What an interface holds travels with its type if that is made of Go's own types; another
-// one needs gob.Register. What can't be sent panics with a *torch.Error that names it: a channel, a function, an unexported
-// field. So it is with the other functions for values.
+// BroadcastValue gives every rank rank src's value (torch.distributed.broadcast_object_list): any Go value, with the
+// tensors in it, which arrive on the CPU. What an interface holds travels with its type if that is made of Go's own
+// types; another one needs gob.Register. What can't be sent panics with a *torch.Error that names it: a channel, a
+// function, an unexported field. The other functions for values do the same.
 func BroadcastValue[T any](g *Group, v T, src int) T {
 	g.checkRoot("BroadcastValue", src)
 	var b []byte
@@ -134,7 +135,8 @@ func AllGatherValues[T any](g *Group, v T) []T {
 	return list
 }
 
-// GatherValues gives rank dst the values of all ranks, in their order, and nil to the others (torch.distributed.gather_object).
+// GatherValues gives rank dst the values of all ranks, in their order, and nil to the others
+// (torch.distributed.gather_object).
 func GatherValues[T any](g *Group, v T, dst int) []T {
 	g.checkRoot("GatherValues", dst)
 	b := wire.Pack("dist.GatherValues", v)
@@ -157,7 +159,8 @@ func GatherValues[T any](g *Group, v T, dst int) []T {
 	return list
 }
 
-// ScatterValues gives rank i the i-th of rank src's values (torch.distributed.scatter_object_list). The list is rank src's alone.
+// ScatterValues gives rank i the i-th of rank src's values (torch.distributed.scatter_object_list). The list is rank
+// src's alone.
 func ScatterValues[T any](g *Group, list []T, src int) T {
 	g.checkRoot("ScatterValues", src)
 	g.Barrier()
@@ -174,7 +177,8 @@ func ScatterValues[T any](g *Group, list []T, src int) T {
 	return list[src]
 }
 
-// SendValue sends a value to a rank, which calls RecvValue with the same type and tag (torch.distributed.send_object_list). It may return before that.
+// SendValue sends a value to a rank, which calls RecvValue with the same type and tag
+// (torch.distributed.send_object_list). It may return before that.
 func SendValue[T any](g *Group, v T, dst, tag int) {
 	g.SendBytes(wire.Pack("dist.SendValue", v), dst, tag)
 }
@@ -186,8 +190,8 @@ func RecvValue[T any](g *Group, src, tag int) (v T, from int) {
 	return wire.Unpack[T]("dist.RecvValue", b), from
 }
 
-// SumValues adds up a number of each rank, integers exactly, and gives all of them the sum: in the order of ranks, so that
-// all get the same bits.
+// SumValues adds up a number of each rank, integers exactly, and gives all of them the sum: in the order of ranks, so
+// that all get the same bits.
 func SumValues[N ~int | ~int32 | ~int64 | ~uint64 | ~float32 | ~float64](g *Group, v N) N {
 	var sum N
 	for _, n := range AllGatherValues(g, v) {

@@ -31,8 +31,8 @@ func init() {
 
 const portVariable = "GOLITE_DIST_TEST_PORT"
 
-// processRank is a rank of two in a process of its own: it sums until a rank fails, or does something else. Rank 0 keeps
-// the store.
+// processRank is a rank of two in a process of its own: it sums until a rank fails, or does something else. Rank 0
+// keeps the store.
 func processRank(r int, does ...func(context.Context, *dist.Group) error) (err error) {
 	port, err := strconv.Atoi(os.Getenv(portVariable))
 	if err != nil {
@@ -52,12 +52,19 @@ func processRank(r int, does ...func(context.Context, *dist.Group) error) (err e
 	return ranktest.Rank(context.Background(), r, join, append(does, f)[0])
 }
 
-// killedIn are the collectives in which a rank is killed, by their names in errors: small ones, and some of many pieces.
+// killedIn are the collectives in which a rank is killed, by their names in errors: small ones, and some of many
+// pieces.
 var killedIn = map[string]func(g *dist.Group){
-	"all_reduce(sum) of Float[1000]":               func(g *dist.Group) { g.AllReduce(filled(1, 1000), dist.Sum) },
-	"all_gather_into_tensor of Float[3000000]":     func(g *dist.Group) { g.AllGatherInto(torch.Empty(6_000_000), filled(1, 3_000_000)) },
-	"reduce_scatter_tensor(sum) of Float[3000000]": func(g *dist.Group) { g.ReduceScatterTensor(torch.Empty(3_000_000), filled(1, 6_000_000), dist.Sum) },
-	"broadcast from rank 0 of Float[10]":           func(g *dist.Group) { g.Broadcast(filled(1, 10), 0) },
+	"all_reduce(sum) of Float[1000]": func(g *dist.Group) { g.AllReduce(filled(1, 1000), dist.Sum) },
+	"all_gather_into_tensor of Float[3000000]": func(g *dist.Group) {
+		g.AllGatherInto(torch.Empty(6_000_000),
+			filled(1, 3_000_000))
+	},
+	"reduce_scatter_tensor(sum) of Float[3000000]": func(g *dist.Group) {
+		g.ReduceScatterTensor(torch.Empty(3_000_000),
+			filled(1, 6_000_000), dist.Sum)
+	},
+	"broadcast from rank 0 of Float[10]": func(g *dist.Group) { g.Broadcast(filled(1, 10), 0) },
 }
 
 // killedInVariable names one of killedIn for a process.
@@ -129,7 +136,8 @@ func killed(t *testing.T, victim int, what string, call func(g *dist.Group)) {
 	cmd.Wait()
 }
 
-// TestAReasonOutlivesItsProcess: what ended the process that keeps the store is known to the others, though it ends at once.
+// TestAReasonOutlivesItsProcess: what ended the process that keeps the store is known to the others, though it ends at
+// once.
 func TestAReasonOutlivesItsProcess(t *testing.T) {
 	for range 3 {
 		port := ranktest.FreePort(t)

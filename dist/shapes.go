@@ -7,8 +7,8 @@ import (
 )
 
 // What a collective's tensors must have in common on one rank is checked before anything is sent, alike for all
-// backends: Gloo finds some of it out in the middle of a collective, and goroutine ranks copy memory. Shapes that
-// differ between ranks are the backends' business.
+// backends: Gloo finds some of it out in the middle of a collective, and goroutine ranks copy memory. The backends
+// check shapes that differ between ranks.
 
 // alike checks that tensors of one call have one dtype and are on one device.
 func alike(name string, list ...*torch.Tensor) {
@@ -61,7 +61,8 @@ func (g *Group) checkParts(name, wholeName, partName string, whole, part *torch.
 	alike(name, whole, part)
 	if whole.Numel() != g.size*part.Numel() {
 		torch.Fail("dist."+name, "%s is %v, and %s %v: want %d times as many elements, "+
-			"the parts of the %d ranks joined along dimension 0 or stacked", wholeName, whole.Shape(), partName, part.Shape(), g.size, g.size)
+			"the parts of the %d ranks joined along dimension 0 or stacked", wholeName, whole.Shape(), partName, part.Shape(),
+			g.size, g.size)
 	}
 }
 

@@ -65,10 +65,12 @@ func TestShapesOfWholesAndParts(t *testing.T) {
 									wantAll = append(wantAll, float32(10*r+i))
 								}
 							}
-							if got := floats(sum.To(torch.Float32).Contiguous()); !slices.Equal(got, wantSum) || !slices.Equal(sum.Shape(), part.Shape()) {
+							if got := floats(sum.To(torch.Float32).Contiguous()); !slices.Equal(got, wantSum) ||
+								!slices.Equal(sum.Shape(), part.Shape()) {
 								return fmt.Errorf("ReduceScatterTensor gives %v %v, want %v", sum.Shape(), got, wantSum)
 							}
-							if got := floats(all.To(torch.Float32).Contiguous()); !slices.Equal(got, wantAll) || !slices.Equal(all.Shape(), whole.Shape()) {
+							if got := floats(all.To(torch.Float32).Contiguous()); !slices.Equal(got, wantAll) ||
+								!slices.Equal(all.Shape(), whole.Shape()) {
 								return fmt.Errorf("AllGatherInto gives %v %v, want %v", all.Shape(), got, wantAll)
 							}
 						}
@@ -90,28 +92,49 @@ func TestShapesThatAreRefused(t *testing.T) {
 		want string
 		call func(g *dist.Group)
 	}{
-		"ReduceScatterTensor, short": {"the tensor is [3], and out [2]: want 2 times as many elements", func(g *dist.Group) { g.ReduceScatterTensor(z(2), z(3), dist.Sum) }},
-		"ReduceScatterTensor, long":  {"the tensor is [2 3], and out [2]: want 2 times", func(g *dist.Group) { g.ReduceScatterTensor(z(2), z(2, 3), dist.Sum) }},
-		"ReduceScatterTensor, dtype": {"tensors of float64 and float32: want one dtype", func(g *dist.Group) { g.ReduceScatterTensor(z(2), double(4), dist.Sum) }},
+		"ReduceScatterTensor, short": {"the tensor is [3], and out [2]: want 2 times as many elements",
+			func(g *dist.Group) { g.ReduceScatterTensor(z(2), z(3), dist.Sum) }},
+		"ReduceScatterTensor, long": {"the tensor is [2 3], and out [2]: want 2 times",
+			func(g *dist.Group) { g.ReduceScatterTensor(z(2), z(2, 3), dist.Sum) }},
+		"ReduceScatterTensor, dtype": {"tensors of float64 and float32: want one dtype",
+			func(g *dist.Group) { g.ReduceScatterTensor(z(2), double(4), dist.Sum) }},
 		"ReduceScatterTensor, device": {"tensors on cpu and meta: want one device", func(g *dist.Group) {
 			g.ReduceScatterTensor(torch.Options{Device: torch.Meta}.Zeros(2), z(4), dist.Sum)
 		}},
 		"ReduceScatterTensor, nil": {"a tensor is nil", func(g *dist.Group) { g.ReduceScatterTensor(nil, z(4), dist.Sum) }},
-		"AllGatherInto, short":     {"out is [3], and the tensor [2]: want 2 times as many elements", func(g *dist.Group) { g.AllGatherInto(z(3), z(2)) }},
-		"AllGatherInto, dtype":     {"want one dtype", func(g *dist.Group) { g.AllGatherInto(double(4), z(2)) }},
-		"ReduceScatter, shape":     {"tensor 1 of the list is [1 2], and out [2]: want equal shapes", func(g *dist.Group) { g.ReduceScatter(z(2), list(z(2), z(1, 2)), dist.Sum) }},
-		"ReduceScatter, dtype":     {"want one dtype", func(g *dist.Group) { g.ReduceScatter(z(2), list(z(2), double(2)), dist.Sum) }},
-		"Scatter, shape":           {"tensor 0 of the list is [3], and out [2]: want equal shapes", func(g *dist.Group) { g.Scatter(z(2), list(z(3), z(2)), g.Rank()) }},
-		"Scatter, dtype":           {"want one dtype", func(g *dist.Group) { g.Scatter(z(2), list(z(2), double(2)), g.Rank()) }},
-		"AllToAll, dtype":          {"want one dtype", func(g *dist.Group) { g.AllToAll(list(z(2), z(2)), list(z(2), double(2))) }},
-		"AllToAll, nil":            {"a tensor is nil", func(g *dist.Group) { g.AllToAll(list(z(2), nil), list(z(2), z(2))) }},
-		"AllToAllSingle, rows":     {"in is [3 2]: want a multiple of 2 rows", func(g *dist.Group) { g.AllToAllSingle(z(3, 2), z(3, 2), nil, nil) }},
-		"AllToAllSingle, elements": {"out is [2], and in [4]: want as many elements", func(g *dist.Group) { g.AllToAllSingle(z(2), z(4), nil, nil) }},
-		"AllToAllSingle, scalar":   {"in is a scalar", func(g *dist.Group) { g.AllToAllSingle(z(), z(), nil, nil) }},
-		"AllToAllSingle, dtype":    {"want one dtype", func(g *dist.Group) { g.AllToAllSingle(double(4), z(4), nil, nil) }},
-		"AllToAllSingle, count":    {"want 2 lengths of in, one for each rank, got 3", func(g *dist.Group) { g.AllToAllSingle(z(4), z(4), []int{1, 1, 2}, []int{2, 2}) }},
-		"AllToAllSingle, sum":      {"the lengths of out are [1 1], 2 rows in all: want 4", func(g *dist.Group) { g.AllToAllSingle(z(4), z(4), []int{2, 2}, []int{1, 1}) }},
-		"AllToAllSingle, negative": {"want none below 0", func(g *dist.Group) { g.AllToAllSingle(z(4), z(4), []int{5, -1}, []int{2, 2}) }},
+		"AllGatherInto, short": {"out is [3], and the tensor [2]: want 2 times as many elements",
+			func(g *dist.Group) { g.AllGatherInto(z(3), z(2)) }},
+		"AllGatherInto, dtype": {"want one dtype", func(g *dist.Group) { g.AllGatherInto(double(4), z(2)) }},
+		"ReduceScatter, shape": {"tensor 1 of the list is [1 2], and out [2]: want equal shapes",
+			func(g *dist.Group) { g.ReduceScatter(z(2), list(z(2), z(1, 2)), dist.Sum) }},
+		"ReduceScatter, dtype": {"want one dtype", func(g *dist.Group) {
+			g.ReduceScatter(z(2), list(z(2), double(2)),
+				dist.Sum)
+		}},
+		"Scatter, shape": {"tensor 0 of the list is [3], and out [2]: want equal shapes",
+			func(g *dist.Group) { g.Scatter(z(2), list(z(3), z(2)), g.Rank()) }},
+		"Scatter, dtype": {"want one dtype", func(g *dist.Group) {
+			g.Scatter(z(2), list(z(2), double(2)),
+				g.Rank())
+		}},
+		"AllToAll, dtype": {"want one dtype",
+			func(g *dist.Group) { g.AllToAll(list(z(2), z(2)), list(z(2), double(2))) }},
+		"AllToAll, nil": {"a tensor is nil",
+			func(g *dist.Group) { g.AllToAll(list(z(2), nil), list(z(2), z(2))) }},
+		"AllToAllSingle, rows": {"in is [3 2]: want a multiple of 2 rows",
+			func(g *dist.Group) { g.AllToAllSingle(z(3, 2), z(3, 2), nil, nil) }},
+		"AllToAllSingle, elements": {"out is [2], and in [4]: want as many elements",
+			func(g *dist.Group) { g.AllToAllSingle(z(2), z(4), nil, nil) }},
+		"AllToAllSingle, scalar": {"in is a scalar", func(g *dist.Group) { g.AllToAllSingle(z(), z(), nil, nil) }},
+		"AllToAllSingle, dtype":  {"want one dtype", func(g *dist.Group) { g.AllToAllSingle(double(4), z(4), nil, nil) }},
+		"AllToAllSingle, count": {"want 2 lengths of in, one for each rank, got 3",
+			func(g *dist.Group) { g.AllToAllSingle(z(4), z(4), []int{1, 1, 2}, []int{2, 2}) }},
+		"AllToAllSingle, sum": {"the lengths of out are [1 1], 2 rows in all: want 4",
+			func(g *dist.Group) { g.AllToAllSingle(z(4), z(4), []int{2, 2}, []int{1, 1}) }},
+		"AllToAllSingle, negative": {"want none below 0", func(g *dist.Group) {
+			g.AllToAllSingle(z(4), z(4), []int{5, -1},
+				[]int{2, 2})
+		}},
 	} {
 		for _, kind := range ranktest.AllKinds {
 			t.Run(name+"/"+kind, func(t *testing.T) {

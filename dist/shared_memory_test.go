@@ -23,7 +23,8 @@ func sharesMemory(t *testing.T) bool {
 	return bytes.Contains(maps, []byte("memfd:golite-ranks"))
 }
 
-// run runs ranks of a kind, or, as "sockets", ranks that exchange everything by Gloo, as those among ranks of PyTorch do.
+// run runs ranks of a kind, or, as "sockets", ranks that exchange everything by Gloo, as those among ranks of PyTorch
+// do.
 func run(t *testing.T, kind string, ranks int, f func(ctx context.Context, g *dist.Group) error) []error {
 	t.Helper()
 	if kind != "sockets" {
@@ -37,8 +38,8 @@ func run(t *testing.T, kind string, ranks int, f func(ctx context.Context, g *di
 	}, f)
 }
 
-// manyCollectives starts collectives of many kinds, sizes and types at once, more than have a place in the ranks' memory, some in many pieces, and
-// returns a digest of the bits of each result.
+// manyCollectives starts collectives of many kinds, sizes and types at once, more than have a place in the ranks'
+// memory, some in many pieces, and returns a digest of the bits of each result.
 func manyCollectives(ctx context.Context, g *dist.Group) (bits [][sha256.Size]byte, err error) {
 	gen := torch.NewGenerator(uint64(7 + g.Rank()))
 	var results []*torch.Tensor
@@ -130,20 +131,34 @@ func TestCallsThroughMemoryThatDiffer(t *testing.T) {
 		call func(g *dist.Group, r int)
 		says []string
 	}{
-		"sizes of a sum":    {func(g *dist.Group, r int) { g.AllReduce(filled(1, 3+r), dist.Sum) }, []string{"Float[3]", "Float[4]"}},
-		"pieces of a sum":   {func(g *dist.Group, r int) { g.AllReduce(filled(1, 1+r*big), dist.Sum) }, []string{"Float[1]", "Float[5242881]"}},
-		"dtypes of a sum":   {func(g *dist.Group, r int) { g.AllReduce(typed(half(r), 4), dist.Sum) }, []string{"Float[4]", "Half[4]"}},
-		"operations":        {func(g *dist.Group, r int) { g.AllReduce(filled(1, 4), []dist.Op{dist.Sum, dist.Mean}[r]) }, []string{"(sum)", "(mean)"}},
-		"sizes of a gather": {func(g *dist.Group, r int) { g.AllGather(filled(1, 3+r)) }, []string{"all_gather of Float[3]", "Float[4]"}},
+		"sizes of a sum": {func(g *dist.Group, r int) { g.AllReduce(filled(1, 3+r), dist.Sum) },
+			[]string{"Float[3]", "Float[4]"}},
+		"pieces of a sum": {func(g *dist.Group, r int) { g.AllReduce(filled(1, 1+r*big), dist.Sum) },
+			[]string{"Float[1]", "Float[5242881]"}},
+		"dtypes of a sum": {func(g *dist.Group, r int) { g.AllReduce(typed(half(r), 4), dist.Sum) },
+			[]string{"Float[4]", "Half[4]"}},
+		"operations": {func(g *dist.Group, r int) { g.AllReduce(filled(1, 4), []dist.Op{dist.Sum, dist.Mean}[r]) },
+			[]string{"(sum)", "(mean)"}},
+		"sizes of a gather": {func(g *dist.Group, r int) { g.AllGather(filled(1, 3+r)) }, []string{"all_gather of Float[3]",
+			"Float[4]"}},
 		"ranks of one size": {func(g *dist.Group, r int) {
 			g.AllGatherInto(torch.Zeros(2), torch.Zeros(1))
 			g.Broadcast(filled(1, 2), r)
 		}, []string{"from rank 0", "from rank 1"}},
-		"dtypes of a gather":    {func(g *dist.Group, r int) { g.AllGatherInto(typed(half(r), 4), typed(half(r), 2)) }, []string{"Float[2]", "Half[2]"}},
-		"sizes of parts":        {func(g *dist.Group, r int) { g.ReduceScatterTensor(filled(1, 3+r), filled(1, 6+2*r), dist.Sum) }, []string{"reduce_scatter_tensor(sum) of Float[3]", "Float[4]"}},
-		"pieces of parts":       {func(g *dist.Group, r int) { g.ReduceScatterTensor(filled(1, 1+r*big), filled(1, 2+2*r*big), dist.Sum) }, []string{"Float[1]", "Float[5242881]"}},
-		"dtypes of a broadcast": {func(g *dist.Group, r int) { g.Broadcast(typed(half(r), 4), 0) }, []string{"broadcast from rank 0 of Float[4]", "Half[4]"}},
-		"kinds":                 {func(g *dist.Group, r int) { sumOrCast(g, r) }, []string{"all_reduce(sum)", "broadcast from rank 0"}},
+		"dtypes of a gather": {func(g *dist.Group, r int) { g.AllGatherInto(typed(half(r), 4), typed(half(r), 2)) },
+			[]string{"Float[2]", "Half[2]"}},
+		"sizes of parts": {func(g *dist.Group, r int) {
+			g.ReduceScatterTensor(filled(1, 3+r), filled(1, 6+2*r),
+				dist.Sum)
+		}, []string{"reduce_scatter_tensor(sum) of Float[3]", "Float[4]"}},
+		"pieces of parts": {func(g *dist.Group, r int) {
+			g.ReduceScatterTensor(filled(1, 1+r*big), filled(1, 2+2*r*big),
+				dist.Sum)
+		}, []string{"Float[1]", "Float[5242881]"}},
+		"dtypes of a broadcast": {func(g *dist.Group, r int) { g.Broadcast(typed(half(r), 4), 0) },
+			[]string{"broadcast from rank 0 of Float[4]", "Half[4]"}},
+		"kinds": {func(g *dist.Group, r int) { sumOrCast(g, r) },
+			[]string{"all_reduce(sum)", "broadcast from rank 0"}},
 		"lengths of a list": {func(g *dist.Group, r int) {
 			g.AllReduceCoalesced([]*torch.Tensor{filled(1, 2), filled(1, 2)}[r:], dist.Sum)
 		}, []string{"2 tensors", "1 tensor,"}},
@@ -177,7 +192,8 @@ func sumOrCast(g *dist.Group, r int) {
 	}
 }
 
-// TestOutAndInThatAreOneMemory: a gather whose part lies in the result, and a reduce-scatter whose result lies in its part, as NCCL takes them.
+// TestOutAndInThatAreOneMemory: a gather whose part lies in the result, and a reduce-scatter whose result lies in its
+// part, as NCCL takes them.
 func TestOutAndInThatAreOneMemory(t *testing.T) {
 	const n = 400_000 // two pieces
 	for _, kind := range ranktest.AllKinds {

@@ -15,8 +15,8 @@ import (
 	"github.com/golite/golite/internal/text"
 )
 
-// Store is a key-value store that ranks share: through it they find each other (torch.distributed.Store). It is safe for
-// use by several goroutines.
+// Store is a key-value store that ranks share, for their rendezvous (torch.distributed.Store). It is safe for use by
+// several goroutines.
 type Store struct {
 	c    cgotorch.Store
 	conn *connection // nil: a store in memory
@@ -35,18 +35,18 @@ type TCPStoreOptions struct {
 	Server bool
 	// Timeout bounds the wait for the server, and later for its answer to each request; 0 is 5 minutes.
 	Timeout time.Duration
-	// Workers is the number of ranks. It matters only to a server that is PyTorch's, which waits until so many have come.
+	// Workers is the number of ranks, for a server of PyTorch's, which waits until so many are connected.
 	Workers int
 }
 
-// DefaultTimeout is how long ranks wait for each other unless told otherwise.
+// DefaultTimeout is how long ranks wait for each other by default.
 const DefaultTimeout = 5 * time.Minute
 
-// NewTCPStore connects to the store that a server keeps at host and port, waiting until it is there, or keeps it itself
-// (torch.distributed.TCPStore). A server listens on all of its machine's interfaces, as others may reach it under another
-// address than it does itself; where host is localhost or a loopback address it is for this machine alone. With port 0 it
-// takes a free one, see Port. Processes of PyTorch can use it, and it theirs. Each rank has a connection of its own, also where
-// several are in one process: a rank that waits for a key holds the connection.
+// NewTCPStore connects to the store that a server keeps at host and port, waiting until it is up, or keeps it itself
+// (torch.distributed.TCPStore). A server listens on all of its machine's interfaces, as others may reach it under
+// another address than it does itself; where host is localhost or a loopback address it is for this machine alone. With
+// port 0 it takes a free one, see Port. Processes of PyTorch can use it, and it can use PyTorch's. Each rank has a
+// connection of its own, also where several are in one process: a rank that waits for a key holds the connection.
 func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOptions) (*Store, error) {
 	o, err := options.Named("dist.NewTCPStore", opts)
 	if err != nil {
@@ -61,10 +61,12 @@ func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOpt
 	fd := -1
 	if o.Server {
 		if fd, port, err = listen(ctx, host, port); err != nil {
-			return nil, fmt.Errorf("dist.NewTCPStore: can't listen on %s: %w; is another job using the port? Port 0 takes a free one", address, err)
+			return nil, fmt.Errorf("dist.NewTCPStore: can't listen on %s: %w; is another job using the port? Port 0 takes a "+
+				"free one", address, err)
 		}
 	} else if err := awaitServer(ctx, address); err != nil {
-		return nil, fmt.Errorf("dist.NewTCPStore: no store answers at %s: %w; the rank that keeps it must be started, and reachable from here", address, err)
+		return nil, fmt.Errorf("dist.NewTCPStore: no store answers at %s: %w; the rank that keeps it must be started, and "+
+			"reachable from here", address, err)
 	}
 	var actual int
 	c, err := openStore(ctx, func() (c cgotorch.Store, err *cgotorch.Error) {
@@ -73,16 +75,19 @@ func NewTCPStore(ctx context.Context, host string, port int, opts ...TCPStoreOpt
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil, fmt.Errorf("dist.NewTCPStore: what listens at %s accepts connections and does not answer: %w; the rank that keeps "+
+		return nil, fmt.Errorf("dist.NewTCPStore: what listens at %s accepts connections and does not answer: %w; the "+
+			"rank that keeps "+
 			"the store is stopped or hangs, or another program has the port", address, context.Cause(ctx))
 	case err != nil:
 		return nil, fmt.Errorf("dist.NewTCPStore: %s: %w", address, err)
 	}
-	return &Store{c: c, conn: newConnection(o.Timeout), name: "the store at " + net.JoinHostPort(host, strconv.Itoa(actual)),
+	return &Store{c: c, conn: newConnection(o.Timeout), name: "the store at " +
+		net.JoinHostPort(host, strconv.Itoa(actual)),
 		host: host, port: actual, kept: o.Server}, nil
 }
 
-// listen opens the server's socket in Go, which says at once what is wrong with it, and gives its descriptor away.
+// listen opens the server's socket in Go, whose errors name the cause, and returns its descriptor, which the caller
+// owns.
 func listen(ctx context.Context, host string, port int) (fd, actual int, err error) {
 	if !loopback(host) {
 		host = ""
@@ -120,8 +125,8 @@ func awaitServer(ctx context.Context, address string) error {
 	}
 }
 
-// NewFileStore opens a store that is a file on a file system which all ranks share (torch.distributed.FileStore). Each run
-// needs a file of its own.
+// NewFileStore opens a store that is a file on a file system which all ranks share (torch.distributed.FileStore). Each
+// run needs a file of its own.
 func NewFileStore(path string, ranks int) (*Store, error) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), DefaultTimeout, timeUp(DefaultTimeout))
 	defer cancel()
@@ -144,14 +149,15 @@ func NewMemoryStore() (*Store, error) {
 	return &Store{c: c, name: "the store in memory"}, nil
 }
 
-// Prefix returns a view of the store that puts prefix and a slash before every key (torch.distributed.PrefixStore). It is
-// closed on its own, and goes on when s is closed.
+// Prefix returns a view of the store that puts prefix and a slash before every key (torch.distributed.PrefixStore). It
+// is closed on its own, and goes on when s is closed.
 func (s *Store) Prefix(prefix string) (*Store, error) {
 	c, err := cgotorch.PrefixStore(prefix, s.c)
 	if err != nil {
 		return nil, s.failed("prefix", prefix, errors.New(text.FirstLine(err.Message)))
 	}
-	return &Store{c: c, conn: s.conn, name: s.name, path: s.path + prefix + "/", host: s.host, port: s.port, kept: s.kept}, nil
+	return &Store{c: c, conn: s.conn, name: s.name, path: s.path + prefix + "/", host: s.host, port: s.port, kept: s.kept},
+		nil
 }
 
 // Port returns the port of a TCP store, 0 for others.
@@ -235,7 +241,8 @@ func (s *Store) Delete(key string) (bool, error) {
 	return ok, s.failed("delete", key, err)
 }
 
-// Close gives the store up; a server stops, and frees its port, when all groups and views that use it are closed as well.
+// Close releases the store; a server stops, and frees its port, when all groups and views that use it are closed as
+// well.
 func (s *Store) Close() { s.once.Do(s.c.Free) }
 
 // failed makes the error of a request, nil where it has none.

@@ -11,13 +11,13 @@ import (
 	"github.com/golite/golite/internal/text"
 )
 
-// storeTimeout is how long a group waits for its store: once the process that keeps it has exited it never answers.
+// storeTimeout is how long a group waits for its store, which never answers once the process that keeps it has exited.
 const storeTimeout = time.Second
 
 // connection is a store's client in libtorch, which a Store shares with its views. libtorch gives its requests no
 // deadline, and makes one at a time: where the process that keeps the store is stopped, a request never returns.
 type connection struct {
-	busy    chan struct{} // room for one: full while a request is under way
+	busy    chan struct{} // capacity 1: full while a request is under way
 	timeout time.Duration // of a request
 }
 
@@ -43,12 +43,13 @@ func unanswered(ctx context.Context) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("no answer: %w; the process that keeps the store is stopped, hangs, or can't be reached", context.Cause(ctx))
+	return fmt.Errorf("no answer: %w; the process that keeps the store is stopped, hangs, or can't be reached",
+		context.Cause(ctx))
 }
 
 // request makes one request, and returns when it was answered or when ctx ends, at most after the connection's timeout.
-// A request that isn't answered is left on a goroutine, which ends with it; those that follow wait for it as long as
-// they may, so that one thread at most is held.
+// A request that isn't answered is left on a goroutine, which ends with it; later requests wait for it up to their own
+// deadline, so that one thread at most is blocked.
 func request[T any](ctx context.Context, c *connection, f func() (T, *cgotorch.Error)) (v T, err error) {
 	if c == nil { // of a store in memory: there is nothing to wait for
 		return inWords(f())
@@ -78,7 +79,7 @@ func request[T any](ctx context.Context, c *connection, f func() (T, *cgotorch.E
 	}
 }
 
-// inWords makes an error of libtorch's, of which the first line says what is wrong.
+// inWords makes an error of libtorch's, of which the first line is the message.
 func inWords[T any](v T, err *cgotorch.Error) (T, error) {
 	if err != nil {
 		return v, errors.New(text.FirstLine(err.Message))
@@ -98,7 +99,7 @@ func (s *Store) beside(ctx context.Context) (*Store, error) {
 }
 
 // openStore makes a store in libtorch, at most until ctx ends: the client's constructor waits for the server's answer
-// without a deadline. A store that comes about later is given back.
+// without a deadline. A store that is made later is released.
 func openStore(ctx context.Context, f func() (cgotorch.Store, *cgotorch.Error)) (cgotorch.Store, error) {
 	type outcome struct {
 		s   cgotorch.Store

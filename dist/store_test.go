@@ -160,7 +160,8 @@ func TestATakenPortIsAnError(t *testing.T) {
 }
 
 func TestAStoreThatNobodyKeeps(t *testing.T) {
-	_, err := dist.NewTCPStore(t.Context(), "127.0.0.1", ranktest.FreePort(t), dist.TCPStoreOptions{Timeout: 100 * time.Millisecond})
+	_, err := dist.NewTCPStore(t.Context(), "127.0.0.1", ranktest.FreePort(t),
+		dist.TCPStoreOptions{Timeout: 100 * time.Millisecond})
 	require.ErrorContains(t, err, "no store answers at 127.0.0.1:")
 	require.ErrorContains(t, err, "connection refused")
 }

@@ -210,7 +210,8 @@ func TestEveryCollective(t *testing.T) {
 						for _, x := range out {
 							got = append(got, floats(x)...)
 						}
-						assert.Equal(t, calls[name].want(g.Rank(), n), got, "%s of %d over %s, form %d, on rank %d", name, n, kind, i, g.Rank())
+						assert.Equal(t, calls[name].want(g.Rank(), n), got, "%s of %d over %s, form %d, on rank %d", name, n, kind, i,
+							g.Rank())
 					}
 				}
 				return nil
@@ -267,11 +268,12 @@ func allowed(op dist.Op, d torch.DType) bool {
 	return d != torch.Bool || op != dist.Mean
 }
 
-// TestEveryOpOfEveryType in each collective that combines, over both kinds of group: small numbers, which all types hold. What has
-// no meaning is refused by all ranks, and the group goes on.
+// TestEveryOpOfEveryType in each collective that combines, over both kinds of group: small numbers, which all types
+// hold. What has no meaning is refused by all ranks, and the group goes on.
 func TestEveryOpOfEveryType(t *testing.T) {
 	const n = 2 // of which a mean is exact in all floating types
-	types := []torch.DType{torch.Float32, torch.Float64, torch.Float16, torch.BFloat16, torch.UInt8, torch.Int8, torch.Int16, torch.Int32,
+	types := []torch.DType{torch.Float32, torch.Float64, torch.Float16, torch.BFloat16, torch.UInt8, torch.Int8,
+		torch.Int16, torch.Int32,
 		torch.Int64, torch.Bool, torch.Complex64, torch.Complex128}
 	collectives := map[string]func(g *dist.Group, x *torch.Tensor, op dist.Op) *torch.Tensor{
 		"AllReduce": func(g *dist.Group, x *torch.Tensor, op dist.Op) *torch.Tensor { return g.AllReduce(x, op) },
@@ -326,7 +328,8 @@ func TestEveryOpOfEveryType(t *testing.T) {
 func TestEveryTypeTravels(t *testing.T) {
 	ranktest.Everywhere(t, func(ctx context.Context, t *testing.T, g *dist.Group) error {
 		last := g.Size() - 1
-		for _, d := range []torch.DType{torch.Bool, torch.Int16, torch.UInt16, torch.UInt32, torch.UInt64, torch.Complex64, torch.Float8E5M2} {
+		for _, d := range []torch.DType{torch.Bool, torch.Int16, torch.UInt16, torch.UInt32, torch.UInt64, torch.Complex64,
+			torch.Float8E5M2} {
 			x := torch.Arange(4).AddScalar(float64(g.Rank())).To(d)
 			other := torch.Arange(4).AddScalar(float64(last)).To(d)
 			for i, part := range g.AllGather(x) {

@@ -13,7 +13,7 @@ import (
 type transport interface {
 	// inProcess reports whether the ranks are goroutines of one process.
 	inProcess() bool
-	// foreign reports whether some ranks are PyTorch's, which know nothing of golite's own messages.
+	// foreign reports whether some ranks are PyTorch's, which don't support golite's own messages.
 	foreign() bool
 	// board makes the board on which a group's ranks publish their status.
 	board(g *Group) health.Board
@@ -23,7 +23,7 @@ type transport interface {
 	endpoints() []health.Endpoint
 	// sub connects a sub-group, whose ranks, name and options are filled in. parent is the shim's group of its parent.
 	sub(ctx context.Context, sub *Group, parent cgotorch.Group) (*Group, error)
-	// bootstrap returns a store in which the group's ranks find each other; release gives it back.
+	// bootstrap returns a store for a rendezvous of the group's ranks; release frees it.
 	bootstrap(g *Group) (s cgotorch.Store, release func(), err error)
 	// leave comes before the shim's group is freed, close after it.
 	leave(g *Group)
@@ -36,7 +36,7 @@ type watched struct{ *Group }
 func (w watched) Leaving() bool              { return w.leaving.Load() }
 func (w watched) End(why *health.Record)     { w.abort(why) }
 func (w watched) EndSubs(why *health.Record) { w.freeSubs(why) }
-func (w watched) Standing() (cgotorch.Standing, bool) {
+func (w watched) Status() (cgotorch.GroupStatus, bool) {
 	s, err := w.c.Pending()
 	return s, err == nil
 }

@@ -32,13 +32,13 @@ func (w *Work) Done() bool {
 	return done || err != nil
 }
 
-// Wait waits for the end and returns nil, or the *RankError. When ctx ends before the collective does, the group is aborted:
-// a collective that one rank leaves can't end on the others.
+// Wait waits for the end and returns nil, or the *RankError. When ctx ends before the collective does, the group is
+// aborted: a collective can't end on the others once one rank leaves it.
 func (w *Work) Wait(ctx context.Context) error {
 	if !w.Done() {
 		defer context.AfterFunc(ctx, func() {
 			if done, err := w.c.Done(); !done && err == nil {
-				w.o.g.Abort(fmt.Sprintf("the wait for %s was given up: %v", w.o.name, context.Cause(ctx)))
+				w.o.g.Abort(fmt.Sprintf("the wait for %s was cancelled: %v", w.o.name, context.Cause(ctx)))
 			}
 		})()
 	}

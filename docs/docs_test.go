@@ -26,11 +26,17 @@ func TestPitfallsShowsItsProgram(t *testing.T) {
 
 func TestOptimizersShowsItsPrograms(t *testing.T) {
 	files := []string{"lion.go", "lion.go", "lion.go", "lion.go", "main.go", "muon.go"}
-	shows(t, "optimizers.md", len(files), func(i int) string { return filepath.Join("..", "examples", "optimizers", files[i]) })
+	shows(t, "optimizers.md", len(files), func(i int) string {
+		return filepath.Join("..", "examples", "optimizers",
+			files[i])
+	})
 }
 
 func TestStrategiesShowsItsProgram(t *testing.T) {
-	shows(t, "strategies.md", 7, func(int) string { return filepath.Join("..", "examples", "plugins", "localsgd", "localsgd.go") })
+	shows(t, "strategies.md", 7, func(int) string {
+		return filepath.Join("..", "examples", "plugins", "localsgd",
+			"localsgd.go")
+	})
 }
 
 // shows tells whether the blocks of a page are in their programs, where they may stand further to the right.
@@ -44,7 +50,8 @@ func shows(t *testing.T, page string, n int, program func(i int) string) {
 		source, err := os.ReadFile(program(i))
 		require.NoError(t, err)
 		found := false
-		for block := b[1]; !found && strings.Count(block, "\t") < 1000; block = regexp.MustCompile("(?m)^(.)").ReplaceAllString(block, "\t$1") {
+		for block := b[1]; !found &&
+			strings.Count(block, "\t") < 1000; block = regexp.MustCompile("(?m)^(.)").ReplaceAllString(block, "\t$1") {
 			found = strings.Contains("\n"+string(source), "\n"+block)
 		}
 		require.True(t, found, "block %d is not in %s:\n%s", i, program(i), b[1])

@@ -45,7 +45,8 @@ var fabric = map[string]string{
 }
 
 // properties are Fabric's, and what LightningLite's page names besides.
-const properties = "accelerator device global_rank is_global_zero local_rank logger loggers node_rank strategy world_size " +
+const properties = "accelerator device global_rank is_global_zero local_rank logger loggers node_rank strategy " +
+	"world_size " +
 	"gpus tpu_cores dp ddp ddp_spawn tpu_spawn deepspeed ddp_sharded ddp_sharded_spawn horovod " +
 	"ClusterEnvironment DeepSpeedPlugin"
 

@@ -225,7 +225,8 @@ func TestPitfallsRankZero(t *testing.T) {
 }
 
 func TestPitfallsEarlyStopping(t *testing.T) {
-	evaluate := func(ctx context.Context, l *lite.Lite, model *lite.Net[*nn.Linear], loader *data.Loader[data.Example]) (float64, error) {
+	evaluate := func(ctx context.Context, l *lite.Lite, model *lite.Net[*nn.Linear],
+		loader *data.Loader[data.Example]) (float64, error) {
 		sum := torch.Zeros(1)
 		for b, err := range loader.Batches(ctx) {
 			if err != nil {

@@ -23,7 +23,8 @@ func TestTheSite(t *testing.T) {
 	run("test", ".")
 	out := filepath.Join(t.TempDir(), "site")
 	t.Log(run("run", ".", "-root", root, "-out", out))
-	pages := []string{"index.html", "pkg/lite/index.html", "pkg/torch/nn/index.html", "docs/pitfalls.html", "CHANGELOG.html"}
+	pages := []string{"index.html", "pkg/lite/index.html", "pkg/torch/nn/index.html", "docs/pitfalls.html",
+		"CHANGELOG.html"}
 	for _, page := range pages {
 		info, err := os.Stat(filepath.Join(out, page))
 		require.NoError(t, err)

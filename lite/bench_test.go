@@ -42,7 +42,7 @@ func BenchmarkStepThroughLite(b *testing.B) {
 }
 
 func BenchmarkStepWithout(b *testing.B) {
-	torch.Root(func() {
+	torch.RunRank(func() {
 		net := NewMLP()
 		opt := optim.NewSGD(nn.Parameters(net), 0.1, optim.SGDOptions{Momentum: 0.9})
 		benchmarkStep(b, func(x, y *torch.Tensor) {

@@ -377,7 +377,7 @@ func TestEqualsThePlainLoop(t *testing.T) {
 	torch.ManualSeed(5)
 	var plain []float64
 	net := NewCNN()
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.WithNumThreads(1, func() {
 			opt := optim.NewAdam(nn.Parameters(net), 1e-3)
 			for b, err := range data.NewLoader(part(steps), 8, data.Options{Shuffle: true}).Batches(ctx) {

@@ -85,7 +85,7 @@ func moveBatches[B any](l *Lite, ld *data.Loader[B]) *data.Loader[B] {
 		})
 	}
 	stage := stager.Stage(device)
-	return ld.WithStage(func(ctx context.Context, b *B) (func(), error) {
+	return ld.WithTransfer(func(ctx context.Context, b *B) (func(), error) {
 		ready, err := stage(ctx, func() { *b = moveTo(*b, a, device) })
 		if ready == nil {
 			return nil, err

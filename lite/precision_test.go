@@ -79,7 +79,7 @@ func TestWorkersHaveTheirOwnDefaultType(t *testing.T) {
 		done := make(chan struct{})
 		go func() { // a server's handler, say: the loader's loop is the rank's
 			defer close(done)
-			torch.Root(func() { model.Forward(torch.Ones(1, 3)) })
+			torch.RunRank(func() { model.Forward(torch.Ones(1, 3)) })
 		}()
 		n := 0
 		for b, err := range loader.Batches(ctx) {

@@ -1,7 +1,6 @@
 package lite_test
 
 import (
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/internal/ranktest"
 )
 
 // beforeRun does what a rank was told to do before it comes to Run.
@@ -100,32 +101,6 @@ func TestSignalDuringTheRendezvous(t *testing.T) {
 	}
 }
 
-// mute listens, accepts, and never answers.
-func mute(t *testing.T) (port string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var open []net.Conn
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			open = append(open, c)
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-		for _, c := range open {
-			c.Close()
-		}
-	})
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
 // TestMasterThatNeverAnswers: what listens at the master's address is no store, or one that hangs. A rank that an
 // engine started, and a node's supervisor with its ranks, end in time, and at once when they are asked to.
 func TestMasterThatNeverAnswers(t *testing.T) {
@@ -137,7 +112,7 @@ func TestMasterThatNeverAnswers(t *testing.T) {
 		{"second node", []string{"LITE_NUM_NODES=2", "NODE_RANK=1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			port := mute(t)
+			port := strconv.Itoa(ranktest.MuteServer(t))
 			env := append([]string{"MASTER_ADDR=127.0.0.1", "MASTER_PORT=" + port}, c.env...)
 			o, code := job{do: "fault", arg: "none", strategy: "ddp", ranks: 2, timeout: shortTimeout, env: env}.start(t).wait(t, 12*time.Second)
 			require.Equal(t, 1, code)

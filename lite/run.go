@@ -219,7 +219,7 @@ func leaveGroup(g *dist.Group, err error) error {
 // rank runs the body as one rank, on the calling goroutine, which is locked to its thread meanwhile. steps, where it is
 // not nil, counts the optimizers' steps.
 func (j *job) rank(ctx context.Context, r *launch.Rank, g *dist.Group, steps *atomic.Int64) (err error) {
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.WithNumThreads(max(1, j.plan.Threads), func() {
 			accelerator.With(j.plan.Accelerator, r.Devices[0], func() {
 				var l *Lite

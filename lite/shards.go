@@ -227,7 +227,7 @@ func (l *Lite) wholeTensor(s *serial.Shard) (whole *torch.Tensor) {
 				parts = append(parts, t.Narrow(0, 0, rows[i][1]))
 			}
 			if len(parts) > 0 {
-				torch.Outside(func() { whole = torch.Cat(parts, 0).To(torch.CPU) })
+				torch.NoScope(func() { whole = torch.Cat(parts, 0).To(torch.CPU) })
 			}
 		})
 	})

@@ -9,8 +9,8 @@ import (
 	"github.com/golite/golite/internal/op"
 )
 
-// ABI is how generated code and golite's own packages call operators on tensors. It is not for programs: they have the methods of
-// Tensor, torch/aten and aten.Call, and what stands here changes as the shim does.
+// ABI is the interface by which generated code and golite's own packages call operators on tensors. It is not for
+// programs, which have the methods of Tensor, torch/aten and aten.Call: it changes with the shim.
 type ABI struct{}
 
 // Call runs an operator and panics with an *Error if it fails. A failed allocation collects once and tries again.
@@ -81,8 +81,8 @@ func (ABI) Scalars(a *op.Args, list []Scalar) {
 	}
 }
 
-// DType writes an element type; the zero value is None. Here and below a value that libtorch does not know makes the call
-// fail: its kernels look such numbers up in tables, unchecked.
+// DType writes an element type; the zero value is None. Here and below a value that libtorch does not have makes the
+// call fail: its kernels index tables by such numbers, unchecked.
 func (ABI) DType(a *op.Args, d DType) {
 	switch {
 	case d == 0:
@@ -163,7 +163,8 @@ func (ABI) ResultScalar(r *op.Results) Scalar { return readScalar(r) }
 // ResultDType reads an element type.
 func (ABI) ResultDType(r *op.Results) DType { return dtypeOf(r.Int()) }
 
-// IsZeroTensor reports whether a tensor has a shape, and no memory for the zeros that it consists of: nothing can be written to it.
+// IsZeroTensor reports whether a tensor has a shape, and no memory for the zeros that it consists of: nothing can be
+// written to it.
 func (ABI) IsZeroTensor(t *Tensor) bool { return t.flag(cgotorch.FlagZero) }
 
 // IsNested reports whether a tensor is a nested one.
@@ -200,10 +201,10 @@ func (ABI) Wrap(h cgotorch.Handle, bytes int64, scope uint64) *Tensor {
 	return newTensor(h, bytes, scope)
 }
 
-// Replace makes t the tensor that with is, for all who hold t; what t was is released, and with is used up. A parameter
-// on the meta device becomes a real one so, and stays the one that optimizers know.
+// Replace makes t refer to with's tensor, for all holders of t; t's own is released, and with must not be used any
+// more. By it a parameter on the meta device gets memory and stays the parameter of its optimizers.
 func (ABI) Replace(t, with *Tensor) {
-	with.rehome(0)
+	with.moveTo(0)
 	old := t.handle.Swap(uint64(with.h()))
 	release(cgotorch.Handle(old))
 	runtime.AddCleanup(t, func(w *Tensor) { runtime.KeepAlive(w) }, with)
@@ -226,9 +227,9 @@ var abi ABI
 
 // Flags returns the shim's flags of a tensor, such as cgotorch.FlagConj.
 func (ABI) Flags(operation string, t *Tensor) int64 {
-	var f facts
+	var f tensorMeta
 	f.load(t, operation)
-	return f.at(4)
+	return f.at(cgotorch.InfoFlags)
 }
 
 // NormalMode runs f outside of inference mode, where the calling goroutine is in it (torch.inference_mode(False)): what
@@ -245,9 +246,9 @@ func (ABI) NormalMode(f func()) {
 	f()
 }
 
-// ResizeStorage gives the memory that t and its views share another size in bytes, and keeps what fits of it (UntypedStorage.resize_).
-// With 0 it is freed; shapes, views and what autograd saved stay, and are valid again once it has its size back. Version counters do not
-// change.
+// ResizeStorage changes the size in bytes of the memory that t and its views share, and keeps what fits of it
+// (UntypedStorage.resize_). With 0 it is freed; shapes, views and what autograd saved stay, and are valid again once it
+// has its size back. Version counters do not change.
 func (ABI) ResizeStorage(t *Tensor, bytes int) {
 	if err := cgotorch.StorageResize(t.h(), bytes); err != nil {
 		panic(opError("storage.resize_", err, nil, t))
@@ -255,9 +256,9 @@ func (ABI) ResizeStorage(t *Tensor, bytes int) {
 	runtime.KeepAlive(t)
 }
 
-// AfterBackward runs f once when the backward pass that the calling goroutine is in, in a hook or a Function's Backward, has ended
-// (Engine.queue_callback). Callbacks run in the order of their registration; a panic of f comes out of Backward. It panics outside of
-// a backward pass.
+// AfterBackward runs f once when the backward pass that the calling goroutine is in, in a hook or a Function's
+// Backward, has ended (Engine.queue_callback). Callbacks run in the order of their registration; a panic of f comes out
+// of Backward. It panics outside of a backward pass.
 func (ABI) AfterBackward(f func()) {
 	if err := cgotorch.QueueCallback(func() { Scope(f) }); err != nil {
 		panic(opError("queue_callback", err, nil))

@@ -9,7 +9,7 @@ import (
 	"github.com/golite/golite/internal/schema"
 )
 
-// assertionMark is in the text of what libtorch's authors took for impossible: TORCH_INTERNAL_ASSERT.
+// assertionMark is in the text of a failed TORCH_INTERNAL_ASSERT.
 const assertionMark = "INTERNAL ASSERT FAILED at "
 
 // sameViewMark is in the text about a view that is the tensor itself, such as a nested tensor's Transpose(1, 1).
@@ -17,8 +17,8 @@ const sameViewMark = "View operation returned a tensor that is the same as the i
 
 var assertionText = regexp.MustCompile(`(?s)^(.*?)\s*INTERNAL ASSERT FAILED at "([^"]*)":(\d+), please report a bug to PyTorch\.\s*(.*)$`)
 
-// assertion rewrites the text of a failed assertion of libtorch's: mostly its caller gave arguments that the operator's kernel takes
-// for granted and does not check. It names those that the condition names, else all of them.
+// assertion rewrites the text of a failed assertion of libtorch's: mostly its caller gave arguments that the operator's
+// kernel does not check. It names those that the condition names, else all of them.
 func assertion(operation, text string) string {
 	if strings.Contains(text, sameViewMark) {
 		return "it would give the tensor itself back, as it changes nothing, and not a view: use the tensor as it is"
@@ -43,7 +43,8 @@ func assertion(operation, text string) string {
 	return fmt.Sprintf("%s [libtorch's %s:%s]", what, file, line)
 }
 
-// argumentsIn says "argument self is", or "arguments self, other are", of the operator's arguments that a text names, or of all.
+// argumentsIn says "argument self is", or "arguments self, other are", of the operator's arguments that a text names,
+// or of all.
 func argumentsIn(operation, text string) string {
 	name, overload, _ := strings.Cut(operation, ".")
 	id, ok := cgotorch.Find(name, overload)

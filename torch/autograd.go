@@ -87,7 +87,7 @@ func Grad(outputs, inputs []*Tensor, opts ...GradOptions) []*Tensor {
 	return abi.ResultList(&r)
 }
 
-// matchGradients checks outputs and their gradients: libtorch would sum a larger one without a word.
+// matchGradients checks outputs and their gradients: libtorch would sum a larger one without an error.
 func matchGradients(operation string, outputs, grads []*Tensor) {
 	for i, t := range outputs {
 		if t == nil {
@@ -105,7 +105,8 @@ func matchGradients(operation string, outputs, grads []*Tensor) {
 			continue
 		}
 		if have, want := g.Shape(), outputs[i].Shape(); !slices.Equal(have, want) {
-			Fail(operation, "the gradient of output %d has the shape %s, and the output %s", i, shapeString(have), shapeString(want))
+			Fail(operation, "the gradient of output %d has the shape %s, and the output %s", i, shapeString(have),
+				shapeString(want))
 		}
 	}
 }
@@ -177,8 +178,7 @@ func ClearGrads(list []*Tensor) {
 	}
 }
 
-// RequiresGrad_ says whether autograd is to record what happens to the tensor, a leaf, and returns it
-// (Tensor.requires_grad_).
+// RequiresGrad_ sets whether autograd records operations on the tensor, a leaf, and returns it (Tensor.requires_grad_).
 func (t *Tensor) RequiresGrad_(on bool) *Tensor {
 	if err := cgotorch.RequiresGrad(t.h(), on); err != nil {
 		panic(opError("requires_grad_", err, nil, t))
@@ -206,7 +206,7 @@ func (t *Tensor) GradFn() string {
 	return name
 }
 
-// SetData makes t share other's memory, shape and type, without autograd noticing (an assignment to Tensor.data).
+// SetData makes t share other's memory, shape and type, unrecorded by autograd (an assignment to Tensor.data).
 func (t *Tensor) SetData(other *Tensor) {
 	if err := cgotorch.SetData(t.h(), other.h()); err != nil {
 		panic(opError("set_data", err, nil, t, other))

@@ -53,7 +53,8 @@ func TestGradOfGrad(t *testing.T) {
 		require.Nil(t, x.Grad(), "Grad accumulates nothing")
 
 		y = x.Sum()
-		require.ErrorContains(t, Try(func() { Grad([]*Tensor{y}, []*Tensor{unused}, GradOptions{RetainGraph: true}) }), "to not have been used")
+		require.ErrorContains(t, Try(func() { Grad([]*Tensor{y}, []*Tensor{unused}, GradOptions{RetainGraph: true}) }),
+			"to not have been used")
 		require.Nil(t, Grad([]*Tensor{y}, []*Tensor{unused}, GradOptions{AllowUnused: true})[0])
 		for name, f := range map[string]func(){
 			"nil output":             func() { Grad([]*Tensor{nil}, []*Tensor{x}) },
@@ -189,7 +190,8 @@ func TestFunction(t *testing.T) {
 		require.False(t, out[1].RequiresGrad(), "not differentiable")
 		first := Grad([]*Tensor{out[0].Sum()}, []*Tensor{x}, GradOptions{CreateGraph: true})[0]
 		require.Equal(t, []float32{3, 12}, floats(first))
-		require.Equal(t, []float32{6, 12}, floats(Grad([]*Tensor{first.Sum()}, []*Tensor{x})[0]), "the backward was recorded too")
+		require.Equal(t, []float32{6, 12}, floats(Grad([]*Tensor{first.Sum()}, []*Tensor{x})[0]),
+			"the backward was recorded too")
 
 		out = cube(true).Apply(x, other)
 		NoGrad(func() { x.Add_(Ones(2)) })
@@ -224,7 +226,8 @@ func TestFunctionInPlace(t *testing.T) {
 		z.Mul(z).Sum().Backward() // (2x)^2
 		require.Equal(t, []float32{8, 16}, floats(x.Grad()))
 
-		wrong := &Function{Name: "wrong", Forward: func(_ *FunctionCtx, in []*Tensor) []*Tensor { return []*Tensor{in[0].Clone()} },
+		wrong := &Function{Name: "wrong",
+			Forward:  func(_ *FunctionCtx, in []*Tensor) []*Tensor { return []*Tensor{in[0].Clone()} },
 			Backward: func(*FunctionCtx, []*Tensor) []*Tensor { return nil }}
 		require.ErrorContains(t, Try(func() { wrong.Apply(x)[0].Sum().Backward() }), "0 gradients for 1 inputs")
 	})

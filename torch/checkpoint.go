@@ -10,32 +10,33 @@ import (
 
 // CheckpointOptions are Checkpoint's optional arguments.
 type CheckpointOptions struct {
-	// NoPreserveRNG lets the second run draw other random numbers than the first (preserve_rng_state=False). It spares a copy of the
-	// streams' states where f draws none.
+	// NoPreserveRNG leaves the random states of the second run as they are (preserve_rng_state=False). It saves a copy of
+	// the states where f draws no numbers.
 	NoPreserveRNG bool
 	// Generators are those that f draws from besides the default ones, whose streams are kept as well.
 	Generators []*Generator
-	// NoEarlyStop has the second run go on to its end. Without it f is left, by a panic that is not to be recovered from, as soon as
+	// NoEarlyStop runs the second run to its end. Without it f ends, by a panic that it must not recover from, as soon as
 	// Backward has all that it needs (set_checkpoint_early_stop(False)).
 	NoEarlyStop bool
 }
 
-// Checkpoint returns a function that computes what f computes and saves nothing of it for Backward but its inputs: Backward runs f once more
-// when it comes to it (torch.utils.checkpoint.checkpoint with use_reentrant=False). Memory falls to that of one f at a time; the time of
-// another forward pass is added.
+// Checkpoint returns a function that computes what f computes and saves nothing of it for Backward but its inputs:
+// Backward runs f once more when it comes to it (torch.utils.checkpoint.checkpoint with use_reentrant=False). Memory
+// falls to that of one f at a time; the time of another forward pass is added.
 //
 //	x = torch.Checkpoint(block.Forward)(x)
 //	h, c = torch.Checkpoint(cell.Forward)(x, h, c)
 //
-// F is any type of function. Arguments of the types *Tensor and []*Tensor are the inputs; all else that f uses, tensors inside of other
-// values among them, it must find unchanged in the second run. The second run has the first one's random streams (the default generators of
-// the CPU and of all GPUs in use, so that Dropout draws the same), autocast, default device and default type. Each Backward through the graph
-// runs f again, and gradients of gradients are computed. Checkpoints nest. A function that saves other tensors the second time than the
-// first makes Backward panic, as do inputs that were written in place.
+// F is any type of function. Arguments of the types *Tensor and []*Tensor are the inputs; all else that f uses, tensors
+// inside of other values among them, must be unchanged in the second run. The second run has the first one's random
+// streams (the default generators of the CPU and of all GPUs in use, so that Dropout draws the same), autocast, default
+// device and default type. Each Backward through the graph runs f again, and gradients of gradients are computed.
+// Checkpoints nest. A function that saves other tensors the second time than the first makes Backward panic, as do
+// inputs that were written in place.
 //
-// f runs in a scope of its own: what it leaves elsewhere than in its results needs Keep. Hooks on modules run in both runs, and BatchNorm
-// counts a batch twice, as in PyTorch. A checkpoint belongs inside of the model's Forward, and not around what lite.Setup returned: a
-// strategy prepares for one Backward in it. Without gradients (NoGrad) f just runs.
+// f runs in a scope of its own: what it stores elsewhere than in its results needs Keep. Hooks on modules run in both
+// runs, and BatchNorm counts a batch twice, as in PyTorch. A checkpoint belongs inside of the model's Forward, and not
+// around what lite.Setup returned: a strategy prepares for one Backward in it. Without gradients (NoGrad) f just runs.
 func Checkpoint[F any](f F, opts ...CheckpointOptions) F {
 	const operation = "torch.Checkpoint"
 	o := one(operation, opts)
@@ -54,7 +55,10 @@ func Checkpoint[F any](f F, opts ...CheckpointOptions) F {
 			return o.run([]*Tensor{x, y}, func(in []*Tensor) []any { return []any{g(in[0], in[1])} })[0].(*Tensor)
 		}).(F)
 	}
-	return reflect.MakeFunc(v.Type(), func(args []reflect.Value) []reflect.Value { return o.reflected(v, args) }).Interface().(F)
+	return reflect.MakeFunc(v.Type(), func(args []reflect.Value) []reflect.Value {
+		return o.reflected(v,
+			args)
+	}).Interface().(F)
 }
 
 var tensorsType = reflect.TypeFor[[]*Tensor]()
@@ -142,7 +146,10 @@ func (o CheckpointOptions) run(inputs []*Tensor, f func(in []*Tensor) []any) []a
 		}
 		a.Word(uint64(g.gen))
 	}
-	frame, err := cgotorch.EnterCheckpoint(func(frame uint64, handles []cgotorch.Handle) { recompute(frame, handles, again) }, a.Words())
+	frame, err := cgotorch.EnterCheckpoint(func(frame uint64, handles []cgotorch.Handle) {
+		recompute(frame, handles,
+			again)
+	}, a.Words())
 	runtime.KeepAlive(inputs)
 	runtime.KeepAlive(o.Generators)
 	if err != nil {

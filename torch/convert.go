@@ -10,7 +10,8 @@ import (
 
 // Elem is what a tensor can be made from and read as. int is int64.
 type Elem interface {
-	bool | uint8 | int8 | int16 | int32 | int64 | int | uint16 | uint32 | uint64 | float32 | float64 | complex64 | complex128
+	bool | uint8 | int8 | int16 | int32 | int64 | int | uint16 | uint32 | uint64 | float32 | float64 |
+		complex64 | complex128
 }
 
 // elemType is the dtype that a Go type has in memory.
@@ -83,24 +84,25 @@ func FromBytes(data []byte, dtype DType, shape ...int) *Tensor {
 	return t
 }
 
-// ToSlice returns a copy of the elements in row-major order (Tensor.tolist). The tensor may be on any device
-// and need not be contiguous. A tensor of another type is converted if every value survives: floating types to
-// float32 (from 16 bits and fewer) and float64, integers to wider ones; else it panics, and To says what is wanted.
+// ToSlice returns a copy of the elements in row-major order (Tensor.tolist). The tensor may be on any device and need
+// not be contiguous. A tensor of another type is converted if every value survives: floating types to float32 (from 16
+// bits and fewer) and float64, integers to wider ones; else it panics; To converts.
 func ToSlice[E Elem](t *Tensor) []E {
 	want := elemType[E]()
-	var f facts
+	var f tensorMeta
 	f.load(t, "torch.ToSlice")
-	have := dtypeOf(f.at(0))
-	n := f.at(6)
+	have := dtypeOf(f.at(cgotorch.InfoDType))
+	n := f.at(cgotorch.InfoNumel)
 	if n == 0 {
 		return []E{}
 	}
 	if have != want && !widens(have, want) {
-		Fail("torch.ToSlice", "a tensor of %s doesn't fit []%s: convert it first, with To(torch.%s)", have, want, dtypeGoNames[want])
+		Fail("torch.ToSlice", "a tensor of %s doesn't fit []%s: convert it first, with To(torch.%s)", have, want,
+			dtypeGoNames[want])
 	}
-	flat := t.plain(&f, want) // first: where memory runs out, libtorch throws, and Go ends the process
+	flat := t.denseCPU(&f, want) // first: libtorch's allocation can fail with an error, Go's ends the process
 	var out []E
-	flat.pinned("torch.ToSlice", func(first unsafe.Pointer) {
+	flat.withDataPtr("torch.ToSlice", func(first unsafe.Pointer) {
 		out = make([]E, n)
 		copy(out, unsafe.Slice((*E)(first), n))
 	})
@@ -110,8 +112,9 @@ func ToSlice[E Elem](t *Tensor) []E {
 	return out
 }
 
-// pinned calls f with the address of the first element, and holds on to the memory meanwhile, whoever releases the tensor.
-func (t *Tensor) pinned(operation string, f func(first unsafe.Pointer)) {
+// withDataPtr calls f with the address of the first element, and keeps the memory meanwhile, even if the tensor is
+// released.
+func (t *Tensor) withDataPtr(operation string, f func(first unsafe.Pointer)) {
 	h := abi.Alias(operation, t)
 	defer release(h)
 	first, _, err := cgotorch.Data(h)
@@ -122,11 +125,12 @@ func (t *Tensor) pinned(operation string, f func(first unsafe.Pointer)) {
 }
 
 var dtypeGoNames = map[DType]string{
-	Bool: "Bool", UInt8: "UInt8", Int8: "Int8", Int16: "Int16", Int32: "Int32", Int64: "Int64", UInt16: "UInt16", UInt32: "UInt32",
+	Bool: "Bool", UInt8: "UInt8", Int8: "Int8", Int16: "Int16", Int32: "Int32", Int64: "Int64", UInt16: "UInt16",
+	UInt32: "UInt32",
 	UInt64: "UInt64", Float32: "Float32", Float64: "Float64", Complex64: "Complex64", Complex128: "Complex128",
 }
 
-// widens tells whether every value of one type has its place in the other.
+// widens reports whether every value of one type is a value of the other.
 func widens(from, to DType) bool {
 	switch {
 	case from.IsFloating():
@@ -138,7 +142,8 @@ func widens(from, to DType) bool {
 	case to == Float64 || to == Float32:
 		return from.Size() < to.Size()
 	case from == UInt8 || from == UInt16 || from == UInt32:
-		return (to == Int16 || to == Int32 || to == Int64 || to == UInt16 || to == UInt32 || to == UInt64) && to.Size() > from.Size()
+		return (to == Int16 || to == Int32 || to == Int64 || to == UInt16 || to == UInt32 || to == UInt64) &&
+			to.Size() > from.Size()
 	default:
 		return (to == Int16 || to == Int32 || to == Int64) && to.Size() > from.Size()
 	}
@@ -156,18 +161,19 @@ var (
 // odd are the flags of tensors whose memory does not hold their values.
 const odd = cgotorch.FlagNeg | cgotorch.FlagConj | cgotorch.FlagZero
 
-// plain gives t itself if it is a contiguous tensor of that type on the CPU, else a new one that is.
-func (t *Tensor) plain(f *facts, want DType) *Tensor {
-	if f.at(4)&cgotorch.FlagZero != 0 {
+// denseCPU gives t itself if it is a contiguous tensor of that type on the CPU, else a new one that is.
+func (t *Tensor) denseCPU(f *tensorMeta, want DType) *Tensor {
+	if f.at(cgotorch.InfoFlags)&cgotorch.FlagZero != 0 {
 		return Options{DType: want, Device: CPU}.Zeros(ints(f.sizes())...)
 	}
-	if dtypeOf(f.at(0)) == want && f.at(1) == 0 && f.at(4)&cgotorch.FlagContiguous != 0 && f.at(4)&odd == 0 {
+	if dtypeOf(f.at(cgotorch.InfoDType)) == want && f.at(cgotorch.InfoDeviceType) == 0 &&
+		f.at(cgotorch.InfoFlags)&cgotorch.FlagContiguous != 0 && f.at(cgotorch.InfoFlags)&odd == 0 {
 		return t
 	}
 	return ScopeOf(func() *Tensor {
 		return NoGradOf(func() *Tensor {
 			x := t
-			if f.at(3) != 0 {
+			if f.at(cgotorch.InfoLayout) != 0 {
 				x = unary(&opToDense, x, func(a *op.Args) { a.None(); a.None() })
 			}
 			x = unary(&opResolveConj, unary(&opResolveNeg, x, nil), nil)
@@ -197,21 +203,22 @@ func unary(o *op.Op, t *Tensor, rest func(*op.Args)) *Tensor {
 
 // bytes calls f with the memory of a contiguous tensor on the CPU.
 func (t *Tensor) bytes(operation string, use func([]byte)) {
-	var f facts
+	var f tensorMeta
 	f.load(t, operation)
-	if f.at(1) != 0 || f.at(4)&cgotorch.FlagContiguous == 0 {
+	if f.at(cgotorch.InfoDeviceType) != 0 || f.at(cgotorch.InfoFlags)&cgotorch.FlagContiguous == 0 {
 		Fail(operation, "want a contiguous tensor on the CPU, got %s", describe(t))
 	}
-	if f.at(4)&odd&^cgotorch.FlagZero != 0 {
-		Fail(operation, "%s is a conjugate or a negative view: its memory holds other numbers; Resolve gives it memory of its own",
+	if f.at(cgotorch.InfoFlags)&odd&^cgotorch.FlagZero != 0 {
+		Fail(operation, "%s is a conjugate or a negative view: its memory holds other numbers; Resolve gives it memory of "+
+			"its own",
 			describe(t))
 	}
-	n := int(f.at(6)) * dtypeOf(f.at(0)).Size()
+	n := int(f.at(cgotorch.InfoNumel)) * dtypeOf(f.at(cgotorch.InfoDType)).Size()
 	if n == 0 {
 		use(nil)
 		return
 	}
-	t.pinned(operation, func(first unsafe.Pointer) { use(unsafe.Slice((*byte)(first), n)) })
+	t.withDataPtr(operation, func(first unsafe.Pointer) { use(unsafe.Slice((*byte)(first), n)) })
 }
 
 // Bytes gives the tensor's own memory, little-endian and in row-major order: writing it writes the tensor. The tensor
@@ -224,9 +231,9 @@ func (t *Tensor) Bytes(f func([]byte)) {
 
 // ToBytes returns a copy of the elements' bytes, little-endian and in row-major order, whatever the device and strides.
 func (t *Tensor) ToBytes() []byte {
-	var f facts
+	var f tensorMeta
 	f.load(t, "bytes")
-	flat := t.plain(&f, dtypeOf(f.at(0)))
+	flat := t.denseCPU(&f, dtypeOf(f.at(cgotorch.InfoDType)))
 	out := []byte{}
 	flat.bytes("bytes", func(b []byte) { out = append(out, b...) })
 	if flat != t {
@@ -248,8 +255,8 @@ func (t *Tensor) Number() Scalar {
 	return Scalar{tag, a, b}
 }
 
-// Item returns the one element of a tensor as a float64 (Tensor.item). It panics if there are more elements or none, and for a
-// complex number whose imaginary part is not 0: torch.Item[complex128] gives both parts.
+// Item returns the one element of a tensor as a float64 (Tensor.item). It panics if there are more elements or none,
+// and for a complex number whose imaginary part is not 0: torch.Item[complex128] gives both parts.
 func (t *Tensor) Item() float64 { return t.Number().Float64() }
 
 // Item returns the one element of a tensor as E; integers are exact.

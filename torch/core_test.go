@@ -48,7 +48,8 @@ func TestAddAndScope(t *testing.T) {
 
 func TestBackwardFunctionHook(t *testing.T) {
 	x := Options{RequiresGrad: true}.Full(3, 2)
-	sq := &Function{Name: "square", Forward: func(c *FunctionCtx, in []*Tensor) []*Tensor { c.Save(in[0]); return []*Tensor{mul(in[0], in[0])} },
+	sq := &Function{Name: "square",
+		Forward: func(c *FunctionCtx, in []*Tensor) []*Tensor { c.Save(in[0]); return []*Tensor{mul(in[0], in[0])} },
 		Backward: func(c *FunctionCtx, g []*Tensor) []*Tensor {
 			s := c.Saved()[0]
 			return []*Tensor{mul(g[0], add(s, s))}
@@ -60,7 +61,8 @@ func TestBackwardFunctionHook(t *testing.T) {
 	require.Equal(t, []float32{12, 12}, ToSlice[float32](x.Grad()))
 	require.Equal(t, 1, n)
 	remove()
-	bad := &Function{Name: "bad", Forward: func(c *FunctionCtx, in []*Tensor) []*Tensor { return []*Tensor{add(in[0], in[0])} },
+	bad := &Function{Name: "bad",
+		Forward:  func(c *FunctionCtx, in []*Tensor) []*Tensor { return []*Tensor{add(in[0], in[0])} },
 		Backward: func(c *FunctionCtx, g []*Tensor) []*Tensor { panic("boom") }}
 	err := Try(func() { bad.Apply(x)[0].Backward(BackwardOptions{Gradient: Ones(2)}) })
 	require.ErrorContains(t, err, "boom")

@@ -6,7 +6,7 @@ import (
 	"github.com/golite/golite/internal/op"
 )
 
-// Options say what a new tensor is like. The zero value is PyTorch's default: the default floating type, on the
+// Options are the properties of a new tensor. The zero value is PyTorch's default: the default floating type, on the
 // CPU, from the default generator, not recorded by autograd. Its methods make the tensors:
 //
 //	on := torch.Options{Device: l.Device(), DType: torch.Float64}
@@ -87,7 +87,7 @@ func (o Options) Ones(shape ...int) *Tensor {
 	return o.call(&opOnes, &a)
 }
 
-// Full makes a tensor with every element v (torch.full), of the default floating type unless o says otherwise.
+// Full makes a tensor with every element v (torch.full), of the default floating type unless o sets another.
 func (o Options) Full(v float64, shape ...int) *Tensor {
 	if o.DType == 0 {
 		o.DType = DefaultDType()
@@ -125,7 +125,7 @@ func (o Options) Randn(shape ...int) *Tensor {
 	return o.call(&opRandn, &a)
 }
 
-// RandInt draws integers from [low, high) (torch.randint), of type Int64 unless o says otherwise.
+// RandInt draws integers from [low, high) (torch.randint), of type Int64 unless o sets another.
 func (o Options) RandInt(low, high int, shape ...int) *Tensor {
 	if o.DType == 0 {
 		o.DType = Int64
@@ -139,7 +139,7 @@ func (o Options) RandInt(low, high int, shape ...int) *Tensor {
 	return o.call(&opRandint, &a)
 }
 
-// RandPerm makes a random order of the numbers from 0 to n-1 (torch.randperm), of type Int64 unless o says otherwise.
+// RandPerm makes a random order of the numbers from 0 to n-1 (torch.randperm), of type Int64 unless o sets another.
 func (o Options) RandPerm(n int) *Tensor {
 	if o.DType == 0 {
 		o.DType = Int64
@@ -152,7 +152,7 @@ func (o Options) RandPerm(n int) *Tensor {
 }
 
 // Arange makes the numbers of a half-open range: Arange(end), Arange(start, end) or Arange(start, end, step)
-// (torch.arange). They are of type Int64 if all bounds are whole, as in Python with integers, unless o says otherwise.
+// (torch.arange). They are of type Int64 if all bounds are whole, as in Python with integers, unless o sets another.
 func (o Options) Arange(bounds ...float64) *Tensor {
 	start, step := Number(0), Number(1)
 	var end Scalar

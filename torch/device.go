@@ -20,7 +20,8 @@ const (
 	MetaType DeviceType = 15
 )
 
-var deviceNames = map[DeviceType]string{CPUType: "cpu", CUDAType: "cuda", XPUType: "xpu", MPSType: "mps", MetaType: "meta"}
+var deviceNames = map[DeviceType]string{CPUType: "cpu", CUDAType: "cuda", XPUType: "xpu", MPSType: "mps",
+	MetaType: "meta"}
 
 // String returns PyTorch's name: "cpu", "cuda".
 func (d DeviceType) String() string {
@@ -82,7 +83,8 @@ func (d Device) problem() string {
 	case d.Type == 0 && d.Index == 0:
 		return ""
 	case d.Type == 0 || d.Type > last:
-		return fmt.Sprintf("torch.Device{%d, %d} has no type of device: want one of package torch's constants, such as torch.CPUType", d.Type, d.Index)
+		return fmt.Sprintf("torch.Device{%d, %d} has no type of device: want one of package torch's constants, such as "+
+			"torch.CPUType", d.Type, d.Index)
 	case (d.Type == CPUType || d.Type == MetaType) && d.Index != 0 && d.Index != -1:
 		return fmt.Sprintf("device index %d: there is one %s, of index 0", d.Index, d.Type)
 	case d.Type != CPUType && d.Type != MetaType && (d.Index < 0 || d.Index > 127):

@@ -52,9 +52,12 @@ var dtypes = [dtypeCount]dtypeFacts{
 	UInt8: {"uint8", 1, false, false}, Int8: {"int8", 1, false, false}, Int16: {"int16", 2, false, false},
 	Int32: {"int32", 4, false, false}, Int64: {"int64", 8, false, false},
 	Float16: {"float16", 2, true, false}, Float32: {"float32", 4, true, false}, Float64: {"float64", 8, true, false},
-	Complex32: {"complex32", 4, false, true}, Complex64: {"complex64", 8, false, true}, Complex128: {"complex128", 16, false, true},
-	Bool: {"bool", 1, false, false}, QInt8: {"qint8", 1, false, false}, QUInt8: {"quint8", 1, false, false}, QInt32: {"qint32", 4, false, false},
-	BFloat16: {"bfloat16", 2, true, false}, Float8E5M2: {"float8_e5m2", 1, true, false}, Float8E4M3FN: {"float8_e4m3fn", 1, true, false},
+	Complex32: {"complex32", 4, false, true}, Complex64: {"complex64", 8, false, true}, Complex128: {"complex128", 16,
+		false, true},
+	Bool: {"bool", 1, false, false}, QInt8: {"qint8", 1, false, false}, QUInt8: {"quint8", 1, false, false},
+	QInt32:   {"qint32", 4, false, false},
+	BFloat16: {"bfloat16", 2, true, false}, Float8E5M2: {"float8_e5m2", 1, true, false}, Float8E4M3FN: {"float8_e4m3fn", 1,
+		true, false},
 	Float8E5M2FNUZ: {"float8_e5m2fnuz", 1, true, false}, Float8E4M3FNUZ: {"float8_e4m3fnuz", 1, true, false},
 	UInt16: {"uint16", 2, false, false}, UInt32: {"uint32", 4, false, false}, UInt64: {"uint64", 8, false, false},
 	Float8E8M0FNU: {"float8_e8m0fnu", 1, true, false}, Float4E2M1FNx2: {"float4_e2m1fn_x2", 1, true, false},
@@ -94,10 +97,10 @@ func ParseDType(name string) (DType, error) {
 // Size returns the bytes of one element (torch.dtype.itemsize), 0 for the zero value.
 func (d DType) Size() int { return d.facts().size }
 
-// IsFloating tells a floating type, of any width (torch.dtype.is_floating_point).
+// IsFloating reports whether the type is a floating one, of any width (torch.dtype.is_floating_point).
 func (d DType) IsFloating() bool { return d.facts().floating }
 
-// IsComplex tells a complex type (torch.dtype.is_complex).
+// IsComplex reports whether the type is a complex one (torch.dtype.is_complex).
 func (d DType) IsComplex() bool { return d.facts().complex }
 
 // problem says what is wrong with a type that is none, "" of one of libtorch's.

@@ -41,7 +41,8 @@ func TestElementsSurvive(t *testing.T) {
 
 // Every type holds small numbers, and gives them back as the Go type that is wide enough.
 func TestEveryDType(t *testing.T) {
-	for _, d := range []DType{Bool, UInt8, Int8, Int16, Int32, Int64, UInt16, UInt32, UInt64, Float16, BFloat16, Float32, Float64,
+	for _, d := range []DType{Bool, UInt8, Int8, Int16, Int32, Int64, UInt16, UInt32, UInt64, Float16, BFloat16, Float32,
+		Float64,
 		Float8E4M3FN, Float8E5M2, Float8E4M3FNUZ, Float8E5M2FNUZ, Complex32, Complex64, Complex128} {
 		t.Run(d.String(), func(t *testing.T) {
 			Scope(func() {

@@ -61,7 +61,8 @@ func TestOperationsOnEachDevice(t *testing.T) {
 // Tensors of each type go to a device and come back the same.
 func TestTypesOnEachDevice(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, on torch.Options) {
-		for _, d := range []torch.DType{torch.Float32, torch.Float64, torch.Float16, torch.BFloat16, torch.Int8, torch.Int16, torch.Int32, torch.Int64, torch.UInt8,
+		for _, d := range []torch.DType{torch.Float32, torch.Float64, torch.Float16, torch.BFloat16, torch.Int8, torch.Int16,
+			torch.Int32, torch.Int64, torch.UInt8,
 			torch.Bool, torch.Complex64} {
 			x := torch.Arange(0, 64, 1).To(d)
 			y := x.To(on.Device)

@@ -20,7 +20,8 @@ const (
 
 // String returns PyTorch's name.
 func (l Layout) String() string {
-	names := [...]string{"default", "strided", "sparse_coo", "sparse_csr", "mkldnn", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged"}
+	names := [...]string{"default", "strided", "sparse_coo", "sparse_csr", "mkldnn", "sparse_csc", "sparse_bsr",
+		"sparse_bsc", "jagged"}
 	if int(l) < len(names) {
 		return names[l]
 	}

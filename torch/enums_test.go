@@ -24,8 +24,8 @@ func refusedValue(t *testing.T, want string, f func()) {
 	require.NotContains(t, e.Error(), "INTERNAL ASSERT")
 }
 
-// Whatever value of an enumeration an operation is given, it runs or panics with an *Error; what is no constant of package torch is
-// named.
+// Whatever value of an enumeration an operation is given, it runs or panics with an *Error; what is no constant of
+// package torch is named.
 func TestWildEnumerations(t *testing.T) {
 	x := torch.Ones(2, 3, 4, 5)
 	for i := range 256 {
@@ -62,7 +62,8 @@ func TestWildEnumerations(t *testing.T) {
 			}
 		}
 		for _, f := range []func(){
-			func() { x.ToMemoryFormat(m) }, func() { x.CloneFormat(m) }, func() { x.ContiguousFormat(m) }, func() { aten.Clone(x, m) },
+			func() { x.ToMemoryFormat(m) }, func() { x.CloneFormat(m) }, func() { x.ContiguousFormat(m) },
+			func() { aten.Clone(x, m) },
 			func() { aten.Call("aten::clone", x, aten.Kw{"memory_format": m}) },
 		} {
 			if err := torch.Try(f); i > 4 {
@@ -93,10 +94,12 @@ func TestWildDevices(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, f := range []func(){
-				func() { x.To(c.device) }, func() { torch.Options{Device: c.device}.Zeros(2) }, func() { torch.Options{Device: c.device}.Empty(2) },
+				func() { x.To(c.device) }, func() { torch.Options{Device: c.device}.Zeros(2) },
+				func() { torch.Options{Device: c.device}.Empty(2) },
 				func() { torch.NewGeneratorOn(c.device, 1) }, func() { torch.DefaultGenerator(c.device) },
 				func() { torch.WithDevice(c.device, func() { torch.Zeros(2) }) },
-				func() { aten.Zeros([]int{2}, 0, 0, c.device, nil) }, func() { aten.ToDevice(x, c.device, torch.Float32, false, false, 0) },
+				func() { aten.Zeros([]int{2}, 0, 0, c.device, nil) },
+				func() { aten.ToDevice(x, c.device, torch.Float32, false, false, 0) },
 				func() { aten.Call("aten::zeros", []int{2}, aten.Kw{"device": c.device}) },
 			} {
 				refusedValue(t, c.want, f)
@@ -119,8 +122,14 @@ func TestWildValuesElsewhere(t *testing.T) {
 		"pad mode":         func() { functional.Pad(x, []int{1, 1}, functional.PadOptions{Mode: 77}) },
 		"pad mode, value":  func() { functional.Pad(x, []int{1, 1}, functional.PadOptions{Mode: 77, Value: 1}) },
 		"interpolate mode": func() { functional.Interpolate(x, functional.InterpolateOptions{Size: []int{2}, Mode: 77}) },
-		"grid mode":        func() { functional.GridSample(x, torch.Zeros(1, 2, 2, 2), functional.GridSampleOptions{Mode: 77}) },
-		"grid padding":     func() { functional.GridSample(x, torch.Zeros(1, 2, 2, 2), functional.GridSampleOptions{Padding: 77}) },
+		"grid mode": func() {
+			functional.GridSample(x, torch.Zeros(1, 2, 2, 2),
+				functional.GridSampleOptions{Mode: 77})
+		},
+		"grid padding": func() {
+			functional.GridSample(x, torch.Zeros(1, 2, 2, 2),
+				functional.GridSampleOptions{Padding: 77})
+		},
 		"bag mode": func() {
 			functional.EmbeddingBag(torch.From([]int64{0}, 1, 1), torch.Ones(2, 2), functional.EmbeddingBagOptions{Mode: 77})
 		},

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 	"github.com/golite/golite/internal/op"
 )
 
@@ -21,7 +21,7 @@ type Error struct {
 	Message string
 	// Origin is where the operation was called.
 	Origin string
-	// OutOfMemory tells that an allocation failed. The process goes on.
+	// OutOfMemory reports whether an allocation failed. The process goes on.
 	OutOfMemory bool
 	// Cause is what a Go function panicked with that autograd ran (a hook, a Function's Backward), and Stack its stack.
 	Cause any
@@ -52,7 +52,7 @@ func (e *Error) Unwrap() error {
 // Fail panics with an *Error of an operation of golite's own: a layer, an optimizer, a function. Its message
 // is formatted as by fmt.Sprintf.
 func Fail(operation, format string, args ...any) {
-	panic(&Error{Op: operation, Message: fmt.Sprintf(format, args...), Origin: callers.Outside(2)})
+	panic(&Error{Op: operation, Message: fmt.Sprintf(format, args...), Origin: callsite.Outside(2)})
 }
 
 // notNil panics where an operation was given no function.
@@ -70,7 +70,7 @@ func noFunction(operation string) { Fail(operation, "the function is nil") }
 //	err := torch.Try(func() { y = x.MatMul(w) })
 func Try(f func()) (err error) {
 	if f == nil {
-		return &Error{Op: "torch.Try", Message: "the function is nil", Origin: callers.Outside(1)}
+		return &Error{Op: "torch.Try", Message: "the function is nil", Origin: callsite.Outside(1)}
 	}
 	defer func() {
 		switch v := recover().(type) {
@@ -124,7 +124,7 @@ func opError(name string, cause *cgotorch.Error, args *op.Args, tensors ...*Tens
 	if inner, ok := cause.Panic.(*Error); ok {
 		e.Message = "a Go function that autograd ran panicked: " + inner.Error()
 	}
-	e.Origin = callers.Outside(2)
+	e.Origin = callsite.Outside(2)
 	return e
 }
 
@@ -136,8 +136,9 @@ func orUnreadable(err *cgotorch.Error) string {
 	return "unknown"
 }
 
-var backendNames = map[string]string{"SparseCsr": "compressed sparse tensors", "Sparse": "sparse tensors", "NestedTensor": "nested tensors",
-	"Quantized": "quantized tensors", "Mkldnn": "tensors in oneDNN's layout"}
+var backendNames = map[string]string{"SparseCsr": "compressed sparse tensors", "Sparse": "sparse tensors",
+	"NestedTensor": "nested tensors",
+	"Quantized":    "quantized tensors", "Mkldnn": "tensors in oneDNN's layout"}
 
 // missingBackend says in golite's words that an operation can't run on a device.
 func missingBackend(text string) string {
@@ -148,7 +149,8 @@ func missingBackend(text string) string {
 	}
 	for _, kind := range []string{"SparseCsr", "Sparse", "NestedTensor", "Quantized", "Mkldnn"} {
 		if strings.HasPrefix(device, kind) {
-			return "there is no such operation for " + backendNames[kind] + " (libtorch's " + device + "); aten.ToDense and its like convert them"
+			return "there is no such operation for " + backendNames[kind] + " (libtorch's " + device +
+				"); aten.ToDense and its like convert them"
 		}
 	}
 	return "there is no " + device + " here, or the operation doesn't exist for it: torch.CPU always is"
@@ -156,7 +158,8 @@ func missingBackend(text string) string {
 
 func staleMessage(t *Tensor) string {
 	return "a tensor was used after it was released, by Release or by the end of its scope. It was made in " +
-		orUnknown(t.origin.String()) + ". What leaves a scope or a loop's body is taken along with Item(), Keep() or torch.ScopeOf"
+		orUnknown(t.origin.String()) + ". What leaves a scope or a loop's body is taken along with Item(), Keep() or " +
+		"torch.ScopeOf"
 }
 
 func orUnknown(s string) string {
@@ -173,16 +176,17 @@ func describe(t *Tensor) string {
 	if err != nil {
 		return orUnreadable(err)
 	}
-	s := dtypeOf(w[0]).String()
-	if w[4]&cgotorch.FlagNested != 0 {
-		s = "nested " + s + strings.ReplaceAll(shapeString(w[cgotorch.InfoFixed:cgotorch.InfoFixed+w[8]]), "-1", "*")
+	s := dtypeOf(w[cgotorch.InfoDType]).String()
+	if w[cgotorch.InfoFlags]&cgotorch.FlagNested != 0 {
+		s = "nested " + s + strings.ReplaceAll(shapeString(w[cgotorch.InfoFixed:cgotorch.InfoFixed+w[cgotorch.InfoDim]]),
+			"-1", "*")
 	} else {
-		s += shapeString(w[cgotorch.InfoFixed : cgotorch.InfoFixed+w[8]])
+		s += shapeString(w[cgotorch.InfoFixed : cgotorch.InfoFixed+w[cgotorch.InfoDim]])
 	}
-	if l := Layout(w[3] + 1); l != Strided {
+	if l := Layout(w[cgotorch.InfoLayout] + 1); l != Strided {
 		s += " " + l.String()
 	}
-	if d := deviceOf(w[1], w[2]); d.Type != CPUType {
+	if d := deviceOf(w[cgotorch.InfoDeviceType], w[cgotorch.InfoDeviceIndex]); d.Type != CPUType {
 		s += " on " + d.String()
 	}
 	return s

@@ -14,8 +14,8 @@ type Function struct {
 	Name string
 	// Forward computes the outputs. It runs without autograd, in a scope of its own.
 	Forward func(c *FunctionCtx, inputs []*Tensor) []*Tensor
-	// Backward computes the gradients of the inputs from those of the outputs, nil for an input that needs none.
-	// It runs in a scope of its own, on the thread that autograd uses, and is recorded if CreateGraph asks for it.
+	// Backward computes the gradients of the inputs from those of the outputs, nil for an input that needs none. It runs
+	// in a scope of its own, on the thread that autograd uses, and is recorded with CreateGraph.
 	Backward func(c *FunctionCtx, grads []*Tensor) []*Tensor
 }
 
@@ -38,11 +38,11 @@ func (c *FunctionCtx) MarkNonDifferentiable(outputs ...*Tensor) {
 	c.fixed = append(c.fixed, outputs...)
 }
 
-// SetMaterializeGrads chooses, in Forward, what Backward gets for an output that nothing was computed from: zeros (true, as it is from the
-// start), or nil (ctx.set_materialize_grads).
+// SetMaterializeGrads chooses, in Forward, what Backward gets for an output that nothing was computed from: zeros
+// (true, as it is from the start), or nil (ctx.set_materialize_grads).
 func (c *FunctionCtx) SetMaterializeGrads(on bool) { c.undefined = !on }
 
-// NeedsInputGrad tells, in Forward and Backward, whether input i requires a gradient (ctx.needs_input_grad).
+// NeedsInputGrad reports, in Forward and Backward, whether input i requires a gradient (ctx.needs_input_grad).
 func (c *FunctionCtx) NeedsInputGrad(i int) bool { return c.needs[i] }
 
 // Saved returns what Save was given, in Backward (ctx.saved_tensors). It panics if one was written in place since,

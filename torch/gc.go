@@ -10,45 +10,46 @@ import (
 	"github.com/golite/golite/cgotorch"
 )
 
-// The collector knows a tensor's few words in Go and not what it costs in libtorch. Two things make up for that.
+// Go's collector counts a tensor's few words in Go and not its memory in libtorch. Two mechanisms make up for that.
 //
-// Big tensors on the CPU: libtorch's allocator has a collection run before their memory grows beyond the most that was needed so far
-// (cgotorch/collect.h); collectForAllocator runs it.
+// Big tensors on the CPU: libtorch's allocator has a collection run before their memory grows beyond the most that was
+// needed so far (cgotorch/collect.h); collectForAllocator runs it.
 //
-// All others: pacer. When what they cost has grown by a share, it collects and waits until the tensors found dead are freed. Goroutines
-// that make tensors faster than they are freed wait for that as well, for a bounded time.
+// All others: pacer. When what they cost has grown by a share, it collects and waits until the tensors found dead are
+// freed. Goroutines that make tensors faster than they are freed wait for that as well, for a bounded time.
 var pacer struct {
 	sync.Mutex
-	grown      atomic.Int64 // bytes and objects given to the collector since the last look
-	fresh      atomic.Int64 // the part of it that is the cost of small tensors
-	small, gpu int64        // the cost of small tensors and the live bytes on all GPUs after the last collection, or the least since
-	last       time.Time
-	lasting    time.Duration // how long a collection takes, as far as known
+	grown atomic.Int64 // bytes and objects given to the collector since the last check
+	fresh atomic.Int64 // the part of it that is the cost of small tensors
+	// the cost of small tensors and the live bytes on all GPUs after the last collection, or the least since
+	small, gpu   int64
+	last         time.Time
+	lastDuration time.Duration // how long a collection takes, as far as known
 }
 
 const (
 	objectBytes = 1 << 10 // what a tensor costs besides its elements: libtorch's objects and Go's
-	paceLook    = 4 << 20 // cost between two looks
+	paceLook    = 4 << 20 // cost between two checks
 	paceShare   = 12      // collect when the cost has grown by 1/paceShare
-	paceAhead   = 8       // goroutines wait where they are so many looks ahead of a running collection
+	paceAhead   = 8       // goroutines wait where they are so many checks ahead of a running collection
 	longest     = 20 * time.Millisecond
 )
 
 func init() { cgotorch.Collect = collectForAllocator }
 
-// collectForAllocator runs a collection that the allocator asks for, and reports whether it did. Where they take long, as the program's own
-// heap is large, they take a fifth of the time at most.
+// collectForAllocator runs a collection that the allocator requests, and reports whether it did. Where collections take
+// long, as with a large Go heap, they take a fifth of the time at most.
 func collectForAllocator() bool {
 	pacer.Lock()
 	defer pacer.Unlock()
-	run := pacer.lasting < longest || time.Since(pacer.last) > 4*pacer.lasting
+	run := pacer.lastDuration < longest || time.Since(pacer.last) > 4*pacer.lastDuration
 	if run {
 		collectAll(cleanupsWait)
 	}
 	return run
 }
 
-// paceGC takes note of a tensor that was left to the collector.
+// paceGC counts a tensor that was left to the collector.
 func paceGC(bytes int64) {
 	fresh := int64(objectBytes)
 	if bytes < cgotorch.BigTensor {
@@ -64,14 +65,14 @@ func paceGC(bytes int64) {
 	small, onGPUs, reserved := liveCosts()
 	pacer.small, pacer.gpu = min(pacer.small, small), min(pacer.gpu, onGPUs)
 	// Collections may take a fifth of the time, unless much has grown meanwhile.
-	soon := time.Since(pacer.last) < 5*pacer.lasting
-	if worthIt(pacer.small, small, soon) || onGPUs > 0 && worthOnGPUs(onGPUs, reserved, soon) {
+	soon := time.Since(pacer.last) < 5*pacer.lastDuration
+	if shouldCollect(pacer.small, small, soon) || onGPUs > 0 && worthOnGPUs(onGPUs, reserved, soon) {
 		collectAll(cleanupsWait)
 	}
 }
 
-// takeTurn locks the pacer, and reports whether it did. Where another goroutine has it and tensors come faster than that one's collection
-// frees them, it waits, for about a second at most.
+// takeTurn locks the pacer, and reports whether it did. Where another goroutine has it and tensors come faster than
+// that one's collection frees them, it waits, for about a second at most.
 func takeTurn(fresh int64) bool {
 	if pacer.TryLock() {
 		return true
@@ -88,36 +89,38 @@ func takeTurn(fresh int64) bool {
 	return false
 }
 
-// worthIt tells whether so much has grown that a collection is called for: a share of what there was, and where there was one lately a
-// quarter, or half where one takes long because the program's own heap is large. The caller holds the pacer.
-func worthIt(base, live int64, soon bool) bool {
+// shouldCollect reports whether the cost has grown enough for a collection: by 1/paceShare of base; by 1/4 within five
+// times the last collection's duration; by 1/2 where that took more than 5 ms, as with a large Go heap. The caller
+// holds the pacer.
+func shouldCollect(base, live int64, soon bool) bool {
 	enough := max(paceLook, base/paceShare)
 	if soon {
 		enough = max(4*paceLook, base/4)
-		if pacer.lasting > 5*time.Millisecond {
+		if pacer.lastDuration > 5*time.Millisecond {
 			enough = max(16*paceLook, base/2)
 		}
 	}
 	return live-base >= enough
 }
 
-// worthOnGPUs reports whether a collection is called for on GPUs: libtorch's reserve would have to grow, and either tensors that nothing
-// else holds are a 64th of what there is, or as much has grown as for others. The caller holds the pacer.
+// worthOnGPUs reports whether a collection is called for on GPUs: libtorch's reserve would have to grow, and either
+// tensors that nothing else holds are a 64th of what there is, or as much has grown as for others. The caller holds the
+// pacer.
 func worthOnGPUs(live, reserved int64, soon bool) bool {
-	if roomOnGPUs(live, reserved) {
+	if gpuCacheHasRoom(live, reserved) {
 		return false
 	}
 	code, _ := Device{Type: CUDAType}.code()
-	return cgotorch.Collectable(int32(code)) >= max(paceLook, live/64) || worthIt(pacer.gpu, live, soon)
+	return cgotorch.Collectable(int32(code)) >= max(paceLook, live/64) || shouldCollect(pacer.gpu, live, soon)
 }
 
-// roomOnGPUs tells that the memory which libtorch has on GPUs holds some more than there is: nothing is to be saved then, and a GPU would
-// wait for the kernels that nobody starts during a collection. The first step of a training loop is collected as it goes, the next ones
-// where they come near what that one took.
-func roomOnGPUs(live, reserved int64) bool { return live < reserved-reserved/paceShare }
+// gpuCacheHasRoom reports whether libtorch's reserved memory on GPUs has free space: a collection saves nothing then,
+// and the GPU would idle while no kernels are started. The first step of a training loop is collected as it goes, the
+// next ones where they come near what that one took.
+func gpuCacheHasRoom(live, reserved int64) bool { return live < reserved-reserved/paceShare }
 
-// liveCosts are the cost of tensors below cgotorch.BigTensor on the CPU, with the objects of all tensors, the bytes of tensors on GPUs,
-// and what libtorch has reserved for them there.
+// liveCosts are the cost of tensors below cgotorch.BigTensor on the CPU, with the objects of all tensors, the bytes of
+// tensors on GPUs, and what libtorch has reserved for them there.
 func liveCosts() (small, onGPUs, reserved int64) {
 	m := cgotorch.Memory(false)
 	onGPUs, reserved = cgotorch.CUDAAllocated()
@@ -162,7 +165,7 @@ func collect(wait time.Duration) {
 	case <-time.After(wait):
 	}
 	// One that took long was most likely kept waiting by other programs; a large heap shows in several.
-	pacer.last, pacer.lasting = time.Now(), min(lasting, 2*pacer.lasting+time.Millisecond/4)
+	pacer.last, pacer.lastDuration = time.Now(), min(lasting, 2*pacer.lastDuration+time.Millisecond/4)
 }
 
 // cleanupsRan reports whether all cleanups that collections have found have run.

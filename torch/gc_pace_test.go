@@ -10,8 +10,8 @@ import (
 func TestCollectionsThatAreWorthIt(t *testing.T) {
 	pacer.Lock()
 	defer pacer.Unlock()
-	before := pacer.lasting
-	defer func() { pacer.lasting = before }()
+	before := pacer.lastDuration
+	defer func() { pacer.lastDuration = before }()
 	const mib = 1 << 20
 	for _, c := range []struct {
 		what       string
@@ -28,18 +28,18 @@ func TestCollectionsThatAreWorthIt(t *testing.T) {
 		{"a quarter, where one takes long", 1200 * mib, 1500 * mib, true, true, false},
 		{"half, where one takes long", 1200 * mib, 1800 * mib, true, true, true},
 	} {
-		pacer.lasting = time.Millisecond
+		pacer.lastDuration = time.Millisecond
 		if c.long {
-			pacer.lasting = time.Second
+			pacer.lastDuration = time.Second
 		}
-		require.Equal(t, c.worth, worthIt(c.base, c.live, c.soon), c.what)
+		require.Equal(t, c.worth, shouldCollect(c.base, c.live, c.soon), c.what)
 	}
 }
 
 // What libtorch has reserved on GPUs is used before anything there is collected.
 func TestRoomOnGPUs(t *testing.T) {
-	require.True(t, roomOnGPUs(5<<30, 12<<30), "a step within what the one before took")
-	require.False(t, roomOnGPUs(11<<30+1, 12<<30), "near what it took")
-	require.False(t, roomOnGPUs(5<<30, 5<<30+20<<20), "the first step: libtorch has no more than it uses")
-	require.False(t, roomOnGPUs(0, 0))
+	require.True(t, gpuCacheHasRoom(5<<30, 12<<30), "a step within what the one before took")
+	require.False(t, gpuCacheHasRoom(11<<30+1, 12<<30), "near what it took")
+	require.False(t, gpuCacheHasRoom(5<<30, 5<<30+20<<20), "the first step: libtorch has no more than it uses")
+	require.False(t, gpuCacheHasRoom(0, 0))
 }

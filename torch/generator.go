@@ -6,9 +6,9 @@ import (
 	"github.com/golite/golite/cgotorch"
 )
 
-// Generator is a stream of random numbers on a device (torch.Generator). Operations draw from the device's
-// default generator unless they are given another. A Generator is safe for use by several goroutines; the
-// order in which they draw is then theirs.
+// Generator is a stream of random numbers on a device (torch.Generator). Operations draw from the device's default
+// generator unless they are given another. A Generator is safe for use by several goroutines, which draw in no fixed
+// order.
 type Generator struct {
 	gen    cgotorch.Gen
 	device Device
@@ -101,9 +101,9 @@ func (g *Generator) SetState(state *Tensor) {
 // one, else the process's. lite.SeedEverything also seeds the GPU's and Go's own random numbers.
 func ManualSeed(seed uint64) { DefaultGenerator(CPU).ManualSeed(seed) }
 
-// WithGenerator runs f with g as the default CPU generator of the calling goroutine: what f draws, it draws from g.
-// The goroutine is locked to its thread while f runs. Ranks and workers that share a process use it for their own streams. It
-// panics where libtorch does not use golite's function for the default generator (see Process-wide effects).
+// WithGenerator runs f with g as the default CPU generator of the calling goroutine: what f draws, it draws from g. The
+// goroutine is locked to its thread while f runs. Ranks and workers that share a process use it for their own streams.
+// It panics where libtorch does not use golite's function for the default generator (see Process-wide effects).
 func WithGenerator(g *Generator, f func()) {
 	needOwnDefaults("torch.WithGenerator")
 	notNil("torch.WithGenerator", f != nil)

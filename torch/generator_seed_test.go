@@ -30,6 +30,7 @@ func TestSeedingCanWait(t *testing.T) {
 		g.SetState(torch.NewGenerator(9).State())
 		require.True(t, torch.NewGenerator(9).State().Equal(g.State()), "a state ends what waits")
 		require.Equal(t, uint64(9), g.InitialSeed())
-		require.Equal(t, torch.ToSlice[float32](torch.Empty(5).Normal_(0, 1, fresh())), torch.ToSlice[float32](torch.Empty(5).Normal_(0, 1, used())))
+		require.Equal(t, torch.ToSlice[float32](torch.Empty(5).Normal_(0, 1, fresh())),
+			torch.ToSlice[float32](torch.Empty(5).Normal_(0, 1, used())))
 	})
 }

@@ -166,7 +166,7 @@ func TestSavedTensorsHooksOfSeveralGoroutines(t *testing.T) {
 	for rank := range 4 {
 		all.Go(func() {
 			for range 30 {
-				Root(func() {
+				RunRank(func() {
 					Scope(func() {
 						x := leaf(float32(rank))
 						packed := 0
@@ -190,7 +190,7 @@ func TestSavedTensorsHooksOfSeveralGoroutines(t *testing.T) {
 	all.Wait()
 }
 
-// A Fork takes the hooks along, and a goroutine without one has none.
+// A ThreadContext takes the hooks along, and a goroutine without one has none.
 func TestForkTakesSavedTensorsHooksAlong(t *testing.T) {
 	Scope(func() {
 		x := leaf(3)
@@ -198,7 +198,7 @@ func TestForkTakesSavedTensorsHooksAlong(t *testing.T) {
 		inner := func() *Tensor { return x.Mul(x) }
 		var with, without *Tensor
 		SavedTensorsHooks(func(t *Tensor) *Tensor { packed++; return t }, func(t *Tensor) *Tensor { return t }, func() {
-			fork := NewFork()
+			fork := NewThreadContext()
 			done := make(chan struct{})
 			go func() { defer close(done); fork.Do(func() { with = inner() }) }()
 			<-done

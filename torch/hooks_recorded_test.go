@@ -7,23 +7,18 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/golite/golite/internal/fixture"
 )
 
 // journal collects the lines of a case of hooks.json.
 type journal []string
 
-func (j *journal) note(parts ...any) {
-	texts := make([]string, len(parts))
-	for i, p := range parts {
-		texts[i] = lineText(p)
-	}
-	*j = append(*j, strings.Join(texts, " "))
-}
+func (j *journal) note(parts ...any) { *j = append(*j, fixture.Line(lineText, parts...)) }
 
 func lineText(v any) string {
 	switch v := v.(type) {
@@ -31,11 +26,7 @@ func lineText(v any) string {
 		if v == nil {
 			return "nil"
 		}
-		var b []string
-		for _, x := range ToSlice[float64](v.Detach().To(Float64)) {
-			b = append(b, strconv.FormatFloat(x, 'g', 6, 64))
-		}
-		return "[" + strings.Join(b, ",") + "]"
+		return fixture.Numbers(ToSlice[float64](v.Detach().To(Float64)))
 	case error:
 		return v.Error()
 	default:
@@ -56,7 +47,8 @@ func (j *journal) run(name string, f func(x *Tensor) *Tensor) func(x *Tensor) *T
 // hooksOf returns hooks on saved tensors that change nothing.
 func (j *journal) hooksOf(name string, f func()) {
 	line := func(event string, t *Tensor) *Tensor { j.note(strings.TrimSpace(name+" "+event), t); return t }
-	SavedTensorsHooks(func(t *Tensor) *Tensor { return line("pack", t) }, func(t *Tensor) *Tensor { return line("unpack", t) }, f)
+	SavedTensorsHooks(func(t *Tensor) *Tensor { return line("pack", t) },
+		func(t *Tensor) *Tensor { return line("unpack", t) }, f)
 }
 
 func square(x *Tensor) *Tensor { return x.Mul(x) }

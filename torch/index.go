@@ -143,11 +143,12 @@ func plainItem(name string, item any) any {
 			return v
 		}
 	}
-	Fail(name, "%T is no index: want an int, a bool, torch.R, torch.All, torch.None, torch.Ellipsis, a tensor, []int or []bool", item)
+	Fail(name, "%T is no index: want an int, a bool, torch.R, torch.All, torch.None, torch.Ellipsis, a tensor, []int "+
+		"or []bool", item)
 	return nil
 }
 
-// dimsOf tells how many dimensions an item uses up.
+// dimsOf returns how many dimensions an item consumes.
 func dimsOf(item any) int {
 	switch v := item.(type) {
 	case bool, marker:
@@ -200,12 +201,13 @@ func (p *picker) tensor(v *Tensor) {
 func (p *picker) choose(i int) {
 	size := p.t.Size(p.dim)
 	if i < -size || i >= size {
-		Fail(p.name, "index %d is out of bounds for dimension %d with size %d, of a tensor of shape %s", i, p.dim, size, shapeString(p.t.Shape()))
+		Fail(p.name, "index %d is out of bounds for dimension %d with size %d, of a tensor of shape %s", i, p.dim, size,
+			shapeString(p.t.Shape()))
 	}
 	p.t = p.t.Select(p.dim, i)
 }
 
-// truth puts in a dimension and takes its one index or none.
+// truth inserts a dimension and takes its one index or none.
 func (p *picker) truth(on bool) {
 	p.t = p.t.Unsqueeze(p.dim)
 	n := 0
@@ -227,8 +229,8 @@ func (p *picker) gather(v *Tensor) {
 	}
 }
 
-// skip passes n dimensions that are taken whole. A mask passes several with one entry of indices, so that the two counts
-// differ.
+// skip passes n dimensions that are taken whole. A mask passes several with one entry of indices, so that the two
+// counts differ.
 func (p *picker) skip(n int) {
 	p.dim += n
 	if p.indices != nil {

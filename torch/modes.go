@@ -7,8 +7,8 @@ import (
 	"github.com/golite/golite/cgotorch"
 )
 
-// NoGrad runs f without recording it for autograd (torch.no_grad). The goroutine is locked to its thread while
-// f runs; the mode before is restored however f ends, and no other goroutine sees any of it.
+// NoGrad runs f without recording it for autograd (torch.no_grad). The goroutine is locked to its thread while f runs;
+// the mode before is restored however f ends, and no other goroutine is affected.
 func NoGrad(f func()) {
 	notNil("torch.NoGrad", f != nil)
 	withGrad(false, f)
@@ -42,7 +42,7 @@ func withGrad(on bool, f func()) {
 	f()
 }
 
-// GradEnabled tells whether autograd records on the calling goroutine (torch.is_grad_enabled).
+// GradEnabled reports whether autograd records on the calling goroutine (torch.is_grad_enabled).
 func GradEnabled() bool { return cgotorch.GradMode() }
 
 // InferenceMode runs f without autograd and without what would make its results usable by autograd later: a
@@ -63,15 +63,15 @@ func InferenceModeOf[T any](f func() T) (result T) {
 	return result
 }
 
-// InferenceEnabled tells whether the calling goroutine is in inference mode.
+// InferenceEnabled reports whether the calling goroutine is in inference mode.
 func InferenceEnabled() bool { return cgotorch.Inference() }
 
-// defaultDevices counts the WithDevices under way: where there is none, making a tensor doesn't look for one.
+// defaultDevices counts the WithDevices under way: where there is none, making a tensor skips the lookup.
 var defaultDevices atomic.Int32
 
 // WithDevice runs f with d as the device of what is made without one (torch.device as a context manager): a model built
-// inside of it needs no memory on the CPU, and with Meta none at all. The goroutine is locked to its thread while f runs;
-// other goroutines don't see it. From and FromBytes, which have their data on the CPU, stay there.
+// inside of it needs no memory on the CPU, and with Meta none at all. The goroutine is locked to its thread while f
+// runs; other goroutines are not affected. From and FromBytes, which have their data on the CPU, stay there.
 func WithDevice(d Device, f func()) {
 	notNil("torch.WithDevice", f != nil)
 	if d == (Device{}) {
@@ -143,8 +143,8 @@ func SetDefaultDType(d DType) DType {
 }
 
 // WithDefaultDType runs f with d as the floating type of what is made without one, on this goroutine alone: others, a
-// loader's workers among them, keep theirs. The goroutine is locked to its thread while f runs. It panics where libtorch does
-// not use golite's function for the default type (see Process-wide effects).
+// loader's workers among them, keep theirs. The goroutine is locked to its thread while f runs. It panics where
+// libtorch does not use golite's function for the default type (see Process-wide effects).
 func WithDefaultDType(d DType, f func()) {
 	notNil("torch.WithDefaultDType", f != nil)
 	if !d.IsFloating() {
@@ -158,7 +158,8 @@ func WithDefaultDType(d DType, f func()) {
 	f()
 }
 
-// DefaultDType returns the floating type of tensors that are made without one (torch.get_default_dtype), on this goroutine.
+// DefaultDType returns the floating type of tensors that are made without one (torch.get_default_dtype), on this
+// goroutine.
 func DefaultDType() DType { return dtypeOf(int64(cgotorch.SetDefaultDType(-1))) }
 
 // UseDeterministicAlgorithms makes operations whose result may differ from run to run choose another way, or panic

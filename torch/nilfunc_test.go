@@ -21,8 +21,8 @@ func TestNilFunctions(t *testing.T) {
 	for name, f := range map[string]func(){
 		"torch.Scope":                           func() { torch.Scope(nil) },
 		"torch.ScopeOf":                         func() { torch.ScopeOf[int](nil) },
-		"torch.Root":                            func() { torch.Root(nil) },
-		"torch.Outside":                         func() { torch.Outside(nil) },
+		"torch.RunRank":                         func() { torch.RunRank(nil) },
+		"torch.NoScope":                         func() { torch.NoScope(nil) },
 		"torch.NoGrad":                          func() { torch.NoGrad(nil) },
 		"torch.NoGradOf":                        func() { torch.NoGradOf[int](nil) },
 		"torch.EnableGrad":                      func() { torch.EnableGrad(nil) },

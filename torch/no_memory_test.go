@@ -48,8 +48,9 @@ var tensorsWithoutPlainMemory = map[string]struct {
 	read  string
 	bytes string
 }{
-	"zeros":           {signGrad, []float32{0, 0, 0, 0}, "", "stands for zeros"},
-	"zeros, detached": {func() *torch.Tensor { return signGrad().Detach() }, []float32{0, 0, 0, 0}, "", "stands for zeros"},
+	"zeros": {signGrad, []float32{0, 0, 0, 0}, "", "stands for zeros"},
+	"zeros, detached": {func() *torch.Tensor { return signGrad().Detach() }, []float32{0, 0, 0, 0}, "",
+		"stands for zeros"},
 	"zeros, transposed": {func() *torch.Tensor {
 		return signGrad().Transpose(0, 1)
 	}, []float32{0, 0, 0, 0}, "", "contiguous"},

@@ -70,97 +70,97 @@ var (
 	opIsIn                     = op.Op{Name: "aten::isin.Tensor_Tensor"}
 )
 
-// Eq tells where t == other, as a bool tensor (torch.eq).
+// Eq reports where t == other, as a bool tensor (torch.eq).
 func (t *Tensor) Eq(other *Tensor) *Tensor { return call(&opEq, t, other) }
 
 // Eq_ is Eq in place.
 func (t *Tensor) Eq_(other *Tensor) *Tensor { return call_(&opEq_, t, other) }
 
-// EqScalar tells where t == v, as a bool tensor (torch.eq).
+// EqScalar reports where t == v, as a bool tensor (torch.eq).
 func (t *Tensor) EqScalar(v float64) *Tensor { return callScalar(&opEqScalar, t, Number(v)) }
 
 // EqScalar_ is EqScalar in place.
 func (t *Tensor) EqScalar_(v float64) *Tensor { return callScalar_(&opEqScalar_, t, Number(v)) }
 
-// Ne tells where t != other, as a bool tensor (torch.ne).
+// Ne reports where t != other, as a bool tensor (torch.ne).
 func (t *Tensor) Ne(other *Tensor) *Tensor { return call(&opNe, t, other) }
 
 // Ne_ is Ne in place.
 func (t *Tensor) Ne_(other *Tensor) *Tensor { return call_(&opNe_, t, other) }
 
-// NeScalar tells where t != v, as a bool tensor (torch.ne).
+// NeScalar reports where t != v, as a bool tensor (torch.ne).
 func (t *Tensor) NeScalar(v float64) *Tensor { return callScalar(&opNeScalar, t, Number(v)) }
 
 // NeScalar_ is NeScalar in place.
 func (t *Tensor) NeScalar_(v float64) *Tensor { return callScalar_(&opNeScalar_, t, Number(v)) }
 
-// Lt tells where t < other, as a bool tensor (torch.lt).
+// Lt reports where t < other, as a bool tensor (torch.lt).
 func (t *Tensor) Lt(other *Tensor) *Tensor { return call(&opLt, t, other) }
 
 // Lt_ is Lt in place.
 func (t *Tensor) Lt_(other *Tensor) *Tensor { return call_(&opLt_, t, other) }
 
-// LtScalar tells where t < v, as a bool tensor (torch.lt).
+// LtScalar reports where t < v, as a bool tensor (torch.lt).
 func (t *Tensor) LtScalar(v float64) *Tensor { return callScalar(&opLtScalar, t, Number(v)) }
 
 // LtScalar_ is LtScalar in place.
 func (t *Tensor) LtScalar_(v float64) *Tensor { return callScalar_(&opLtScalar_, t, Number(v)) }
 
-// Le tells where t <= other, as a bool tensor (torch.le).
+// Le reports where t <= other, as a bool tensor (torch.le).
 func (t *Tensor) Le(other *Tensor) *Tensor { return call(&opLe, t, other) }
 
 // Le_ is Le in place.
 func (t *Tensor) Le_(other *Tensor) *Tensor { return call_(&opLe_, t, other) }
 
-// LeScalar tells where t <= v, as a bool tensor (torch.le).
+// LeScalar reports where t <= v, as a bool tensor (torch.le).
 func (t *Tensor) LeScalar(v float64) *Tensor { return callScalar(&opLeScalar, t, Number(v)) }
 
 // LeScalar_ is LeScalar in place.
 func (t *Tensor) LeScalar_(v float64) *Tensor { return callScalar_(&opLeScalar_, t, Number(v)) }
 
-// Gt tells where t > other, as a bool tensor (torch.gt).
+// Gt reports where t > other, as a bool tensor (torch.gt).
 func (t *Tensor) Gt(other *Tensor) *Tensor { return call(&opGt, t, other) }
 
 // Gt_ is Gt in place.
 func (t *Tensor) Gt_(other *Tensor) *Tensor { return call_(&opGt_, t, other) }
 
-// GtScalar tells where t > v, as a bool tensor (torch.gt).
+// GtScalar reports where t > v, as a bool tensor (torch.gt).
 func (t *Tensor) GtScalar(v float64) *Tensor { return callScalar(&opGtScalar, t, Number(v)) }
 
 // GtScalar_ is GtScalar in place.
 func (t *Tensor) GtScalar_(v float64) *Tensor { return callScalar_(&opGtScalar_, t, Number(v)) }
 
-// Ge tells where t >= other, as a bool tensor (torch.ge).
+// Ge reports where t >= other, as a bool tensor (torch.ge).
 func (t *Tensor) Ge(other *Tensor) *Tensor { return call(&opGe, t, other) }
 
 // Ge_ is Ge in place.
 func (t *Tensor) Ge_(other *Tensor) *Tensor { return call_(&opGe_, t, other) }
 
-// GeScalar tells where t >= v, as a bool tensor (torch.ge).
+// GeScalar reports where t >= v, as a bool tensor (torch.ge).
 func (t *Tensor) GeScalar(v float64) *Tensor { return callScalar(&opGeScalar, t, Number(v)) }
 
 // GeScalar_ is GeScalar in place.
 func (t *Tensor) GeScalar_(v float64) *Tensor { return callScalar_(&opGeScalar_, t, Number(v)) }
 
-// LogicalAnd tells where both are not zero, as a bool tensor (torch.logical_and).
+// LogicalAnd reports where both are not zero, as a bool tensor (torch.logical_and).
 func (t *Tensor) LogicalAnd(other *Tensor) *Tensor { return call(&opLogicalAnd, t, other) }
 
 // LogicalAnd_ is LogicalAnd in place.
 func (t *Tensor) LogicalAnd_(other *Tensor) *Tensor { return call_(&opLogicalAnd_, t, other) }
 
-// LogicalOr tells where one or both are not zero, as a bool tensor (torch.logical_or).
+// LogicalOr reports where one or both are not zero, as a bool tensor (torch.logical_or).
 func (t *Tensor) LogicalOr(other *Tensor) *Tensor { return call(&opLogicalOr, t, other) }
 
 // LogicalOr_ is LogicalOr in place.
 func (t *Tensor) LogicalOr_(other *Tensor) *Tensor { return call_(&opLogicalOr_, t, other) }
 
-// LogicalXor tells where exactly one is not zero, as a bool tensor (torch.logical_xor).
+// LogicalXor reports where exactly one is not zero, as a bool tensor (torch.logical_xor).
 func (t *Tensor) LogicalXor(other *Tensor) *Tensor { return call(&opLogicalXor, t, other) }
 
 // LogicalXor_ is LogicalXor in place.
 func (t *Tensor) LogicalXor_(other *Tensor) *Tensor { return call_(&opLogicalXor_, t, other) }
 
-// LogicalNot tells where t is zero, as a bool tensor (torch.logical_not).
+// LogicalNot reports where t is zero, as a bool tensor (torch.logical_not).
 func (t *Tensor) LogicalNot() *Tensor { return call(&opLogicalNot, t) }
 
 // LogicalNot_ is LogicalNot in place.
@@ -250,28 +250,28 @@ func (t *Tensor) BitwiseNot() *Tensor { return call(&opBitwiseNot, t) }
 // BitwiseNot_ is BitwiseNot in place.
 func (t *Tensor) BitwiseNot_() *Tensor { return call_(&opBitwiseNot_, t) }
 
-// IsNaN tells which elements are NaN, as a bool tensor (torch.isnan).
+// IsNaN reports which elements are NaN, as a bool tensor (torch.isnan).
 func (t *Tensor) IsNaN() *Tensor { return call(&opIsNaN, t) }
 
-// IsInf tells which elements are infinite, as a bool tensor (torch.isinf).
+// IsInf reports which elements are infinite, as a bool tensor (torch.isinf).
 func (t *Tensor) IsInf() *Tensor { return call(&opIsInf, t) }
 
-// IsFinite tells which elements are neither infinite nor NaN, as a bool tensor (torch.isfinite).
+// IsFinite reports which elements are neither infinite nor NaN, as a bool tensor (torch.isfinite).
 func (t *Tensor) IsFinite() *Tensor { return call(&opIsFinite, t) }
 
-// IsPosInf tells which elements are +Inf, as a bool tensor (torch.isposinf).
+// IsPosInf reports which elements are +Inf, as a bool tensor (torch.isposinf).
 func (t *Tensor) IsPosInf() *Tensor { return call(&opIsPosInf, t) }
 
-// IsNegInf tells which elements are -Inf, as a bool tensor (torch.isneginf).
+// IsNegInf reports which elements are -Inf, as a bool tensor (torch.isneginf).
 func (t *Tensor) IsNegInf() *Tensor { return call(&opIsNegInf, t) }
 
-// IsRealElem tells which elements have no imaginary part, as a bool tensor (torch.isreal).
+// IsRealElem reports which elements have no imaginary part, as a bool tensor (torch.isreal).
 func (t *Tensor) IsRealElem() *Tensor { return call(&opIsRealElem, t) }
 
-// SignBit tells which elements have their sign bit set, -0 too, as a bool tensor (torch.signbit).
+// SignBit reports which elements have their sign bit set, -0 too, as a bool tensor (torch.signbit).
 func (t *Tensor) SignBit() *Tensor { return call(&opSignBit, t) }
 
-// Equal tells whether both tensors have the same shape and elements (torch.equal). It waits for the device.
+// Equal reports whether both tensors have the same shape and elements (torch.equal). It waits for the device.
 func (t *Tensor) Equal(other *Tensor) bool {
 	var a op.Args
 	put(&a, &opEqual, t, other)
@@ -297,7 +297,7 @@ func (c CloseOptions) write(a *op.Args) {
 	a.Bool(c.EqualNaN)
 }
 
-// AllClose tells whether |t - other| <= atol + rtol * |other| holds everywhere (torch.allclose).
+// AllClose reports whether |t - other| <= atol + rtol * |other| holds everywhere (torch.allclose).
 func (t *Tensor) AllClose(other *Tensor, opts ...CloseOptions) bool {
 	var a op.Args
 	put(&a, &opAllClose, t, other)
@@ -305,7 +305,7 @@ func (t *Tensor) AllClose(other *Tensor, opts ...CloseOptions) bool {
 	return truth(&opAllClose, &a)
 }
 
-// IsClose tells where |t - other| <= atol + rtol * |other|, as a bool tensor (torch.isclose).
+// IsClose reports where |t - other| <= atol + rtol * |other|, as a bool tensor (torch.isclose).
 func (t *Tensor) IsClose(other *Tensor, opts ...CloseOptions) *Tensor {
 	var a op.Args
 	put(&a, &opIsClose, t, other)
@@ -313,7 +313,7 @@ func (t *Tensor) IsClose(other *Tensor, opts ...CloseOptions) *Tensor {
 	return result(&opIsClose, &a)
 }
 
-// IsIn tells which elements occur in values, as a bool tensor (torch.isin).
+// IsIn reports which elements occur in values, as a bool tensor (torch.isin).
 func (t *Tensor) IsIn(values *Tensor) *Tensor {
 	var a op.Args
 	put(&a, &opIsIn, t, values)

@@ -37,7 +37,8 @@ func (t *Tensor) Conj() *Tensor { return call(&opConj, t) }
 // ConjPhysical returns the complex conjugate, computed (torch.conj_physical).
 func (t *Tensor) ConjPhysical() *Tensor { return call(&opConjPhysical, t) }
 
-// ViewAsReal returns a view of a complex tensor with real and imaginary parts in a new last dimension of 2 (torch.view_as_real).
+// ViewAsReal returns a view of a complex tensor with real and imaginary parts in a new last dimension of 2
+// (torch.view_as_real).
 func (t *Tensor) ViewAsReal() *Tensor { return call(&opViewAsReal, t) }
 
 // ViewAsComplex returns a view of a tensor whose last dimension is 2 as complex numbers (torch.view_as_complex).

@@ -73,7 +73,8 @@ func (t *Tensor) Normal_(mean, std float64, g ...*Generator) *Tensor {
 	return random(&opNormal_, t, g, mean, std)
 }
 
-// LogNormal_ draws numbers whose logarithm has a normal distribution, with the default generator or another one (Tensor.log_normal_).
+// LogNormal_ draws numbers whose logarithm has a normal distribution, with the default generator or another one
+// (Tensor.log_normal_).
 func (t *Tensor) LogNormal_(mean, std float64, g ...*Generator) *Tensor {
 	return random(&opLogNormal_, t, g, mean, std)
 }
@@ -83,12 +84,14 @@ func (t *Tensor) Cauchy_(median, sigma float64, g ...*Generator) *Tensor {
 	return random(&opCauchy_, t, g, median, sigma)
 }
 
-// Exponential_ draws from an exponential distribution of that rate, with the default generator or another one (Tensor.exponential_).
+// Exponential_ draws from an exponential distribution of that rate, with the default generator or another one
+// (Tensor.exponential_).
 func (t *Tensor) Exponential_(rate float64, g ...*Generator) *Tensor {
 	return random(&opExponential_, t, g, rate)
 }
 
-// Geometric_ draws the number of trials up to the first success, which has probability p, with the default generator or another one (Tensor.geometric_).
+// Geometric_ draws the number of trials up to the first success, which has probability p, with the default generator or
+// another one (Tensor.geometric_).
 func (t *Tensor) Geometric_(p float64, g ...*Generator) *Tensor {
 	return random(&opGeometric_, t, g, p)
 }

@@ -31,7 +31,8 @@ func samples() (list []*Tensor) {
 }
 
 // try calls m with each choice of samples for its tensors until it takes one, and returns its arguments and results.
-func try(t *testing.T, m reflect.Method, accept func(args, results []reflect.Value) bool, ints ...int) (args, results []reflect.Value) {
+func try(t *testing.T, m reflect.Method, accept func(args, results []reflect.Value) bool, ints ...int) (args,
+	results []reflect.Value) {
 	t.Helper()
 	n := m.Type.NumIn()
 	if m.Type.IsVariadic() && m.Type.In(n-1) != reflect.TypeFor[[]int]() {
@@ -91,7 +92,8 @@ func tensor(v reflect.Value) *Tensor { return v.Interface().(*Tensor) }
 func same(t *testing.T, want, got *Tensor, name string) {
 	t.Helper()
 	require.Equal(t, want.Shape(), got.Shape(), name)
-	require.True(t, want.Equal(got) || want.Contiguous().NanToNum(7, 8, 9).Equal(got.Contiguous().NanToNum(7, 8, 9)), "%s:\n%s\n%s", name, want, got)
+	require.True(t, want.Equal(got) || want.Contiguous().NanToNum(7, 8, 9).Equal(got.Contiguous().NanToNum(7, 8, 9)),
+		"%s:\n%s\n%s", name, want, got)
 }
 
 func TestInPlaceFormsAgree(t *testing.T) {

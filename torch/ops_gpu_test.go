@@ -41,14 +41,16 @@ func near(t *testing.T, want, got []*Tensor, absolute bool) {
 			a, b = a.Abs(), b.Abs()
 		}
 		if a.DType().IsFloating() || a.DType().IsComplex() {
-			require.True(t, a.AllClose(b, CloseOptions{RTol: &tol, ATol: &tol, EqualNaN: true}), "result %d is\n%s\nand not\n%s", i, b, a)
+			require.True(t, a.AllClose(b, CloseOptions{RTol: &tol, ATol: &tol, EqualNaN: true}), "result %d is\n%s\nand not\n%s",
+				i, b, a)
 		} else {
 			require.True(t, a.Equal(b), "result %d is\n%s\nand not\n%s", i, b, a)
 		}
 	}
 }
 
-// Every method with a recorded case gives on a GPU what it gives on the CPU. Those that draw random numbers give as many of them.
+// Every method with a recorded case gives on a GPU what it gives on the CPU. Those that draw random numbers give as
+// many of them.
 func TestMethodsAsRecordedOnAGPU(t *testing.T) {
 	device := needGPU(t)
 	here := inputs(t, fixture.Open(t, "testdata/ops.json.gz"))

@@ -68,8 +68,8 @@ func BroadcastTensors(list []*Tensor) []*Tensor {
 	return results(&opBroadcastTensors, &a)
 }
 
-// Meshgrid makes grids of coordinates of vectors (torch.meshgrid). indexing is "ij" for matrices' order of dimensions or
-// "xy" for plots'.
+// Meshgrid makes grids of coordinates of vectors (torch.meshgrid). indexing is "ij" for matrices' order of dimensions
+// or "xy" for plots'.
 func Meshgrid(list []*Tensor, indexing string) []*Tensor {
 	var a op.Args
 	putAll(&a, &opMeshgrid, list)

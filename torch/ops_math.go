@@ -128,7 +128,7 @@ func (t *Tensor) Sign() *Tensor { return call(&opSign, t) }
 // Sign_ is Sign in place.
 func (t *Tensor) Sign_() *Tensor { return call_(&opSign_, t) }
 
-// Sgn is Sign that knows complex numbers (torch.sgn).
+// Sgn is Sign, for complex numbers too (torch.sgn).
 func (t *Tensor) Sgn() *Tensor { return call(&opSgn, t) }
 
 // Sgn_ is Sgn in place.

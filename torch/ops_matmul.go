@@ -72,7 +72,8 @@ func (t *Tensor) AddMM_(x, y *Tensor, opts ...AddMMOptions) *Tensor {
 	return inPlace(&opAddMM_, &a, t)
 }
 
-// BAddBMM returns beta * t + alpha * the products of two batches of matrices; without options both are 1 (torch.baddbmm).
+// BAddBMM returns beta * t + alpha * the products of two batches of matrices; without options both are 1
+// (torch.baddbmm).
 func (t *Tensor) BAddBMM(x, y *Tensor, opts ...AddMMOptions) *Tensor {
 	var a op.Args
 	putAddMM(&a, &opBAddBMM, t, x, y, opts)
@@ -86,7 +87,8 @@ func (t *Tensor) BAddBMM_(x, y *Tensor, opts ...AddMMOptions) *Tensor {
 	return inPlace(&opBAddBMM_, &a, t)
 }
 
-// AddBMM returns beta * t + alpha * the sum of the products of two batches of matrices; without options both are 1 (torch.addbmm).
+// AddBMM returns beta * t + alpha * the sum of the products of two batches of matrices; without options both are 1
+// (torch.addbmm).
 func (t *Tensor) AddBMM(x, y *Tensor, opts ...AddMMOptions) *Tensor {
 	var a op.Args
 	putAddMM(&a, &opAddBMM, t, x, y, opts)

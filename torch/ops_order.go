@@ -36,7 +36,7 @@ var (
 	opTrapezoid         = op.Op{Name: "aten::trapezoid.dx"}
 )
 
-// reducePair calls a reduction over one dimension that also tells where the elements were.
+// reducePair calls a reduction over one dimension that also returns the elements' indices.
 func reducePair(o *op.Op, t *Tensor, dim int, keep bool) (values, indices *Tensor) {
 	var a op.Args
 	put(&a, o, t)

@@ -154,7 +154,7 @@ func (t *Tensor) LogSumExpKeepDim(dims ...int) *Tensor {
 	return reduceList(&opLogSumExp, t, everyDim(t, dims), true)
 }
 
-// Any tells whether some element is not zero, over dims or in the whole, as a bool tensor (torch.any).
+// Any reports whether some element is not zero, over dims or in the whole, as a bool tensor (torch.any).
 func (t *Tensor) Any(dims ...int) *Tensor {
 	if len(dims) == 0 {
 		return call(&opAny, t)
@@ -165,7 +165,7 @@ func (t *Tensor) Any(dims ...int) *Tensor {
 // AnyKeepDim is Any with the dimensions kept, of size 1.
 func (t *Tensor) AnyKeepDim(dims ...int) *Tensor { return reduce(&opAnyDims, t, dims, true) }
 
-// All tells whether no element is zero, over dims or in the whole, as a bool tensor (torch.all).
+// All reports whether no element is zero, over dims or in the whole, as a bool tensor (torch.all).
 func (t *Tensor) All(dims ...int) *Tensor {
 	if len(dims) == 0 {
 		return call(&opAll, t)

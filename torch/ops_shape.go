@@ -55,7 +55,8 @@ func (t *Tensor) ViewAs(other *Tensor) *Tensor { return t.View(other.Shape()...)
 // (Tensor.view with a dtype).
 func (t *Tensor) ViewDType(d DType) *Tensor {
 	if from := t.DType(); from != d && (from == QInt8 || from == QUInt8 || from == QInt32) {
-		Fail(opViewDType.Name, "a quantized tensor, %s, can't be read as %s: aten.IntRepr gives its integers", from, d) // libtorch ends the process
+		// libtorch ends the process
+		Fail(opViewDType.Name, "a quantized tensor, %s, can't be read as %s: aten.IntRepr gives its integers", from, d)
 	}
 	var a op.Args
 	put(&a, &opViewDType, t)

@@ -120,7 +120,8 @@ func (t *Tensor) TypeAs(other *Tensor) *Tensor {
 	return t.convert(other.DType(), Device{}, false, false)
 }
 
-// IsPinned tells a tensor in page-locked memory, which is copied to a GPU without waiting (Tensor.is_pinned).
+// IsPinned reports whether the tensor is in page-locked memory, which is copied to a GPU without waiting
+// (Tensor.is_pinned).
 func (t *Tensor) IsPinned() bool {
 	var a op.Args
 	put(&a, &opIsPinned, t)
@@ -131,7 +132,7 @@ func (t *Tensor) IsPinned() bool {
 // PinMemory returns the tensor in page-locked memory (Tensor.pin_memory). It needs a GPU.
 func (t *Tensor) PinMemory() *Tensor { return callDType(&opPinMemory, t) }
 
-// Clone copies the tensor; autograd sees through it (torch.clone).
+// Clone copies the tensor; autograd records it (torch.clone).
 func (t *Tensor) Clone() *Tensor { return callDType(&opClone, t) }
 
 // CloneFormat is Clone into that order in memory.

@@ -8,16 +8,15 @@ import (
 	"sync"
 )
 
-// PoolOptions say what a Pool is like.
+// PoolOptions are the properties of a Pool.
 type PoolOptions struct {
 	Threads int  // how many functions run at once; at least 1
 	IntraOp int  // threads for each operation; 0: 1
 	NoGrad  bool // functions run without autograd
 }
 
-// Pool is a fixed number of OS threads that run functions with tensors. libtorch keeps caches and thread pools for
-// each thread that it meets, so the goroutines of a server, which come and go on ever new threads, hand their work to
-// a pool.
+// Pool is a fixed number of OS threads that run functions with tensors. libtorch keeps caches and thread pools for each
+// thread, so that the goroutines of a server, which run on ever new threads, should run their work in a pool.
 type Pool struct {
 	jobs   chan poolJob
 	closed chan struct{}
@@ -48,7 +47,7 @@ func (p *Pool) work(o PoolOptions) {
 	self := goroutineID()
 	p.own.Store(self, true)
 	defer p.own.Delete(self)
-	Root(func() {
+	RunRank(func() {
 		WithNumThreads(max(o.IntraOp, 1), func() {
 			for {
 				select {
@@ -62,7 +61,8 @@ func (p *Pool) work(o PoolOptions) {
 	})
 }
 
-// serve runs one job. A function that ends its goroutine (runtime.Goexit, as testing's FailNow does) gets another one started.
+// serve runs one job. A function that ends its goroutine (runtime.Goexit, as testing's FailNow does) gets another one
+// started.
 func (p *Pool) serve(j poolJob, o PoolOptions) {
 	err := errors.New("torch: a function of the pool ended its goroutine (runtime.Goexit)")
 	ended := false
@@ -93,9 +93,9 @@ func runJob(f func(), noGrad bool) (err error) {
 	})
 }
 
-// Do runs f on one of the pool's threads, in a scope, and waits for its end. It returns the error that f panicked
-// with, ctx's if no thread came free in time, or ErrPoolClosed. What f makes is released at its end: it hands on Go
-// data, or tensors that it Keeps. A function of the pool that calls Do goes on in its own thread where no other is free.
+// Do runs f on one of the pool's threads, in a scope, and waits for its end. It returns the error that f panicked with,
+// ctx's if no thread came free in time, or ErrPoolClosed. What f makes is released at its end: it hands on Go data, or
+// tensors that it Keeps. A function of the pool that calls Do goes on in its own thread where no other is free.
 func (p *Pool) Do(ctx context.Context, f func()) error {
 	if f == nil {
 		return errors.New("torch: Pool.Do was given no function: it is nil")
@@ -133,11 +133,12 @@ func (p *Pool) inside() bool {
 	return own
 }
 
-// Close waits for the functions that are running and ends the threads. A function of the pool can't wait for its own end: there
-// Close panics with an *Error, which Do returns, and the pool stays open.
+// Close waits for the functions that are running and ends the threads. A function of the pool can't wait for its own
+// end: there Close panics with an *Error, which Do returns, and the pool stays open.
 func (p *Pool) Close() {
 	if p.inside() {
-		Fail("torch.Pool.Close", "it was called by a function that the pool runs, whose end it would wait for: call it where Do has returned")
+		Fail("torch.Pool.Close", "it was called by a function that the pool runs, whose end it would wait for: call it "+
+			"where Do has returned")
 	}
 	p.once.Do(func() { close(p.closed) })
 	p.wg.Wait()

@@ -28,7 +28,8 @@ func mostLive(f func(seen func())) int {
 	return int(most.Load())
 }
 
-// What a long scope's program has dropped is freed before the scope's end, however small it is; its log does not grow with it.
+// What a long scope's program has dropped is freed before the scope's end, however small it is; its log does not grow
+// with it.
 func TestLongScopesFreeSmallTensors(t *testing.T) {
 	for _, c := range []struct {
 		what  string

@@ -19,7 +19,7 @@ func TestRootsLeaveAProcessorIdle(t *testing.T) {
 		all.Add(3)
 		for range 3 {
 			wg.Go(func() {
-				Root(func() {
+				RunRank(func() {
 					all.Done()
 					all.Wait()
 				})

@@ -48,8 +48,8 @@ func Number(v float64) Scalar {
 	return Float(v)
 }
 
-// Float64 returns the value as a float64. It panics for a complex number whose imaginary part is not 0, as libtorch does:
-// Complex128 gives both parts.
+// Float64 returns the value as a float64. It panics for a complex number whose imaginary part is not 0, as libtorch
+// does: Complex128 gives both parts.
 func (s Scalar) Float64() float64 {
 	switch s.tag {
 	case cgotorch.TagComplex:
@@ -68,8 +68,8 @@ func (s Scalar) Float64() float64 {
 	}
 }
 
-// Int64 returns the value as an int64, cut towards zero; an unsigned number that is too large for it gives the largest. Of
-// complex numbers it takes those that Float64 takes.
+// Int64 returns the value as an int64, cut towards zero; an unsigned number that is too large for it gives the largest.
+// Of complex numbers it takes those that Float64 takes.
 func (s Scalar) Int64() int64 {
 	switch s.tag {
 	case cgotorch.TagInt, cgotorch.TagBool:
@@ -96,7 +96,7 @@ func (s Scalar) Complex128() complex128 {
 	return complex(s.Float64(), 0)
 }
 
-// Bool tells whether the value is not zero.
+// Bool reports whether the value is not zero.
 func (s Scalar) Bool() bool { return s.Complex128() != 0 }
 
 // String prints the number.

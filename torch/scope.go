@@ -10,22 +10,23 @@ import (
 	"github.com/golite/golite/cgotorch"
 )
 
-// scope holds the handles that were made in it. It belongs to the goroutine that opened it, which is
-// locked to its thread meanwhile: the thread's token leads from a new tensor to its scope.
+// scope holds the handles that were made in it. It belongs to the goroutine that opened it, which is locked to its
+// thread meanwhile: a new tensor joins the scope of the thread's token.
 type scope struct {
 	token     uint64
 	parent    uint64
 	goroutine uint64 // who opened the outermost scope of this thread
-	root      bool   // a rank's own: what is made directly in it belongs to the collector
+	root      bool   // a rank's own: tensors made directly in it belong to the collector
 	device    Device // of a WithDevice, whose tensors join the scope around it
 	log       []cgotorch.Handle
 	full      int   // the length at which the log is cleared of handles that are gone
 	held      int64 // the cost of tensors that only the scope's end frees
 }
 
-// Without gradients nothing else would free an activation before the scope's end, and a program can't know how long the scope is in which a
-// function of its is called. So the end of a scope frees few tensors that the collector may not: scopeHolds bytes in all with objectBytes
-// for each, none of them big. A cleanup for each tensor would double what a small operation costs.
+// Without gradients nothing else would free an activation before the scope's end, and a function can't control how long
+// the scope is in which it is called. So the end of a scope frees few tensors that the collector may not: scopeHolds
+// bytes in all with objectBytes for each, none of them big. A cleanup for each tensor would double what a small
+// operation costs.
 const (
 	scopeHolds = 8 << 20
 	scopeLog   = 1 << 13 // entries of a log before it is first cleared
@@ -86,7 +87,7 @@ func openScope(root bool) *scope {
 	if parent == 0 {
 		enterThread()
 	}
-	s := takeScope()
+	s := allocScope()
 	s.parent, s.root, s.device = parent, root, Device{}
 	if p := scopeAt(parent); p != nil {
 		s.goroutine = p.goroutine
@@ -97,7 +98,7 @@ func openScope(root bool) *scope {
 	return s
 }
 
-func takeScope() *scope {
+func allocScope() *scope {
 	scopeLock.Lock()
 	defer scopeLock.Unlock()
 	var s *scope
@@ -117,9 +118,9 @@ func takeScope() *scope {
 	panic(&Error{Op: "scope", Message: "more than 16383 scopes are open at once: something opens them and never returns"})
 }
 
-// close releases what was made in the scope, and in those still open inside it, and makes the scope around
-// it the thread's again. Closing by token and not by depth is what keeps an order of closing that is not
-// the reverse of opening (a panic, an abandoned iterator) from freeing somebody else's tensors.
+// close releases what was made in the scope, and in those still open inside it, and makes the scope around it the
+// thread's again. Closing by token and not by depth is what keeps an order of closing that is not the reverse of
+// opening (a panic, an abandoned iterator) from freeing another scope's tensors.
 func (s *scope) close() {
 	token := s.token
 	now := cgotorch.Scope()
@@ -181,13 +182,13 @@ func Scope(f func()) {
 // maps that hold some) that were made in the scope pass to the scope around, or to the collector where there is none.
 // Those that belong elsewhere, such as a module's parameters, stay where they are.
 func ScopeOf[T any](f func() T) T {
-	result, _ := HandOver(f)
+	result, _ := ScopeTransfer(f)
 	return result
 }
 
-// HandOver is ScopeOf that also returns the tensors of the result that were made in the scope, for those who hand them on
-// (LoopScope.Adopt).
-func HandOver[T any](f func() T) (result T, made []*Tensor) {
+// ScopeTransfer is ScopeOf that also returns the tensors of the result that were made in the scope, for those who hand
+// them on (LoopScope.Adopt).
+func ScopeTransfer[T any](f func() T) (result T, made []*Tensor) {
 	notNil("torch.ScopeOf", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -199,16 +200,16 @@ func HandOver[T any](f func() T) (result T, made []*Tensor) {
 		home = 0
 	}
 	EachTensor(result, func(t *Tensor) {
-		if s.owns(t) {
-			t.rehome(home)
+		if s.contains(t) {
+			t.moveTo(home)
 			made = append(made, t)
 		}
 	})
 	return result, made
 }
 
-// owns tells whether a tensor was made in the scope and is still its own.
-func (s *scope) owns(t *Tensor) bool {
+// contains reports whether a tensor was made in the scope and is still its own.
+func (s *scope) contains(t *Tensor) bool {
 	h := t.h()
 	for i := len(s.log) - 1; i >= 0; i-- {
 		if s.log[i] == h {
@@ -218,11 +219,11 @@ func (s *scope) owns(t *Tensor) bool {
 	return false
 }
 
-// Root runs f as a rank's or a worker's own function: locked to its thread, which makes the bodies of
-// loader loops scopes. What f makes outside of any scope belongs to the collector. Where as many run at once as Go has processors
+// RunRank runs f as a rank's or a worker's own function: locked to its thread, which makes the bodies of loader loops
+// scopes. What f makes outside of any scope belongs to the collector. Where as many run at once as Go has processors
 // (GOMAXPROCS), Go is given one more, for good: it keeps Go's monitor asleep while all of them are in kernels.
-func Root(f func()) {
-	notNil("torch.Root", f != nil)
+func RunRank(f func()) {
+	notNil("torch.RunRank", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	enterRoot()
@@ -233,14 +234,14 @@ func Root(f func()) {
 }
 
 // LoopScope is the scope of a loop's body, for iterators: each Next ends the scope of the body before.
-// It does nothing where the thread isn't locked by Root or Scope, or where another goroutine locked it
+// It does nothing where the thread isn't locked by RunRank or Scope, or where another goroutine locked it
 // (iter.Pull runs its iterator on one of its own); tensors then belong to the collector.
 type LoopScope struct {
 	open   bool
 	active *scope
 }
 
-// NewLoopScope looks at the calling goroutine and returns a LoopScope with no scope open yet.
+// NewLoopScope returns a LoopScope of the calling goroutine, with no scope open yet.
 func NewLoopScope() *LoopScope {
 	around := scopeAt(cgotorch.Scope())
 	return &LoopScope{open: around != nil && around.goroutine == goroutineID()}
@@ -260,7 +261,7 @@ func (l *LoopScope) Adopt(made []*Tensor) {
 		return
 	}
 	for _, t := range made {
-		t.rehome(l.active.token)
+		t.moveTo(l.active.token)
 	}
 }
 
@@ -272,11 +273,11 @@ func (l *LoopScope) End() {
 	}
 }
 
-// Outside runs f with no scope: what it makes belongs to the collector. It is for what is made inside a
+// NoScope runs f with no scope: what it makes belongs to the collector. It is for what is made inside a
 // loop's body and outlives it: an optimizer's moments on the first step, a cache. The goroutine is locked
 // to its thread while f runs.
-func Outside(f func()) {
-	notNil("torch.Outside", f != nil)
+func NoScope(f func()) {
+	notNil("torch.NoScope", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if d := defaultDevice(); d.Type != 0 { // the scopes around know it

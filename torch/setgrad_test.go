@@ -20,26 +20,36 @@ func TestSetGradChecksTheGradient(t *testing.T) {
 		tensor, grad *torch.Tensor
 		want         string // "": it is accepted
 	}{
-		"equal":                   {ones, torch.Ones(2, 3), ""},
-		"of integers":             {typed(torch.Int64).Ones(2, 3), typed(torch.Int64).Ones(2, 3), ""},
-		"other strides":           {ones, torch.Ones(3, 2).T(), ""},
-		"expanded":                {ones, torch.Ones(1).Expand(2, 3), ""},
-		"sparse":                  {ones, sparse(torch.Ones(2, 3)), ""},
-		"of a result":             {ones.Clone().RequiresGrad_(true).MulScalar(2), torch.Ones(2, 3), ""},
-		"of a sparse tensor":      {sparse(torch.Ones(2, 3)), sparse(torch.Ones(2, 3)), ""},
-		"on meta":                 {meta.Ones(2, 3), meta.Ones(2, 3), ""},
-		"a vector":                {ones, torch.Ones(3), "can't assign a gradient of size [3] to a tensor of size [2, 3]: both must have the same size"},
-		"a scalar":                {ones, torch.Ones(), "can't assign a gradient of size [] to a tensor of size [2, 3]"},
-		"transposed":              {ones, torch.Ones(3, 2), "can't assign a gradient of size [3, 2] to a tensor of size [2, 3]"},
-		"sparse, shape":           {ones, sparse(torch.Ones(3)), "can't assign a gradient of size [3] to a tensor of size [2, 3]"},
-		"float64":                 {ones, typed(torch.Float64).Ones(2, 3), "can't assign a gradient of dtype Double to a tensor of dtype Float: both must have the same dtype"},
-		"float16":                 {ones, typed(torch.Float16).Ones(2, 3), "can't assign a gradient of dtype Half to a tensor of dtype Float"},
-		"complex":                 {ones, typed(torch.Complex64).Ones(2, 3), "can't assign a gradient of dtype ComplexFloat to a tensor of dtype Float"},
-		"sparse float64":          {ones, sparse(typed(torch.Float64).Ones(2, 3)), "can't assign a gradient of dtype Double to a tensor of dtype Float"},
-		"another device":          {ones, meta.Ones(2, 3), "can't assign a gradient on meta to a tensor on cpu: both must be on the same device"},
+		"equal":              {ones, torch.Ones(2, 3), ""},
+		"of integers":        {typed(torch.Int64).Ones(2, 3), typed(torch.Int64).Ones(2, 3), ""},
+		"other strides":      {ones, torch.Ones(3, 2).T(), ""},
+		"expanded":           {ones, torch.Ones(1).Expand(2, 3), ""},
+		"sparse":             {ones, sparse(torch.Ones(2, 3)), ""},
+		"of a result":        {ones.Clone().RequiresGrad_(true).MulScalar(2), torch.Ones(2, 3), ""},
+		"of a sparse tensor": {sparse(torch.Ones(2, 3)), sparse(torch.Ones(2, 3)), ""},
+		"on meta":            {meta.Ones(2, 3), meta.Ones(2, 3), ""},
+		"a vector": {ones, torch.Ones(3), "can't assign a gradient of size [3] to a tensor of size [2, 3]: " +
+			"both must have the same size"},
+		"a scalar": {ones, torch.Ones(), "can't assign a gradient of size [] to a tensor of size [2, 3]"},
+		"transposed": {ones, torch.Ones(3, 2), "can't assign a gradient of size [3, 2] to a tensor of size " +
+			"[2, 3]"},
+		"sparse, shape": {ones, sparse(torch.Ones(3)), "can't assign a gradient of size [3] to a tensor of size " +
+			"[2, 3]"},
+		"float64": {ones, typed(torch.Float64).Ones(2, 3),
+			"can't assign a gradient of dtype Double to a tensor of dtype Float: both must have the same dtype"},
+		"float16": {ones, typed(torch.Float16).Ones(2, 3),
+			"can't assign a gradient of dtype Half to a tensor of dtype Float"},
+		"complex": {ones, typed(torch.Complex64).Ones(2, 3),
+			"can't assign a gradient of dtype ComplexFloat to a tensor of dtype Float"},
+		"sparse float64": {ones, sparse(typed(torch.Float64).Ones(2, 3)),
+			"can't assign a gradient of dtype Double to a tensor of dtype Float"},
+		"another device": {ones, meta.Ones(2, 3), "can't assign a gradient on meta to a tensor on cpu: both must " +
+			"be on the same device"},
 		"another device, of meta": {meta.Ones(2, 3), ones, "can't assign a gradient on cpu to a tensor on meta"},
-		"compressed rows":         {ones, csr(torch.Ones(2, 3)), "can't assign a gradient of layout SparseCsr to a tensor of layout Strided: both must have the same layout"},
-		"dense of a sparse one":   {sparse(torch.Ones(2, 3)), ones, "can't assign a gradient of layout Strided to a tensor of layout Sparse"},
+		"compressed rows": {ones, csr(torch.Ones(2, 3)), "can't assign a gradient of layout SparseCsr to a tensor " +
+			"of layout Strided: both must have the same layout"},
+		"dense of a sparse one": {sparse(torch.Ones(2, 3)), ones,
+			"can't assign a gradient of layout Strided to a tensor of layout Sparse"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := c.tensor.Detach()

@@ -134,7 +134,7 @@ func (p *printer) body(t *Tensor) string {
 	return p.elements(t, len(printPrefix))
 }
 
-// showsItself tells a type that the elements' looks give away.
+// showsItself reports whether the printed elements make the type evident.
 func showsItself(d DType) bool {
 	return d == DefaultDType() || d == Int64 || d == Bool || d.IsComplex() && d.Size() == 2*DefaultDType().Size()
 }
@@ -156,7 +156,7 @@ func tuple(shape []int) string {
 	return "(" + s[1:len(s)-1] + ")"
 }
 
-// join puts the suffixes behind the elements, on a new line where one has no room left.
+// join puts the suffixes behind the elements, on a new line where they don't fit.
 func (p *printer) join(s string) string {
 	var b strings.Builder
 	b.WriteString(s)

@@ -5,18 +5,18 @@ import (
 	"sync/atomic"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 )
 
-// Tensor is an array of numbers on a device, with its place in autograd's graph (torch.Tensor). A nil
-// *Tensor is Python's None. Tensors are made by functions and operations, never by hand.
+// Tensor is an array of numbers on a device, with its place in autograd's graph (torch.Tensor). A nil *Tensor is
+// Python's None. Tensors are made by functions and operations, never as literals.
 //
 // It is safe for use by several goroutines as far as PyTorch's tensors are: reading is, writing in place
 // while another reads gives wrong numbers. Releasing one while another uses it is a panic there, never
 // memory corruption.
 type Tensor struct {
 	handle atomic.Uint64
-	origin callers.Origin
+	origin callsite.Origin
 }
 
 // newTensor makes the Go side of a handle that a call returned: bytes is the size of its storage, scope
@@ -24,7 +24,7 @@ type Tensor struct {
 func newTensor(h cgotorch.Handle, bytes int64, scope uint64) *Tensor {
 	t := &Tensor{}
 	t.handle.Store(uint64(h))
-	callers.Here(&t.origin)
+	callsite.Here(&t.origin)
 	adopt(t, h, bytes, scope)
 	return t
 }
@@ -61,21 +61,21 @@ func (t *Tensor) Release() {
 	runtime.KeepAlive(t)
 }
 
-// Released tells whether the tensor was released, by Release or by the end of its scope.
+// Released reports whether the tensor was released, by Release or by the end of its scope.
 func (t *Tensor) Released() bool { return !cgotorch.Alive(t.h()) }
 
-// Keep takes the tensor out of all scopes and returns it: from now on it lives until Release, or until the
-// collector finds that nobody uses it. What outlives a loop body though it is made in it needs Keep.
+// Keep takes the tensor out of all scopes and returns it: from now on it is kept until Release, or until the collector
+// finds it unused. What outlives a loop body though it is made in it needs Keep.
 func (t *Tensor) Keep() *Tensor {
 	if t == nil {
 		return nil
 	}
-	t.rehome(0)
+	t.moveTo(0)
 	return t
 }
 
-// rehome gives the tensor a new handle that belongs to another scope (0: to none) and ends the old one.
-func (t *Tensor) rehome(token uint64) {
+// moveTo gives the tensor a new handle that belongs to another scope (0: to none) and ends the old one.
+func (t *Tensor) moveTo(token uint64) {
 	old := t.h()
 	h, bytes, err := cgotorch.Alias(old)
 	if err != nil {

@@ -13,8 +13,8 @@ var lockedThreads atomic.Int64
 // fewThreads are so many that no limit is near.
 const fewThreads = 256
 
-// mostThreads leaves the runtime a tenth of the threads that Go allows (debug.SetMaxThreads, 10,000 unless the program has changed
-// it): it ends the process when it needs one more.
+// mostThreads leaves the runtime a tenth of the threads that Go allows (debug.SetMaxThreads, 10,000 unless the program
+// has changed it): it ends the process when it needs one more.
 var mostThreads = sync.OnceValue(func() int64 {
 	limit := debug.SetMaxThreads(math.MaxInt32)
 	debug.SetMaxThreads(limit)
@@ -25,7 +25,8 @@ var mostThreads = sync.OnceValue(func() int64 {
 func enterThread() {
 	if n := lockedThreads.Add(1); n > fewThreads && n > mostThreads() {
 		lockedThreads.Add(-1)
-		Fail("torch.Scope", "%d goroutines are in scopes at once, each on an OS thread of its own, and Go ends the process beyond its limit of "+
+		Fail("torch.Scope", "%d goroutines are in scopes at once, each on an OS thread of its own, and Go ends the "+
+			"process beyond its limit of "+
 			"threads (debug.SetMaxThreads): a torch.Pool runs any number of functions on a few threads", n-1)
 	}
 }

@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 )
 
-// tracker remembers where every tensor was made, while it is on.
+// tracker records where every tensor is made, while it is on.
 var tracker struct {
 	on   atomic.Bool
 	lock sync.Mutex
-	made map[cgotorch.Handle]callers.Origin
+	made map[cgotorch.Handle]callsite.Origin
 }
 
 // TrackOrigins starts (or stops) remembering where tensors are made, for LiveByOrigin. It costs a microsecond a tensor
@@ -20,7 +20,7 @@ var tracker struct {
 func TrackOrigins(on bool) {
 	tracker.lock.Lock()
 	defer tracker.lock.Unlock()
-	tracker.made = map[cgotorch.Handle]callers.Origin{}
+	tracker.made = map[cgotorch.Handle]callsite.Origin{}
 	tracker.on.Store(on)
 }
 

@@ -32,7 +32,7 @@ func state() *torch.StateDict {
 // the same warm page cache as on the Python side. Freeing what was loaded is part of neither.
 func checkpoint(dir string) (err error) {
 	path := filepath.Join(dir, "golite.pt")
-	torch.Root(func() {
+	torch.RunRank(func() {
 		sd := state()
 		if _, _, err = saveAndLoad(path, sd); err != nil { // the first warms up
 			return
@@ -69,7 +69,7 @@ func saveAndLoad(path string, sd *torch.StateDict) (save, load float64, err erro
 
 // saved writes the state dict and ends.
 func saved(dir string) (err error) {
-	torch.Root(func() { err = serial.SaveStateDict(filepath.Join(dir, "golite.pt"), state()) })
+	torch.RunRank(func() { err = serial.SaveStateDict(filepath.Join(dir, "golite.pt"), state()) })
 	return err
 }
 
@@ -84,7 +84,7 @@ func load(dir string) (err error) {
 			return fmt.Errorf("%v: %w", cmd.Args, err)
 		}
 	}
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.Randn(8, 8) // libtorch itself is there before
 		before := resident("VmHWM")
 		begin := time.Now()

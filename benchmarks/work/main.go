@@ -105,7 +105,7 @@ func work(args []string) error {
 func steps(name, mode string) error {
 	if mode != "lite" {
 		var err error
-		torch.Root(func() { err = serve(name, mode, nil) })
+		torch.RunRank(func() { err = serve(name, mode, nil) })
 		return err
 	}
 	return lite.Run(context.Background(), lite.Config{Accelerator: "cpu", Devices: "1"}, func(_ context.Context, l *lite.Lite) error {

@@ -19,7 +19,7 @@ const longSeq, trained = 1024, 25
 // where they stood before the model was made, in the first step and in all, by how many the process's memory did, and the median time of
 // a step.
 func trains(name string) (err error) {
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.ManualSeed(1)
 		torch.Scope(func() { torch.Zeros(1).AddScalar(1) })
 		var before int64
@@ -72,7 +72,7 @@ func large(name string) (workload, error) {
 // oneScope computes for long in a single scope, without gradients, a line-for-line port of nanoGPT's generate or a chain of layers, and
 // reports by how many bytes the process's memory peaked above where it stood before the model was made, and the milliseconds.
 func oneScope(mode string) (err error) {
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.ManualSeed(1)
 		torch.Scope(func() { torch.Zeros(1).AddScalar(1) })
 		var before int64

@@ -88,7 +88,7 @@ func dataset(kind string) (data.Dataset[data.Example], error) {
 // evaluate runs a model without gradients over many batches in one scope, and reports by how many bytes the process's memory peaked
 // above where it stood before, and how long a batch took.
 func evaluate(name string) (err error) {
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.ManualSeed(1)
 		var forward func(*torch.Tensor) *torch.Tensor
 		var x *torch.Tensor
@@ -136,7 +136,7 @@ func long(mode string) error {
 		return err
 	}
 	var failed error
-	torch.Root(func() {
+	torch.RunRank(func() {
 		w, err := find("mlp", "torch", nil)
 		if err != nil {
 			failed = err
@@ -203,7 +203,7 @@ func loading(samples string, shuffled bool) error {
 	}
 	const batches = 1000
 	var failed error
-	torch.Root(func() {
+	torch.RunRank(func() {
 		loader := data.NewLoader(numbered(n), 64, data.Options{Shuffle: shuffled})
 		before, err := newPeak()
 		if err != nil {

@@ -52,8 +52,11 @@ void versions(Writer& w) {
 
 void stats(c10::DeviceIndex i, Writer& w) {
   auto s = allocator::getDeviceStats(i);
-  for (const StatArray* a : {&s.allocated_bytes, &s.reserved_bytes, &s.active_bytes, &s.inactive_split_bytes, &s.requested_bytes, &s.allocation}) write(w, *a);
-  for (int64_t v : {s.num_alloc_retries, s.num_ooms, s.num_device_alloc, s.num_device_free}) w.word(static_cast<uint64_t>(v));
+  for (const StatArray* a : {&s.allocated_bytes, &s.reserved_bytes, &s.active_bytes, &s.inactive_split_bytes,
+                             &s.requested_bytes, &s.allocation})
+    write(w, *a);
+  for (int64_t v : {s.num_alloc_retries, s.num_ooms, s.num_device_alloc, s.num_device_free})
+    w.word(static_cast<uint64_t>(v));
 }
 
 // ready makes the allocator, which the first tensor on a device would otherwise make. Without devices it does nothing.
@@ -114,7 +117,8 @@ bool call_device(uint32_t function, Reader& r, Writer& w) {
     case GL_CUDA_SET_DEVICE: {
       auto before = c10::cuda::current_device();
       auto i = device(r);
-      // Coming back to a device that nothing has been done on must not make its context, which takes half a gigabyte of its memory.
+      // Coming back to a device that nothing has been done on must not make its context, which takes half a gigabyte of
+      // its memory.
       bool asleep = r.word() != 0;
       if (i >= 0 && asleep) C10_CUDA_CHECK(c10::cuda::MaybeSetDevice(i));
       if (i >= 0 && !asleep) c10::cuda::set_device(i);

@@ -21,7 +21,8 @@ class Graph : public at::cuda::CUDAGraph {
   void begin(c10::MempoolId_t pool) {
     TORCH_CHECK(!open_, "the graph is being recorded");
     try {
-      // Of this thread alone: elsewhere in the process Go's collector frees tensors, loaders page-lock batches and backward runs.
+      // Of this thread alone: elsewhere in the process Go's collector frees tensors, loaders page-lock batches and
+      // backward runs.
       capture_begin(pool, cudaStreamCaptureModeThreadLocal);
       open_ = true;
     } catch (...) {
@@ -57,7 +58,8 @@ class Graph : public at::cuda::CUDAGraph {
 
   void undo() {
     if (open_) stop();
-    close([&] { allocator::endAllocateToPool(capture_dev_, mempool_id_); }, [&] { allocator::releasePool(capture_dev_, mempool_id_); });
+    close([&] { allocator::endAllocateToPool(capture_dev_, mempool_id_); },
+          [&] { allocator::releasePool(capture_dev_, mempool_id_); });
     auto* host = at::getHostAllocator(at::kCUDA);
     close([&] { host->end_allocate_to_pool(mempool_id_); }, [&] { host->release_pool(mempool_id_); });
     for (auto& g : captured_generator_states_) g.first->capturing_ = false;

@@ -24,7 +24,8 @@ int64_t call(uint32_t function, const uint64_t* in, uint32_t n, uint64_t* out, u
 }  // namespace golite
 
 extern "C" __attribute__((visibility("default"))) const gl_cuda_library* golite_cuda_library(const gl_cuda_host* h) {
-  static const gl_cuda_library library{GL_CUDA_ABI, TORCH_VERSION, golite::call, golite::allocated_bytes, golite::recording, golite::nccl_maker()};
+  static const gl_cuda_library library{GL_CUDA_ABI,       TORCH_VERSION,       golite::call, golite::allocated_bytes,
+                                       golite::recording, golite::nccl_maker()};
   golite::host = h;
   return &library;
 }

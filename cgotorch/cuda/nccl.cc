@@ -20,7 +20,8 @@ void settings() {
     setenv("TORCH_NCCL_ENABLE_MONITORING", "0", 0);     // no thread that ends the process when the watchdog is slow
     setenv("TORCH_NCCL_RETHROW_CUDA_ERRORS", "0", 0);   // nor the watchdog itself
     setenv("TORCH_NCCL_DUMP_ON_TIMEOUT", "0", 0);
-    setenv("TORCH_FR_BUFFER_SIZE", "0", 0);  // the recorder of collectives, which two groups' threads write without a lock
+    // the recorder of collectives, which two groups' threads write without a lock
+    setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
     return 0;
   }();
   (void)once;
@@ -33,7 +34,8 @@ c10d::Backend* make(c10d::Store* store, int rank, int size, int64_t timeout_ms) 
   auto o = c10d::ProcessGroupNCCL::Options::create();
   o->timeout = std::chrono::milliseconds(timeout_ms + 60000);
   auto own = c10::intrusive_ptr<c10d::Store>::reclaim_copy(store);
-  return c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", own), rank, size, o).release();
+  return c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", own), rank, size, o)
+      .release();
 }
 
 }  // namespace

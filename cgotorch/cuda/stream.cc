@@ -16,7 +16,8 @@ CUDAEvent& event(Reader& r) { return *reinterpret_cast<CUDAEvent*>(r.word()); }
 at::Tensor tensor(uint64_t handle) {
   void* p = host->retain(handle);
   if (!p) throw StaleHandle(handle);
-  return at::Tensor(c10::intrusive_ptr<at::TensorImpl, c10::UndefinedTensorImpl>::reclaim(static_cast<at::TensorImpl*>(p)));
+  return at::Tensor(
+      c10::intrusive_ptr<at::TensorImpl, c10::UndefinedTensorImpl>::reclaim(static_cast<at::TensorImpl*>(p)));
 }
 
 bool call_event(uint32_t function, Reader& r, Writer& w) {

@@ -220,7 +220,7 @@ func (m *Module) buffers(sync bool) {
 					if device == torch.Meta {
 						device = torch.CPU
 					}
-					torch.Outside(func() { abi.Replace(b.Tensor, torch.ZerosLike(b.Tensor, torch.Options{Device: device})) })
+					torch.NoScope(func() { abi.Replace(b.Tensor, torch.ZerosLike(b.Tensor, torch.Options{Device: device})) })
 				}
 				if b.Device() != device {
 					b.SetData(b.To(device))

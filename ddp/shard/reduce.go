@@ -51,14 +51,14 @@ func (r *reduction) begin(e *Engine, tensors []*torch.Tensor) {
 		}
 		r.ins = append(r.ins, p.input(e, g))
 		out := torch.Options{DType: r.ins[i].DType(), Device: r.ins[i].Device()}
-		torch.Outside(func() { r.outs = append(r.outs, out.Empty(p.with(p.layout.chunk)...)) })
+		torch.NoScope(func() { r.outs = append(r.outs, out.Empty(p.with(p.layout.chunk)...)) })
 	}
 	torch.ClearGrads(tensors)
 	// What no rank has a gradient of is to have none: the counts travel along.
 	ranks := e.g.Size()
 	first := torch.Options{DType: r.ins[0].DType(), Device: r.ins[0].Device()}
 	counts := torch.From(used, 1, len(used)).To(first.DType, first.Device).Expand(ranks, len(used)).Contiguous().Keep()
-	torch.Outside(func() { r.used = first.Empty(len(used)) })
+	torch.NoScope(func() { r.used = first.Empty(len(used)) })
 	ins, outs := append([]*torch.Tensor{counts}, r.ins...), append([]*torch.Tensor{r.used}, r.outs...)
 	r.ins = append(r.ins, counts)
 	for from := 0; from < len(ins); {
@@ -80,7 +80,7 @@ func (p *param) input(e *Engine, g *torch.Tensor) (in *torch.Tensor) {
 	if g != nil && !p.padded() && g.IsContiguous() && g.DType() == o.DType {
 		in = g.Keep()
 	} else {
-		torch.Outside(func() { in = o.Zeros(p.with(p.chunk_())...) })
+		torch.NoScope(func() { in = o.Zeros(p.with(p.chunk_())...) })
 		if g == nil {
 			return in
 		}

@@ -69,7 +69,7 @@ func (p *param) gatherRows(rows *torch.Tensor, keep bool) (whole *torch.Tensor) 
 			padded := o.Empty(p.with(p.chunk_())...)
 			g.AllGatherInto(padded, chunk)
 			if keep {
-				torch.Outside(func() { whole = p.whole(padded).To(torch.CPU).Clone() })
+				torch.NoScope(func() { whole = p.whole(padded).To(torch.CPU).Clone() })
 			}
 		})
 	})

@@ -56,7 +56,7 @@ func (p *param) cutOff() {
 			if e.o.ParamDType != 0 && dtype.IsFloating() {
 				wholeType = e.o.ParamDType
 			}
-			torch.Outside(func() {
+			torch.NoScope(func() {
 				home := torch.Options{DType: dtype, Device: device}
 				if e.o.OffloadCPU {
 					home.Device = torch.CPU
@@ -83,7 +83,7 @@ func (p *param) cutOff() {
 				shown = p.view
 			}
 			if meta {
-				torch.Outside(func() { abi.Replace(p.t, shown.Detach().RequiresGrad_(p.t.RequiresGrad())) })
+				torch.NoScope(func() { abi.Replace(p.t, shown.Detach().RequiresGrad_(p.t.RequiresGrad())) })
 			} else {
 				p.t.SetData(shown)
 			}
@@ -147,7 +147,7 @@ func (u *unit) start() {
 				}
 				in := p.chunk
 				if in.DType() != p.raw.DType() || in.Device() != p.raw.Device() {
-					torch.Outside(func() { in = p.chunk.To(p.raw.DType(), p.raw.Device()) })
+					torch.NoScope(func() { in = p.chunk.To(p.raw.DType(), p.raw.Device()) })
 					u.inputs = append(u.inputs, in)
 				}
 				if len(outs) > 0 && (outs[0].DType() != p.raw.DType() || outs[0].Device() != p.raw.Device()) {

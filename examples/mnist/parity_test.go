@@ -37,7 +37,7 @@ func TestPlainLoopsArePyTorchs(t *testing.T) {
 			c := file.Case(t, name)
 			var want struct{ Losses fixture.Floats }
 			c.Decode(t, &want)
-			torch.Root(func() {
+			torch.RunRank(func() {
 				torch.WithNumThreads(1, func() {
 					torch.ManualSeed(c.Seed)
 					net := build.model()

@@ -159,7 +159,8 @@ func (u *updater) comment(a alias) (string, error) {
 	}
 	spec, doc := p.types[a.target], p.docs[a.target]
 	if spec == nil || doc == nil {
-		return "", fmt.Errorf("%s = %s.%s: the type has no declaration or no comment in %s", a.spec.Name, a.pkg, a.target, a.path)
+		return "", fmt.Errorf("%s = %s.%s: the type has no declaration or no comment in %s", a.spec.Name, a.pkg, a.target,
+			a.path)
 	}
 	var b strings.Builder
 	for i, line := range doc.List {
@@ -341,7 +342,7 @@ func (u *updater) print(node any) string {
 	return b.String()
 }
 
-// writeDoc writes a comment in lines that leave room for the marks around them.
+// writeDoc writes a comment in lines of at most 120 columns with its marks.
 func writeDoc(b *strings.Builder, doc *ast.CommentGroup) {
 	if doc == nil {
 		return

@@ -117,6 +117,7 @@ func TestFilesNamesWhatDoesNotTypeCheck(t *testing.T) {
 
 func TestDiffIsByName(t *testing.T) {
 	require.Equal(t, []string{"- pkg a, func F()", "+ pkg a, func F(int)", "+ pkg b, func G()"},
-		Diff([]string{"pkg a, func E()", "pkg a, func F()"}, []string{"pkg a, func E()", "pkg a, func F(int)", "pkg b, func G()"}))
+		Diff([]string{"pkg a, func E()", "pkg a, func F()"}, []string{"pkg a, func E()", "pkg a, func F(int)",
+			"pkg b, func G()"}))
 	require.Empty(t, Diff([]string{"x"}, []string{"x"}))
 }

@@ -24,8 +24,8 @@ type File interface {
 
 // FS is what Write needs of a file system; package faultfs implements it with faults.
 type FS interface {
-	// Create makes a new file; it fails if path exists. It gets the given permissions exactly, or with mode 0 those that new
-	// files have.
+	// Create makes a new file; it fails if path exists. It gets the given permissions exactly, or with mode 0 those that
+	// new files have.
 	Create(path string, mode fs.FileMode) (File, error)
 	Rename(from, to string) error
 	Remove(path string) error
@@ -58,7 +58,8 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 		return err
 	}
 	if name := filepath.Base(target); IsTemp(name) {
-		return fmt.Errorf("%s is a name of temporary files, which a save of %s removes; give another name", name, TempOf(name))
+		return fmt.Errorf("%s is a name of temporary files, which a save of %s removes; give another name", name,
+			TempOf(name))
 	}
 	dir := filepath.Dir(target)
 	if err := makeDirs(fsys, dir); err != nil {
@@ -72,7 +73,8 @@ func write(fsys FS, path string, size int64, fill func(w io.WriterAt) error) err
 		return err
 	}
 	if free >= 0 && free < size {
-		return fmt.Errorf("%w: %d bytes are needed in %s, %d are free; the old file is untouched", ErrNoSpace, size, dir, free)
+		return fmt.Errorf("%w: %d bytes are needed in %s, %d are free; the old file is untouched", ErrNoSpace, size, dir,
+			free)
 	}
 	temp := tempName(target)
 	f, err := fsys.Create(temp, mode)

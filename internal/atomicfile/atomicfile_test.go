@@ -80,7 +80,8 @@ func TestSweep(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte("half"), 0o644))
 		return path
 	}
-	a, b, other := leftover(".step-1.pt.tmp-AAAAAAAAAAAA"), leftover(".step-2.pt.tmp-BBBBBBBBBBBB"), leftover(".swap.tmp-123")
+	a, b, other := leftover(".step-1.pt.tmp-AAAAAAAAAAAA"), leftover(".step-2.pt.tmp-BBBBBBBBBBBB"),
+		leftover(".swap.tmp-123")
 	c := leftover(".else.tmp-CCCCCCCCCCCC")
 	living, err := atomicfile.OS.Create(filepath.Join(dir, ".step-3.pt.tmp-DDDDDDDDDDDD"), 0)
 	require.NoError(t, err)

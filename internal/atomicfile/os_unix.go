@@ -34,8 +34,8 @@ func (f osFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Create makes the file and locks it for as long as it is open, so that others see that its writer lives. If another writer
-// took it for a leftover before it was locked, and removed it, it is made again.
+// Create makes the file and locks it for as long as it is open, so that others see that its writer lives. If another
+// writer took it for a leftover before it was locked, and removed it, it is made again.
 func (osFS) Create(path string, mode fs.FileMode) (File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, cmp.Or(mode, 0o666))

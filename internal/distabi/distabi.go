@@ -1,5 +1,5 @@
-// Package distabi holds the functions by which package ddp reaches what package dist does not export: the C handles that
-// the Reducer needs, and the translation of its failures. Package dist sets them when it is initialised.
+// Package distabi holds the functions by which package ddp reaches what package dist does not export: the C handles
+// that the Reducer needs, and the translation of its failures. Package dist sets them when it is initialised.
 //
 // The parameters are of type any because this package lies below dist: group is a *dist.Group, work a *dist.Work.
 package distabi

@@ -34,7 +34,7 @@ const (
 // ErrCrashed is the error of every operation after a crash.
 var ErrCrashed = errors.New("faultfs: the machine has crashed")
 
-// ErrInjected is the error of an operation that was told to fail.
+// ErrInjected is the error of an operation that is set to fail.
 var ErrInjected = errors.New("faultfs: injected fault")
 
 // FS is a file system with faults. The zero value has none, and counts.
@@ -176,7 +176,7 @@ func (f *FS) SyncDir(dir string) error {
 	return atomicfile.OS.SyncDir(dir)
 }
 
-// Free implements atomicfile.FS. It does not know of Capacity: a disk can fill up after it was asked.
+// Free implements atomicfile.FS. It does not know of Capacity: a disk can fill up after the check.
 func (f *FS) Free(dir string) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -224,7 +224,7 @@ func (w *file) Sync() error {
 	return w.under.Sync()
 }
 
-// Close closes the file beneath, whatever it was told to return.
+// Close closes the file beneath, whatever it is set to return.
 func (w *file) Close() error {
 	f := w.fs
 	f.mu.Lock()

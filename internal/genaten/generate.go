@@ -130,7 +130,8 @@ import (
 
 func refusedFile(list []*schema.Schema) []byte {
 	var b bytes.Buffer
-	b.WriteString(marker + "\n\npackage aten\n\n// refused are the operators of namespace aten that have no function here.\nvar refused = []Refusal{\n")
+	b.WriteString(marker + "\n\npackage aten\n\n" +
+		"// refused are the operators of namespace aten that have no function here.\nvar refused = []Refusal{\n")
 	for _, s := range list {
 		fmt.Fprintf(&b, "\t{%q, %q},\n", s.FullName(), s.Refusal())
 	}

@@ -54,7 +54,8 @@ func TestNoOperatorIsLost(t *testing.T) {
 		}
 		n++
 		name, _, _ := strings.Cut(line, "(")
-		require.True(t, strings.Contains(source, "op.Op{Name: \""+name+"\"}") || strings.Contains(source, "{\""+name+"\", \""), name)
+		require.True(t, strings.Contains(source, "op.Op{Name: \""+name+"\"}") ||
+			strings.Contains(source, "{\""+name+"\", \""), name)
 	}
 	require.Greater(t, n, 2000)
 }
@@ -83,16 +84,18 @@ func TestNames(t *testing.T) {
 }
 
 func TestParameters(t *testing.T) {
-	s, err := schema.Parse("aten::f(Tensor self, int type, Tensor A, str UPLO, Tensor LU_data, int args, Tensor a, int running_mean) -> ()")
+	s, err := schema.Parse("aten::f(Tensor self, int type, Tensor A, str UPLO, Tensor LU_data, int args, Tensor a, int " +
+		"running_mean) -> ()")
 	require.NoError(t, err)
 	require.Equal(t, []string{"self", "typeArg", "a", "uplo", "luData", "argsArg", "a2", "runningMean"}, params(s))
 }
 
 func TestGenerateRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"aten::f(Tensor self) -> Tensor\naten::f_(Tensor self -> Tensor":                       "want",
-		"aten::ab_c(Tensor self) -> Tensor\naten::ab.c(Tensor self) -> Tensor":                 "would both be called AbC",
-		"aten::f(str[]? things) -> Tensor":                                                     "doesn't know how to write a str[]?",
+		"aten::f(Tensor self) -> Tensor\naten::f_(Tensor self -> Tensor":       "want",
+		"aten::ab_c(Tensor self) -> Tensor\naten::ab.c(Tensor self) -> Tensor": "would both be called AbC",
+		"aten::f(str[]? things) -> Tensor": "doesn't know how to " +
+			"write a str[]?",
 		"aten::f(Tensor self) -> Tensor\nthis is no schema\naten::g(Tensor self) -> Tensor(a!": "want",
 	} {
 		_, err := generate(text)

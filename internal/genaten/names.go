@@ -7,8 +7,7 @@ import (
 	"github.com/golite/golite/internal/schema"
 )
 
-// namer gives operators their Go names. It knows all public operators, to see where a private one would get the
-// same name.
+// namer gives operators their Go names. It has all public operators, to detect a private one of the same name.
 type namer map[string]bool
 
 func newNamer(all []*schema.Schema) namer {
@@ -21,7 +20,7 @@ func newNamer(all []*schema.Schema) namer {
 	return n
 }
 
-// name is the function's name; doc.go of torch/aten tells users the same rule.
+// name is the function's name; doc.go of torch/aten documents the same rule.
 func (n namer) name(s *schema.Schema) string {
 	base, inPlace, private := s.Name, "", false
 	if strings.HasPrefix(base, "__") && strings.HasSuffix(base, "__") {
@@ -53,8 +52,9 @@ func camel(s string) string {
 }
 
 // taken are names that a generated function uses itself.
-var taken = map[string]bool{"args": true, "res": true, "abi": true, "op": true, "torch": true, "need": true, "needAll": true,
-	"int": true, "int64": true, "float64": true, "bool": true, "string": true}
+var taken = map[string]bool{"args": true, "res": true, "abi": true, "op": true, "torch": true, "need": true,
+	"needAll": true,
+	"int":     true, "int64": true, "float64": true, "bool": true, "string": true}
 
 // param is an argument's name in Go.
 func param(s string) string {

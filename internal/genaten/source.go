@@ -67,7 +67,8 @@ func (f function) source() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nvar %s = op.Op{Name: %q}\n\n", variable, f.schema.FullName())
 	fmt.Fprintf(&b, "// %s calls %s:\n//\n//\t%s\n", f.name, f.schema.FullName(), strings.TrimPrefix(f.line, "aten::"))
-	fmt.Fprintf(&b, "func %s(%s) %s{\n\tvar args op.Args\n\tvar res op.Results\n", f.name, paramList(f.schema, names), resultTypes(f.schema))
+	fmt.Fprintf(&b, "func %s(%s) %s{\n\tvar args op.Args\n\tvar res op.Results\n", f.name, paramList(f.schema, names),
+		resultTypes(f.schema))
 	for i, a := range f.schema.Args {
 		b.WriteByte('\t')
 		fmt.Fprintf(&b, writer(f.schema, a)+"%.0[1]s%.0[2]s%.0[3]s\n", names[i], variable, a.Name)

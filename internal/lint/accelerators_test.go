@@ -9,8 +9,8 @@ import (
 // deviceTypes are package torch's names of kinds of hardware.
 var deviceTypes = map[string]bool{"CPUType": true, "CUDAType": true, "XPUType": true, "MPSType": true, "CUDA": true}
 
-// Package lite and what it consists of know kinds of hardware by the interfaces of lite/accelerator: one that is compared
-// with a type, or called by its package, is a wall for those of other modules.
+// Package lite and what it consists of know kinds of hardware by the interfaces of lite/accelerator: one that is
+// compared with a type, or called by its package, is a wall for those of other modules.
 func TestLiteKnowsNoKindOfHardware(t *testing.T) {
 	seen := 0
 	for _, f := range goFiles(t) {

@@ -50,7 +50,8 @@ func TestAxesKnowNoBuiltin(t *testing.T) {
 					return true
 				}
 				if name := lastName(n.X); slices.Contains(absent, name) {
-					t.Errorf("%s: %s is compared with nil: a rank has a group always, and passes have what surrounds them", f.at(n), name)
+					t.Errorf("%s: %s is compared with nil: a rank has a group always, and passes have what surrounds them", f.at(n),
+						name)
 				}
 			}
 			return true

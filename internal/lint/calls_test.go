@@ -19,16 +19,18 @@ var mayExit = map[string]string{
 	"internal/supervisor/child.go":  "a rank whose supervisor is gone, or that must not run on, ends itself",
 }
 
-// ops are the rooms whose functions panic with *torch.Error: tensor operations, and what runs once a step and is made of
-// them (Forward, Backward, Step, collectives, where a lost peer is a *dist.RankError).
+// ops are the rooms whose functions panic with *torch.Error: tensor operations, and what runs once a step and is made
+// of them (Forward, Backward, Step, collectives, where a lost peer is a *dist.RankError).
 var ops = []string{
-	"torch", "torch/aten", "torch/cuda", "torch/nn", "torch/nn/functional", "torch/nn/init", "torch/optim", "amp", "internal/op",
+	"torch", "torch/aten", "torch/cuda", "torch/nn", "torch/nn/functional", "torch/nn/init", "torch/optim", "amp",
+	"internal/op",
 	"dist", "ddp", "lite", "lite/strategy/builtin",
 }
 
 // mayPanic lists the files outside of ops that may, each with its reason.
 var mayPanic = map[string]string{
-	"cgotorch/error.go":               "it leaves the second run of a checkpointed function, which torch.Checkpoint recovers from",
+	"cgotorch/error.go": "it leaves the second run of a checkpointed function, which torch.Checkpoint " +
+		"recovers from",
 	"internal/ranktest/ranktest.go":   "for tests only: it runs before there is a testing.T",
 	"internal/fixture/main.go":        "for tests only: it runs before there is a testing.T",
 	"lite/launch/registry.go":         "a name that two packages register is a mistake in the program, found at its start",
@@ -57,12 +59,14 @@ func TestForbiddenCalls(t *testing.T) {
 				}
 			case name == "panic" && isOps(f.pkg):
 				if said := plainPanic(call); said != "" {
-					t.Errorf("%s: an operation panics with an error that names it (*torch.Error), not with %s: see torch.Fail", f.at(call), said)
+					t.Errorf("%s: an operation panics with an error that names it (*torch.Error), not with %s: see torch.Fail",
+						f.at(call), said)
 				}
 			case name == "panic":
 				used[f.path] = true
 				if mayPanic[f.path] == "" {
-					t.Errorf("%s: panic is for tensor operations: return an error (exceptions: internal/lint/calls_test.go)", f.at(call))
+					t.Errorf("%s: panic is for tensor operations: return an error (exceptions: internal/lint/calls_test.go)",
+						f.at(call))
 				}
 			}
 			return true

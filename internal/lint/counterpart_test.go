@@ -66,7 +66,8 @@ func TestPyTorchCounterpartsAreNamed(t *testing.T) {
 			key := pkg + "." + name
 			used[key] = true
 			if ours[key] == "" {
-				t.Errorf("%s: %s: the comment names no counterpart in PyTorch, such as (torch.nn.Linear); what is golite's own is listed in internal/lint/counterpart_test.go",
+				t.Errorf("%s: %s: the comment names no counterpart in PyTorch, such as (torch.nn.Linear); what is golite's own "+
+					"is listed in internal/lint/counterpart_test.go",
 					fset.Position(at.Pos()), name)
 			}
 		}
@@ -78,8 +79,8 @@ func TestPyTorchCounterpartsAreNamed(t *testing.T) {
 	}
 }
 
-// nameless gives the exported types and functions of a package that name no counterpart. A constructor's name may stand in its type's comment, and the
-// other way; options structs belong to a function.
+// nameless gives the exported types and functions of a package that name no counterpart. A constructor's name may stand
+// in its type's comment, and the other way; options structs belong to a function.
 func nameless(files []*ast.File) map[string]ast.Node {
 	said, all := map[string]bool{}, map[string]ast.Node{}
 	note := func(name string, at ast.Node, doc *ast.CommentGroup) {

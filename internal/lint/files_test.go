@@ -10,14 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// How long what is written by hand may be. A file is one subject and a function is taken in at a glance; tests are mostly tables, and have more room.
+// How long what is written by hand may be. A file is one subject and a function is taken in at a glance; tests are
+// mostly tables, and have more room.
 const (
 	maxLines     = 500
 	maxTestLines = 600
 	maxBody      = 60
 )
 
-// mayBeLong lists the functions, and whole files, that may be longer, each with its reason. A function is written path:name.
+// mayBeLong lists the functions, and whole files, that may be longer, each with its reason. A function is written
+// path:name.
 var mayBeLong = map[string]string{
 	"examples/mnist/main.go:train": "a training loop is to be read at one go",
 }
@@ -61,7 +63,8 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 	}
 }
 
-// longBodies gives the functions whose bodies are too long, with their lines. A function that only returns a literal is a table.
+// longBodies gives the functions whose bodies are too long, with their lines. A function that only returns a literal is
+// a table.
 func longBodies(f *ast.File) map[string]int {
 	found := map[string]int{}
 	for _, d := range f.Decls {
@@ -90,7 +93,8 @@ func isTable(body *ast.BlockStmt) bool {
 
 func TestLongBodiesAreFound(t *testing.T) {
 	lines := func(n int) string { return strings.Repeat("\tx++\n", n) }
-	f := parse(t, "package p\n\nfunc long() {\n"+lines(maxBody+1)+"}\n\nfunc (T) fits() {\n"+lines(maxBody)+"}\n\nfunc table() []int {\n\treturn []int{\n"+
+	f := parse(t, "package p\n\nfunc long() {\n"+lines(maxBody+1)+"}\n\nfunc (T) fits() {\n"+lines(
+		maxBody)+"}\n\nfunc table() []int {\n\treturn []int{\n"+
 		strings.Repeat("\t\t1,\n", 2*maxBody)+"\t}\n}\n")
 	require.Equal(t, map[string]int{"long": maxBody + 1}, longBodies(f))
 }

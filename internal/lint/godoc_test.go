@@ -27,8 +27,8 @@ func documented(t *testing.T) map[string][]*ast.File {
 	return packages
 }
 
-// go doc and documentation pages leave out the fields of an unexported struct that is embedded: an exported field in one
-// can be used and is shown nowhere.
+// go doc and documentation pages leave out the fields of an unexported struct that is embedded: an exported field in
+// one can be used and is shown nowhere.
 func TestDocumentationShowsPromotedFields(t *testing.T) {
 	for pkg, files := range documented(t) {
 		structs := map[string]*ast.StructType{}

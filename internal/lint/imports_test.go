@@ -12,7 +12,8 @@ import (
 )
 
 // law gives every room its floor: a package imports packages of its own floor and of those below. Floor 0 is plain Go:
-// no libtorch, directly or through another package. The longest matching path counts, and path/... covers what lies in it.
+// no libtorch, directly or through another package. The longest matching path counts, and path/... covers what lies in
+// it.
 var law = map[string]int{
 	"internal/...":              0,
 	"third_party":               0,
@@ -162,7 +163,8 @@ func TestLawHasNoDeadEntries(t *testing.T) {
 	var dead []string
 	for p := range law {
 		room, tree := strings.CutSuffix(p, "/...")
-		if tree && !slices.ContainsFunc(slices.Collect(maps.Keys(have)), func(pkg string) bool { return under(pkg, room) }) || !tree && !have[p] {
+		if tree && !slices.ContainsFunc(slices.Collect(maps.Keys(have)), func(pkg string) bool { return under(pkg, room) }) ||
+			!tree && !have[p] {
 			dead = append(dead, p)
 		}
 	}

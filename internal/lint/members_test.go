@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever reads a type's page learns what each member is: the methods of interfaces and the exported fields of structs have a comment, too. Packages that
-// no user can or should import are left out.
+// Whoever reads a type's page learns what each member is: the methods of interfaces and the exported fields of structs
+// have a comment, too. Packages that no user can or should import are left out.
 func TestMembersHaveComments(t *testing.T) {
 	for _, f := range goFiles(t) {
 		if f.test || f.isMain() || f.generated || f.pkg == "cgotorch" || strings.Contains("/"+f.pkg, "/internal/") {
@@ -22,8 +22,9 @@ func TestMembersHaveComments(t *testing.T) {
 	}
 }
 
-// silentMembers gives the exported members of exported types that nothing is said about: no comment before or after them, none that begins the run of
-// lines they are in, and no mention in the type's comment, by their own name or the one they have in state dicts.
+// silentMembers gives the exported members of exported types that nothing is said about: no comment before or after
+// them, none that begins the run of lines they are in, and no mention in the type's comment, by their own name or the
+// one they have in state dicts.
 func silentMembers(f *ast.File) map[string]ast.Node {
 	silent := map[string]ast.Node{}
 	for _, d := range f.Decls {
@@ -50,7 +51,8 @@ func silentMembers(f *ast.File) map[string]ast.Node {
 
 func silentIn(list *ast.FieldList, owner, about string, silent map[string]ast.Node) {
 	covered, last := false, -1
-	oneLine := about != "" && fset.Position(list.Pos()).Line == fset.Position(list.End()).Line // its type's comment is about all of it
+	// its type's comment is about all of it
+	oneLine := about != "" && fset.Position(list.Pos()).Line == fset.Position(list.End()).Line
 	for _, m := range list.List {
 		if line := fset.Position(m.Pos()).Line; m.Doc != nil || line != last+1 {
 			covered = m.Doc != nil // a comment before a run of lines is about all of them
@@ -72,7 +74,7 @@ var (
 	beforeLetter = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 )
 
-// mentions tells whether a comment has a name as a word, or as a key of a state dict: InProjWeight is in_proj_weight.
+// mentions reports whether a comment has a name as a word, or as a key of a state dict: InProjWeight is in_proj_weight.
 func mentions(about, name string) bool {
 	key := strings.ToLower(beforeLetter.ReplaceAllString(beforeWord.ReplaceAllString(name, "${1}_$2"), "${1}_$2"))
 	return regexp.MustCompile(`\b(` + regexp.QuoteMeta(name) + `|` + regexp.QuoteMeta(key) + `)\b`).MatchString(about)

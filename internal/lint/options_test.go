@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A trailing options struct is read by internal/options, which refuses a second one. Who takes element 0 by hand forgets that.
+// A trailing options struct is read by internal/options, which refuses a second one. Who takes element 0 by hand
+// forgets that.
 func TestOptionsAreReadInOnePlace(t *testing.T) {
 	for _, f := range goFiles(t) {
 		if f.test || f.pkg == "internal/options" {

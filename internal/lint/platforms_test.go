@@ -27,7 +27,8 @@ type listed struct {
 	Standard              bool
 }
 
-// All packages have correct types on macOS, as far as can be told without a Mac: what C declares is taken on trust. Nothing is run there.
+// All packages have correct types on macOS, as far as can be told without a Mac: what C declares is taken on trust.
+// Nothing is run there.
 func TestEverythingTypeChecksOnDarwin(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: it reads the whole standard library; run it without -short")
@@ -59,7 +60,8 @@ func TestEverythingTypeChecksOnDarwin(t *testing.T) {
 // listFor lists all packages and what they need, as they are on a platform.
 func listFor(t *testing.T, system, architecture string) (list []listed) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,ImportMap,Standard", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-deps",
+		"-json=ImportPath,Dir,Name,GoFiles,CgoFiles,ImportMap,Standard", "./...")
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=1")
 	var said bytes.Buffer

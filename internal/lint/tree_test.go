@@ -58,7 +58,8 @@ func eachFile(visit func(path string, text []byte) error) error {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if name == "testdata" || (strings.HasPrefix(name, ".") && path != root && name != ".ci") || strings.HasPrefix(name, "zz_tmp") ||
+			if name == "testdata" || (strings.HasPrefix(name, ".") && path != root && name != ".ci") ||
+				strings.HasPrefix(name, "zz_tmp") ||
 				(filepath.Dir(path) == root && (name == "bin" || name == "out")) { // what builds leave
 				return filepath.SkipDir
 			}

@@ -1,5 +1,5 @@
-// Package netnstest makes two hosts out of one machine, for tests of jobs on several: two network namespaces, joined by a pair of
-// virtual network cards. Files, processes and clocks are shared; addresses and ports are not.
+// Package netnstest makes two hosts out of one machine, for tests of jobs on several: two network namespaces, joined by
+// a pair of virtual network cards. Files, processes and clocks are shared; addresses and ports are not.
 package netnstest
 
 import (
@@ -22,12 +22,12 @@ var made atomic.Int32
 // Pair is two hosts. The card of host i is called "card" and its number; both have a loopback as well.
 type Pair [2]string
 
-// need is the variable that makes a machine without hosts a failure: a run that is to show several hosts must not pass by
-// showing none.
+// need is the variable that makes a machine without hosts a failure: a run that is to show several hosts must not pass
+// by showing none.
 const need = "GOLITE_NEED_HOSTS"
 
-// Two makes two hosts, which last as long as the test. They need Linux, root and the ip command. Where this machine can't
-// have them the test is skipped, and says why; with GOLITE_NEED_HOSTS=1 it fails.
+// Two makes two hosts, which last as long as the test. They need Linux, root and the ip command. Where this machine
+// can't have them the test is skipped, and says why; with GOLITE_NEED_HOSTS=1 it fails.
 func Two(t testing.TB) (p Pair) {
 	t.Helper()
 	without := func(why string) {
@@ -74,8 +74,8 @@ func (p Pair) Command(i int, name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", p[i], name}, args...)...)
 }
 
-// Name gives host i a hosts file of its own, in which a name has an address: as on Debian, where a machine's own name leads to
-// 127.0.1.1 there, and to another address elsewhere.
+// Name gives host i a hosts file of its own, in which a name has an address: as on Debian, where a machine's own name
+// leads to 127.0.1.1 there, and to another address elsewhere.
 func (p Pair) Name(t testing.TB, i int, name, address string) {
 	t.Helper()
 	dir := filepath.Join("/etc/netns", p[i])

@@ -10,10 +10,8 @@ import (
 // Args is the arguments of one call, written in the schema's order. The zero value is empty; short
 // argument lists need no memory of their own.
 type Args struct {
-	n    int
+	cgotorch.ArgWriter
 	nref int
-	buf  [24]uint64
-	long []uint64 // all words, once buf is too small
 	refs [6]Ref
 	more []Ref
 }
@@ -23,14 +21,6 @@ type Args struct {
 type Ref struct {
 	P unsafe.Pointer
 	N int
-}
-
-// Words returns what was written.
-func (a *Args) Words() []uint64 {
-	if a.long != nil {
-		return a.long
-	}
-	return a.buf[:a.n]
 }
 
 // Refs calls f with everything that Keep was given.
@@ -51,34 +41,6 @@ func (a *Args) Keep(p unsafe.Pointer, n int) {
 		return
 	}
 	a.more = append(a.more, Ref{p, n})
-}
-
-// Word writes one word as it is.
-func (a *Args) Word(w uint64) {
-	if a.n < len(a.buf) {
-		a.buf[a.n] = w
-		a.n++
-		return
-	}
-	a.spill(w)
-}
-
-// Pair writes a tag and the one word of its value.
-func (a *Args) Pair(tag, w uint64) {
-	if n := a.n; n < len(a.buf)-1 {
-		a.buf[n], a.buf[n+1] = tag, w
-		a.n = n + 2
-		return
-	}
-	a.Word(tag)
-	a.Word(w)
-}
-
-func (a *Args) spill(w uint64) {
-	if a.long == nil {
-		a.long = append(make([]uint64, 0, 4*len(a.buf)), a.buf[:]...)
-	}
-	a.long = append(a.long, w)
 }
 
 // None writes None.
@@ -106,10 +68,7 @@ func (a *Args) Bool(v bool) { a.Pair(cgotorch.TagBool, bit(v)) }
 // Ints writes a list of integers.
 func (a *Args) Ints(v []int) {
 	a.Word(cgotorch.TagInts)
-	a.Word(uint64(len(v)))
-	for _, i := range v {
-		a.Word(uint64(i))
-	}
+	a.PutInts(v)
 }
 
 // Floats writes a list of floating-point numbers.
@@ -131,14 +90,14 @@ func (a *Args) Bools(v []bool) {
 }
 
 // String writes a text.
-func (a *Args) String(s string) { a.Word(cgotorch.TagString); a.text(s) }
+func (a *Args) String(s string) { a.Word(cgotorch.TagString); a.PutText(s) }
 
 // Strings writes a list of texts.
 func (a *Args) Strings(v []string) {
 	a.Word(cgotorch.TagStrings)
 	a.Word(uint64(len(v)))
 	for _, s := range v {
-		a.text(s)
+		a.PutText(s)
 	}
 }
 
@@ -149,19 +108,10 @@ func (a *Args) Device(kind, index int) {
 }
 
 // Invalid writes what is wrong with an argument in the place of its value; the call then fails with that text.
-func (a *Args) Invalid(problem string) { a.Word(cgotorch.TagInvalid); a.text(problem) }
+func (a *Args) Invalid(problem string) { a.Word(cgotorch.TagInvalid); a.PutText(problem) }
 
 // Generator writes a generator.
 func (a *Args) Generator(g cgotorch.Gen) { a.Word(cgotorch.TagGenerator); a.Word(uint64(g)) }
-
-func (a *Args) text(s string) {
-	a.Word(uint64(len(s)))
-	for i := 0; i < len(s); i += 8 {
-		var b [8]byte
-		copy(b[:], s[i:])
-		a.Word(*(*uint64)(unsafe.Pointer(&b)))
-	}
-}
 
 func bit(b bool) uint64 {
 	if b {

@@ -1,6 +1,6 @@
-// Package op calls libtorch's operators: Op finds one by its schema's name, Args holds its arguments
-// in the flat form that the shim reads, Results its results. It knows handles and words, and nothing
-// of tensors: package torch puts those on top, for itself and for generated code.
+// Package op calls libtorch's operators: Op finds one by its schema's name, Args holds its arguments in the flat form
+// that the shim reads, Results its results. It deals in handles and words, not in tensors: package torch puts those on
+// top, for itself and for generated code.
 package op
 
 import (
@@ -18,7 +18,7 @@ type Op struct {
 	id   atomic.Uint32 // the shim's id + 1; 0: not looked up yet
 }
 
-// Unknown tells that libtorch has no operator of that name.
+// Unknown is the error for an operator that libtorch does not have.
 type Unknown struct{ Name string }
 
 // Error names it.

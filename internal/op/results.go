@@ -31,8 +31,8 @@ func (r *Results) Set(w []uint64) {
 	}
 }
 
-// take is Set for what a call wrote into buf. It keeps no slice of it, so that r may stay on the stack: a longer result,
-// which has memory of its own, is copied.
+// take is Set for what a call wrote into buf. It keeps no slice of it, so that r may stay on the stack: a longer
+// result, which has memory of its own, is copied.
 func (r *Results) take(w []uint64) {
 	r.Scope, r.at = w[0], 1
 	r.n, r.long = len(w), nil
@@ -49,7 +49,7 @@ func (r *Results) word(i int) uint64 {
 	return r.buf[i]
 }
 
-// More tells whether there is another result.
+// More reports whether there is another result.
 func (r *Results) More() bool { return r.at < r.n }
 
 // Tag returns the next result's tag without reading it.

@@ -6,8 +6,8 @@ import (
 	"reflect"
 )
 
-// One returns the only element of a trailing parameter, the zero value if there is none. More than one is an error, which names the type: the others
-// would be passed over in silence.
+// One returns the only element of a trailing parameter, the zero value if there is none. More than one is an error,
+// which names the type: the others would be passed over in silence.
 func One[T any](given []T) (o T, err error) {
 	if len(given) > 1 {
 		return o, fmt.Errorf("want at most one %s, got %d", reflect.TypeFor[T]().Name(), len(given))

@@ -1,4 +1,5 @@
-// Package python finds the Python with PyTorch that tests compare golite with. Neither building nor using golite needs one.
+// Package python finds the Python with PyTorch that tests compare golite with. Neither building nor using golite needs
+// one.
 package python
 
 import (

@@ -25,7 +25,8 @@ var Roles = map[string]func() error{}
 // RoleVariable is the environment variable that names the role.
 const RoleVariable = "GOLITE_RANKTEST_ROLE"
 
-// Main is the TestMain of a package that uses StartRole: it runs the role that the environment names, or else the tests.
+// Main is the TestMain of a package that uses StartRole: it runs the role that the environment names, or else the
+// tests.
 func Main(m *testing.M) {
 	if role := os.Getenv(RoleVariable); role != "" {
 		if err := fixture.Pin(); err != nil {
@@ -40,22 +41,24 @@ func Main(m *testing.M) {
 	fixture.Main(m)
 }
 
-// Kinds are the ways in which the ranks of a test are connected, over Gloo with their calls compared. Where it matters that
-// they aren't, as in programs, tests have one more.
+// Kinds are the ways in which the ranks of a test are connected, over Gloo with their calls compared. Where it matters
+// that they aren't, as in programs, tests have one more.
 var (
 	Kinds    = []string{"inprocess", "gloo"}
 	AllKinds = append(Kinds[:2:2], "plain gloo")
 )
 
-// Run runs f as ranks, goroutines of this process, connected in one way or the other, and returns each rank's error. Ranks
-// that have not ended within a minute fail the test.
-func Run(t testing.TB, kind string, ranks int, o dist.Options, f func(ctx context.Context, g *dist.Group) error) []error {
+// Run runs f as ranks, goroutines of this process, connected in one way or the other, and returns each rank's error.
+// Ranks that have not ended within a minute fail the test.
+func Run(t testing.TB, kind string, ranks int, o dist.Options,
+	f func(ctx context.Context, g *dist.Group) error) []error {
 	t.Helper()
 	return RunWith(t, t.Context(), ranks, Joiner(t, kind, ranks, o), f)
 }
 
 // RunWith is Run for ranks that get their groups in a way of their own.
-func RunWith(t testing.TB, ctx context.Context, ranks int, join Joining, f func(ctx context.Context, g *dist.Group) error) []error {
+func RunWith(t testing.TB, ctx context.Context, ranks int, join Joining,
+	f func(ctx context.Context, g *dist.Group) error) []error {
 	t.Helper()
 	errs := make([]error, ranks)
 	var wg sync.WaitGroup
@@ -98,7 +101,7 @@ func Joiner(t testing.TB, kind string, ranks int, o dist.Options) Joining {
 
 // Rank runs f as one rank on the calling goroutine, and closes its group.
 func Rank(ctx context.Context, r int, join Joining, f func(context.Context, *dist.Group) error) (err error) {
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.WithNumThreads(1, func() {
 			var g *dist.Group
 			if g, err = join(ctx, r); err != nil {
@@ -126,7 +129,10 @@ func Everywhere(t *testing.T, f func(ctx context.Context, t *testing.T, g *dist.
 	for _, kind := range Kinds {
 		for _, ranks := range []int{1, 2, 3} {
 			t.Run(fmt.Sprintf("%s/%d", kind, ranks), func(t *testing.T) {
-				RequireNone(t, Run(t, kind, ranks, dist.Options{}, func(ctx context.Context, g *dist.Group) error { return f(ctx, t, g) }))
+				RequireNone(t, Run(t, kind, ranks, dist.Options{}, func(ctx context.Context, g *dist.Group) error {
+					return f(ctx, t,
+						g)
+				}))
 			})
 		}
 	}
@@ -155,4 +161,31 @@ func StartRole(t *testing.T, role string, env ...string) *exec.Cmd {
 		}
 	})
 	return cmd
+}
+
+// MuteServer listens on the loopback, accepts, and never answers, until the test ends.
+func MuteServer(t *testing.T) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var open []net.Conn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			open = append(open, c)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+		for _, c := range open {
+			c.Close()
+		}
+	})
+	return l.Addr().(*net.TCPAddr).Port
 }

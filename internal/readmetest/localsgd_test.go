@@ -27,7 +27,8 @@ LITE_STRATEGY=local_sgd_spawn ./train -steps 16 -checkpoint goroutines.pt
 	lines := regexp.MustCompile(`2 ranks, step (\d+): loss of the whole curve (\S+), on all ranks alike: (\w+)\n`).FindAllStringSubmatch(out, -1)
 	require.Len(t, lines, 5)
 	begun, resumed, whole, goroutines, between := lines[0], lines[1], lines[2], lines[3], lines[4]
-	require.Equal(t, []string{"16", "32", "32", "16", "33"}, []string{begun[1], resumed[1], whole[1], goroutines[1], between[1]})
+	require.Equal(t, []string{"16", "32", "32", "16", "33"}, []string{begun[1], resumed[1], whole[1], goroutines[1],
+		between[1]})
 	require.Equal(t, whole[2], resumed[2], "a run in two parts ends as one in a piece")
 	require.Equal(t, begun[2], goroutines[2], "goroutine ranks compute what processes do")
 	require.Equal(t, []string{"true", "false"}, []string{whole[3], between[3]}, "ranks are alike after an average alone")

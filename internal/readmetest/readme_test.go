@@ -43,7 +43,8 @@ go run ` + module + `/cmd/libtorch install
 go build ./...
 `
 
-// vendoring leaves out folders without Go files, and the C++ part needs all of its own (but for cuda, a library that is built apart).
+// vendoring leaves out folders without Go files, and the C++ part needs all of its own (but for cuda, a library that is
+// built apart).
 const vendoring = `
 go mod vendor
 sources() { cd "$1/cgotorch" && find . -path ./cuda -prune -o '(' -name '*.cc' -o -name '*.h' -o -name '*.hh' ')' -print | sort; }
@@ -67,7 +68,8 @@ func TestAModuleOfOnesOwn(t *testing.T) {
 	require.Contains(t, string(program), "\nREADME\n")
 	text := strings.Replace(string(program), "\nREADME\n", "\n"+loop+"\n", 1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(text), 0o644))
-	env := []string{"GOPROXY=file://" + proxy + ",file://" + filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download") + "," + goEnv(t, "GOPROXY"),
+	env := []string{"GOPROXY=file://" + proxy + ",file://" + filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download") +
+		"," + goEnv(t, "GOPROXY"),
 		"GOMODCACHE=" + cache, "GONOSUMDB=" + module, "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=1",
 		// Go keeps the list of a version's files from run to run, as a version never changes; this one does.
 		"GODEBUG=goindex=0"}
@@ -103,7 +105,8 @@ func TestAModuleWithAClone(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"),
 		[]byte(strings.Replace(string(program), "\nREADME\n", "\n"+readme(t)+"\n", 1)), 0o644))
-	steps := strings.NewReplacer("/path/to/golite", root, "go build ./...", "go build -o train . && ./train").Replace(withAClone)
+	steps := strings.NewReplacer("/path/to/golite", root, "go build ./...",
+		"go build -o train . && ./train").Replace(withAClone)
 	env := []string{"GOFLAGS=-mod=mod", "GOWORK=off", "GONOPROXY=" + module, "GOVCS=*:off", "CGO_ENABLED=1"}
 	out := shell(t, dir, steps+"\n"+`go run `+module+`/cmd/libtorch env`, env...)
 	require.Contains(t, out, "accuracy ")
@@ -122,7 +125,8 @@ func commands(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// readme returns the README's training loop. The lines that the README gives for a module of one's own must be the steps.
+// readme returns the README's training loop. The lines that the README gives for a module of one's own must be the
+// steps.
 func readme(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
@@ -144,8 +148,8 @@ func readme(t *testing.T) string {
 	return loop
 }
 
-// moduleCache is an empty module cache at a path that stays the same: the C++ part is compiled anew only when it changed. One
-// test at a time has it.
+// moduleCache is an empty module cache at a path that stays the same: the C++ part is compiled anew only when it
+// changed. One test at a time has it.
 func moduleCache(t *testing.T) string {
 	t.Helper()
 	user, err := os.UserCacheDir()

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The accelerator of examples/plugins/standin, a module of its own, passes its tests, and a program that imports it runs on
-// it by name: alone, and as two processes, which resume.
+// The accelerator of examples/plugins/standin, a module of its own, passes its tests, and a program that imports it
+// runs on it by name: alone, and as two processes, which resume.
 func TestAcceleratorOfOnesOwn(t *testing.T) {
 	dir, err := filepath.Abs(filepath.Join("..", "..", "examples", "plugins", "standin"))
 	require.NoError(t, err)

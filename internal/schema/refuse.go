@@ -8,16 +8,20 @@ import (
 
 // travels are the types, as Type.Key writes them, that go through golite's boxed call as arguments.
 var travels = []string{
-	"Tensor", "Tensor?", "Tensor[]", "Tensor?[]", "int", "int?", "int[]", "int[]?", "float", "float?", "float[]", "float[]?",
-	"bool", "bool?", "bool[]", "Scalar", "Scalar?", "Scalar[]", "str", "str?", "str[]", "str[]?", "ScalarType", "ScalarType?",
+	"Tensor", "Tensor?", "Tensor[]", "Tensor?[]", "int", "int?", "int[]", "int[]?", "float", "float?", "float[]",
+	"float[]?",
+	"bool", "bool?", "bool[]", "Scalar", "Scalar?", "Scalar[]", "str", "str?", "str[]", "str[]?", "ScalarType",
+	"ScalarType?",
 	"Device", "Device?", "Layout", "Layout?", "MemoryFormat", "MemoryFormat?", "Generator", "Generator?",
 }
 
 // comesBack are the types that a result may have.
-var comesBack = []string{"Tensor", "Tensor[]", "int", "int[]", "float", "float[]", "bool", "bool[]", "Scalar", "ScalarType", "QScheme", "str"}
+var comesBack = []string{"Tensor", "Tensor[]", "int", "int[]", "float", "float[]", "bool", "bool[]", "Scalar",
+	"ScalarType", "QScheme", "str"}
 
 // dimnames are the arguments that take dimension names. The schema calls them str, but libtorch wants symbols there.
-var dimnames = []string{"dim", "dims", "dim0", "dim1", "dim2", "outdim", "out_dim", "start_dim", "end_dim", "names", "order"}
+var dimnames = []string{"dim", "dims", "dim0", "dim1", "dim2", "outdim", "out_dim", "start_dim", "end_dim", "names",
+	"order"}
 
 // Refusal says why golite can't call the operator, "" if it can.
 func (s *Schema) Refusal() string {

@@ -26,7 +26,7 @@ type Arg struct {
 	Default any
 }
 
-// Required tells whether a call must give the argument.
+// Required reports whether a call must give the argument.
 func (a Arg) Required() bool { return !a.HasDefault }
 
 // Alias is what an annotation such as (a!) says: which memory the value shares, and whether the operator writes it.
@@ -60,8 +60,9 @@ func (s *Schema) FullName() string {
 	return n
 }
 
-// MayBeEmpty reports whether an empty list is a value of an argument of a fixed size, int[2]: where that is its default, and for
-// the stride of a pooling's backward, which has no default and to the kernels means the window's size, as in the forward.
+// MayBeEmpty reports whether an empty list is a value of an argument of a fixed size, int[2]: where that is its
+// default, and for the stride of a pooling's backward, which has no default and to the kernels means the window's size,
+// as in the forward.
 func (s *Schema) MayBeEmpty(a Arg) bool {
 	list, ok := a.Default.([]any)
 	return ok && len(list) == 0 ||

@@ -16,7 +16,8 @@ func TestParse(t *testing.T) {
 	require.Equal(t, "aten::add.out", s.FullName())
 	require.Len(t, s.Args, 4)
 	require.Equal(t, Arg{Name: "self", Type: Type{Name: "Tensor"}}, s.Args[0])
-	require.Equal(t, Arg{Name: "alpha", Type: Type{Name: "Scalar"}, KwOnly: true, HasDefault: true, Default: int64(1)}, s.Args[2])
+	require.Equal(t, Arg{Name: "alpha", Type: Type{Name: "Scalar"}, KwOnly: true, HasDefault: true, Default: int64(1)},
+		s.Args[2])
 	require.True(t, s.Args[0].Required())
 	require.False(t, s.Args[2].Required())
 	require.True(t, s.Args[3].KwOnly)
@@ -56,7 +57,8 @@ func TestTypes(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	for text, want := range map[string]any{
-		"None": nil, "True": true, "False": false, "-100": int64(-100), "0.5": 0.5, "1.": 1.0, "1e-08": 1e-8, "inf": math.Inf(1), "-inf": math.Inf(-1),
+		"None": nil, "True": true, "False": false, "-100": int64(-100), "0.5": 0.5, "1.": 1.0, "1e-08": 1e-8,
+		"inf": math.Inf(1), "-inf": math.Inf(-1),
 		`"L"`: "L", `""`: "", `"\"\'\\"`: `"'\`, `"a\n\001b"`: "a\n\x01b", `'x'`: "x",
 		"[]": []any{}, "[0, 1]": []any{int64(0), int64(1)}, `["a", [True]]`: []any{"a", []any{true}},
 	} {
@@ -83,7 +85,8 @@ func TestRoundTrip(t *testing.T) {
 		"aten::t(Tensor(a) self) -> Tensor(a)",
 		"aten::_print(str s) -> ()",
 		"aten::f.a_b() -> (Tensor U, Tensor S)",
-		"aten::f(Tensor? a=None, *, int[2] b=[1, -1], float c=1., float d=9.9999999999999995e-07, str e=\"\\\"\\'\\\\\") -> Tensor[]",
+		"aten::f(Tensor? a=None, *, int[2] b=[1, -1], float c=1., float d=9.9999999999999995e-07, str e=\"\\\"\\'\\\\\") " +
+			"-> Tensor[]",
 		"s::dict_unpack(...) -> ...",
 		"s::f(int a, ...) -> Tensor(a!)[]",
 		"prepacked::run(Tensor X, __torch__.torch.classes.xnnpack.LinearOpContext W_prepack) -> Tensor Y",
@@ -157,7 +160,8 @@ func TestRefusals(t *testing.T) {
 // Whatever parses prints to what parses to the same.
 func FuzzParse(f *testing.F) {
 	f.Add("aten::add.out(Tensor self, Tensor other, *, Scalar alpha=1, Tensor(a!) out) -> Tensor(a!)")
-	f.Add("aten::f(Tensor?[] a, int[2]? b=[1, 1], str c=\"x\\n\", float d=-1.5e-3, ...) -> (Tensor(a|b) U, Dict(str, int)[])")
+	f.Add("aten::f(Tensor?[] a, int[2]? b=[1, 1], str c=\"x\\n\", float d=-1.5e-3, ...) -> (Tensor(a|b) U, Dict(str, " +
+		"int)[])")
 	f.Add("n::g((int, t) a, *, Tensor(a -> *)[] b) -> ...")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Form tells how a Type is built.
+// Form is the structure of a Type.
 type Form uint8
 
 // The forms of types.
@@ -33,7 +33,7 @@ func (t Type) Base() string {
 	return t.Name
 }
 
-// IsOptional tells whether None is a value of the type.
+// IsOptional reports whether None is a value of the type.
 func (t Type) IsOptional() bool { return t.Form == Optional }
 
 // Inner is the type without its outermost optional.
@@ -44,7 +44,8 @@ func (t Type) Inner() Type {
 	return t
 }
 
-// Key is the type's text without the N of T[N] and with SymInt and SymBool as int and bool: what a value of it looks like.
+// Key is the type's text without the N of T[N] and with SymInt and SymBool as int and bool: what a value of it looks
+// like.
 func (t Type) Key() string {
 	switch t.Form {
 	case Optional:

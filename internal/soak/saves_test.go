@@ -80,7 +80,8 @@ func trainAndSave(ctx context.Context, l *lite.Lite) error {
 		return err
 	}
 	// Activations of 32 KiB: of a size between those that have lists of a thread's own and those that malloc maps.
-	loader, err := lite.SetupDataLoader(l, data.NewLoader(data.NewTensorDataset(torch.Randn(320, 784), torch.RandInt(0, 10, 320)), 64))
+	loader, err := lite.SetupDataLoader(l,
+		data.NewLoader(data.NewTensorDataset(torch.Randn(320, 784), torch.RandInt(0, 10, 320)), 64))
 	if err != nil {
 		return err
 	}

@@ -95,8 +95,8 @@ func TestTrainingHoldsMemoryFlat(t *testing.T) {
 	require.Less(t, grown, 0.02)
 }
 
-// Evaluation in one long scope, without gradients: what is alive peaks near what PyTorch holds at most, where each activation goes
-// when its last reference does. The weights and the input count on both sides.
+// Evaluation in one long scope, without gradients: what is alive peaks near what PyTorch holds at most, where each
+// activation goes when its last reference does. The weights and the input count on both sides.
 func TestEvaluationPeaksNearPyTorchs(t *testing.T) {
 	var recorded struct {
 		Batches int
@@ -126,8 +126,8 @@ func TestEvaluationPeaksNearPyTorchs(t *testing.T) {
 // batches is how many PyTorch was measured with.
 const batches = 4
 
-// evaluate prints the bytes of a model and its input, and by how many more tensors peak meanwhile. It is a process's only work: the
-// allocator has no blocks of other sizes that it could give.
+// evaluate prints the bytes of a model and its input, and by how many more tensors peak meanwhile. It is a process's
+// only work: the allocator has no blocks of other sizes that it could give.
 func evaluate(name string) {
 	net, x := models[name]()
 	nn.Eval(net)
@@ -158,7 +158,8 @@ func tower() (nn.Layer, *torch.Tensor) {
 
 func cnn() (nn.Layer, *torch.Tensor) {
 	return nn.NewSequential(
-		nn.NewConv2d(1, 32, 3), nn.NewReLU(), nn.NewConv2d(32, 64, 3), nn.NewReLU(), nn.NewMaxPool2d(2), nn.NewDropout(0.25), nn.NewFlatten(),
+		nn.NewConv2d(1, 32, 3), nn.NewReLU(), nn.NewConv2d(32, 64, 3), nn.NewReLU(), nn.NewMaxPool2d(2), nn.NewDropout(0.25),
+		nn.NewFlatten(),
 		nn.NewLinear(9216, 128), nn.NewReLU(), nn.NewDropout(0.5), nn.NewLinear(128, 10), nn.NewLogSoftmax(1),
 	), torch.Zeros(256, 1, 28, 28)
 }

@@ -18,11 +18,12 @@ import (
 // trains makes the test binary the training of the model that the variable names.
 const trains = "SOAK_TEST_TRAINS"
 
-// trainedSteps is how many the peak of all steps is taken over; PyTorch's is that of its first few, which does not rise later.
+// trainedSteps is how many the peak of all steps is taken over; PyTorch's is that of its first few, which does not rise
+// later.
 const trainedSteps = 20
 
-// Training needs the memory that PyTorch's does, in the first step as in a later one: what a forward pass has dropped is gone before it
-// would raise the peak. The model, its gradients and the optimizer's state count on both sides.
+// Training needs the memory that PyTorch's does, in the first step as in a later one: what a forward pass has dropped
+// is gone before it would raise the peak. The model, its gradients and the optimizer's state count on both sides.
 func TestTrainingPeaksAtPyTorchs(t *testing.T) {
 	var recorded struct{ First, Peak map[string]int64 }
 	text, err := os.ReadFile("testdata/training.json")
@@ -50,7 +51,8 @@ func TestTrainingPeaksAtPyTorchs(t *testing.T) {
 	}
 }
 
-// train prints by how many bytes tensors peaked above where they stood before the model was made, in the first step and in all.
+// train prints by how many bytes tensors peaked above where they stood before the model was made, in the first step and
+// in all.
 func train(name string) {
 	torch.ManualSeed(1)
 	before := torch.Memory(true).Live

@@ -16,8 +16,8 @@ const (
 	averaged = "n_averaged"
 )
 
-// Rename gives each key of a state dict another name; one that becomes empty is left out. Two keys of the same name are an
-// error. With a nil function it returns sd itself.
+// Rename gives each key of a state dict another name; one that becomes empty is left out. Two keys of the same name are
+// an error. With a nil function it returns sd itself.
 func Rename(sd *torch.StateDict, name func(key string) string) (*torch.StateDict, error) {
 	if name == nil {
 		return sd, nil
@@ -29,7 +29,8 @@ func Rename(sd *torch.StateDict, name func(key string) string) (*torch.StateDict
 			continue
 		}
 		if first, twice := from[to]; twice {
-			return nil, fmt.Errorf("Rename gives the keys %q and %q the same name, %q: want one for each, or \"\" to leave one out", first, key, to)
+			return nil, fmt.Errorf("Rename gives the keys %q and %q the same name, %q: want one for each, or \"\" to leave "+
+				"one out", first, key, to)
 		}
 		from[to] = key
 		out.Set(to, t)
@@ -37,10 +38,10 @@ func Rename(sd *torch.StateDict, name func(key string) string) (*torch.StateDict
 	return out, nil
 }
 
-// Unwrap drops from the keys of a state dict what PyTorch's wrappers add to those of a model: "_orig_mod." of torch.compile
-// wherever it stands, and "module." of DistributedDataParallel, DataParallel and AveragedModel where every key has it, together
-// with AveragedModel's own n_averaged. Wrappers in wrappers are dropped one after the other, until the most keys are the
-// model's own. A state dict without such keys is returned as it is.
+// Unwrap drops from the keys of a state dict what PyTorch's wrappers add to those of a model: "_orig_mod." of
+// torch.compile wherever it stands, and "module." of DistributedDataParallel, DataParallel and AveragedModel where
+// every key has it, together with AveragedModel's own n_averaged. Wrappers in wrappers are dropped one after the other,
+// until the most keys are the model's own. A state dict without such keys is returned as it is.
 func Unwrap(sd *torch.StateDict, own func() []string) *torch.StateDict {
 	if !slices.ContainsFunc(sd.Keys(), isWrapped) {
 		return sd

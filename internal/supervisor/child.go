@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/internal/stacks"
 )
 
-// ExitStopped is the exit code of a process that ended early because it was asked to stop (EX_TEMPFAIL of sysexits).
+// ExitStopped is the exit code of a process that ended early on a request to stop (EX_TEMPFAIL of sysexits).
 const ExitStopped = 75
 
 // marker is the environment variable that makes a process a rank. It is unset at start, so that programs that the rank
@@ -181,7 +181,7 @@ func (c *Child) readMessages() {
 		case kindDump:
 			go func() { // the stacks may be more than the pipe takes at once
 				c.sendState()
-				c.send(kindDump, text.Stacks(256<<10))
+				c.send(kindDump, stacks.All(256<<10))
 			}()
 		}
 	}
@@ -239,7 +239,7 @@ func (c *Child) AwaitPort(ctx context.Context) (int, error) {
 	}
 }
 
-// Stop is closed when the job is asked to stop: by a signal to the supervisor, or to any rank.
+// Stop is closed on a request to stop the job: by a signal to the supervisor, or to any rank.
 func (c *Child) Stop() <-chan struct{} { return c.stop }
 
 // Stopping reports to the supervisor that the ranks have agreed to stop. Why: of several nodes only one gets the

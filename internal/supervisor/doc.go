@@ -8,16 +8,16 @@
 //
 // # Lifetime of the processes
 //
-// Each rank leads a process group of its own and holds two pipes to the supervisor. A rank that fails, dies or hangs
+// Each rank leads a process group of its own and holds two pipes to the supervisor. A rank that fails, exits or hangs
 // ends the job: the others get an abort message, then SIGTERM, then SIGKILL to their whole groups, so that no
 // grandchild is left either (one that started a session of its own excepted). When the supervisor itself is killed, its
 // end of the pipes closes, and each rank kills all the job's groups, its own last. A rank that is stopped by SIGSTOP
-// can't read a pipe: on Linux the kernel sends it SIGCONT when the supervisor dies (its parent-death signal). SIGKILL
+// can't read a pipe: on Linux the kernel sends it SIGCONT when the supervisor ends (its parent-death signal). SIGKILL
 // would leave the grandchildren.
 //
 // Of several nodes each has a supervisor, and the supervisors have no connection to each other: the ranks elsewhere end
 // because they lose the peers that were ended here. A rank reports which peers it lost (Report.Blames), so that the
-// other nodes name them too; only the peer's own supervisor knows how it ended. A request to stop reaches one
+// other nodes name them too; only the peer's own supervisor has its exit status. A request to stop reaches one
 // supervisor, and the others through the ranks, which agree on it (Child.Stopping).
 //
 // # Messages

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrStopped is what Supervise's error wraps where the job ended early because it was asked to stop.
+// ErrStopped is what Supervise's error wraps where the job ended early on a request to stop.
 var ErrStopped = errors.New("launch: the job was stopped by a signal")
 
 // CauseKind is the way in which a rank ended a job.

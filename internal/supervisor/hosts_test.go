@@ -23,7 +23,8 @@ func onTwoHosts(t *testing.T, fault, dir string) (nodes [2]*node, errs [2]error)
 	pair := netnstest.Two(t)
 	for i := range nodes {
 		n := &node{cmd: pair.Command(i, os.Args[0], "-test.run=^$")}
-		n.cmd.Env = append(os.Environ(), "LAUNCH_TEST_SUPERVISE="+fault, "LAUNCH_TEST_DIR="+dir, fmt.Sprintf("LAUNCH_TEST_NODE=%d", i))
+		n.cmd.Env = append(os.Environ(), "LAUNCH_TEST_SUPERVISE="+fault, "LAUNCH_TEST_DIR="+dir,
+			fmt.Sprintf("LAUNCH_TEST_NODE=%d", i))
 		n.cmd.Stdout, n.cmd.Stderr = &n.out, &n.out
 		require.NoError(t, n.cmd.Start())
 		t.Cleanup(func() { n.cmd.Process.Kill() })
@@ -55,6 +56,7 @@ func TestDeathOnAnotherHost(t *testing.T) {
 	require.Error(t, errs[0])
 	require.Error(t, errs[1])
 	require.Contains(t, nodes[1].out.String(), "rank 3: killed by signal 9", "its own supervisor names it")
-	require.Contains(t, nodes[0].out.String(), "rank 3: was lost on another node: lost a peer", "the other one knows as much")
+	require.Contains(t, nodes[0].out.String(), "rank 3: was lost on another node: lost a peer",
+		"the other one knows as much")
 	require.Empty(t, survivors(t, dir))
 }

@@ -82,7 +82,8 @@ func TestTimeoutNamesTheRankThatDidNotCome(t *testing.T) {
 	}
 	require.True(t, s.over())
 	_, err := s.verdict()
-	require.ErrorContains(t, err, "rank 1: did not join the collective that its peers are blocked in: all_reduce timed out")
+	require.ErrorContains(t, err,
+		"rank 1: did not join the collective that its peers are blocked in: all_reduce timed out")
 }
 
 func TestEachOnTheOtherBlamedIsTheFirstReport(t *testing.T) {
@@ -318,14 +319,20 @@ func TestLostConnectionIsNoSuspicion(t *testing.T) {
 
 func TestShortTrace(t *testing.T) {
 	for name, c := range map[string]struct{ trace, want string }{
-		"a panic":       {"panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1", "panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1"},
-		"a stack alone": {"goroutine 7 [running]:\nruntime.gopanic()\n\nruntime", "goroutine 7 [running]:\nruntime.gopanic()\n\n... and 1 lines more, on the standard error of the rank"},
-		"a signal": {"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)\n\tsys.s:5 +0x1 fp=0x1 sp=0x2 pc=0x3\n\n" +
-			"goroutine 1 [syscall]:\nruntime.cgocall(0x1)\n\tcgo.go:1 +0x1 fp=0x1 sp=0x2 pc=0x3\nmain.main()\n\tmain.go:3 +0x1 fp=0x4 sp=0x5 pc=0x6\n\nrax 0x0\nrbx 0x0",
-			"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 1 [syscall]:\nruntime.cgocall(0x1)\n\tcgo.go:1 +0x1\nmain.main()\n\tmain.go:3 +0x1\n\n" +
+		"a panic": {"panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1",
+			"panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1"},
+		"a stack alone": {"goroutine 7 [running]:\nruntime.gopanic()\n\nruntime",
+			"goroutine 7 [running]:\nruntime.gopanic()\n\n... and 1 lines more, on the standard error of the rank"},
+		"a signal": {"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)\n\tsys.s:5 +0x1 fp=0x1 sp=0x2 " +
+			"pc=0x3\n\n" +
+			"goroutine 1 [syscall]:\nruntime.cgocall(0x1)\n\tcgo.go:1 +0x1 fp=0x1 sp=0x2 pc=0x3\nmain.main()\n\tmain.go:3 " +
+			"+0x1 fp=0x4 sp=0x5 pc=0x6\n\nrax 0x0\nrbx 0x0",
+			"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 1 [syscall]:\nruntime.cgocall(0x1)\n\tcgo.go:1 " +
+				"+0x1\nmain.main()\n\tmain.go:3 +0x1\n\n" +
 				"... and 5 lines more, on the standard error of the rank"},
-		"no goroutine of the program": {"SIGSEGV: segmentation violation\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)", "SIGSEGV: segmentation violation\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)"},
-		"what the library wrote":      {"free(): invalid size", "free(): invalid size"},
+		"no goroutine of the program": {"SIGSEGV: segmentation violation\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)",
+			"SIGSEGV: segmentation violation\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)"},
+		"what the library wrote": {"free(): invalid size", "free(): invalid size"},
 	} {
 		require.Equal(t, c.want, shortTrace(c.trace), name)
 	}

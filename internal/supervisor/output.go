@@ -11,7 +11,8 @@ import (
 // tailSize is how much of a rank's standard error is kept for its error.
 const tailSize = 64 << 10
 
-// pump copies a rank's output: to where it belongs, with a prefix before each line if asked, and the end of it is kept.
+// pump copies a rank's output: to where it belongs, with an optional prefix before each line, and the end of it is
+// kept.
 type pump struct {
 	from   *os.File
 	to     io.Writer

@@ -11,7 +11,7 @@ import (
 )
 
 // attributes makes a rank the leader of its own process group. Pdeathsig: the kernel continues a stopped rank when the
-// supervisor dies; it then reads the end of its pipe, and ends.
+// supervisor ends; it then reads the end of its pipe, and ends.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT}
 }

@@ -69,7 +69,7 @@ func readFrame(r io.Reader) (kind, []byte, error) {
 	if head[0] != protocolVersion || k == 0 || k >= kindEnd || n > int64(k.limit()) {
 		return 0, nil, fmt.Errorf("%w: it starts with % x", errFrame, head)
 	}
-	var body bytes.Buffer // grows with what comes, not with what the length promises
+	var body bytes.Buffer // grows with what is read, not with the stated length
 	if _, err := io.CopyN(&body, r, n); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
@@ -122,13 +122,13 @@ type Report struct {
 	Message string `json:"message"`         // the error's text
 	Stack   string `json:"stack,omitempty"` // of the panic, if it was one
 	// Secondary marks a failure that another rank caused: a lost connection, a timeout, an abort. The supervisor then
-	// looks for that rank.
+	// searches that rank.
 	Secondary bool `json:"secondary,omitempty"`
 	// Blames are the ranks that this one was waiting for, where they are known.
 	Blames []int `json:"blames,omitempty"`
-	// Late marks a timeout: some rank did not join a collective, and the supervisor looks for it.
+	// Late marks a timeout: some rank did not join a collective, and the supervisor searches it.
 	Late bool `json:"late,omitempty"`
-	// Stopped marks a rank that ended early because it was asked to.
+	// Stopped marks a rank that ended early on request.
 	Stopped bool `json:"stopped,omitempty"`
 }
 

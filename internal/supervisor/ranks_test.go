@@ -48,7 +48,8 @@ func TestMain(m *testing.M) {
 func testSpec(ranks int, fault, dir string) Spec {
 	return Spec{LocalRanks: ranks, Args: []string{"-test.run=^$"},
 		Env:       append(os.Environ(), "LAUNCH_TEST_FAULT="+fault, "LAUNCH_TEST_DIR="+dir),
-		Heartbeat: 50 * time.Millisecond, HangTimeout: 1500 * time.Millisecond, AbortGrace: time.Second, StopGrace: 10 * time.Second}
+		Heartbeat: 50 * time.Millisecond, HangTimeout: 1500 * time.Millisecond, AbortGrace: time.Second,
+		StopGrace: 10 * time.Second}
 }
 
 // trainer is a rank of a make-believe training: in each step all ranks meet at rank 0, over TCP.

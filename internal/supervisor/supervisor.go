@@ -194,7 +194,7 @@ func (s *supervisor) finish() {
 	<-ended
 }
 
-// start starts all ranks from one thread, which lives on: the parent-death signal is sent when the thread ends.
+// start starts all ranks from one thread, which is kept: the parent-death signal is sent when the thread ends.
 func (s *supervisor) start() error {
 	id := rand.Text()
 	failed := make(chan error, 1)

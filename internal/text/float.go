@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Float writes a float as Python's repr does: the shortest digits that read back as v, with an exponent below 1e-4 and from
-// 1e16 on, and never without a point or an exponent.
+// Float writes a float as Python's repr does: the shortest digits that read back as v, with an exponent below 1e-4 and
+// from 1e16 on, and never without a point or an exponent.
 func Float(v float64) string {
 	switch {
 	case math.IsNaN(v):

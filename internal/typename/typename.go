@@ -7,7 +7,8 @@ import (
 )
 
 // public are the names under which package serial exports the types of packages below it.
-var public = strings.NewReplacer("ptfile.Tensor", "serial.TensorInfo", "ptfile.", "serial.", "pickle.", "serial.", "errs.", "serial.",
+var public = strings.NewReplacer("ptfile.Tensor", "serial.TensorInfo", "ptfile.", "serial.", "pickle.", "serial.",
+	"errs.", "serial.",
 	"interface {}", "any")
 
 // Of returns the type of a value as %T writes it, with the names that a program uses: "*serial.Dict", "map[string]any".

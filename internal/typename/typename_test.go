@@ -13,8 +13,10 @@ import (
 
 func TestOf(t *testing.T) {
 	for want, v := range map[string]any{
-		"nil": nil, "int": 1, "*serial.Dict": &pickle.Dict{}, "serial.Tuple": pickle.Tuple{}, "*serial.ErrUnsafe": &errs.ErrUnsafe{},
-		"*serial.TensorInfo": &ptfile.Tensor{}, "serial.Size": ptfile.Size{}, "map[string]any": map[string]any{}, "[]*serial.Set": []*pickle.Set{},
+		"nil": nil, "int": 1, "*serial.Dict": &pickle.Dict{}, "serial.Tuple": pickle.Tuple{},
+		"*serial.ErrUnsafe":  &errs.ErrUnsafe{},
+		"*serial.TensorInfo": &ptfile.Tensor{}, "serial.Size": ptfile.Size{}, "map[string]any": map[string]any{},
+		"[]*serial.Set": []*pickle.Set{},
 	} {
 		require.Equal(t, want, typename.Of(v))
 	}

@@ -167,7 +167,8 @@ func (e *encoder) fields(v reflect.Value) error {
 			continue
 		}
 		if !f.IsExported() {
-			return fmt.Errorf("%s.%s is an unexported field of %s, which other packages can't read: export it, or give the type MarshalBinary and UnmarshalBinary", e.where(), f.Name, v.Type())
+			return fmt.Errorf("%s.%s is an unexported field of %s, which other packages can't read: export it, or give the "+
+				"type MarshalBinary and UnmarshalBinary", e.where(), f.Name, v.Type())
 		}
 		if err := e.inside(step{field: f.Name}, v.Field(i)); err != nil {
 			return err
@@ -224,13 +225,14 @@ func (e *encoder) dynamic(v reflect.Value) error {
 	var b bytes.Buffer
 	holds := v.Interface()
 	if err := gob.NewEncoder(&b).Encode(&holds); err != nil {
-		return fmt.Errorf("%s holds a %s, whose type the other rank can't know: give it in a variable of that type, or call gob.Register: %w", e.where(), v.Elem().Type(), err)
+		return fmt.Errorf("%s holds a %s, whose type the other rank can't know: give it in a variable of that type, or "+
+			"call gob.Register: %w", e.where(), v.Elem().Type(), err)
 	}
 	e.raw(b.Bytes())
 	return nil
 }
 
-// marshal is a way in which a type marshals itself.
+// marshal is the method by which a type marshals itself.
 type marshal int
 
 const (
@@ -240,7 +242,7 @@ const (
 	asText
 )
 
-// marshalOf tells how a type marshals itself, so that a pointer to it reads it back.
+// marshalOf returns how a type marshals itself, so that a pointer to it reads it back.
 func marshalOf(t reflect.Type) marshal {
 	if t.PkgPath() == "" || t.Kind() == reflect.Interface {
 		return none // Go's own types don't; what an interface holds decides by itself
@@ -253,16 +255,18 @@ func marshalOf(t reflect.Type) marshal {
 	return m
 }
 
-// marshals remembers marshalOf: looking up methods takes longer than writing a number.
+// marshals caches marshalOf: looking up methods takes longer than writing a number.
 var marshals sync.Map
 
 func lookUp(p reflect.Type) marshal {
 	switch {
 	case p.Implements(reflect.TypeFor[gob.GobEncoder]()) && p.Implements(reflect.TypeFor[gob.GobDecoder]()):
 		return asGob
-	case p.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) && p.Implements(reflect.TypeFor[encoding.BinaryUnmarshaler]()):
+	case p.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) &&
+		p.Implements(reflect.TypeFor[encoding.BinaryUnmarshaler]()):
 		return asBinary
-	case p.Implements(reflect.TypeFor[encoding.TextMarshaler]()) && p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
+	case p.Implements(reflect.TypeFor[encoding.TextMarshaler]()) &&
+		p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		return asText
 	}
 	return none

@@ -82,7 +82,8 @@ func TestValuesComeBack(t *testing.T) {
 	roundTrip(t, big.NewInt(1<<40))
 	roundTrip[any](t, nil)
 	roundTrip[any](t, 3)
-	roundTrip[any](t, []any{1, "a", 2.5, nil, map[string]any{"b": []int{1}, "c": map[string]any{"d": true}}, [2]string{"x"}, &n})
+	roundTrip[any](t, []any{1, "a", 2.5, nil, map[string]any{"b": []int{1}, "c": map[string]any{"d": true}},
+		[2]string{"x"}, &n})
 	roundTrip(t, []shape{Square{2}, nil})
 	roundTrip(t, map[any]string{1: "a", "b": "c"})
 }
@@ -96,7 +97,8 @@ func TestTensorsComeBack(t *testing.T) {
 	}
 	shared := torch.Arange(6).View(2, 3)
 	v := batch{Input: shared.Transpose(0, 1), More: map[string][]*torch.Tensor{"a": {torch.Ones(0, 2), nil}},
-		Any: map[string]any{"t": torch.From([]int8{-1}), "list": []*torch.Tensor{torch.Options{DType: torch.BFloat16}.Full(0.5)}}}
+		Any: map[string]any{"t": torch.From([]int8{-1}),
+			"list": []*torch.Tensor{torch.Options{DType: torch.BFloat16}.Full(0.5)}}}
 	b, err := wire.Encode(v)
 	require.NoError(t, err)
 	got, err := wire.Decode[batch](b)
@@ -126,10 +128,13 @@ func TestWhatCantTravelIsNamed(t *testing.T) {
 			return wire.Encode(hidden{Rows: []struct{ A, b int }{{1, 2}}})
 		},
 		"the value.inner is an unexported field": func() ([]byte, error) { return wire.Encode(outer{}) },
-		"the value[f] holds a func()":            func() ([]byte, error) { return wire.Encode(map[string]any{"f": func() {}}) },
-		"the value is a chan int":                func() ([]byte, error) { return wire.Encode(make(chan int)) },
-		"gob.Register":                           func() ([]byte, error) { return wire.Encode[any](unregistered{1}) },
-		"does it refer to itself":                func() ([]byte, error) { return wire.Encode(list) },
+		"the value[f] holds a func()": func() ([]byte,
+			error) {
+			return wire.Encode(map[string]any{"f": func() {}})
+		},
+		"the value is a chan int": func() ([]byte, error) { return wire.Encode(make(chan int)) },
+		"gob.Register":            func() ([]byte, error) { return wire.Encode[any](unregistered{1}) },
+		"does it refer to itself": func() ([]byte, error) { return wire.Encode(list) },
 	} {
 		_, err := encode()
 		require.ErrorContains(t, err, want)

@@ -127,7 +127,7 @@ func (f full) Move(t *torch.Tensor, d torch.Device) *torch.Tensor {
 }
 
 func TestDefaults(t *testing.T) {
-	torch.Root(func() {
+	torch.RunRank(func() {
 		b := bare{"npu"}
 		ran := false
 		accelerator.With(b, torch.CPU, func() { ran = true })

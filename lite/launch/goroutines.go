@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/golite/golite/dist"
-	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/internal/stacks"
 	"github.com/golite/golite/lite/cluster"
 	"github.com/golite/golite/torch"
 )
@@ -125,7 +125,7 @@ func stuckRanks(left []int, others error, explained bool) error {
 	if explained {
 		return errors.Join(others, stuck)
 	}
-	return &RankError{Rank: left[0], Err: errors.Join(stuck, others), Stack: text.Stacks(1 << 20)}
+	return &RankError{Rank: left[0], Err: errors.Join(stuck, others), Stack: stacks.All(1 << 20)}
 }
 
 // rankFailure names the rank. A run that was asked to stop gives ErrStopped as it is.

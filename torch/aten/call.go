@@ -47,10 +47,10 @@ func Call(name string, args ...any) []any {
 	return e.run(name, args)
 }
 
-// CallPrivate is Call for libtorch's private operators as well: those whose name begins with an underscore, and those of
-// namespaces that libtorch keeps for itself (inductor, _c10d_functional, mkldnn …). They are written for callers inside of
-// libtorch that get the arguments right. Arguments that the schema allows can end the process or write memory that is not
-// theirs, as from Python. The kinds of the arguments are checked as by Call.
+// CallPrivate is Call for libtorch's private operators as well: those whose name begins with an underscore, and those
+// of namespaces that libtorch keeps for itself (inductor, _c10d_functional, mkldnn …). They are written for callers
+// inside of libtorch that get the arguments right. Arguments that the schema allows can end the process or write memory
+// that is not theirs, as from Python. The kinds of the arguments are checked as by Call.
 func CallPrivate(name string, args ...any) []any { return lookup(name).run(name, args) }
 
 func (e *entry) run(name string, args []any) []any {
@@ -87,7 +87,8 @@ func lookup(name string) *entry {
 	}
 	base, overload, dotted := strings.Cut(name, ".")
 	if ns, n, found := strings.Cut(base, "::"); !found || ns == "" || n == "" || dotted && overload == "" {
-		torch.Fail("aten.Call", "the operator's name %q: want namespace::name or namespace::name.overload, such as aten::add.Tensor", name)
+		torch.Fail("aten.Call", "the operator's name %q: want namespace::name or namespace::name.overload, such as "+
+			"aten::add.Tensor", name)
 	}
 	o := &op.Op{Name: name}
 	id, err := o.Find()

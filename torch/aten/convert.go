@@ -50,7 +50,7 @@ func deref(v any) any {
 	return r.Elem().Interface()
 }
 
-// isNone tells whether v means None: nil, a nil slice, or the zero value of what has no other use for it.
+// isNone reports whether v means None: nil, a nil slice, or the zero value of what has no other use for it.
 func isNone(t schema.Type, v any) bool {
 	if !t.IsOptional() {
 		return false
@@ -218,15 +218,18 @@ func scalar(v any) (torch.Scalar, bool) {
 }
 
 var kinds = map[string]string{
-	"Tensor": "a *torch.Tensor", "int": "an integer", "float": "a number", "bool": "a bool", "Scalar": "a torch.Scalar, a number or a bool",
-	"str": "a string", "ScalarType": "a torch.DType", "Device": "a torch.Device or its name", "Layout": "a torch.Layout",
+	"Tensor": "a *torch.Tensor", "int": "an integer", "float": "a number", "bool": "a bool",
+	"Scalar": "a torch.Scalar, a number or a bool",
+	"str":    "a string", "ScalarType": "a torch.DType", "Device": "a torch.Device or its name",
+	"Layout":       "a torch.Layout",
 	"MemoryFormat": "a torch.MemoryFormat", "Generator": "a *torch.Generator",
 }
 
 // slices of Go for lists of libtorch.
 var lists = map[string]string{
-	"Tensor[]": "a []*torch.Tensor without nil", "Tensor?[]": "a []*torch.Tensor", "int[]": "a []int", "float[]": "a []float64",
-	"bool[]": "a []bool", "Scalar[]": "a []torch.Scalar", "str[]": "a []string",
+	"Tensor[]": "a []*torch.Tensor without nil", "Tensor?[]": "a []*torch.Tensor", "int[]": "a []int",
+	"float[]": "a []float64",
+	"bool[]":  "a []bool", "Scalar[]": "a []torch.Scalar", "str[]": "a []string",
 }
 
 func wants(t schema.Type) string {
@@ -240,7 +243,7 @@ func wants(t schema.Type) string {
 	return s
 }
 
-// spreads tells whether one value may stand for all of the list: int[2], float[1].
+// spreads reports whether one value may stand for all of the list: int[2], float[1].
 func spreads(t schema.Type) bool {
 	return t.Size > 0 && slices.Contains([]string{"int", "float", "bool"}, t.Elem.Key())
 }

@@ -37,14 +37,15 @@
 // Results come in the schema's order; an undefined tensor is nil. An in-place or out= operator returns the tensor that
 // the caller gave it, so that calls chain.
 //
-// A list of a fixed size, int[2], may also have one item, which stands for all. The stride of a pooling, also of its backward, may be
-// empty: it is the window's size then.
+// A list of a fixed size, int[2], may also have one item, which stands for all. The stride of a pooling, also of its
+// backward, may be empty: it is the window's size then.
 //
 // Every function panics with a *torch.Error if an argument that must be there is nil, or libtorch refuses the call.
-// libtorch itself does not check everything: of its 3,500 operators some sixty, most of them private, end the process or write memory that
-// is not theirs when they are called on tensors that make no sense together (the backwards of batch norm without saved statistics, of an
-// embedding with indices beyond its rows, foreach operators on lists of different lengths). Call checks the arguments of those that it takes
-// first, and leaves private ones to CallPrivate; the typed functions check nothing of it, as from Python.
+// libtorch itself does not check everything: of its 3,500 operators some sixty, most of them private, end the process
+// or write memory that is not theirs when they are called on tensors that make no sense together (the backwards of
+// batch norm without saved statistics, of an embedding with indices beyond its rows, foreach operators on lists of
+// different lengths). Call checks the arguments of those that it takes first, and leaves private ones to CallPrivate;
+// the typed functions check nothing of it, as from Python.
 //
 // Operators that take or return what has no form in Go (TorchBind objects, streams, storages, dimension names) have no
 // function; Refused lists them with the reason.

@@ -10,8 +10,9 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// guards are what libtorch's kernels take for granted where no caller of its own gets it wrong, and end the process otherwise. A guard
-// returns what is wrong, "" if nothing is. They were found by calling every operator on arguments that its schema allows.
+// guards are what libtorch's kernels take for granted where no caller of its own gets it wrong, and end the process
+// otherwise. A guard returns what is wrong, "" if nothing is. They were found by calling every operator on arguments
+// that its schema allows.
 var guards = map[string]func(g asked) string{
 	"_stack":        func(g asked) string { return g.atLeast("tensors", 1) },
 	"align_tensors": func(g asked) string { return g.atLeast("tensors", 1) },
@@ -28,16 +29,28 @@ var guards = map[string]func(g asked) string{
 	"native_channel_shuffle": func(g asked) string { return g.positive("groups") },
 	"cumulative_trapezoid":   func(g asked) string { return g.strided("y") },
 	"diff":                   func(g asked) string { return g.strided("self") },
-	"index_add":              func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
-	"index_add_":             func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
-	"index_copy":             func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
-	"index_copy_":            func(g asked) string { return first(g.strided("self"), g.strided("index"), g.strided("source")) },
-	"random":                 first53,
-	"random_":                first53,
-	"range":                  wholeStep,
-	"arange":                 wholeStep,
-	"trapezoid":              func(g asked) string { return g.strided("y") },
-	"trapz":                  func(g asked) string { return g.strided("y") },
+	"index_add": func(g asked) string {
+		return first(g.strided("self"), g.strided("index"),
+			g.strided("source"))
+	},
+	"index_add_": func(g asked) string {
+		return first(g.strided("self"), g.strided("index"),
+			g.strided("source"))
+	},
+	"index_copy": func(g asked) string {
+		return first(g.strided("self"), g.strided("index"),
+			g.strided("source"))
+	},
+	"index_copy_": func(g asked) string {
+		return first(g.strided("self"), g.strided("index"),
+			g.strided("source"))
+	},
+	"random":    first53,
+	"random_":   first53,
+	"range":     wholeStep,
+	"arange":    wholeStep,
+	"trapezoid": func(g asked) string { return g.strided("y") },
+	"trapz":     func(g asked) string { return g.strided("y") },
 
 	"adaptive_max_pool2d_backward": func(g asked) string { return places(g, 2) },
 	"adaptive_max_pool3d_backward": func(g asked) string { return places(g, 3) },
@@ -54,7 +67,10 @@ var guards = map[string]func(g asked) string{
 	"embedding_dense_backward":     rows,
 	"embedding_sparse_backward":    rows,
 	"scaled_dot_product_attention": groups,
-	"smooth_l1_loss_backward":      func(g asked) string { return first(g.inexact("grad_output"), g.inexact("self"), g.inexact("target")) },
+	"smooth_l1_loss_backward": func(g asked) string {
+		return first(g.inexact("grad_output"), g.inexact("self"),
+			g.inexact("target"))
+	},
 
 	"quantized_lstm_cell":             func(g asked) string { return g.atLeast("hx", 2) },
 	"_dyn_quant_matmul_4bit":          func(g asked) string { return g.positive("block_size") },
@@ -69,16 +85,31 @@ var guards = map[string]func(g asked) string{
 	"_thnn_differentiable_lstm_cell_backward": func(g asked) string { return gates(g, 4, "cx") },
 
 	"_sobol_engine_initialize_state_": func(g asked) string { return g.sobol("self") },
-	"_sobol_engine_scramble_":         func(g asked) string { return first(g.sobol("self"), g.shape("ltm", g.number("dimension"), 30, 30)) },
-	"_sobol_engine_ff_":               func(g asked) string { return first(g.sobol("sobolstate"), g.shape("self", g.number("dimension"))) },
-	"_sobol_engine_draw":              func(g asked) string { return first(g.sobol("sobolstate"), g.shape("quasi", g.number("dimension"))) },
+	"_sobol_engine_scramble_": func(g asked) string {
+		return first(g.sobol("self"),
+			g.shape("ltm", g.number("dimension"), 30, 30))
+	},
+	"_sobol_engine_ff_": func(g asked) string {
+		return first(g.sobol("sobolstate"),
+			g.shape("self", g.number("dimension")))
+	},
+	"_sobol_engine_draw": func(g asked) string {
+		return first(g.sobol("sobolstate"),
+			g.shape("quasi", g.number("dimension")))
+	},
 
-	"native_batch_norm":               func(g asked) string { return statistics(g, "training") },
-	"_native_batch_norm_legit":        func(g asked) string { return statistics(g, "training") },
-	"_batch_norm_no_update":           func(g asked) string { return g.all("running_mean", "running_var") },
-	"native_batch_norm_backward":      func(g asked) string { return first(g.filled("input"), saved(g, "train", "save_mean", "save_invstd")) },
-	"batch_norm_backward":             func(g asked) string { return saved(g, "update", "save_mean", "save_var") },
-	"_batch_norm_impl_index_backward": func(g asked) string { return saved(g, "train", "save_mean", "save_var_transform") },
+	"native_batch_norm":        func(g asked) string { return statistics(g, "training") },
+	"_native_batch_norm_legit": func(g asked) string { return statistics(g, "training") },
+	"_batch_norm_no_update":    func(g asked) string { return g.all("running_mean", "running_var") },
+	"native_batch_norm_backward": func(g asked) string {
+		return first(g.filled("input"),
+			saved(g, "train", "save_mean", "save_invstd"))
+	},
+	"batch_norm_backward": func(g asked) string { return saved(g, "update", "save_mean", "save_var") },
+	"_batch_norm_impl_index_backward": func(g asked) string {
+		return saved(g, "train", "save_mean",
+			"save_var_transform")
+	},
 }
 
 // guard checks a call's arguments, in the schema's order.
@@ -95,8 +126,8 @@ func guard(s *schema.Schema, values []any) string {
 	return ""
 }
 
-// settle gives ZeroTensors memory: many kernels go past libtorch's own handling of them and read at address 0. One that the
-// operator writes is refused, as by libtorch.
+// settle gives ZeroTensors memory: many kernels go past libtorch's own handling of them and read at address 0. One that
+// the operator writes is refused, as by libtorch.
 func settle(s *schema.Schema, values []any) (problem string) {
 	if s.Name == "_is_zerotensor" {
 		return ""
@@ -107,14 +138,16 @@ func settle(s *schema.Schema, values []any) (problem string) {
 			return nil
 		}
 		if zeroes && t.Layout() == torch.MKLDNN && t.DType().Size() < 4 {
-			problem = fmt.Sprintf("argument %s is %s in oneDNN's layout, where libtorch's zeros are four bytes each and go beyond the tensor's end",
+			problem = fmt.Sprintf("argument %s is %s in oneDNN's layout, where libtorch's zeros are four bytes each and go "+
+				"beyond the tensor's end",
 				s.Args[i].Name, t.DType())
 		}
 		if !abi.IsZeroTensor(t) {
 			return t
 		}
 		if a := s.Args[i]; a.Alias.Write {
-			problem = fmt.Sprintf("argument %s (%s) is written, and a ZeroTensor has no memory: Clone gives it some", a.Name, a.Type)
+			problem = fmt.Sprintf("argument %s (%s) is written, and a ZeroTensor has no memory: Clone gives it some", a.Name,
+				a.Type)
 			return t
 		}
 		return t.Clone()
@@ -134,7 +167,8 @@ func settle(s *schema.Schema, values []any) (problem string) {
 	return problem
 }
 
-// asked are the arguments of a call, by name. An argument of another type than its schema's is refused elsewhere, and passed over here.
+// asked are the arguments of a call, by name. An argument of another type than its schema's is refused elsewhere, and
+// passed over here.
 type asked struct {
 	schema *schema.Schema
 	values []any
@@ -221,13 +255,15 @@ func (g asked) strided(name string) string {
 
 // plain wants a tensor that is not quantized.
 func (g asked) plain(name string) string {
-	if t := g.tensor(name); t != nil && (t.DType() == torch.QInt8 || t.DType() == torch.QUInt8 || t.DType() == torch.QInt32) {
+	if t := g.tensor(name); t != nil && (t.DType() == torch.QInt8 || t.DType() == torch.QUInt8 ||
+		t.DType() == torch.QInt32) {
 		return fmt.Sprintf("%s is %s: want a tensor that is not quantized", name, t.DType())
 	}
 	return ""
 }
 
-// inexact wants a floating or complex tensor: the kernel divides by what is 0 in integers, and a processor does not go on after that.
+// inexact wants a floating or complex tensor: the kernel divides by what is 0 in integers, and a processor does not go
+// on after that.
 func (g asked) inexact(name string) string {
 	if t := g.tensor(name); t != nil && !t.DType().IsFloating() && !t.DType().IsComplex() {
 		return fmt.Sprintf("%s is %s: want a floating type", name, t.DType())
@@ -238,7 +274,8 @@ func (g asked) inexact(name string) string {
 // within wants the elements of a tensor of integers from 0 to n-1.
 func (g asked) within(name string, n int) string {
 	t := g.tensor(name)
-	if t == nil || t.Numel() == 0 || t.Layout() != torch.Strided || t.Device().Type != torch.CPUType || t.DType().IsFloating() || t.DType().IsComplex() {
+	if t == nil || t.Numel() == 0 || t.Layout() != torch.Strided || t.Device().Type != torch.CPUType ||
+		t.DType().IsFloating() || t.DType().IsComplex() {
 		return ""
 	}
 	if low, high := t.To(torch.Int64).Min().Item(), t.To(torch.Int64).Max().Item(); low < 0 || int(high) >= n {
@@ -281,7 +318,8 @@ func first(problems ...string) string {
 	return ""
 }
 
-// first53 wants a lowest number from which a floating type can count on: the search for the next one does not end otherwise.
+// first53 wants a lowest number from which a floating type can count on: the search for the next one does not end
+// otherwise.
 func first53(g asked) string {
 	t, n := g.tensor("self"), g.number("from")
 	if t != nil && t.DType().IsFloating() && (n > 1<<53 || n < -1<<53) {
@@ -361,7 +399,8 @@ func wholeStep(g asked) string {
 	if out := g.tensor("out"); out != nil {
 		dtype = out.DType()
 	}
-	if step, ok := scalar(g.value("step")); ok && dtype != 0 && !dtype.IsFloating() && !dtype.IsComplex() && step.Int64() == 0 {
+	if step, ok := scalar(g.value("step")); ok && dtype != 0 && !dtype.IsFloating() && !dtype.IsComplex() &&
+		step.Int64() == 0 {
 		return fmt.Sprintf("step is %s, which is 0 in %s", step, dtype)
 	}
 	return ""
@@ -373,7 +412,8 @@ func rows(g asked) string { return g.within("indices", g.number("num_weights")) 
 // groups wants heads of queries that those of keys divide.
 func groups(g asked) string {
 	q, k, v := g.tensor("query"), g.tensor("key"), g.tensor("value")
-	if on, _ := g.value("enable_gqa").(bool); !on || q == nil || k == nil || v == nil || q.Dim() < 3 || k.Dim() < 3 || v.Dim() < 3 {
+	if on, _ := g.value("enable_gqa").(bool); !on || q == nil || k == nil || v == nil || q.Dim() < 3 || k.Dim() < 3 ||
+		v.Dim() < 3 {
 		return ""
 	}
 	for _, t := range []*torch.Tensor{k, v} {

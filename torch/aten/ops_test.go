@@ -40,11 +40,13 @@ func TestFamilies(t *testing.T) {
 	require.Equal(t, []float32{3}, floats(parts[1]))
 	require.Equal(t, []float32{1, 2, 3}, floats(aten.Cat(parts, 0)))
 
-	picked := aten.IndexTensor(torch.From([]float32{1, 2, 3, 4}).Reshape(2, 2), []*torch.Tensor{nil, torch.From([]int64{1})})
+	picked := aten.IndexTensor(torch.From([]float32{1, 2, 3, 4}).Reshape(2, 2),
+		[]*torch.Tensor{nil, torch.From([]int64{1})})
 	require.Equal(t, []float32{2, 4}, floats(picked))
 
 	square := torch.From([]float32{1, 2, 3, 4}, 1, 2, 2)
-	require.Equal(t, []float32{2.5}, floats(aten.AvgPool2d(square, []int{2}, nil, []int{0, 0}, false, true, nil)), "one integer stands for both, no stride is the kernel's size")
+	require.Equal(t, []float32{2.5}, floats(aten.AvgPool2d(square, []int{2}, nil, []int{0, 0}, false, true, nil)),
+		"one integer stands for both, no stride is the kernel's size")
 
 	low := torch.Int(2)
 	require.Equal(t, []float32{2, 2}, floats(aten.Clamp(x, &low, nil)))
@@ -60,7 +62,8 @@ func TestFamilies(t *testing.T) {
 	require.Equal(t, "3", aten.LocalScalarDense(torch.From([]int64{3})).String())
 	require.Equal(t, torch.Float32, aten.ResultTypeTensor(x, x))
 
-	undefined, _, _ := aten.NativeLayerNormBackward(x, x, []int{2}, torch.Zeros(1), torch.Ones(1), nil, nil, []bool{false, false, false})
+	undefined, _, _ := aten.NativeLayerNormBackward(x, x, []int{2}, torch.Zeros(1), torch.Ones(1), nil, nil,
+		[]bool{false, false, false})
 	require.Nil(t, undefined, "an undefined result is nil")
 }
 
@@ -70,14 +73,20 @@ func TestNilArguments(t *testing.T) {
 		call func()
 		want []string
 	}{
-		"tensor":     {func() { aten.AddTensor(x, nil, torch.Int(1)) }, []string{"aten::add.Tensor", "argument other", "nil"}},
-		"first":      {func() { aten.Relu(nil) }, []string{"aten::relu", "argument self"}},
-		"out":        {func() { aten.AddOut(x, x, torch.Int(1), nil) }, []string{"aten::add.out", "argument out"}},
-		"list":       {func() { aten.Cat([]*torch.Tensor{x, nil}, 0) }, []string{"aten::cat", "argument tensors", "item 1 is nil"}},
-		"dtype":      {func() { aten.LogSoftmaxBackwardData(x, x, 0, 0) }, []string{"aten::_log_softmax_backward_data", "argument input_dtype", "ScalarType"}},
-		"short list": {func() { aten.ReflectionPad3d(x, []int{1, 1}) }, []string{"aten::reflection_pad3d", "argument padding is int[6]: want 6 values, got 2"}},
-		"no list":    {func() { aten.AvgPool2d(x, nil, nil, nil, false, true, nil) }, []string{"aten::avg_pool2d", "kernel_size"}},
-		"few bools":  {func() { aten.NativeLayerNormBackward(x, x, nil, x, x, nil, nil, nil) }, []string{"argument output_mask is bool[3]"}},
+		"tensor": {func() { aten.AddTensor(x, nil, torch.Int(1)) }, []string{"aten::add.Tensor", "argument other",
+			"nil"}},
+		"first": {func() { aten.Relu(nil) }, []string{"aten::relu", "argument self"}},
+		"out":   {func() { aten.AddOut(x, x, torch.Int(1), nil) }, []string{"aten::add.out", "argument out"}},
+		"list": {func() { aten.Cat([]*torch.Tensor{x, nil}, 0) }, []string{"aten::cat", "argument tensors",
+			"item 1 is nil"}},
+		"dtype": {func() { aten.LogSoftmaxBackwardData(x, x, 0, 0) }, []string{"aten::_log_softmax_backward_data",
+			"argument input_dtype", "ScalarType"}},
+		"short list": {func() { aten.ReflectionPad3d(x, []int{1, 1}) }, []string{"aten::reflection_pad3d",
+			"argument padding is int[6]: want 6 values, got 2"}},
+		"no list": {func() { aten.AvgPool2d(x, nil, nil, nil, false, true, nil) },
+			[]string{"aten::avg_pool2d", "kernel_size"}},
+		"few bools": {func() { aten.NativeLayerNormBackward(x, x, nil, x, x, nil, nil, nil) },
+			[]string{"argument output_mask is bool[3]"}},
 		"empty list": {func() { aten.Cat(nil, 0) }, []string{"aten::cat"}},
 	} {
 		err := torch.Try(c.call)

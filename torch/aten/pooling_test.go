@@ -22,9 +22,11 @@ func TestPoolingBackwardWithoutStride(t *testing.T) {
 		call  string
 		args  func(stride any) []any
 	}{
-		"avg_pool2d": {func(s []int) *T { return aten.AvgPool2dBackward(g2, x2, []int{2}, s, []int{0}, false, true, nil) }, "aten::avg_pool2d_backward",
+		"avg_pool2d": {func(s []int) *T { return aten.AvgPool2dBackward(g2, x2, []int{2}, s, []int{0}, false, true, nil) },
+			"aten::avg_pool2d_backward",
 			func(s any) []any { return []any{g2, x2, 2, s, 0, false, true, nil} }},
-		"avg_pool3d": {func(s []int) *T { return aten.AvgPool3dBackward(g3, x3, []int{2}, s, []int{0}, false, true, nil) }, "aten::avg_pool3d_backward",
+		"avg_pool3d": {func(s []int) *T { return aten.AvgPool3dBackward(g3, x3, []int{2}, s, []int{0}, false, true, nil) },
+			"aten::avg_pool3d_backward",
 			func(s any) []any { return []any{g3, x3, 2, s, 0, false, true, nil} }},
 		"max_pool2d": {func(s []int) *T {
 			return aten.MaxPool2dWithIndicesBackward(g2, x2, []int{2}, s, []int{0}, []int{1}, false, i2)
@@ -42,5 +44,6 @@ func TestPoolingBackwardWithoutStride(t *testing.T) {
 			require.Error(t, torch.Try(func() { c.typed([]int{1, 2, 3, 4}) }))
 		})
 	}
-	require.ErrorContains(t, torch.Try(func() { aten.Im2col(x2, []int{2}, []int{1}, []int{0}, nil) }), "argument stride is int[2]", "PyTorch refuses it as well")
+	require.ErrorContains(t, torch.Try(func() { aten.Im2col(x2, []int{2}, []int{1}, []int{0}, nil) }),
+		"argument stride is int[2]", "PyTorch refuses it as well")
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// randomArgs draws the arguments of one call. Its tensors share a few shapes and often a type, so that many calls get past
-// the checks that an operator makes first.
+// randomArgs draws the arguments of one call. Its tensors share a few shapes and often a type, so that many calls get
+// past the checks that an operator makes first.
 type randomArgs struct {
 	*rand.Rand
 	shapes [][]int
@@ -29,7 +29,8 @@ func newRandomArgs(seed, round uint64, operator string) *randomArgs {
 	}
 	r := &randomArgs{Rand: rand.New(rand.NewPCG(seed, h+round*0x9e3779b97f4a7c15))}
 	r.dims = r.IntN(6)
-	r.dtype = pick(r, torch.Float32, torch.Float32, torch.Float32, torch.Float64, torch.Int64, torch.BFloat16, torch.Complex64)
+	r.dtype = pick(r, torch.Float32, torch.Float32, torch.Float32, torch.Float64, torch.Int64, torch.BFloat16,
+		torch.Complex64)
 	for range 3 {
 		r.shapes = append(r.shapes, r.shape(r.dims))
 	}
@@ -104,14 +105,17 @@ func (r *randomArgs) plain(name string, of schema.Type) any {
 		}
 		return r.number()
 	case "str":
-		return pick(r, "mean", "sum", "none", "bilinear", "nearest", "zeros", "border", "reflect", "constant", "replicate", "tanh", "L", "U",
-			"trunc", "floor", "amax", "prod", "left", "", "gelu", "relu", "fro", "nuc", "ij", "reduced", "complete", "same", "valid", "gelsd", "é")
+		return pick(r, "mean", "sum", "none", "bilinear", "nearest", "zeros", "border", "reflect", "constant", "replicate",
+			"tanh", "L", "U",
+			"trunc", "floor", "amax", "prod", "left", "", "gelu", "relu", "fro", "nuc", "ij", "reduced", "complete", "same",
+			"valid", "gelsd", "é")
 	case "ScalarType":
 		return pick(r, dtypes...)
 	case "Device":
 		return pick(r, torch.CPU, torch.CPU, torch.CPU, torch.Meta)
 	case "Layout":
-		return pick(r, torch.Strided, torch.Strided, torch.SparseCOO, torch.SparseCSR, torch.SparseCSC, torch.SparseBSR, torch.SparseBSC, torch.MKLDNN, torch.Jagged)
+		return pick(r, torch.Strided, torch.Strided, torch.SparseCOO, torch.SparseCSR, torch.SparseCSC, torch.SparseBSR,
+			torch.SparseBSC, torch.MKLDNN, torch.Jagged)
 	case "MemoryFormat":
 		return pick(r, torch.ContiguousFormat, torch.PreserveFormat, torch.ChannelsLast, torch.ChannelsLast3d)
 	case "Generator":
@@ -122,9 +126,12 @@ func (r *randomArgs) plain(name string, of schema.Type) any {
 
 // dtypes are all of libtorch's that golite names.
 var dtypes = []torch.DType{
-	torch.UInt8, torch.Int8, torch.Int16, torch.Int32, torch.Int64, torch.Float16, torch.Float32, torch.Float64, torch.Complex32,
-	torch.Complex64, torch.Complex128, torch.Bool, torch.QInt8, torch.QUInt8, torch.QInt32, torch.BFloat16, torch.Float8E5M2,
-	torch.Float8E4M3FN, torch.Float8E5M2FNUZ, torch.Float8E4M3FNUZ, torch.UInt16, torch.UInt32, torch.UInt64, torch.Float8E8M0FNU, torch.Float4E2M1FNx2,
+	torch.UInt8, torch.Int8, torch.Int16, torch.Int32, torch.Int64, torch.Float16, torch.Float32, torch.Float64,
+	torch.Complex32,
+	torch.Complex64, torch.Complex128, torch.Bool, torch.QInt8, torch.QUInt8, torch.QInt32, torch.BFloat16,
+	torch.Float8E5M2,
+	torch.Float8E4M3FN, torch.Float8E5M2FNUZ, torch.Float8E4M3FNUZ, torch.UInt16, torch.UInt32, torch.UInt64,
+	torch.Float8E8M0FNU, torch.Float4E2M1FNx2,
 }
 
 func (r *randomArgs) integer(name string) int {
@@ -204,7 +211,8 @@ func (r *randomArgs) tensor(name string) *torch.Tensor {
 		}
 	}
 	dtype := r.dtype
-	index := strings.Contains(name, "ind") || strings.Contains(name, "offset") || strings.Contains(name, "target") || strings.Contains(name, "length")
+	index := strings.Contains(name, "ind") || strings.Contains(name, "offset") || strings.Contains(name, "target") ||
+		strings.Contains(name, "length")
 	if index && r.odds(2, 3) {
 		dtype = torch.Int64
 	} else if r.odds(1, 5) {

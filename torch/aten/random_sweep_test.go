@@ -33,14 +33,16 @@ var (
 	privateFlag = flag.Bool("private", false, "TestRandomSweep calls private operators too, by CallPrivate")
 )
 
-// randomChild makes the test binary a process that calls operators on random arguments, and prints each call before it is made.
+// randomChild makes the test binary a process that calls operators on random arguments, and prints each call before it
+// is made.
 const randomChild = "ATEN_TEST_RANDOM"
 
 // stuck is how long one call may take.
 const stuck = time.Minute
 
-// Every operator that Call takes, on random arguments that its schema allows, in child processes: none ends the process, runs
-// for ever, or fails with anything but a *torch.Error that speaks of the arguments. `make sweep` draws for longer.
+// Every operator that Call takes, on random arguments that its schema allows, in child processes: none ends the
+// process, runs for ever, or fails with anything but a *torch.Error that speaks of the arguments. `make sweep` draws
+// for longer.
 func TestRandomSweep(t *testing.T) {
 	if os.Getenv(randomChild) != "" {
 		sweepRandomly(t)
@@ -58,7 +60,8 @@ func TestRandomSweep(t *testing.T) {
 			from = -1
 			if c.death != "" {
 				deaths++
-				t.Errorf("%s\n\tagain: -seed %d -round %d -ops '^%s$'\n\tlast call: %s", c.death, *seedFlag, round, regexp.QuoteMeta(c.name), c.last)
+				t.Errorf("%s\n\tagain: -seed %d -round %d -ops '^%s$'\n\tlast call: %s", c.death, *seedFlag, round,
+					regexp.QuoteMeta(c.name), c.last)
 				from = c.at + 1
 			}
 			for _, problem := range c.problems {
@@ -89,7 +92,8 @@ func startRandomChild(t *testing.T, round uint64, from int) child {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestRandomSweep$", "-test.timeout=0", "-seed", fmt.Sprint(*seedFlag),
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestRandomSweep$", "-test.timeout=0", "-seed",
+		fmt.Sprint(*seedFlag),
 		"-round", fmt.Sprint(round), "-ops", *opsFlag, fmt.Sprintf("-private=%t", *privateFlag))
 	cmd.Env = append(os.Environ(), fmt.Sprint(randomChild, "=", from))
 	cmd.Dir = t.TempDir()
@@ -136,7 +140,8 @@ func startRandomChild(t *testing.T, round uint64, from int) child {
 
 func firstLine(s string) string {
 	for line := range strings.SplitSeq(s, "\n") {
-		if strings.Contains(line, "SIG") || strings.Contains(line, "fatal") || strings.Contains(line, "panic") || strings.Contains(line, "terminate") ||
+		if strings.Contains(line, "SIG") || strings.Contains(line, "fatal") || strings.Contains(line, "panic") ||
+			strings.Contains(line, "terminate") ||
 			strings.Contains(line, "corrupt") || strings.Contains(line, "free()") || strings.Contains(line, "malloc") {
 			return line
 		}

@@ -128,9 +128,12 @@ func sample(t *testing.T, ty schema.Type) any {
 		return nil
 	}
 	v, ok := map[string]any{
-		"Tensor": one, "Tensor[]": []*torch.Tensor{one}, "Tensor?[]": []*torch.Tensor{nil}, "int": 1, "int[]": []int{1}, "float": 1.5,
-		"float[]": []float64{1}, "bool": true, "bool[]": make([]bool, max(ty.Size, 1)), "Scalar": 1, "Scalar[]": []torch.Scalar{torch.Int(1)}, "str": "x",
-		"str[]": []string{"x"}, "ScalarType": torch.Float32, "Device": torch.CPU, "Layout": torch.Strided, "MemoryFormat": torch.ContiguousFormat,
+		"Tensor": one, "Tensor[]": []*torch.Tensor{one}, "Tensor?[]": []*torch.Tensor{nil}, "int": 1, "int[]": []int{1},
+		"float":   1.5,
+		"float[]": []float64{1}, "bool": true, "bool[]": make([]bool, max(ty.Size, 1)), "Scalar": 1,
+		"Scalar[]": []torch.Scalar{torch.Int(1)}, "str": "x",
+		"str[]": []string{"x"}, "ScalarType": torch.Float32, "Device": torch.CPU, "Layout": torch.Strided,
+		"MemoryFormat": torch.ContiguousFormat,
 	}[ty.Key()]
 	require.True(t, ok, "no sample of a %s", ty)
 	return v

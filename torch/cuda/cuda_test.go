@@ -100,12 +100,15 @@ func TestASecondOptionsStructIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "at most one StreamOptions, got 2")
 	err = torch.Try(func() { cuda.NewEvent(cuda.EventOptions{}, cuda.EventOptions{}) })
 	require.ErrorContains(t, err, "at most one EventOptions, got 2")
-	require.ErrorContains(t, new(cuda.Graph).Capture(func() {}, cuda.CaptureOptions{}, cuda.CaptureOptions{}), "at most one CaptureOptions, got 2")
+	require.ErrorContains(t, new(cuda.Graph).Capture(func() {}, cuda.CaptureOptions{}, cuda.CaptureOptions{}),
+		"at most one CaptureOptions, got 2")
 }
 
 func TestSwitches(t *testing.T) {
-	for s, on := range map[cuda.Switch]bool{cuda.MatMulTF32: false, cuda.CuDNNTF32: true, cuda.CuDNN: true, cuda.CuDNNBenchmark: false,
-		cuda.CuDNNDeterministic: false, cuda.FlashAttention: true, cuda.MemoryEfficientAttention: true, cuda.MathAttention: true, cuda.CuDNNAttention: true} {
+	for s, on := range map[cuda.Switch]bool{cuda.MatMulTF32: false, cuda.CuDNNTF32: true, cuda.CuDNN: true,
+		cuda.CuDNNBenchmark:     false,
+		cuda.CuDNNDeterministic: false, cuda.FlashAttention: true, cuda.MemoryEfficientAttention: true,
+		cuda.MathAttention: true, cuda.CuDNNAttention: true} {
 		require.Equal(t, on, s.On(), "switch %d has PyTorch's default", s)
 		require.Equal(t, on, s.Set(!on))
 		require.Equal(t, !on, s.On())
@@ -226,6 +229,7 @@ func TestTheReasonNamesWhatWasLookedFor(t *testing.T) {
 	if path, _ := cgotorch.CUDALibrary(); path != "" || os.Getenv("GOLITE_CUDA_LIBRARY") != "" {
 		t.Skip("skipped: this libtorch has CUDA")
 	}
-	require.True(t, strings.Contains(cuda.Why(), "libtorch_cuda.so") || strings.Contains(cuda.Why(), "libcgotorch_cuda.so"), cuda.Why())
+	require.True(t, strings.Contains(cuda.Why(), "libtorch_cuda.so") ||
+		strings.Contains(cuda.Why(), "libcgotorch_cuda.so"), cuda.Why())
 	require.Contains(t, cuda.Why(), "lib", "and where")
 }

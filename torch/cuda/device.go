@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/callers"
+	"github.com/golite/golite/internal/callsite"
 	"github.com/golite/golite/torch"
 )
 
@@ -30,7 +30,7 @@ var found = sync.OnceValues(func() (count int, why string) {
 	return 0, path + " is open, and CUDA shows no device"
 })
 
-// IsAvailable tells whether there is a GPU that libtorch can use (torch.cuda.is_available).
+// IsAvailable reports whether there is a GPU that libtorch can use (torch.cuda.is_available).
 func IsAvailable() bool { return DeviceCount() > 0 }
 
 // DeviceCount returns the number of GPUs that CUDA_VISIBLE_DEVICES leaves (torch.cuda.device_count).
@@ -59,10 +59,12 @@ func call(name string, function uint32, in ...uint64) []uint64 {
 
 // failed makes the error of a function of this package.
 func failed(name string, err *cgotorch.Error) *torch.Error {
-	return &torch.Error{Op: "cuda." + name, Message: shorter(err.Message), Origin: callers.Outside(2), OutOfMemory: err.OutOfMemory}
+	return &torch.Error{Op: "cuda." + name, Message: shorter(err.Message), Origin: callsite.Outside(2),
+		OutOfMemory: err.OutOfMemory}
 }
 
-// shorter leaves out what CUDA's errors always end in, how to look for others, but for the C++ trace (torch.ShowCPPTraces).
+// shorter leaves out what CUDA's errors always end in, how to look for others, but for the C++ trace
+// (torch.ShowCPPTraces).
 func shorter(s string) string {
 	line, rest, _ := strings.Cut(s, "\n")
 	if i := strings.Index(rest, "Exception raised from"); i >= 0 {
@@ -102,7 +104,8 @@ func DeviceCapability(device int) (major, minor int) {
 	return p.Major, p.Minor
 }
 
-// IsBF16Supported tells whether a device computes in bfloat16 (torch.cuda.is_bf16_supported): from compute capability 8.0 on.
+// IsBF16Supported reports whether a device computes in bfloat16 (torch.cuda.is_bf16_supported): from compute capability
+// 8.0 on.
 func IsBF16Supported(device int) bool { return DeviceProperties(device).Major >= 8 }
 
 // Versions are those of the libraries in use, as their makers count: 13000 is CUDA 13.0, 22809 NCCL 2.28.9.
@@ -119,14 +122,16 @@ func Synchronize(device int) {
 	call("Synchronize", cgotorch.CUDASynchronize, check("Synchronize", device))
 }
 
-// CurrentDevice returns the index of the calling goroutine's current device (torch.cuda.current_device): 0 outside of WithDevice.
+// CurrentDevice returns the index of the calling goroutine's current device (torch.cuda.current_device): 0 outside of
+// WithDevice.
 func CurrentDevice() int {
 	const ask = ^uint64(0)
 	return int(int64(call("CurrentDevice", cgotorch.CUDASetDevice, ask, 0)[0]))
 }
 
-// WithDevice runs f with a device as the current one (torch.cuda.device): collectives and streams without a device of their own use it. The goroutine
-// is locked to its thread while f runs. Tensors are made where their options say, not here: torch.WithDevice does that.
+// WithDevice runs f with a device as the current one (torch.cuda.device): collectives and streams without a device of
+// their own use it. The goroutine is locked to its thread while f runs. Tensors are made where their options say, not
+// here: torch.WithDevice does that.
 func WithDevice(device int, f func()) {
 	index := check("WithDevice", device)
 	runtime.LockOSThread()

@@ -13,8 +13,8 @@ import (
 	F "github.com/golite/golite/torch/nn/functional"
 )
 
-// A recording that fails leaves libtorch as it was: random numbers are drawn on, memory that a side stream used is given back, and the next recording
-// works.
+// A recording that fails leaves libtorch as it was: random numbers are drawn on, memory that a side stream used is
+// given back, and the next recording works.
 func TestARecordingThatFailsLeavesNothingBehind(t *testing.T) {
 	on := gputest.Need(t)
 	torch.Scope(func() {
@@ -65,7 +65,8 @@ func TestGraphsAreRecordedAnewAfterReset(t *testing.T) {
 		require.NoError(t, second.Capture(func() { x.Add(x) }, cuda.CaptureOptions{Pool: pool}), "a shared pool")
 		g.Reset()
 		require.ErrorContains(t, cuda.NewGraph(0).Capture(func() {}, cuda.CaptureOptions{Pool: pool}), "was reset")
-		require.ErrorContains(t, cuda.NewGraph(0).Capture(func() {}, cuda.CaptureOptions{Generators: []*torch.Generator{torch.NewGenerator(1)}}), "a generator is one of cpu")
+		require.ErrorContains(t, cuda.NewGraph(0).Capture(func() {},
+			cuda.CaptureOptions{Generators: []*torch.Generator{torch.NewGenerator(1)}}), "a generator is one of cpu")
 		nested := cuda.NewGraph(0).Capture(func() {
 			require.ErrorContains(t, cuda.NewGraph(0).Capture(func() {}), "another graph is being recorded here")
 			x.Add(x)
@@ -159,6 +160,7 @@ func TestOutOfMemoryOfALargeProgram(t *testing.T) {
 	}
 	cuda.EmptyCache()
 	torch.Scope(func() {
-		require.NoError(t, torch.Try(func() { torch.Options{Device: on.Device, DType: torch.UInt8}.Empty(int(free / 2)) }), "the memory is there again")
+		require.NoError(t, torch.Try(func() { torch.Options{Device: on.Device, DType: torch.UInt8}.Empty(int(free / 2)) }),
+			"the memory is there again")
 	})
 }

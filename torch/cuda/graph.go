@@ -10,7 +10,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Graph is work on a device that was recorded once and is replayed as a whole (torch.cuda.CUDAGraph): one call starts what took a thousand.
+// Graph is work on a device that was recorded once and is replayed as a whole (torch.cuda.CUDAGraph): one call starts
+// what took a thousand.
 //
 //	g := cuda.NewGraph(0)
 //	err := g.Capture(func() { y = model.Forward(x).Keep() })
@@ -18,15 +19,16 @@ import (
 //	x.Copy_(next)
 //	g.Replay() // y has the new result
 //
-// The recorded work reads and writes the very memory that it had when it was recorded: inputs are copied into the same tensors, outputs come in the
-// same tensors. lite.Capture does that for a training step.
+// The recorded work reads and writes the very memory that it had when it was recorded: inputs are copied into the same
+// tensors, outputs come in the same tensors. lite.Capture does that for a training step.
 type Graph struct {
 	address uint64
 	device  int
 	done    bool
 }
 
-// GraphPool is the memory of a graph, for graphs that never run at once and need nothing of each other's results to share. It keeps that graph.
+// GraphPool is the memory of a graph, for graphs that never run at once and need nothing of each other's results to
+// share. It keeps that graph.
 type GraphPool struct {
 	first, second uint64
 	of            *Graph
@@ -52,15 +54,16 @@ func NewGraph(device int) *Graph {
 	return g
 }
 
-// captures is the stream of each device that graphs are recorded in. One graph is recorded at a time, as libtorch wants it.
+// captures is the stream of each device that graphs are recorded in. One graph is recorded at a time, as libtorch wants
+// it.
 var captures struct {
 	sync.Mutex
 	streams   map[int]Stream
 	recording sync.Mutex
 }
 
-// CaptureStream returns the stream of a device that its graphs are recorded in: one and the same, that NewStream never gives to anybody. What is to be
-// recorded runs there first (WithStream), as libraries keep memory for each stream.
+// CaptureStream returns the stream of a device that its graphs are recorded in: one and the same, that NewStream never
+// gives to anybody. What is to be recorded runs there first (WithStream), as libraries keep memory for each stream.
 func CaptureStream(device int) Stream {
 	captures.Lock()
 	defer captures.Unlock()
@@ -75,12 +78,13 @@ func CaptureStream(device int) Stream {
 	return s
 }
 
-// Capture records what f gives to the device (torch.cuda.graph). Nothing of it runs: tensors made in f hold nothing before the first Replay. f must have
-// run before as it is, outside of a capture, for libraries to set themselves up. The goroutine is locked to its thread meanwhile; f runs in the device's
-// CaptureStream. A graph is recorded once, and anew after Reset. In the whole process one graph is recorded at a time; the next one waits.
+// Capture records what f gives to the device (torch.cuda.graph). Nothing of it runs: tensors made in f hold nothing
+// before the first Replay. f must have run before as it is, outside of a capture, for libraries to set themselves up.
+// The goroutine is locked to its thread meanwhile; f runs in the device's CaptureStream. A graph is recorded once, and
+// anew after Reset. In the whole process one graph is recorded at a time; the next one waits.
 //
-// What waits for the device, such as Item, can't be recorded. The error says what happened, an *Error of f as it is; then nothing was recorded, and
-// libtorch goes on as if nothing had been tried.
+// What waits for the device, such as Item, can't be recorded. The error says what happened, an *Error of f as it is;
+// then nothing was recorded, and libtorch goes on as if nothing had been tried.
 func (g *Graph) Capture(f func(), opts ...CaptureOptions) error {
 	o, err := options.One(opts)
 	if err != nil {
@@ -94,7 +98,8 @@ func (g *Graph) Capture(f func(), opts ...CaptureOptions) error {
 	}
 	for _, gen := range o.Generators {
 		if d := gen.Device(); d != torch.CUDA(g.device) {
-			return fmt.Errorf("cuda.Graph.Capture: a generator is one of %s: a graph of %s records numbers drawn there", d, torch.CUDA(g.device))
+			return fmt.Errorf("cuda.Graph.Capture: a generator is one of %s: a graph of %s records numbers drawn there", d,
+				torch.CUDA(g.device))
 		}
 	}
 	s := CaptureStream(g.device)
@@ -144,12 +149,13 @@ func (g *Graph) record(f func(), o CaptureOptions) (err error) {
 	return err
 }
 
-// recordingNow tells whether the calling thread's stream is being recorded.
+// recordingNow reports whether the calling thread's stream is being recorded.
 func (g *Graph) recordingNow() bool {
 	return call("Graph.Capture", cgotorch.CUDAGraphRecording)[0] != 0
 }
 
-// Reset drops what was recorded, and gives its memory back once the tensors made in it are released (CUDAGraph.reset): the graph can be recorded anew.
+// Reset drops what was recorded, and gives its memory back once the tensors made in it are released (CUDAGraph.reset):
+// the graph can be recorded anew.
 func (g *Graph) Reset() {
 	Synchronize(g.device) // a replay may be under way
 	g.call("Graph.Reset", cgotorch.CUDAGraphReset)

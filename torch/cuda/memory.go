@@ -7,7 +7,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Figure is one figure of the caching allocator: what it is now, the most that it was, and the sums of what came and went.
+// Figure is one figure of the caching allocator: what it is now, the most that it was, and the sums of what came and
+// went.
 type Figure struct{ Current, Peak, Allocated, Freed int64 }
 
 // Stats are the caching allocator's figures of a device (torch.cuda.memory_stats): bytes, but for the counts.
@@ -16,7 +17,7 @@ type Stats struct {
 	Reserved      Figure // held from CUDA, in use or not
 	Active        Figure // in use by tensors or by work under way
 	InactiveSplit Figure // free parts of blocks that can't be given back
-	Requested     Figure // what was asked for, before rounding
+	Requested     Figure // what was requested, before rounding
 	Allocations   Figure // the number of tensors' blocks
 
 	Retries      int64 // allocations that worked after the cache was emptied
@@ -65,20 +66,23 @@ func resetStats(name string, device int, which uint64) {
 	}
 }
 
-// MemoryInfo returns the free and all bytes of a device, as CUDA tells them (torch.cuda.mem_get_info): other programs' use counts.
+// MemoryInfo returns the free and all bytes of a device, as CUDA reports them (torch.cuda.mem_get_info): other
+// programs' use counts.
 func MemoryInfo(device int) (free, total int64) {
 	w := call("MemoryInfo", cgotorch.CUDAMemory, check("MemoryInfo", device))
 	return int64(w[0]), int64(w[1])
 }
 
-// EmptyCache gives memory that no tensor uses back to CUDA, for other programs (torch.cuda.empty_cache). Without a device it does nothing.
+// EmptyCache gives memory that no tensor uses back to CUDA, for other programs (torch.cuda.empty_cache). Without a
+// device it does nothing.
 func EmptyCache() {
 	if IsAvailable() {
 		call("EmptyCache", cgotorch.CUDAEmptyCache)
 	}
 }
 
-// SetMemoryFraction limits what this process may take of a device's memory, from 0 to 1 (torch.cuda.set_per_process_memory_fraction).
+// SetMemoryFraction limits what this process may take of a device's memory, from 0 to 1
+// (torch.cuda.set_per_process_memory_fraction).
 func SetMemoryFraction(device int, fraction float64) {
 	if !(fraction >= 0 && fraction <= 1) {
 		torch.Fail("cuda.SetMemoryFraction", "the fraction is %v: want 0 to 1", fraction)

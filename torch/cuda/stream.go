@@ -9,8 +9,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Stream is a queue of work on a device (torch.cuda.Stream): what is in one queue runs in order, what is in several may run at once. Streams compare
-// with ==. They are taken from a pool of 32 a device and are never given back.
+// Stream is a queue of work on a device (torch.cuda.Stream): what is in one queue runs in order, what is in several may
+// run at once. Streams compare with ==. They are taken from a pool of 32 a device and are never given back.
 type Stream struct{ id, index, kind uint64 }
 
 // StreamOptions are NewStream's optional arguments.
@@ -24,8 +24,8 @@ func NewStream(device int, opts ...StreamOptions) Stream {
 	return streamOf(call("NewStream", cgotorch.CUDAStreamNew, check("NewStream", device), uint64(o.Priority)))
 }
 
-// CurrentStream returns the stream that the calling goroutine's operations on a device go to (torch.cuda.current_stream): the default one outside of
-// WithStream.
+// CurrentStream returns the stream that the calling goroutine's operations on a device go to
+// (torch.cuda.current_stream): the default one outside of WithStream.
 func CurrentStream(device int) Stream {
 	return streamOf(call("CurrentStream", cgotorch.CUDAStreamCurrent, check("CurrentStream", device)))
 }
@@ -45,20 +45,21 @@ func (s Stream) Synchronize() {
 	call("Stream.Synchronize", cgotorch.CUDAStreamSync, s.id, s.index, s.kind)
 }
 
-// Query tells whether the stream's work is done (Stream.query).
+// Query reports whether the stream's work is done (Stream.query).
 func (s Stream) Query() bool {
 	return call("Stream.Query", cgotorch.CUDAStreamQuery, s.id, s.index, s.kind)[0] != 0
 }
 
-// WaitStream lets what comes into s from now on wait for all that is in other now (Stream.wait_stream). The caller doesn't wait.
+// WaitStream lets what comes into s from now on wait for all that is in other now (Stream.wait_stream). The caller
+// doesn't wait.
 func (s Stream) WaitStream(other Stream) {
 	e := NewEvent()
 	e.Record(other)
 	e.Wait(s)
 }
 
-// Uses keeps the memory of tensors from being used again before what is in s now has run, when they were made for another stream
-// (Tensor.record_stream): to be called after they were used in s, and before they may be released.
+// Uses keeps the memory of tensors from being used again before what is in s now has run, when they were made for
+// another stream (Tensor.record_stream): to be called after they were used in s, and before they may be released.
 func (s Stream) Uses(tensors ...*torch.Tensor) {
 	in := []uint64{s.id, s.index, s.kind, uint64(len(tensors))}
 	for _, t := range tensors {
@@ -68,8 +69,9 @@ func (s Stream) Uses(tensors ...*torch.Tensor) {
 	runtime.KeepAlive(tensors)
 }
 
-// WithStream runs f with s as the stream of its operations, on s's device as the current one (torch.cuda.stream). The goroutine is locked to its thread
-// while f runs, and no other goroutine sees any of it. Backward passes run in the streams of their forward passes.
+// WithStream runs f with s as the stream of its operations, on s's device as the current one (torch.cuda.stream). The
+// goroutine is locked to its thread while f runs, and no other goroutine is affected. Backward passes run in the
+// streams of their forward passes.
 func WithStream(s Stream, f func()) {
 	WithDevice(int(s.index), func() {
 		before := CurrentStream(int(s.index))
@@ -86,7 +88,7 @@ type Event struct{ address uint64 }
 
 // EventOptions are NewEvent's optional arguments.
 type EventOptions struct {
-	Timing bool // the event tells when it was reached (enable_timing)
+	Timing bool // the event records when it was reached (enable_timing)
 }
 
 // NewEvent makes an event that is in no stream yet.
@@ -111,7 +113,7 @@ func (e *Event) Wait(s Stream) { e.call("Event.Wait", cgotorch.CUDAEventWait, s.
 // Synchronize waits until the event is reached (Event.synchronize).
 func (e *Event) Synchronize() { e.call("Event.Synchronize", cgotorch.CUDAEventSync) }
 
-// Query tells whether the event is reached (Event.query).
+// Query reports whether the event is reached (Event.query).
 func (e *Event) Query() bool { return e.call("Event.Query", cgotorch.CUDAEventQuery)[0] != 0 }
 
 // ElapsedTime returns the time from e to end (Event.elapsed_time). Both have timing, and are reached.

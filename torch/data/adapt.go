@@ -7,10 +7,10 @@ import (
 	"github.com/golite/golite/sampler"
 )
 
-// The functions here are how lite fits a loader to its ranks and devices. They return changed copies.
+// The functions here adapt a loader to lite's ranks and devices. They return changed copies.
 
-// Samples returns the number of samples of the data set, -1 if it is an Iterable or a Zip.
-// It is what Len said when the loader was made.
+// Samples returns the number of samples of the data set, -1 if it is an Iterable or a Zip. It is what Len returned when
+// the loader was made.
 func (l *Loader[B]) Samples() int { return l.n }
 
 // IsIterable reports whether the loader is one over an Iterable.
@@ -23,7 +23,7 @@ type sharded[B any] interface {
 	shard(rank, replicas int) (source[B], error)
 }
 
-// IsZip tells a loader made by Zip, whose parts have samplers of their own.
+// IsZip reports whether the loader was made by Zip, whose parts have samplers of their own.
 func (l *Loader[B]) IsZip() bool { return len(l.parts()) > 0 }
 
 // Options returns the options that the loader was made with.
@@ -32,7 +32,7 @@ func (l *Loader[B]) Options() Options { return l.o }
 // BatchSize returns the batch size that the loader was made with.
 func (l *Loader[B]) BatchSize() int { return l.batchSize }
 
-// BatchSampler returns what decides about the batches, nil for an Iterable or a Zip.
+// BatchSampler returns the sampler of the batches, nil for an Iterable or a Zip.
 func (l *Loader[B]) BatchSampler() sampler.BatchSampler { return l.batches }
 
 // WithBatchSampler returns the loader with other batches of the same data set.
@@ -53,25 +53,25 @@ func (l *Loader[B]) WithFinish(f func(ctx context.Context, b *B) error) *Loader[
 	return c
 }
 
-// WithStage returns the loader with a step for each batch that whoever reads it does, a worker ahead of the loop: such as
-// starting its copy to a device. What stage returns, if it isn't nil, is called by the loop when the batch's turn comes,
-// before it is finished and given out. A loader has one stage.
-func (l *Loader[B]) WithStage(stage func(ctx context.Context, b *B) (ready func(), err error)) *Loader[B] {
+// WithTransfer returns the loader with a step for each batch, which runs where the batch is read, on a worker ahead of
+// the loop: such as the start of its copy to a device. What transfer returns, if it isn't nil, is called by the loop
+// before the batch is finished and yielded. A loader has one transfer.
+func (l *Loader[B]) WithTransfer(transfer func(ctx context.Context, b *B) (ready func(), err error)) *Loader[B] {
 	c := l.copy()
-	c.stage = stage
+	c.transfer = transfer
 	return c
 }
 
 // WithGate returns the loader with a function that the loop calls before it is given a batch. An error of it ends the
-// pass, and is given as it is; that batch counts as not given.
+// pass, and is yielded as it is; that batch counts as not yielded.
 func (l *Loader[B]) WithGate(gate func() error) *Loader[B] {
 	c := l.copy()
 	c.gate = gate
 	return c
 }
 
-// WithRank returns the loader with workers that draw differently from those of other ranks: the rank's number is mixed into
-// their seeds, as by Fabric's pl_worker_init_function. The order of samples stays as it is.
+// WithRank returns the loader with workers that draw differently from those of other ranks: the rank's number is mixed
+// into their seeds, as by Fabric's pl_worker_init_function. The order of samples stays as it is.
 func (l *Loader[B]) WithRank(rank int) *Loader[B] {
 	c := l.copy()
 	c.ranked, c.rank = true, rank
@@ -82,7 +82,7 @@ func (l *Loader[B]) WithRank(rank int) *Loader[B] {
 func (l *Loader[B]) Shard(rank, replicas int) (*Loader[B], error) {
 	s, ok := l.src.(sharded[B])
 	if !ok {
-		return nil, errors.New("data: only the loader of an Iterable is sharded by itself; others get a sampler")
+		return nil, errors.New("data: only the loader of an Iterable is sharded by itself; others have a sampler")
 	}
 	src, err := s.shard(rank, replicas)
 	if err != nil {

@@ -52,7 +52,8 @@ func collateInto(into reflect.Value, samples []reflect.Value, path string) error
 	case t.Kind() == reflect.Slice && t.Elem() == tensorType:
 		return collateSlice(into, samples, path)
 	default:
-		return fmt.Errorf("data: the default collate can't make one batch of %s%s, a %s: make the loader with NewLoaderFunc and a collate function, or let the sample hold a tensor",
+		return fmt.Errorf("data: the default collate can't make one batch of %s%s, a %s: make the loader with "+
+			"NewLoaderFunc and a collate function, or let the sample hold a tensor",
 			"the sample", path, t)
 	}
 }
@@ -65,7 +66,8 @@ func collateSlice(into reflect.Value, samples []reflect.Value, path string) erro
 		list := make([]*torch.Tensor, len(samples))
 		for i, s := range samples {
 			if s.Len() != n {
-				return fmt.Errorf("data: samples with %d and %d tensors in the sample%s don't make a batch: use NewLoaderFunc and a collate function", n, s.Len(), path)
+				return fmt.Errorf("data: samples with %d and %d tensors in the sample%s don't make a batch: use NewLoaderFunc "+
+					"and a collate function", n, s.Len(), path)
 			}
 			list[i] = s.Index(k).Interface().(*torch.Tensor)
 		}

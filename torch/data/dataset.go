@@ -11,28 +11,28 @@ import (
 )
 
 // Dataset is a data set whose samples are read by index, from 0 to Len()-1 (torch.utils.data.Dataset). Get may be
-// called from several workers at once, and should heed its context. Len is read when a loader is made: samples that are added
-// later aren't read, and those taken away are asked for.
+// called from several workers at once, and should heed its context. Len is read when a loader is made: samples that are
+// added later aren't read, and those taken away are still requested.
 type Dataset[S any] interface {
 	Len() int
 	Get(ctx context.Context, i int) (S, error)
 }
 
 // Batcher is a Dataset that can read a whole batch at once, faster than sample by sample and a collate after it. The
-// loader uses it when no collate function was given (as a Dataset's __getitems__). Where Batch returns errors.ErrUnsupported the
-// samples are read one by one.
+// loader uses it when no collate function was given (as a Dataset's __getitems__). Where Batch returns
+// errors.ErrUnsupported the samples are read one by one.
 type Batcher[S any] interface {
 	Batch(ctx context.Context, indices []int) (S, error)
 }
 
-// Iterable is a data set that gives its samples in its own order (torch.utils.data.IterableDataset), such as a stream. It ends
-// with the first error that it gives. Each pass calls Samples anew.
+// Iterable is a data set that gives its samples in its own order (torch.utils.data.IterableDataset), such as a stream.
+// It ends with the first error that it gives. Each pass calls Samples anew.
 type Iterable[S any] interface {
 	Samples(ctx context.Context) iter.Seq2[S, error]
 }
 
-// Sharder is an Iterable that can give one rank its own part: those from 0 to replicas-1 together are the whole. It stands for
-// what an IterableDataset's __iter__ does with the rank's number.
+// Sharder is an Iterable that can give one rank its own part: those from 0 to replicas-1 together are the whole. It
+// corresponds to what an IterableDataset's __iter__ does with the rank's number.
 type Sharder[S any] interface {
 	// Shard returns the part of a rank, from 0, among so many replicas.
 	Shard(rank, replicas int) Iterable[S]
@@ -47,15 +47,15 @@ type Subset[S any] struct {
 	indices []int
 }
 
-// NewSubset makes the data set of the samples ds[indices[0]], ds[indices[1]] …, in that order. The indices are kept; one outside
-// of ds is ds's error when it is read. It panics with a *torch.Error if ds is nil.
+// NewSubset makes the data set of the samples ds[indices[0]], ds[indices[1]] …, in that order. The indices are kept;
+// one outside of ds is ds's error when it is read. It panics with a *torch.Error if ds is nil.
 func NewSubset[S any](ds Dataset[S], indices []int) *Subset[S] {
 	samplesOf(ds, "data.NewSubset", "the data set")
 	return &Subset[S]{ds, indices}
 }
 
-// samplesOf returns the Len of a data set. It panics with a *torch.Error that names a data set that is nil, or whose Len is negative or
-// does not work on a nil pointer.
+// samplesOf returns the Len of a data set. It panics with a *torch.Error that names a data set that is nil, or whose
+// Len is negative or does not work on a nil pointer.
 func samplesOf[S any](ds Dataset[S], operation, what string) int {
 	given(ds != nil, operation, what)
 	if isNil(ds) {
@@ -122,7 +122,8 @@ func NewConcatDataset[S any](parts ...Dataset[S]) *ConcatDataset[S] {
 	for k, p := range parts {
 		n := samplesOf(p, "data.NewConcatDataset", fmt.Sprint("data set ", k))
 		if n > math.MaxInt-end {
-			torch.Fail("data.NewConcatDataset", "the data sets up to %d, %T of %d samples, have more samples together than an int counts", k, p, n)
+			torch.Fail("data.NewConcatDataset", "the data sets up to %d, %T of %d samples, have more samples together than "+
+				"an int counts", k, p, n)
 		}
 		end += n
 		d.ends = append(d.ends, end)
@@ -151,8 +152,8 @@ func (d *ConcatDataset[S]) Get(ctx context.Context, i int) (S, error) {
 	return none, fmt.Errorf("index %d is outside of a data set of %d samples", i, d.Len())
 }
 
-// Map applies a function to every sample of a data set when it is read, by the workers if there are some: the transform argument
-// of torchvision's data sets. An error of f is the sample's. It panics with a *torch.Error if ds or f is nil.
+// Map applies a function to every sample of a data set when it is read, by the workers if there are some: the transform
+// argument of torchvision's data sets. An error of f is the sample's. It panics with a *torch.Error if ds or f is nil.
 func Map[S, T any](ds Dataset[S], f func(ctx context.Context, s S) (T, error)) Dataset[T] {
 	samplesOf(ds, "data.Map", "the data set")
 	given(f != nil, "data.Map", "the function")

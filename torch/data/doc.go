@@ -13,7 +13,7 @@
 // torch; Keep takes a tensor out). Samples and batches have the user's own types: there is no any in a loop.
 // With the same seed the batches are PyTorch's, and so is what is left in the random generator.
 //
-// Workers are goroutines on threads of their own. Leaving the loop in any way stops them: their context is cancelled, and one
-// that still reads 5 s later is left behind. A panic in a Dataset or a collate function is an error of the loop, with the index
-// and the worker, and so is a worker that ends itself by runtime.Goexit.
+// Workers are goroutines on threads of their own. Leaving the loop in any way stops them: their context is cancelled,
+// and one that still reads 5 s later is left behind. A panic in a Dataset or a collate function is an error of the
+// loop, with the index and the worker, and so is a worker that ends itself by runtime.Goexit.
 package data

@@ -39,10 +39,13 @@ func told[B any](l *data.Loader[B], own *torch.Generator) resumable {
 
 // resumables are loaders of every kind.
 var resumables = map[string]func() resumable{
-	"in order":      func() resumable { return told(numberLoader(11, 3, data.Options{}), nil) },
-	"shuffled":      func() resumable { return told(numberLoader(11, 3, data.Options{Shuffle: true}), nil) },
-	"workers":       func() resumable { return told(numberLoader(11, 3, data.Options{Shuffle: true, Workers: 2}), nil) },
-	"dropping":      func() resumable { return told(numberLoader(11, 3, data.Options{Shuffle: true, DropLast: true}), nil) },
+	"in order": func() resumable { return told(numberLoader(11, 3, data.Options{}), nil) },
+	"shuffled": func() resumable { return told(numberLoader(11, 3, data.Options{Shuffle: true}), nil) },
+	"workers":  func() resumable { return told(numberLoader(11, 3, data.Options{Shuffle: true, Workers: 2}), nil) },
+	"dropping": func() resumable {
+		return told(numberLoader(11, 3, data.Options{Shuffle: true, DropLast: true}),
+			nil)
+	},
 	"own generator": func() resumable { return ownGenerator(data.Options{Shuffle: true}) },
 	"own, workers":  func() resumable { return ownGenerator(data.Options{Shuffle: true, Workers: 2}) },
 	"zip":           func() resumable { return told(zippedLoader(0), nil) },
@@ -52,16 +55,21 @@ var resumables = map[string]func() resumable{
 		return told(data.NewIterableLoaderFunc(drawing{false}, 2, floats, data.Options{Workers: 1}), nil)
 	},
 	"zip of streams": func() resumable {
-		return told(data.Zip(data.NewIterableLoaderFunc(stream{0, 1}, 2, list), numberLoader(11, 3, data.Options{Shuffle: true})), nil)
+		return told(data.Zip(data.NewIterableLoaderFunc(stream{0, 1}, 2, list),
+			numberLoader(11, 3, data.Options{Shuffle: true})), nil)
 	},
 	"distributed": func() resumable {
-		return told(numberLoader(11, 3, data.Options{Sampler: sampler.NewDistributed(11, 2, 1, sampler.DistributedOptions{Seed: 4})}), nil)
+		return told(numberLoader(11, 3,
+			data.Options{Sampler: sampler.NewDistributed(11, 2, 1, sampler.DistributedOptions{Seed: 4})}), nil)
 	},
 	"weighted": func() resumable {
-		return told(numberLoader(11, 3, data.Options{Sampler: sampler.NewWeightedRandom([]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 1}, 11, true, nil)}), nil)
+		return told(numberLoader(11, 3,
+			data.Options{Sampler: sampler.NewWeightedRandom([]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 1}, 11, true, nil)}), nil)
 	},
 	"batch sampler": func() resumable {
-		return told(numberLoader(11, 0, data.Options{BatchSampler: sampler.NewShardBatches(sampler.NewBatch(sampler.NewRandom(11), 2, false), 2, 1, false)}), nil)
+		return told(numberLoader(11, 0,
+			data.Options{BatchSampler: sampler.NewShardBatches(sampler.NewBatch(sampler.NewRandom(11), 2, false), 2, 1, false)}),
+			nil)
 	},
 }
 
@@ -142,7 +150,8 @@ func TestPassesAfterAResumeAreResumed(t *testing.T) {
 			for _, c := range []struct {
 				from checkpointOf
 				want []string
-			}{{atStart, append(append(append([]string{}, first...), second...), third...)}, {afterFirst, append(append([]string{}, second...), third...)}} {
+			}{{atStart, append(append(append([]string{}, first...), second...), third...)},
+				{afterFirst, append(append([]string{}, second...), third...)}} {
 				for stop := 1; stop <= 3; stop++ { // batches between two kills
 					at, got := c.from, []string{}
 					for tries := 0; len(got) < len(c.want); tries++ {
@@ -249,7 +258,8 @@ func TestAnotherBatchSizeAfterAResume(t *testing.T) {
 
 func TestDamagedLoaderStatesAreRefused(t *testing.T) {
 	l := numberLoader(11, 3, data.Options{Shuffle: true})
-	for key, v := range map[string]any{"consumed": -1, "replicas": 0, "seed": "x", "batches": -1, "epoch": nil, "generator": 3} {
+	for key, v := range map[string]any{"consumed": -1, "replicas": 0, "seed": "x", "batches": -1, "epoch": nil,
+		"generator": 3} {
 		s := midPass(numberLoader(11, 3, data.Options{Shuffle: true}))
 		s[key] = v
 		require.ErrorContains(t, l.LoadStateDict(s), "loader's state", key)

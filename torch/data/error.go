@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Error is what went wrong with a batch.
+// Error is the failure of a batch.
 type Error struct {
 	Batch  int   // the batch's number in the pass, from 0
 	Index  int   // the sample's index; -1 if it was no single sample's fault
-	Worker int   // who read it; -1: the loop itself
+	Worker int   // the worker that read it; -1: the loop itself
 	Err    error // the cause: the data set's own error, a *PanicError, context.DeadlineExceeded for a timeout
 }
 

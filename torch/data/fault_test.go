@@ -120,7 +120,7 @@ func TestAWorkerThatDiesIsAnErrorOfTheLoop(t *testing.T) {
 		want error
 	}{"panic": {func() { panic(wrong) }, wrong}, "goexit": {runtime.Goexit, data.ErrGoexit}}
 	for how, d := range deaths {
-		for _, where := range []string{"WorkerInit", "Get", "collate", "stage"} {
+		for _, where := range []string{"WorkerInit", "Get", "collate", "transfer"} {
 			for kind := range 2 {
 				t.Run(fmt.Sprint(how, " in ", where, " ", []string{"data set", "stream"}[kind]), func(t *testing.T) {
 					defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -163,7 +163,11 @@ func dying(where string, die func(), kind int) *data.Loader[[]int] {
 	if kind == 1 {
 		l = data.NewIterableLoaderFunc(ds, 2, collate, o)
 	}
-	return l.WithStage(func(_ context.Context, b *[]int) (func(), error) { at("stage", (*b)[0] == 2); return nil, nil })
+	return l.WithTransfer(func(_ context.Context, b *[]int) (func(), error) {
+		at("transfer", (*b)[0] == 2)
+		return nil,
+			nil
+	})
 }
 
 // One worker of several that exits before its first sample must not leave its share unread.
@@ -207,7 +211,8 @@ func TestCancellingEndsAStream(t *testing.T) {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
 			var got error
-			for _, err := range data.NewIterableLoader[*torch.Tensor](endless{}, 2, data.Options{Workers: workers}).Batches(ctx) {
+			for _, err := range data.NewIterableLoader[*torch.Tensor](endless{}, 2,
+				data.Options{Workers: workers}).Batches(ctx) {
 				cancel()
 				got = err
 			}

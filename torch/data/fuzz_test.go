@@ -10,8 +10,8 @@ import (
 	"github.com/golite/golite/torch/data"
 )
 
-// FuzzBatches reads data sets of any size in batches of any size, by any number of workers: each sample comes once, the loader
-// knows how many batches there are, and a pass that is left and resumed goes on with the batch after.
+// FuzzBatches reads data sets of any size in batches of any size, by any number of workers: each sample comes once, the
+// loader knows how many batches there are, and a pass that is left and resumed goes on with the batch after.
 func FuzzBatches(f *testing.F) {
 	f.Add(uint8(1), uint8(1), uint8(0), uint8(0), uint8(0), false, false)
 	f.Add(uint8(1), uint8(9), uint8(3), uint8(1), uint8(0), false, true)

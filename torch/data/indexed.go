@@ -103,8 +103,8 @@ type task[B any] struct {
 	done chan result[B]
 }
 
-// Without a Prefetch each worker reads prefetchLeast batches ahead, and of small ones as many as prefetchBytes hold, up to prefetchMost: threads
-// that hand over every batch at once are woken for each.
+// Without a Prefetch each worker reads prefetchLeast batches ahead, and of small ones as many as prefetchBytes hold, up
+// to prefetchMost: a hand-over of single batches wakes a thread for each.
 const (
 	prefetchLeast = 2
 	prefetchMost  = 16
@@ -121,12 +121,12 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position,
 	}
 	tasks := make(chan task[B], most)
 	var waiting []task[B]
-	workers := newCrew(l.o.Workers)
+	workers := newWorkerGroup(l.o.Workers)
 	defer func() {
 		close(tasks)
 		cancel()
 		workers.wait()
-		for _, t := range waiting { // read in vain
+		for _, t := range waiting { // read and dropped
 			select {
 			case r := <-t.done:
 				r.discard()
@@ -159,7 +159,7 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position,
 				ahead, sized = l.o.Workers*fitting(r.batch), true
 			}
 		}
-		// The workers have something to do before the loop goes on with what they have read.
+		// Tasks are sent before the loop continues, so that workers don't idle.
 		t := task[B]{b.n, b.at, make(chan result[B], 1)}
 		tasks <- t // never blocks: no more are waiting than it holds
 		waiting = append(waiting, t)
@@ -174,7 +174,8 @@ func (s *indexed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position,
 	}
 }
 
-// fitting is how many batches like this one each worker reads ahead. What isn't tensors and numbers alone may be of any size.
+// fitting is how many batches like this one each worker reads ahead. What isn't tensors and numbers alone may be of any
+// size.
 func fitting[B any](batch B) int {
 	bytes, unknown := 0, false
 	mapTensors(batch, func(_ string, t *torch.Tensor) *torch.Tensor {
@@ -189,8 +190,9 @@ func fitting[B any](batch B) int {
 	return min(max(prefetchBytes/bytes, prefetchLeast), prefetchMost)
 }
 
-// startWorker starts a worker that reads batch after batch. Each task is answered, whatever becomes of the worker.
-func (s *indexed[S, B]) startWorker(ctx context.Context, l *Loader[B], w *Worker, workers *crew, tasks <-chan task[B]) {
+// startWorker starts a worker that reads batch after batch. Each task gets a result, however the worker ends.
+func (s *indexed[S, B]) startWorker(ctx context.Context, l *Loader[B], w *Worker, workers *workerGroup,
+	tasks <-chan task[B]) {
 	var now task[B] // what it reads
 	answer := func(t task[B], index int, err error) {
 		t.done <- result[B]{err: &Error{Batch: t.n, Index: index, Worker: w.ID, Err: w.during(err)}}

@@ -15,8 +15,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Options are a loader's optional arguments (those of torch.utils.data.DataLoader). There is no pin_memory: on their way to a
-// GPU lite.SetupDataLoader's batches go through page-locked memory by themselves.
+// Options are a loader's optional arguments (those of torch.utils.data.DataLoader). There is no pin_memory: on their
+// way to a GPU lite.SetupDataLoader's batches go through page-locked memory by themselves.
 type Options struct {
 	Shuffle  bool // another random order each pass
 	DropLast bool // leave out a last batch with fewer samples
@@ -28,8 +28,8 @@ type Options struct {
 	Generator    *torch.Generator     // for Shuffle and the workers' seeds; nil: the default one
 
 	// Timeout is the longest wait for a batch, 0 for ever; it needs Workers. The loop then gets an Error whose cause is
-	// context.DeadlineExceeded. A worker that still reads 5 s after its context was cancelled is left behind, for a goroutine can't
-	// be killed: let Get heed its context.
+	// context.DeadlineExceeded. A worker that still reads 5 s after its context was cancelled is left behind, for a
+	// goroutine can't be killed: let Get heed its context.
 	Timeout    time.Duration
 	WorkerInit func(w *Worker) error // runs on each worker before its first sample (worker_init_fn)
 }
@@ -44,8 +44,8 @@ type Loader[B any] struct {
 	err       error                             // what is wrong with the options
 	batches   sampler.BatchSampler              // nil where the source has an order of its own
 	finish    []func(context.Context, *B) error // what is done to each batch, by the loop: moving it to a device
-	stage     func(context.Context, *B) (ready func(), err error)
-	gate      func() error // asked before each batch; its error ends the pass
+	transfer  func(context.Context, *B) (ready func(), err error)
+	gate      func() error // called before each batch; its error ends the pass
 	ranked    bool         // workers draw as this rank's
 	rank      int
 
@@ -58,22 +58,22 @@ type source[B any] interface {
 	samples() int
 	// of returns the data set; nil: there is none.
 	of() any
-	// missing names what it was not given, in words; empty: nothing.
+	// missing names what is nil in it; empty: nothing.
 	missing() string
 	// run makes one pass, from its position on, and gives one result after another until yield returns false.
 	run(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool)
 }
 
-// result is a batch, or what went wrong with it.
+// result is a batch, or its failure.
 type result[B any] struct {
 	n     int // its number in the pass
 	batch B
 	made  []*torch.Tensor // for the batch: they go with the loop's body
-	ready func()          // what the stage left to be done by the loop; nil: nothing
+	ready func()          // what the transfer returned for the loop to call; nil: nothing
 	err   error
 }
 
-// discard releases a batch that nobody will see.
+// discard releases a batch that is not delivered.
 func (r result[B]) discard() {
 	for _, t := range r.made {
 		t.Release()
@@ -81,29 +81,30 @@ func (r result[B]) discard() {
 }
 
 // NewLoader makes a loader whose batches have the samples' own type: the tensors of the samples are stacked along a new
-// first dimension (see Collate). A batch size above the number of samples gives one batch. It never fails: bad options,
-// a data set that is nil and a Len that is negative or panics are reported by Err, lite.SetupDataLoader, or by Batches
-// first.
+// first dimension (see Collate). A batch size above the number of samples gives one batch. It returns no error: bad
+// options, a data set that is nil and a Len that is negative or panics are reported by Err, lite.SetupDataLoader, or by
+// Batches first.
 func NewLoader[S any](ds Dataset[S], batchSize int, opts ...Options) *Loader[S] {
 	src := &indexed[S, S]{ds: ds, collate: Collate[S]}
 	src.batcher, _ = ds.(Batcher[S])
 	return newLoader(src, batchSize, opts)
 }
 
-// NewLoaderFunc makes a loader whose batches are what collate makes of the samples (DataLoader's collate_fn). The workers call it.
-// Bad options are reported as by NewLoader.
+// NewLoaderFunc makes a loader whose batches are what collate makes of the samples (DataLoader's collate_fn). The
+// workers call it. Bad options are reported as by NewLoader.
 func NewLoaderFunc[S, B any](ds Dataset[S], batchSize int, collate func([]S) (B, error), opts ...Options) *Loader[B] {
 	return newLoader(&indexed[S, B]{ds: ds, collate: collate}, batchSize, opts)
 }
 
-// NewIterableLoader makes a loader over a data set that gives its samples in its own order (a DataLoader of an IterableDataset).
-// One worker at most reads ahead. Bad options are reported as by NewLoader.
+// NewIterableLoader makes a loader over a data set that gives its samples in its own order (a DataLoader of an
+// IterableDataset). One worker at most reads ahead. Bad options are reported as by NewLoader.
 func NewIterableLoader[S any](ds Iterable[S], batchSize int, opts ...Options) *Loader[S] {
 	return NewIterableLoaderFunc(ds, batchSize, Collate[S], opts...)
 }
 
 // NewIterableLoaderFunc is NewIterableLoader with a collate function, as NewLoaderFunc is to NewLoader.
-func NewIterableLoaderFunc[S, B any](ds Iterable[S], batchSize int, collate func([]S) (B, error), opts ...Options) *Loader[B] {
+func NewIterableLoaderFunc[S, B any](ds Iterable[S], batchSize int, collate func([]S) (B, error),
+	opts ...Options) *Loader[B] {
 	return newLoader(&streamed[S, B]{ds, collate}, batchSize, opts)
 }
 
@@ -133,7 +134,7 @@ func newLoader[B any](src source[B], batchSize int, opts []Options) *Loader[B] {
 	return l
 }
 
-// count asks a source for its number of samples.
+// count returns a source's number of samples.
 func count[B any](src source[B]) (n int, err error) {
 	if missing := src.missing(); missing != "" {
 		return -1, fmt.Errorf("data: the %s is nil", missing)
@@ -162,15 +163,17 @@ func (l *Loader[B]) check() error {
 	case isNil(o.Sampler) || isNil(o.BatchSampler):
 		return fmt.Errorf("data: Sampler (%T) or BatchSampler (%T) is a nil pointer", o.Sampler, o.BatchSampler)
 	case o.BatchSampler != nil && (o.Shuffle || o.Sampler != nil || o.DropLast || l.batchSize > 1):
-		return errors.New("data: a BatchSampler decides about the batches alone: leave out Shuffle, Sampler, DropLast, and give 0 or 1 as the batch size")
+		return errors.New("data: a BatchSampler alone sets the batches: leave out Shuffle, Sampler, DropLast, " +
+			"and give 0 or 1 as the batch size")
 	case o.BatchSampler == nil && l.batchSize < 1:
 		return fmt.Errorf("data: the batch size is %d: want 1 or more", l.batchSize)
 	case o.Sampler != nil && o.Shuffle:
-		return errors.New("data: Sampler and Shuffle exclude each other: a sampler decides about the order")
+		return errors.New("data: Sampler and Shuffle exclude each other: a sampler sets the order")
 	case stream && (o.Shuffle || o.Sampler != nil || o.BatchSampler != nil):
 		return errors.New("data: an Iterable has an order of its own: leave out Shuffle, Sampler and BatchSampler")
 	case o.Workers < 0 || o.Prefetch < 0 || o.Timeout < 0:
-		return fmt.Errorf("data: Workers (%d), Prefetch (%d) and Timeout (%v) can't be negative", o.Workers, o.Prefetch, o.Timeout)
+		return fmt.Errorf("data: Workers (%d), Prefetch (%d) and Timeout (%v) can't be negative", o.Workers, o.Prefetch,
+			o.Timeout)
 	case o.Timeout > 0 && o.Workers == 0:
 		return fmt.Errorf("data: a Timeout of %v needs Workers: a loop that reads by itself can't be interrupted", o.Timeout)
 	case stream && o.Workers > 1:
@@ -212,13 +215,13 @@ func (l *Loader[B]) Len() int {
 	return -1
 }
 
-// Batches makes one pass (iter(DataLoader)): it ranges over the batches, or gives an error and ends. The body of the loop is a
-// memory scope where the goroutine was locked by lite.Run, torch.Root or torch.Scope, and runs on the calling goroutine.
-// Leaving the loop in any way stops the workers and ends the pass; a worker that still reads 5 s later is left behind.
-// Passes are independent: one may begin while others are open, as in nested loops.
+// Batches makes one pass (iter(DataLoader)): it ranges over the batches, or gives an error and ends. The body of the
+// loop is a memory scope where the goroutine was locked by lite.Run, torch.RunRank or torch.Scope, and runs on the
+// calling goroutine. Leaving the loop in any way stops the workers and ends the pass; a worker that still reads 5 s
+// later is left behind. Passes are independent: one may begin while others are open, as in nested loops.
 //
-// What goes wrong with a batch is an *Error, once ctx has ended the context's. Panics of the data set and of the collate
-// function are errors, and in a worker so is runtime.Goexit.
+// The failure of a batch is an *Error, once ctx has ended the context's error. Panics of the data set and of the
+// collate function are errors, and in a worker so is runtime.Goexit.
 func (l *Loader[B]) Batches(ctx context.Context) iter.Seq2[B, error] {
 	return func(yield func(B, error) bool) {
 		var none B

@@ -114,7 +114,7 @@ func (d noisy) Get(ctx context.Context, i int) (data.Example, error) {
 
 func run(t *testing.T, l *data.Loader[data.Example], f func(b data.Example) bool) {
 	t.Helper()
-	torch.Root(func() {
+	torch.RunRank(func() {
 		for b, err := range l.Batches(ctx) {
 			require.NoError(t, err)
 			if !f(b) {
@@ -172,7 +172,7 @@ func TestLeavingTheLoopStopsWorkersAndClosesScopes(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				torch.Root(func() {
+				torch.RunRank(func() {
 					for range l.Batches(ctx) {
 						runtime.Goexit()
 					}
@@ -209,7 +209,7 @@ func TestLeavingTheLoopStopsWorkersAndClosesScopes(t *testing.T) {
 			t.Run(fmt.Sprint(name, workers), func(t *testing.T) {
 				defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 				l := data.NewLoader(noisy{100}, 2, data.Options{Workers: workers})
-				torch.Root(func() { leave(l) })
+				torch.RunRank(func() { leave(l) })
 				// Whatever was left open would now hold what is made here.
 				x := torch.Ones(1)
 				torch.Scope(func() {})
@@ -242,7 +242,8 @@ func (b broken) Get(ctx context.Context, i int) (data.Example, error) {
 func TestWhatGoesWrongIsAnErrorOfTheLoop(t *testing.T) {
 	for _, workers := range []int{0, 2} {
 		for how, want := range map[string]string{
-			"error": "batch 1, sample 3", "panic": "panic: index out of range", "hang": "Options.Timeout", "shape": "collate of the sample.Input",
+			"error": "batch 1, sample 3", "panic": "panic: index out of range", "hang": "Options.Timeout",
+			"shape": "collate of the sample.Input",
 		} {
 			if how == "hang" && workers == 0 {
 				continue
@@ -295,12 +296,14 @@ func TestWrongOptionsAreReported(t *testing.T) {
 		err  error
 		want string
 	}{
-		"batch size of 0":     {data.NewLoader(noisy{4}, 0).Err(), "batch size is 0"},
-		"empty":               {data.NewLoader(noisy{0}, 2).Err(), "no samples"},
-		"empty, shuffled":     {data.NewLoader(noisy{0}, 2, data.Options{Shuffle: true}).Err(), "no samples to shuffle"},
-		"sampler and shuffle": {data.NewLoader(noisy{4}, 2, data.Options{Shuffle: true, Sampler: sampler.NewSequential(4)}).Err(), "exclude each other"},
-		"negative workers":    {data.NewLoader(noisy{4}, 2, data.Options{Workers: -1}).Err(), "can't be negative"},
-		"field":               {func() error { _, err := data.Collate([]mixed{{torch.Ones(1), "a"}}); return err }(), "NewLoaderFunc"},
+		"batch size of 0": {data.NewLoader(noisy{4}, 0).Err(), "batch size is 0"},
+		"empty":           {data.NewLoader(noisy{0}, 2).Err(), "no samples"},
+		"empty, shuffled": {data.NewLoader(noisy{0}, 2, data.Options{Shuffle: true}).Err(), "no samples to shuffle"},
+		"sampler and shuffle": {data.NewLoader(noisy{4}, 2,
+			data.Options{Shuffle: true, Sampler: sampler.NewSequential(4)}).Err(), "exclude each other"},
+		"negative workers": {data.NewLoader(noisy{4}, 2, data.Options{Workers: -1}).Err(), "can't be negative"},
+		"field": {func() error { _, err := data.Collate([]mixed{{torch.Ones(1), "a"}}); return err }(),
+			"NewLoaderFunc"},
 	} {
 		t.Run(name, func(t *testing.T) { require.ErrorContains(t, c.err, c.want) })
 	}

@@ -69,8 +69,8 @@ func ceil(n, by int) int {
 	return n/by + 1
 }
 
-// Earlier versions saved the number of batches alone. Where the number of ranks has changed lite adds what it knows of
-// the run that wrote them.
+// Earlier versions saved the number of batches alone. Where the number of ranks has changed lite adds the data of the
+// run that wrote them.
 const (
 	earlierRanks = "run_replicas" // the number of ranks
 	earlierSeed  = "run_seed"     // what lite.SeedEverything was given

@@ -193,7 +193,8 @@ func (g growing) Get(_ context.Context, i int) (int, error) {
 	return i, nil
 }
 
-// A loader's length is the data set's when the loader is made: what comes later isn't read, what went is the data set's error.
+// A loader's length is the data set's when the loader is made: what comes later isn't read, what went is the data set's
+// error.
 func TestADataSetWhoseLengthChanges(t *testing.T) {
 	n := 4
 	l := data.NewLoaderFunc(growing{&n}, 2, list)

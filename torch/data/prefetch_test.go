@@ -71,10 +71,12 @@ func TestHowManyBatchesFit(t *testing.T) {
 		Files [][]byte
 	}
 	require.Equal(t, 16, data.Fitting(torch.Zeros(4)))
-	require.Equal(t, 8, data.Fitting(pair{A: torch.Zeros(1 << 16), B: torch.Options{DType: torch.Int64}.Zeros(1 << 15), N: 1, ok: true}))
+	require.Equal(t, 8, data.Fitting(pair{A: torch.Zeros(1 << 16), B: torch.Options{DType: torch.Int64}.Zeros(1 << 15),
+		N: 1, ok: true}))
 	require.Equal(t, 2, data.Fitting([]*torch.Tensor{torch.Zeros(1 << 20), torch.Zeros(1 << 20)}))
 	for what, n := range map[string]int{
-		"a name": data.Fitting(named{torch.Zeros(4), "a"}), "files": data.Fitting(files{torch.Zeros(4), nil}), "no tensor": data.Fitting(3), "nil": data.Fitting[*torch.Tensor](nil),
+		"a name": data.Fitting(named{torch.Zeros(4), "a"}), "files": data.Fitting(files{torch.Zeros(4), nil}),
+		"no tensor": data.Fitting(3), "nil": data.Fitting[*torch.Tensor](nil),
 	} {
 		require.Equal(t, 2, n, what)
 	}

@@ -17,7 +17,8 @@ import (
 // A batch size above the number of samples gives one batch, as PyTorch's does, and what may be read ahead has no bound.
 func TestSizesWithoutABound(t *testing.T) {
 	for _, size := range []int{11, 1e12, math.MaxInt} {
-		for _, o := range []data.Options{{}, {Workers: 2}, {Workers: 2, Prefetch: math.MaxInt}, {Workers: 2, Prefetch: 1e12}, {DropLast: true}} {
+		for _, o := range []data.Options{{}, {Workers: 2}, {Workers: 2, Prefetch: math.MaxInt}, {Workers: 2, Prefetch: 1e12},
+			{DropLast: true}} {
 			l := numberLoader(10, size, o)
 			require.NoError(t, l.Err())
 			want := [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}
@@ -104,9 +105,10 @@ func TestLoadersReportWhatIsNil(t *testing.T) {
 		err  error
 		want string
 	}{
-		"data set":             {data.NewLoader[*torch.Tensor](nil, 2).Err(), "the data set is nil"},
-		"data set, collated":   {data.NewLoaderFunc[int](nil, 2, list).Err(), "the data set is nil"},
-		"nil pointer":          {data.NewLoader((*data.TensorDataset[data.Example])(nil), 2).Err(), "the data set is a nil *data.TensorDataset["},
+		"data set":           {data.NewLoader[*torch.Tensor](nil, 2).Err(), "the data set is nil"},
+		"data set, collated": {data.NewLoaderFunc[int](nil, 2, list).Err(), "the data set is nil"},
+		"nil pointer": {data.NewLoader((*data.TensorDataset[data.Example])(nil), 2).Err(),
+			"the data set is a nil *data.TensorDataset["},
 		"not made":             {new(data.Loader[int]).Err(), "was not made by NewLoader"},
 		"not made, a pass":     {notMade, "was not made by NewLoader"},
 		"nil Iterable":         {nilStream, "the Iterable is a nil *data_test.pipe"},
@@ -114,10 +116,14 @@ func TestLoadersReportWhatIsNil(t *testing.T) {
 		"weights":              {weights, "the order of the data set data_test.numbers: aten::multinomial"},
 		"weights, workers":     {weightsAhead, "the order of the data set data_test.numbers: aten::multinomial"},
 		"a sampler that fails": {broken, "data: batch 1: the order of the data set data_test.numbers: fails.Indices: enough"},
-		"the same, workers":    {brokenAhead, "data: batch 1: the order of the data set data_test.numbers: fails.Indices: enough"},
-		"negative":             {data.NewLoaderFunc(lengthy{&negative}, 2, list).Err(), "the Len of the data set data_test.lengthy is -1"},
-		"negative, shuffled":   {data.NewLoaderFunc(lengthy{&negative}, 2, list, data.Options{Shuffle: true}).Err(), "the Len of the data set data_test.lengthy is -1"},
-		"panics":               {data.NewLoaderFunc(lengthy{}, 2, list).Err(), "the Len of the data set data_test.lengthy: panic"},
+		"the same, workers": {brokenAhead, "data: batch 1: the order of the data set data_test.numbers: fails.Indices: " +
+			"enough"},
+		"negative": {data.NewLoaderFunc(lengthy{&negative}, 2, list).Err(),
+			"the Len of the data set data_test.lengthy is -1"},
+		"negative, shuffled": {data.NewLoaderFunc(lengthy{&negative}, 2, list, data.Options{Shuffle: true}).Err(),
+			"the Len of the data set data_test.lengthy is -1"},
+		"panics": {data.NewLoaderFunc(lengthy{}, 2, list).Err(),
+			"the Len of the data set data_test.lengthy: panic"},
 		"collate":              {data.NewLoaderFunc(numbers(4), 2, none).Err(), "the collate function is nil"},
 		"Iterable":             {data.NewIterableLoader[*torch.Tensor](nil, 2).Err(), "the Iterable is nil"},
 		"Iterable's collate":   {data.NewIterableLoaderFunc(stream{0, 1}, 2, none).Err(), "the collate function is nil"},
@@ -148,25 +154,36 @@ func TestNilIsRefusedByName(t *testing.T) {
 		f    func()
 		want string
 	}{
-		"Map, data set":     {func() { data.Map(ds, func(context.Context, int) (int, error) { return 0, nil }) }, "data.Map: the data set is nil"},
-		"Map, function":     {func() { data.Map[int, int](numbers(3), f) }, "data.Map: the function is nil"},
-		"Subset":            {func() { data.NewSubset(ds, nil) }, "data.NewSubset: the data set is nil"},
-		"ConcatDataset":     {func() { data.NewConcatDataset[int](numbers(3), ds) }, "data.NewConcatDataset: data set 1 is nil"},
-		"Map, nil pointer":  {func() { data.Map(absent, func(context.Context, int) (int, error) { return 0, nil }) }, "the data set is a nil *data.Subset[int]"},
-		"Subset of nil":     {func() { data.NewSubset(absent, nil) }, "data.NewSubset: the data set is a nil *data.Subset[int]"},
-		"ConcatDataset, 2":  {func() { data.NewConcatDataset(numbers(3), absent) }, "data.NewConcatDataset: data set 1 is a nil *data.Subset[int]"},
-		"RandomSplit, 2":    {func() { data.RandomSplit(absent, 1, 1.0) }, "data.RandomSplit: the data set is a nil *data.Subset[int]"},
-		"RandomSplit, 3":    {func() { data.RandomSplit(lengthy{&negative}, 1, 1.0) }, "data.RandomSplit: the Len of the data set is -1"},
-		"RandomSplit, 4":    {func() { data.RandomSplit(numbers(3), 1, math.MaxInt, math.MaxInt, 5) }, "add up to more than an int counts, and the data set has 3"},
-		"too many together": {func() { data.NewConcatDataset(lengthy{&huge}, lengthy{&huge}) }, "more samples together than an int counts"},
-		"negative part":     {func() { data.NewConcatDataset[int](numbers(3), lengthy{&negative}) }, "data set 1 is -1"},
-		"RandomSplit":       {func() { data.RandomSplit(ds, 1, 0.5, 0.5) }, "data.RandomSplit: the data set is nil"},
-		"Zip":               {func() { data.Zip(l, noLoader) }, "data.Zip: one of the loaders is nil"},
-		"WithFinish":        {func() { l.WithFinish(nil) }, "data.WithFinish: the function is nil"},
-		"WithBatchSampler":  {func() { l.WithBatchSampler(nil) }, "data.WithBatchSampler: the batch sampler is nil"},
-		"TensorDataset":     {func() { data.NewTensorDataset(nil, torch.Ones(1)) }, "data.NewTensorDataset: the inputs or the targets are nil"},
-		"TensorDatasetOf":   {func() { data.NewTensorDatasetOf[*torch.Tensor](nil) }, "without a tensor"},
-		"TensorDatasetFunc": {func() { data.NewTensorDatasetFunc[int](3, nil, nil) }, "a function for a sample and one for a batch"},
+		"Map, data set": {func() { data.Map(ds, func(context.Context, int) (int, error) { return 0, nil }) },
+			"data.Map: the data set is nil"},
+		"Map, function": {func() { data.Map[int, int](numbers(3), f) }, "data.Map: the function is nil"},
+		"Subset":        {func() { data.NewSubset(ds, nil) }, "data.NewSubset: the data set is nil"},
+		"ConcatDataset": {func() { data.NewConcatDataset[int](numbers(3), ds) },
+			"data.NewConcatDataset: data set 1 is nil"},
+		"Map, nil pointer": {func() { data.Map(absent, func(context.Context, int) (int, error) { return 0, nil }) },
+			"the data set is a nil *data.Subset[int]"},
+		"Subset of nil": {func() { data.NewSubset(absent, nil) },
+			"data.NewSubset: the data set is a nil *data.Subset[int]"},
+		"ConcatDataset, 2": {func() { data.NewConcatDataset(numbers(3), absent) },
+			"data.NewConcatDataset: data set 1 is a nil *data.Subset[int]"},
+		"RandomSplit, 2": {func() { data.RandomSplit(absent, 1, 1.0) },
+			"data.RandomSplit: the data set is a nil *data.Subset[int]"},
+		"RandomSplit, 3": {func() { data.RandomSplit(lengthy{&negative}, 1, 1.0) },
+			"data.RandomSplit: the Len of the data set is -1"},
+		"RandomSplit, 4": {func() { data.RandomSplit(numbers(3), 1, math.MaxInt, math.MaxInt, 5) },
+			"add up to more than an int counts, and the data set has 3"},
+		"too many together": {func() { data.NewConcatDataset(lengthy{&huge}, lengthy{&huge}) },
+			"more samples together than an int counts"},
+		"negative part":    {func() { data.NewConcatDataset[int](numbers(3), lengthy{&negative}) }, "data set 1 is -1"},
+		"RandomSplit":      {func() { data.RandomSplit(ds, 1, 0.5, 0.5) }, "data.RandomSplit: the data set is nil"},
+		"Zip":              {func() { data.Zip(l, noLoader) }, "data.Zip: one of the loaders is nil"},
+		"WithFinish":       {func() { l.WithFinish(nil) }, "data.WithFinish: the function is nil"},
+		"WithBatchSampler": {func() { l.WithBatchSampler(nil) }, "data.WithBatchSampler: the batch sampler is nil"},
+		"TensorDataset": {func() { data.NewTensorDataset(nil, torch.Ones(1)) },
+			"data.NewTensorDataset: the inputs or the targets are nil"},
+		"TensorDatasetOf": {func() { data.NewTensorDatasetOf[*torch.Tensor](nil) }, "without a tensor"},
+		"TensorDatasetFunc": {func() { data.NewTensorDatasetFunc[int](3, nil, nil) },
+			"a function for a sample and one for a batch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := torch.Try(c.f)
@@ -176,8 +193,8 @@ func TestNilIsRefusedByName(t *testing.T) {
 	}
 }
 
-// A random order for which there is no memory is an error that names the data set and its length; in order, and drawn with
-// replacement, the data set is read.
+// A random order for which there is no memory is an error that names the data set and its length; in order, and drawn
+// with replacement, the data set is read.
 func TestOrdersThatAreTooLong(t *testing.T) {
 	for _, n := range []int{1e13, math.MaxInt / 8, math.MaxInt} {
 		ds := lengthy{&n}
@@ -190,7 +207,8 @@ func TestOrdersThatAreTooLong(t *testing.T) {
 		}
 		err := torch.Try(func() { data.RandomSplit(ds, 1, 0.5, 0.5) })
 		require.ErrorContains(t, err, fmt.Sprintf("a random order of %d samples", n))
-		for _, o := range []data.Options{{}, {Sampler: sampler.NewRandom(n, sampler.RandomOptions{Replacement: true, Samples: 64})}} {
+		for _, o := range []data.Options{{},
+			{Sampler: sampler.NewRandom(n, sampler.RandomOptions{Replacement: true, Samples: 64})}} {
 			for b, err := range data.NewLoaderFunc(ds, 2, list, o).Batches(ctx) {
 				require.NoError(t, err)
 				require.Len(t, b, 2)

@@ -7,10 +7,10 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// RandomSplit divides a data set at random into parts (torch.utils.data.random_split with a generator of that seed). Lengths are
-// numbers of samples, whose sum must be the data set's, or fractions, whose sum must be 1: a part then has its fraction of the
-// samples rounded down, and those left go to the parts one by one, from the first on. It panics with a *torch.Error where the
-// lengths don't fit, ds is nil, or there is no memory for a random order of its samples.
+// RandomSplit divides a data set at random into parts (torch.utils.data.random_split with a generator of that seed).
+// Lengths are numbers of samples, whose sum must be the data set's, or fractions, whose sum must be 1: a part then has
+// its fraction of the samples rounded down, and those left go to the parts one by one, from the first on. It panics
+// with a *torch.Error where the lengths don't fit, ds is nil, or there is no memory for a random order of its samples.
 //
 //	parts := data.RandomSplit(photos, 42, 0.9, 0.1)
 func RandomSplit[S any, N int | float64](ds Dataset[S], seed uint64, lengths ...N) []*Subset[S] {
@@ -42,7 +42,8 @@ func countsOf[N int | float64](total int, lengths []N) []int {
 			torch.Fail("data.RandomSplit", "length %d is %v: want 0 or more", k, length)
 		}
 		if whole && int(length) > math.MaxInt-int(sum) {
-			torch.Fail("data.RandomSplit", "the lengths %v add up to more than an int counts, and the data set has %d samples", lengths, total)
+			torch.Fail("data.RandomSplit", "the lengths %v add up to more than an int counts, and the data set has %d samples",
+				lengths, total)
 		}
 		sum += length
 		counts[k] = int(length)
@@ -59,7 +60,8 @@ func countsOf[N int | float64](total int, lengths []N) []int {
 		left -= counts[k]
 	}
 	if !(math.Abs(float64(sum)-1) <= 1e-9) || left < 0 {
-		torch.Fail("data.RandomSplit", "the fractions %v add up to %v: want 1 (numbers of samples are an int each)", lengths, sum)
+		torch.Fail("data.RandomSplit", "the fractions %v add up to %v: want 1 (numbers of samples are an int each)", lengths,
+			sum)
 	}
 	for k := range left {
 		counts[k%len(counts)]++

@@ -28,7 +28,7 @@ type position struct {
 	from, base int
 }
 
-// passes is what a loader knows of its passes. Several may be open at once, such as those of nested loops.
+// passes is a loader's state across its passes. Several may be open at once, such as those of nested loops.
 type passes struct {
 	mu    sync.Mutex
 	next  int         // the number of the next pass
@@ -178,9 +178,10 @@ func (l *Loader[B]) ownGenerator() *torch.Generator {
 	return nil
 }
 
-// exchange puts the default generator where the drawing of a resumed pass's order has come to, and back again: the order is
-// drawn from a state of its own then, and the model's dropout from the one that the checkpoint left. States change places,
-// not generators, as a generator of one's own would hold the goroutine to its thread while the loop's body runs.
+// exchange puts the default generator where the drawing of a resumed pass's order has come to, and back again: the
+// order is drawn from a state of its own then, and the model's dropout from the one that the checkpoint left. States
+// change places, not generators, as a generator of one's own would hold the goroutine to its thread while the loop's
+// body runs.
 func (p *position) exchange() {
 	if len(p.other) == 0 {
 		return
@@ -203,8 +204,9 @@ func setGeneratorState(g *torch.Generator, state []byte) {
 }
 
 // StateDict returns where the loader is, for a checkpoint: the number of the pass, how many of its batches the loop was
-// given (the one in hand is done; those read ahead don't count), and what its order was drawn from. Of passes that are nested
-// it is the outer one: those inside it begin anew after a resume. Its values are integers, truth values and byte tensors.
+// given (the one in hand is done; those read ahead don't count), and what its order was drawn from. Of passes that are
+// nested it is the outer one: those inside it begin anew after a resume. Its values are integers, truth values and byte
+// tensors.
 //
 // A pass is under way inside of the loop over Batches. It has ended once that loop was left, in any way: what is saved
 // then says that the next pass begins, and a program that counts its epochs counts this one before it saves.
@@ -253,7 +255,8 @@ func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 	given, ok2 := s["batches"].(int)
 	ended, ok3 := s["ended"].(bool)
 	if !ok1 || !ok2 || !ok3 || epoch < 0 || given < 0 {
-		return nil, fmt.Errorf("data: no loader's state: want the numbers epoch and batches and the truth value ended, got %v", s)
+		return nil, fmt.Errorf("data: no loader's state: want the numbers epoch and batches and the truth value ended, "+
+			"got %v", s)
 	}
 	p := &position{epoch: epoch, given: given, ended: ended}
 	for key, to := range map[string]*[]byte{"generator": &p.start, "own_generator": &p.own} {

@@ -30,7 +30,8 @@ func (s *streamed[S, B]) missing() string {
 func (s *streamed[S, B]) shard(rank, replicas int) (source[B], error) {
 	sharder, ok := s.ds.(Sharder[S])
 	if !ok {
-		return nil, fmt.Errorf("data: %d ranks would all read the whole Iterable %T: give it a method Shard(rank, replicas), or set KeepSampler if it shards itself", replicas, s.ds)
+		return nil, fmt.Errorf("data: %d ranks would all read the whole Iterable %T: give it a method Shard(rank, "+
+			"replicas), or set KeepSampler if it shards itself", replicas, s.ds)
 	}
 	part := sharder.Shard(rank, replicas)
 	if part == nil {
@@ -60,8 +61,8 @@ func (s *streamed[S, B]) run(ctx context.Context, l *Loader[B], p *position, yie
 	s.read(context.WithValue(ctx, workerKey{}, w), l, give)
 }
 
-// read gives the batches of one walk over the Iterable, and ends with the first error. A panic of the Iterable's is one; a
-// panic of yield's passes through.
+// read gives the batches of one walk over the Iterable, and ends with the first error. A panic of the Iterable's is
+// one; a panic of yield's passes through.
 func (s *streamed[S, B]) read(ctx context.Context, l *Loader[B], yield func(result[B]) bool) {
 	outside := false // yield runs, or has said that it wants no more
 	defer func() {
@@ -118,13 +119,13 @@ const streamMost = 1 << 16
 func (s *streamed[S, B]) runAhead(ctx context.Context, l *Loader[B], p *position, yield func(result[B]) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	ready := make(chan result[B], min(max(2, l.o.Prefetch), streamMost)) // closed by the worker
-	workers := newCrew(1)
+	workers := newWorkerGroup(1)
 	defer func() {
 		cancel()
 		if !workers.wait() {
 			return
 		}
-		for r := range ready { // read in vain
+		for r := range ready { // read and dropped
 			r.discard()
 		}
 	}()

@@ -69,7 +69,8 @@ func TestTensorDatasetOfAFunction(t *testing.T) {
 	}
 	one, many := func(int) int { return 0 }, func([]int) int { return 0 }
 	for _, f := range []func(){
-		func() { data.NewTensorDatasetFunc(-1, one, many) }, func() { data.NewTensorDatasetFunc(1, nil, many) }, func() { data.NewTensorDatasetFunc(1, one, nil) },
+		func() { data.NewTensorDatasetFunc(-1, one, many) }, func() { data.NewTensorDatasetFunc(1, nil, many) },
+		func() { data.NewTensorDatasetFunc(1, one, nil) },
 	} {
 		require.ErrorContains(t, torch.Try(f), "NewTensorDatasetFunc")
 	}
@@ -86,7 +87,8 @@ type sequence struct {
 
 func TestTensorDatasetOfAnyTensors(t *testing.T) {
 	column := func(start float64) *torch.Tensor { return torch.Arange(6).AddScalar(start).View(6, 1) }
-	all := sequence{Words: column(0), Mask: column(10), Layers: []*torch.Tensor{column(30), column(40)}, note: "not a tensor, and not exported"}
+	all := sequence{Words: column(0), Mask: column(10), Layers: []*torch.Tensor{column(30), column(40)},
+		note: "not a tensor, and not exported"}
 	all.Next.Words = column(20)
 	ds := data.NewTensorDatasetOf(all)
 	require.Equal(t, 6, ds.Len())
@@ -139,8 +141,14 @@ func TestTensorDatasetRefuses(t *testing.T) {
 		"the sample.Input is a scalar":                             func() { data.NewTensorDataset(torch.Ones(), x) },
 		"a data.Example without a tensor":                          func() { data.NewTensorDatasetOf(data.Example{}) },
 		"data.NewTensorDataset: the inputs or the targets are nil": func() { data.NewTensorDataset(x, nil) },
-		"the sample.Name is a string":                              func() { data.NewTensorDatasetOf(struct{ Name string }{"a"}) },
-		"the sample is a map[string]*torch.Tensor":                 func() { data.NewTensorDatasetOf(map[string]*torch.Tensor{"x": x}) },
+		"the sample.Name is a string": func() {
+			data.NewTensorDatasetOf(
+				struct{ Name string }{"a"})
+		},
+		"the sample is a map[string]*torch.Tensor": func() {
+			data.NewTensorDatasetOf(
+				map[string]*torch.Tensor{"x": x})
+		},
 	} {
 		require.ErrorContains(t, torch.Try(f), want)
 	}

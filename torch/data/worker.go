@@ -13,12 +13,12 @@ import (
 type Worker struct {
 	// ID counts the workers from 0; it is -1 where the loop reads by itself.
 	ID int
-	// Rand is seeded from the loader's seed of this pass and the sample's index: the same whichever worker reads it. For an
-	// Iterable it is seeded once a pass. Ranks whose loader lite has set up draw differently.
+	// Rand is seeded from the loader's seed of this pass and the sample's index: the same whichever worker reads it. For
+	// an Iterable it is seeded once a pass. Ranks whose loader lite has set up draw differently.
 	Rand *rand.Rand
-	// Generator is what torch's random operations draw from, in a worker: seeded as Rand is, and before the first sample as
-	// PyTorch's worker of that number is. Where the loop reads by itself it is nil, and they draw from the default generator,
-	// as PyTorch's do: that one is alike on all ranks.
+	// Generator is what torch's random operations draw from, in a worker: seeded as Rand is, and before the first sample
+	// as PyTorch's worker of that number is. Where the loop reads by itself it is nil, and they draw from the default
+	// generator, as PyTorch's do: that one is alike on all ranks.
 	Generator *torch.Generator
 
 	source *rand.PCG
@@ -29,7 +29,7 @@ type Worker struct {
 
 type workerKey struct{}
 
-// WorkerFrom returns the worker that a Dataset's Get was called by. Outside of a loader it is one of ID -1 with a
+// WorkerFrom returns the worker that a Dataset's Get was called by. NoScope of a loader it is one of ID -1 with a
 // fixed seed.
 func WorkerFrom(ctx context.Context) *Worker {
 	if w, ok := ctx.Value(workerKey{}).(*Worker); ok {
@@ -44,8 +44,8 @@ func workerOf(id int, seed uint64) *Worker {
 	return w
 }
 
-// newWorker makes a worker of this pass. What a sample draws follows from the pass, the rank and the sample, and not from
-// the worker's number, so that it doesn't depend on how many there are.
+// newWorker makes a worker of this pass. What a sample draws follows from the pass, the rank and the sample, and not
+// from the worker's number, so that it doesn't depend on how many there are.
 func (l *Loader[B]) newWorker(p *position, id int) *Worker {
 	seed := p.seed
 	if l.ranked {
@@ -94,11 +94,11 @@ func (w *Worker) during(err error) error {
 	return fmt.Errorf("WorkerInit: %w", err)
 }
 
-// asWorker runs f as a worker: locked to a thread, with one thread for each operation, and random streams of its own. broken
-// is what WorkerInit returned.
+// asWorker runs f as a worker: locked to a thread, with one thread for each operation, and random streams of its own.
+// broken is what WorkerInit returned.
 func (l *Loader[B]) asWorker(ctx context.Context, w *Worker, f func(ctx context.Context, broken error)) {
 	ctx = context.WithValue(ctx, workerKey{}, w)
-	torch.Root(func() {
+	torch.RunRank(func() {
 		torch.WithNumThreads(1, func() {
 			torch.WithGenerator(w.Generator, func() { f(ctx, l.initWorker(w)) })
 		})

@@ -12,8 +12,9 @@ type Pair[A, B any] struct {
 	Second B // the second loader's
 }
 
-// Zip walks two loaders at once, until the shorter one ends (Python's zip of two DataLoaders). Its state is theirs: it can be
-// saved, and resumed in mid-pass. The two must not be the same loader. It panics with a *torch.Error if one is nil.
+// Zip walks two loaders at once, until the shorter one ends (Python's zip of two DataLoaders). Its state is theirs: it
+// can be saved, and resumed in mid-pass. The two must not be the same loader. It panics with a *torch.Error if one is
+// nil.
 func Zip[A, B any](a *Loader[A], b *Loader[B]) *Loader[Pair[A, B]] {
 	given(a != nil && b != nil, "data.Zip", "one of the loaders")
 	l := &Loader[Pair[A, B]]{src: &zipped[A, B]{a, b}, n: -1, batchSize: 1, at: new(passes)}
@@ -21,7 +22,8 @@ func Zip[A, B any](a *Loader[A], b *Loader[B]) *Loader[Pair[A, B]] {
 		l.err = b.Err()
 	}
 	if any(a) == any(b) {
-		l.err = errors.New("data: Zip of a loader with itself would save one position for two passes: make two loaders over the data set")
+		l.err = errors.New("data: Zip of a loader with itself would save one position for two passes: make two loaders " +
+			"over the data set")
 	}
 	return l
 }
@@ -48,7 +50,8 @@ func (z *zipped[A, B]) length() int {
 	return n
 }
 
-func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], p *position, yield func(result[Pair[A, B]]) bool) {
+func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], p *position,
+	yield func(result[Pair[A, B]]) bool) {
 	next, stop := iter.Pull(z.b.each(ctx))
 	begun := false
 	defer func() {
@@ -79,7 +82,8 @@ func (z *zipped[A, B]) run(ctx context.Context, l *Loader[Pair[A, B]], p *positi
 }
 
 // pair finishes both batches, each as its own loader does.
-func (z *zipped[A, B]) pair(ctx context.Context, l *Loader[Pair[A, B]], at *position, x result[A], y result[B]) result[Pair[A, B]] {
+func (z *zipped[A, B]) pair(ctx context.Context, l *Loader[Pair[A, B]], at *position, x result[A],
+	y result[B]) result[Pair[A, B]] {
 	r := l.produce(ctx, func() (p Pair[A, B], err error) {
 		if err = z.a.finished(ctx, &x); err == nil {
 			err = z.b.finished(ctx, &y)

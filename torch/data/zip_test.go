@@ -22,7 +22,8 @@ func zippedLoader(workers int) *data.Loader[pairs] {
 	return data.Zip(a, numberLoader(9, 2, data.Options{Shuffle: true, Workers: workers}))
 }
 
-// A Zip that was stopped anywhere in a pass and resumed gives the pairs, and leaves the random numbers, of one that was not.
+// A Zip that was stopped anywhere in a pass and resumed gives the pairs, and leaves the random numbers, of one that was
+// not.
 func TestZipIsResumedInMidPass(t *testing.T) {
 	const passes, length = 3, 5
 	for _, workers := range []int{0, 2} {
@@ -39,7 +40,7 @@ func TestZipIsResumedInMidPass(t *testing.T) {
 					require.NoError(t, err)
 					whole = append(whole, p)
 					noise = append(noise, torch.Rand().Item())
-					torch.Outside(func() {
+					torch.NoScope(func() {
 						states, streams = append(states, l.StateDict()), append(streams, torch.DefaultGenerator(torch.CPU).State())
 					})
 				}
@@ -70,7 +71,7 @@ func TestZipIsResumedInMidPass(t *testing.T) {
 }
 
 // root is what lite.Run is to a rank: a locked thread with a generator of its own, and scopes around.
-func root(f func()) { torch.Root(func() { torch.Scope(f) }) }
+func root(f func()) { torch.RunRank(func() { torch.Scope(f) }) }
 
 // midPass is a loader's state in the first batch of a pass.
 func midPass[B any](l *data.Loader[B]) (state map[string]any) {

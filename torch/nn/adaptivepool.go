@@ -47,7 +47,10 @@ func (p *AdaptiveMaxPool1d) Forward(x *torch.Tensor) *torch.Tensor {
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *AdaptiveMaxPool1d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) { return F.AdaptiveMaxPool1d(x, p.size) })
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.AdaptiveMaxPool1d(x,
+			p.size)
+	})
 }
 
 // AdaptiveAvgPool2d takes means of windows so that the result has a given size (torch.nn.AdaptiveAvgPool2d).
@@ -89,7 +92,10 @@ func (p *AdaptiveMaxPool2d) Forward(x *torch.Tensor) *torch.Tensor {
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *AdaptiveMaxPool2d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) { return F.AdaptiveMaxPool2d(x, p.size) })
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.AdaptiveMaxPool2d(x,
+			p.size)
+	})
 }
 
 // AdaptiveAvgPool3d takes means of windows so that the result has a given size (torch.nn.AdaptiveAvgPool3d).
@@ -131,7 +137,10 @@ func (p *AdaptiveMaxPool3d) Forward(x *torch.Tensor) *torch.Tensor {
 
 // ForwardWithIndices also returns the place of each maximum (return_indices=True).
 func (p *AdaptiveMaxPool3d) ForwardWithIndices(x *torch.Tensor) (out, indices *torch.Tensor) {
-	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) { return F.AdaptiveMaxPool3d(x, p.size) })
+	return p.withIndices(p, x, func(x *torch.Tensor) (out, indices *torch.Tensor) {
+		return F.AdaptiveMaxPool3d(x,
+			p.size)
+	})
 }
 
 // FractionalMaxPoolOptions say how large the result of a FractionalMaxPool2d or 3d is.

@@ -98,10 +98,11 @@ type AttentionInput struct {
 	Causal         bool          // a hint that AttnMask is the causal mask, which must be given
 }
 
-// Forward takes query [L, N, E], key [S, N, KDim] and value [S, N, VDim], with BatchFirst [N, L, E] and so on, or without
-// N. It returns the output, of query's shape, and the weights [N, L, S], nil with NoWeights. Three times the same tensor is
-// self-attention, and faster; in evaluation mode without gradients it is one call of libtorch.
-func (m *MultiheadAttention) Forward(query, key, value *torch.Tensor, in ...AttentionInput) (output, weights *torch.Tensor) {
+// Forward takes query [L, N, E], key [S, N, KDim] and value [S, N, VDim], with BatchFirst [N, L, E] and so on, or
+// without N. It returns the output, of query's shape, and the weights [N, L, S], nil with NoWeights. Three times the
+// same tensor is self-attention, and faster; in evaluation mode without gradients it is one call of libtorch.
+func (m *MultiheadAttention) Forward(query, key, value *torch.Tensor, in ...AttentionInput) (output,
+	weights *torch.Tensor) {
 	if m.hooks == nil {
 		return m.forward(query, key, value, in)
 	}
@@ -112,7 +113,8 @@ func (m *MultiheadAttention) Forward(query, key, value *torch.Tensor, in ...Atte
 	return out[0], out[1]
 }
 
-func (m *MultiheadAttention) forward(query, key, value *torch.Tensor, in []AttentionInput) (output, weights *torch.Tensor) {
+func (m *MultiheadAttention) forward(query, key, value *torch.Tensor, in []AttentionInput) (output,
+	weights *torch.Tensor) {
 	const operation = "nn.MultiheadAttention"
 	o := one(operation, in)
 	plain := !floating(o.AttnMask) && !floating(o.KeyPaddingMask)
@@ -157,10 +159,11 @@ func swapBatch(query, key, value *torch.Tensor) (q, k, v *torch.Tensor) {
 	return q, k, v
 }
 
-// fast tells whether libtorch's one call does for self-attention: the conditions are PyTorch's.
+// fast reports whether libtorch's fused call serves self-attention: the conditions are PyTorch's.
 func (m *MultiheadAttention) fast(query *torch.Tensor) bool {
 	w, b := m.InProjWeight.Tensor, m.InProjBias.Tensor
-	if w == nil || b == nil || m.Training() || m.heads%2 != 0 || !m.options.BatchFirst || m.BiasK.Tensor != nil || m.options.AddZeroAttn {
+	if w == nil || b == nil || m.Training() || m.heads%2 != 0 || !m.options.BatchFirst || m.BiasK.Tensor != nil ||
+		m.options.AddZeroAttn {
 		return false
 	}
 	if d := query.DType(); query.Dim() != 3 || d != w.DType() || d != b.DType() || autocasting() {
@@ -169,7 +172,7 @@ func (m *MultiheadAttention) fast(query *torch.Tensor) bool {
 	return !recorded(query, w, b, m.OutProj.Weight.Tensor, m.OutProj.Bias.Tensor)
 }
 
-// recorded tells whether autograd would record an operation on these tensors.
+// recorded reports whether autograd would record an operation on these tensors.
 func recorded(tensors ...*torch.Tensor) bool {
 	if !torch.GradEnabled() {
 		return false
@@ -182,7 +185,7 @@ func recorded(tensors ...*torch.Tensor) bool {
 	return false
 }
 
-// autocasting tells whether the calling thread autocasts on CUDA, which is what PyTorch asks too.
+// autocasting reports whether the calling thread autocasts on CUDA, as PyTorch checks too.
 func autocasting() bool {
 	s, ok := cgotorch.Autocast(int32(torch.CUDAType) - 1)
 	return ok && s.Enabled

@@ -55,8 +55,8 @@ func NewMaxUnpool1d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool1d {
 	return &MaxUnpool1d{kernel: window("nn.NewMaxUnpool1d", 1, kernel), options: one("nn.NewMaxUnpool1d", opts)}
 }
 
-// Forward takes x [N, C, L] or [C, L] and the places that ForwardWithIndices returned. outputSize, if given, is the size of the
-// result, of which several have the same pooling.
+// Forward takes x [N, C, L] or [C, L] and the places that ForwardWithIndices returned. outputSize, if given, is the
+// size of the result, of which several have the same pooling.
 func (p *MaxUnpool1d) Forward(x, indices *torch.Tensor, outputSize ...int) *torch.Tensor {
 	return p.withHooks2(p, x, indices, func(x, indices *torch.Tensor) *torch.Tensor {
 		o := p.options
@@ -117,8 +117,8 @@ func NewMaxUnpool2d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool2d {
 	return &MaxUnpool2d{kernel: window("nn.NewMaxUnpool2d", 2, kernel), options: one("nn.NewMaxUnpool2d", opts)}
 }
 
-// Forward takes x [N, C, H, W] or [C, H, W] and the places that ForwardWithIndices returned. outputSize, if given, is the size of the
-// result, of which several have the same pooling.
+// Forward takes x [N, C, H, W] or [C, H, W] and the places that ForwardWithIndices returned. outputSize, if given, is
+// the size of the result, of which several have the same pooling.
 func (p *MaxUnpool2d) Forward(x, indices *torch.Tensor, outputSize ...int) *torch.Tensor {
 	return p.withHooks2(p, x, indices, func(x, indices *torch.Tensor) *torch.Tensor {
 		o := p.options
@@ -179,8 +179,8 @@ func NewMaxUnpool3d[K Size](kernel K, opts ...MaxUnpoolOptions) *MaxUnpool3d {
 	return &MaxUnpool3d{kernel: window("nn.NewMaxUnpool3d", 3, kernel), options: one("nn.NewMaxUnpool3d", opts)}
 }
 
-// Forward takes x [N, C, D, H, W] or [C, D, H, W] and the places that ForwardWithIndices returned. outputSize, if given, is the size of the
-// result, of which several have the same pooling.
+// Forward takes x [N, C, D, H, W] or [C, D, H, W] and the places that ForwardWithIndices returned. outputSize, if
+// given, is the size of the result, of which several have the same pooling.
 func (p *MaxUnpool3d) Forward(x, indices *torch.Tensor, outputSize ...int) *torch.Tensor {
 	return p.withHooks2(p, x, indices, func(x, indices *torch.Tensor) *torch.Tensor {
 		o := p.options

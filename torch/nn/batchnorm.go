@@ -8,11 +8,12 @@ import (
 
 // BatchNormOptions are the optional arguments of the constructors of batch normalisation.
 type BatchNormOptions struct {
-	Eps            *float64     // added to the variance; default 1e-5
-	Momentum       *float64     // how far the running statistics move to the batch's; default 0.1
-	Cumulative     bool         // the running statistics are the mean of all batches' (momentum=None)
-	NoAffine       bool         // no weight and bias (affine=False)
-	NoRunningStats bool         // no running statistics: the batch's are used in evaluation mode too (track_running_stats=False)
+	Eps        *float64 // added to the variance; default 1e-5
+	Momentum   *float64 // how far the running statistics move to the batch's; default 0.1
+	Cumulative bool     // the running statistics are the mean of all batches' (momentum=None)
+	NoAffine   bool     // no weight and bias (affine=False)
+	// no running statistics: the batch's are used in evaluation mode too (track_running_stats=False)
+	NoRunningStats bool
 	DType          torch.DType  // of the parameters; default: the default floating type
 	Device         torch.Device // of the parameters; default: the CPU
 }
@@ -77,9 +78,9 @@ func (t normTensors) reset() {
 // BatchNormFunc is F.BatchNorm, or what takes its place.
 type BatchNormFunc func(x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor
 
-// NormalizeWith lets the batch normalisations inside a model, or it itself, compute with f in place of F.BatchNorm while they
-// are in training mode, and take inputs of any 2 dimensions or more; nil gives F.BatchNorm back. Their tensors and keys stay.
-// It returns how many there are. ddp.ConvertSyncBatchNorm is made of it.
+// NormalizeWith lets the batch normalisations inside a model, or it itself, compute with f in place of F.BatchNorm
+// while they are in training mode, and take inputs of any 2 dimensions or more; nil gives F.BatchNorm back. Their
+// tensors and keys stay. It returns how many there are. ddp.ConvertSyncBatchNorm is made of it.
 func NormalizeWith(m Module, f BatchNormFunc) (count int) {
 	for _, m := range Modules(m) {
 		if n, ok := m.(interface{ batches() *batchNorm }); ok && n.batches() != nil {
@@ -94,7 +95,8 @@ func NormalizeWith(m Module, f BatchNormFunc) (count int) {
 func (b *batchNorm) batches() *batchNorm { return b }
 
 // normalize is the batch normalisations' Forward.
-func (b *batchNorm) normalize(operation string, training bool, t normTensors, x *torch.Tensor, dims ...int) *torch.Tensor {
+func (b *batchNorm) normalize(operation string, training bool, t normTensors, x *torch.Tensor,
+	dims ...int) *torch.Tensor {
 	if b.with == nil || x.Dim() < 2 {
 		wantDims(operation, x, dims...)
 	}
@@ -132,8 +134,8 @@ func wantDims(operation string, x *torch.Tensor, dims ...int) {
 // BatchNorm1d normalises each channel over the batch (torch.nn.BatchNorm1d). Keys: weight, bias, running_mean,
 // running_var [C], num_batches_tracked.
 //
-// In training mode it uses the batch's statistics and moves the running ones towards them, in evaluation mode it uses the
-// running ones and writes nothing.
+// In training mode it uses the batch's statistics and moves the running ones towards them, in evaluation mode it uses
+// the running ones and writes nothing.
 type BatchNorm1d struct {
 	Base
 	Weight            Parameter // [C]; the zero Parameter with NoAffine

@@ -9,20 +9,24 @@ import (
 func init() { maps.Copy(builders, plainBuilders) }
 
 func maxPoolArgs(a *arguments) ([]int, MaxPoolOptions) {
-	return a.ints(0, ""), MaxPoolOptions{Strides: a.ints(-1, "stride"), Paddings: a.ints(-1, "padding"), Dilations: a.ints(-1, "dilation"), CeilMode: a.flag("ceil_mode", false)}
+	return a.ints(0, ""), MaxPoolOptions{Strides: a.ints(-1, "stride"), Paddings: a.ints(-1, "padding"),
+		Dilations: a.ints(-1, "dilation"), CeilMode: a.flag("ceil_mode", false)}
 }
 
 func avgPoolArgs(a *arguments) ([]int, AvgPoolOptions) {
-	return a.ints(0, ""), AvgPoolOptions{Strides: a.ints(-1, "stride"), Paddings: a.ints(-1, "padding"), CeilMode: a.flag("ceil_mode", false),
+	return a.ints(0, ""), AvgPoolOptions{Strides: a.ints(-1, "stride"), Paddings: a.ints(-1, "padding"),
+		CeilMode:   a.flag("ceil_mode", false),
 		ExcludePad: !a.flag("count_include_pad", true), DivisorOverride: a.integer(-1, "divisor_override", 0)}
 }
 
 func lpArgs(a *arguments) (float64, []int, LPPoolOptions) {
-	return a.float(0, "", 0), a.ints(1, ""), LPPoolOptions{Strides: a.ints(-1, "stride"), CeilMode: a.flag("ceil_mode", false)}
+	return a.float(0, "", 0), a.ints(1, ""), LPPoolOptions{Strides: a.ints(-1, "stride"),
+		CeilMode: a.flag("ceil_mode", false)}
 }
 
 func fractionalArgs(a *arguments) ([]int, FractionalMaxPoolOptions) {
-	return a.ints(0, ""), FractionalMaxPoolOptions{OutputSize: a.ints(-1, "output_size"), OutputRatio: a.floatList("output_ratio")}
+	return a.ints(0, ""), FractionalMaxPoolOptions{OutputSize: a.ints(-1, "output_size"),
+		OutputRatio: a.floatList("output_ratio")}
 }
 
 func foldArgs(a *arguments) FoldOptions {
@@ -30,7 +34,8 @@ func foldArgs(a *arguments) FoldOptions {
 }
 
 func upsampleArgs(a *arguments) UpsampleOptions {
-	o := UpsampleOptions{Size: a.ints(-1, "size"), Scale: a.floatList("scale_factor"), AlignCorners: a.flag("align_corners", false),
+	o := UpsampleOptions{Size: a.ints(-1, "size"), Scale: a.floatList("scale_factor"),
+		AlignCorners:   a.flag("align_corners", false),
 		RecomputeScale: a.flag("recompute_scale_factor", false)}
 	name := a.text(-1, "mode", "nearest")
 	for o.Mode.String() != name {

@@ -156,7 +156,8 @@ func (a *arguments) reduction() F.Reduction {
 }
 
 // build makes the Go twin of a Python constructor's call, and what calls its Forward.
-func build(t *testing.T, module string, pos []any, kw map[string]any, dtype string) (Module, func(*inputs) []*torch.Tensor) {
+func build(t *testing.T, module string, pos []any, kw map[string]any, dtype string) (Module,
+	func(*inputs) []*torch.Tensor) {
 	a := &arguments{pos: pos, kw: kw}
 	if name := dtype; name != "" && name != "float32" {
 		d, err := torch.ParseDType(name)
@@ -225,7 +226,8 @@ var forwards = map[string]func(Module, *inputs) []*torch.Tensor{
 
 func convArgs(a *arguments) (in, out int, kernel []int, o ConvOptions) {
 	in, out, kernel = a.integer(0, "in", 0), a.integer(1, "out", 0), a.ints(2, "kernel")
-	o = ConvOptions{Strides: a.ints(3, "stride"), Dilations: a.ints(-1, "dilation"), Groups: a.integer(-1, "groups", 0), NoBias: !a.flag("bias", true), DType: a.dtype}
+	o = ConvOptions{Strides: a.ints(3, "stride"), Dilations: a.ints(-1, "dilation"), Groups: a.integer(-1, "groups", 0),
+		NoBias: !a.flag("bias", true), DType: a.dtype}
 	switch p := a.kw["padding"].(type) {
 	case string:
 		delete(a.kw, "padding")
@@ -251,7 +253,8 @@ func transposeArgs(a *arguments) (in, out int, kernel []int, o ConvTransposeOpti
 
 func bnArgs(a *arguments) (int, BatchNormOptions) {
 	n := a.integer(0, "num_features", 0)
-	o := BatchNormOptions{Eps: a.floatPtr(-1, "eps"), NoAffine: !a.flag("affine", true), NoRunningStats: !a.flag("track_running_stats", true), DType: a.dtype}
+	o := BatchNormOptions{Eps: a.floatPtr(-1, "eps"), NoAffine: !a.flag("affine", true),
+		NoRunningStats: !a.flag("track_running_stats", true), DType: a.dtype}
 	if v, ok := a.kw["momentum"]; ok && v == nil {
 		o.Cumulative = true
 	}
@@ -260,37 +263,47 @@ func bnArgs(a *arguments) (int, BatchNormOptions) {
 }
 
 func inArgs(a *arguments) (int, InstanceNormOptions) {
-	return a.integer(0, "num_features", 0), InstanceNormOptions{Affine: a.flag("affine", false), RunningStats: a.flag("track_running_stats", false)}
+	return a.integer(0, "num_features", 0), InstanceNormOptions{Affine: a.flag("affine", false),
+		RunningStats: a.flag("track_running_stats", false)}
 }
 
 func rnnArgs(a *arguments) (int, int, RNNOptions) {
-	return a.integer(0, "", 0), a.integer(1, "", 0), RNNOptions{NumLayers: a.integer(-1, "num_layers", 0), ReLU: a.text(-1, "nonlinearity", "tanh") == "relu",
+	return a.integer(0, "", 0), a.integer(1, "", 0), RNNOptions{NumLayers: a.integer(-1, "num_layers", 0),
+		ReLU:   a.text(-1, "nonlinearity", "tanh") == "relu",
 		NoBias: !a.flag("bias", true), BatchFirst: a.flag("batch_first", false), Dropout: a.float(-1, "dropout", 0),
 		Bidirectional: a.flag("bidirectional", false), ProjSize: a.integer(-1, "proj_size", 0)}
 }
 
 func cellArgs(a *arguments) (int, int, RNNCellOptions) {
-	return a.integer(0, "", 0), a.integer(1, "", 0), RNNCellOptions{NoBias: !a.flag("bias", true), ReLU: a.text(-1, "nonlinearity", "tanh") == "relu"}
+	return a.integer(0, "", 0), a.integer(1, "", 0), RNNCellOptions{NoBias: !a.flag("bias", true),
+		ReLU: a.text(-1, "nonlinearity", "tanh") == "relu"}
 }
 
 func transformerArgs(a *arguments) (int, int, TransformerOptions) {
-	return a.integer(0, "d_model", 512), a.integer(1, "nhead", 8), TransformerOptions{EncoderLayers: a.integerPtr(-1, "num_encoder_layers"),
-		DecoderLayers: a.integerPtr(-1, "num_decoder_layers"), DimFeedforward: a.integer(-1, "dim_feedforward", 0), Dropout: a.floatPtr(-1, "dropout"),
-		GELU: a.text(-1, "activation", "relu") == "gelu", BatchFirst: a.flag("batch_first", false), NormFirst: a.flag("norm_first", false), NoBias: !a.flag("bias", true)}
+	return a.integer(0, "d_model", 512), a.integer(1, "nhead", 8),
+		TransformerOptions{EncoderLayers: a.integerPtr(-1, "num_encoder_layers"),
+			DecoderLayers: a.integerPtr(-1, "num_decoder_layers"), DimFeedforward: a.integer(-1, "dim_feedforward", 0),
+			Dropout: a.floatPtr(-1, "dropout"),
+			GELU:    a.text(-1, "activation", "relu") == "gelu", BatchFirst: a.flag("batch_first", false),
+			NormFirst: a.flag("norm_first", false), NoBias: !a.flag("bias", true)}
 }
 
 // builders are the Go twins of Python's constructors.
 var builders = map[string]func(*arguments) Module{
 	"Linear": func(a *arguments) Module {
-		return NewLinear(a.integer(0, "", 0), a.integer(1, "", 0), LinearOptions{NoBias: !a.flag("bias", true), DType: a.dtype})
+		return NewLinear(a.integer(0, "", 0), a.integer(1, "", 0), LinearOptions{NoBias: !a.flag("bias", true),
+			DType: a.dtype})
 	},
 	"Bilinear": func(a *arguments) Module {
-		return NewBilinear(a.integer(0, "", 0), a.integer(1, "", 0), a.integer(2, "", 0), LinearOptions{NoBias: !a.flag("bias", true)})
+		return NewBilinear(a.integer(0, "", 0), a.integer(1, "", 0), a.integer(2, "", 0),
+			LinearOptions{NoBias: !a.flag("bias", true)})
 	},
 	"Identity": func(*arguments) Module { return NewIdentity() },
 	"Embedding": func(a *arguments) Module {
-		return NewEmbedding(a.integer(0, "", 0), a.integer(1, "", 0), EmbeddingOptions{PaddingIdx: a.integerPtr(-1, "padding_idx"), MaxNorm: a.floatPtr(-1, "max_norm"),
-			NormType: a.floatPtr(-1, "norm_type"), ScaleGradByFreq: a.flag("scale_grad_by_freq", false), Sparse: a.flag("sparse", false)})
+		return NewEmbedding(a.integer(0, "", 0), a.integer(1, "", 0),
+			EmbeddingOptions{PaddingIdx: a.integerPtr(-1, "padding_idx"), MaxNorm: a.floatPtr(-1, "max_norm"),
+				NormType: a.floatPtr(-1, "norm_type"), ScaleGradByFreq: a.flag("scale_grad_by_freq", false),
+				Sparse: a.flag("sparse", false)})
 	},
 	"EmbeddingBag": func(a *arguments) Module {
 		mode := map[string]F.BagMode{"mean": F.BagMean, "sum": F.BagSum, "max": F.BagMax}[a.text(-1, "mode", "mean")]
@@ -319,16 +332,20 @@ var builders = map[string]func(*arguments) Module{
 	"InstanceNorm2d": func(a *arguments) Module { n, o := inArgs(a); return NewInstanceNorm2d(n, o) },
 	"InstanceNorm3d": func(a *arguments) Module { n, o := inArgs(a); return NewInstanceNorm3d(n, o) },
 	"LayerNorm": func(a *arguments) Module {
-		return NewLayerNorm(a.ints(0, ""), LayerNormOptions{Eps: a.floatPtr(-1, "eps"), NoAffine: !a.flag("elementwise_affine", true), NoBias: !a.flag("bias", true)})
+		return NewLayerNorm(a.ints(0, ""), LayerNormOptions{Eps: a.floatPtr(-1, "eps"),
+			NoAffine: !a.flag("elementwise_affine", true), NoBias: !a.flag("bias", true)})
 	},
 	"GroupNorm": func(a *arguments) Module {
-		return NewGroupNorm(a.integer(0, "", 0), a.integer(1, "", 0), GroupNormOptions{Eps: a.floatPtr(-1, "eps"), NoAffine: !a.flag("affine", true)})
+		return NewGroupNorm(a.integer(0, "", 0), a.integer(1, "", 0), GroupNormOptions{Eps: a.floatPtr(-1, "eps"),
+			NoAffine: !a.flag("affine", true)})
 	},
 	"RMSNorm": func(a *arguments) Module {
-		return NewRMSNorm(a.ints(0, ""), RMSNormOptions{Eps: a.floatPtr(-1, "eps"), NoAffine: !a.flag("elementwise_affine", true)})
+		return NewRMSNorm(a.ints(0, ""), RMSNormOptions{Eps: a.floatPtr(-1, "eps"), NoAffine: !a.flag("elementwise_affine",
+			true)})
 	},
 	"LocalResponseNorm": func(a *arguments) Module {
-		return NewLocalResponseNorm(a.integer(0, "", 0), LocalResponseNormOptions{Alpha: a.floatPtr(-1, "alpha"), Beta: a.floatPtr(-1, "beta"), K: a.floatPtr(-1, "k")})
+		return NewLocalResponseNorm(a.integer(0, "", 0), LocalResponseNormOptions{Alpha: a.floatPtr(-1, "alpha"),
+			Beta: a.floatPtr(-1, "beta"), K: a.floatPtr(-1, "k")})
 	},
 	"CrossMapLRN2d": func(a *arguments) Module { return NewCrossMapLRN2d(a.integer(0, "", 0)) },
 	"RNN":           func(a *arguments) Module { in, h, o := rnnArgs(a); return NewRNN(in, h, o) },
@@ -338,8 +355,11 @@ var builders = map[string]func(*arguments) Module{
 	"LSTMCell":      func(a *arguments) Module { in, h, o := cellArgs(a); return NewLSTMCell(in, h, o) },
 	"GRUCell":       func(a *arguments) Module { in, h, o := cellArgs(a); return NewGRUCell(in, h, o) },
 	"MultiheadAttention": func(a *arguments) Module {
-		return NewMultiheadAttention(a.integer(0, "", 0), a.integer(1, "", 0), MultiheadAttentionOptions{Dropout: a.float(-1, "dropout", 0), NoBias: !a.flag("bias", true),
-			AddBiasKV: a.flag("add_bias_kv", false), AddZeroAttn: a.flag("add_zero_attn", false), KDim: a.integer(-1, "kdim", 0), VDim: a.integer(-1, "vdim", 0), BatchFirst: a.flag("batch_first", false)})
+		return NewMultiheadAttention(a.integer(0, "", 0), a.integer(1, "", 0),
+			MultiheadAttentionOptions{Dropout: a.float(-1, "dropout", 0), NoBias: !a.flag("bias", true),
+				AddBiasKV: a.flag("add_bias_kv", false), AddZeroAttn: a.flag("add_zero_attn", false),
+				KDim: a.integer(-1, "kdim", 0),
+				VDim: a.integer(-1, "vdim", 0), BatchFirst: a.flag("batch_first", false)})
 	},
 	"TransformerEncoderLayer": func(a *arguments) Module {
 		d, h, o := transformerArgs(a)

@@ -6,8 +6,9 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Call returns a module's Forward, or another method of it, with the module's hooks called around it, as calling a module does in Python
-// (torch.nn.Module.__call__). It is for modules of a program's own: their Forward is a plain call, which hooks have no part in.
+// Call returns a module's Forward, or another method of it, with the module's hooks called around it, as calling a
+// module does in Python (torch.nn.Module.__call__). It is for modules of a program's own: their Forward is a plain
+// call, which hooks have no part in.
 //
 //	x = nn.Call(block, block.Forward)(x)
 //
@@ -15,8 +16,9 @@ import (
 //
 //	func (b *Block) Forward(x *torch.Tensor) *torch.Tensor { return nn.Call(b, b.forward)(x) }
 //
-// A module without hooks gives back forward itself. So do the layers of this package, and modules that embed one of them in the place of Base:
-// those call their hooks from Forward. Hooks see the arguments and results of the types *torch.Tensor and []*torch.Tensor.
+// A module without hooks gives back forward itself. So do the layers of this package, and modules that embed one of
+// them in the place of Base: those call their hooks from Forward. Hooks see the arguments and results of the types
+// *torch.Tensor and []*torch.Tensor.
 func Call[F any](m Module, forward F) F {
 	const operation = "nn.Call"
 	b := baseOf(operation, m)
@@ -30,7 +32,10 @@ func Call[F any](m Module, forward F) F {
 	if f, ok := any(forward).(func(*torch.Tensor) *torch.Tensor); ok {
 		return any(func(x *torch.Tensor) *torch.Tensor { return b.withHooks(m, x, f) }).(F)
 	}
-	return reflect.MakeFunc(v.Type(), func(args []reflect.Value) []reflect.Value { return b.reflected(m, v, args) }).Interface().(F)
+	return reflect.MakeFunc(v.Type(), func(args []reflect.Value) []reflect.Value {
+		return b.reflected(m, v,
+			args)
+	}).Interface().(F)
 }
 
 // callsHooks reports whether a module's type is a layer of this package, or has its Base from one.

@@ -25,7 +25,8 @@ func newTower(n, width int, checkpoint bool) *tower {
 	t := &tower{checkpoint: checkpoint}
 	torch.WithGenerator(torch.NewGenerator(1), func() {
 		for range n {
-			t.Blocks = append(t.Blocks, nn.NewSequential(nn.NewLinear(width, 2*width), nn.NewReLU(), nn.NewDropout(0.3), nn.NewLinear(2*width, width)))
+			t.Blocks = append(t.Blocks, nn.NewSequential(nn.NewLinear(width, 2*width), nn.NewReLU(), nn.NewDropout(0.3),
+				nn.NewLinear(2*width, width)))
 		}
 	})
 	return t
@@ -59,7 +60,8 @@ func (t *tower) gradients(setup func(f func())) (out [][]float32) {
 	return out
 }
 
-// Dropout draws the same the second time, in the types that autocast chose the first time, and the streams go on as without a checkpoint.
+// Dropout draws the same the second time, in the types that autocast chose the first time, and the streams go on as
+// without a checkpoint.
 func TestCheckpointComputesTheSameBits(t *testing.T) {
 	for name, setup := range map[string]func(f func()){
 		"plain":    func(f func()) { f() },
@@ -107,7 +109,7 @@ func TestCheckpointsOfSeveralGoroutines(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			torch.Root(func() {
+			torch.RunRank(func() {
 				for range 10 {
 					if got := newTower(2, 8, true).gradients(plain); !equal(want, got) {
 						panic("a checkpoint computed other gradients")
@@ -130,11 +132,13 @@ func equal(a, b [][]float32) bool {
 	return len(a) == len(b)
 }
 
-// Functions of other types are called by reflection: lists, values that are no tensors, missing tensors, several results.
+// Functions of other types are called by reflection: lists, values that are no tensors, missing tensors, several
+// results.
 func TestCheckpointOfAnyFunction(t *testing.T) {
 	torch.Scope(func() {
 		x, y := leafOf(2), leafOf(3)
-		sum, list, n := torch.Checkpoint(func(by float64, none *torch.Tensor, in ...*torch.Tensor) (*torch.Tensor, []*torch.Tensor, int) {
+		sum, list, n := torch.Checkpoint(func(by float64, none *torch.Tensor, in ...*torch.Tensor) (*torch.Tensor,
+			[]*torch.Tensor, int) {
 			if none != nil {
 				panic("a missing tensor is there")
 			}

@@ -41,7 +41,8 @@ func ClipGradsWithNorm_(params []Parameter, maxNorm float64, total *torch.Tensor
 }
 
 func clipByNorm(groups []*gradGroup, maxNorm float64, total *torch.Tensor) {
-	coefficient := aten.MulScalar(aten.Reciprocal(aten.AddScalar(total, torch.Float(1e-6), torch.Int(1))), torch.Float(maxNorm))
+	coefficient := aten.MulScalar(aten.Reciprocal(aten.AddScalar(total, torch.Float(1e-6), torch.Int(1))),
+		torch.Float(maxNorm))
 	most := torch.Float(1)
 	coefficient = aten.Clamp(coefficient, nil, &most)
 	for _, g := range groups {
@@ -68,8 +69,8 @@ type gradGroup struct {
 	tensors []*torch.Tensor
 }
 
-// denseGradients groups the gradients that there are. It panics for a sparse one, as neither the norm nor the clamping of
-// sparse tensors is among libtorch's operators.
+// denseGradients groups the gradients that there are. It panics for a sparse one, as neither the norm nor the clamping
+// of sparse tensors is among libtorch's operators.
 func denseGradients(operation string, params []Parameter) []*gradGroup {
 	var groups []*gradGroup
 next:
@@ -107,8 +108,8 @@ func totalNorm(groups []*gradGroup, p float64) *torch.Tensor {
 	return aten.LinalgVectorNorm(aten.Stack(norms, 0), torch.Float(p), nil, false, 0)
 }
 
-// ParametersToVector joins all parameters, flattened, in one tensor (torch.nn.utils.parameters_to_vector). Autograd leads
-// back to them.
+// ParametersToVector joins all parameters, flattened, in one tensor (torch.nn.utils.parameters_to_vector). Autograd
+// leads back to them.
 func ParametersToVector(params []Parameter) *torch.Tensor {
 	flat := make([]*torch.Tensor, len(params))
 	for i, p := range params {
@@ -130,7 +131,7 @@ func VectorToParameters(v *torch.Tensor, params []Parameter) {
 	at := 0
 	for _, p := range params {
 		n := p.Numel()
-		torch.Outside(func() {
+		torch.NoScope(func() {
 			torch.NoGrad(func() { p.SetData(aten.View(aten.Narrow(aten.Detach(v), 0, at, n), p.Shape())) })
 		})
 		at += n

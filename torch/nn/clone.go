@@ -7,9 +7,10 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// Clone makes a copy of a model with parameters and buffers of its own, which belong to no scope (copy.deepcopy of a torch.nn.Module). What is
-// shared within the model is shared within the copy, and hooks of modules are the copy's as well. Gradients and hooks of tensors are
-// not copied. Fields that hold neither modules nor parameters are copied as by an assignment.
+// Clone makes a copy of a model with parameters and buffers of its own, which belong to no scope (copy.deepcopy of a
+// torch.nn.Module). What is shared within the model is shared within the copy, and hooks of modules are the copy's as
+// well. Gradients and hooks of tensors are not copied. Fields that hold neither modules nor parameters are copied as by
+// an assignment.
 func Clone[M Module](m M) M {
 	tree("nn.Clone", m)
 	c := &cloner{tensors: map[*torch.Tensor]*torch.Tensor{}, pointers: map[visit]reflect.Value{}}
@@ -113,7 +114,7 @@ func (c *cloner) tensor(old *torch.Tensor) *torch.Tensor {
 		return t
 	}
 	var t *torch.Tensor
-	torch.Outside(func() { torch.NoGrad(func() { t = aten.Clone(old, torch.PreserveFormat) }) })
+	torch.NoScope(func() { torch.NoGrad(func() { t = aten.Clone(old, torch.PreserveFormat) }) })
 	if old.RequiresGrad() {
 		t.RequiresGrad_(true)
 	}
@@ -121,7 +122,7 @@ func (c *cloner) tensor(old *torch.Tensor) *torch.Tensor {
 	return t
 }
 
-// carries tells whether a type may lead to modules or parameters, so that a copy must not share it.
+// carries reports whether values of a type may reach modules or parameters, so that a copy must not share it.
 func carries(t reflect.Type) bool {
 	c := classify(t, map[reflect.Type]bool{})
 	return c != nothing && c != refusedPtr

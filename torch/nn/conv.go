@@ -11,8 +11,8 @@ import (
 //	nn.NewConv2d(1, 32, [2]int{3, 5})
 type Size interface{ F.Size }
 
-// ConvOptions are the optional arguments of NewConv1d, NewConv2d and NewConv3d. Of Stride and Strides, Padding and Paddings,
-// Dilation and Dilations at most one is given: one number for all spatial dimensions, or one for each.
+// ConvOptions are the optional arguments of NewConv1d, NewConv2d and NewConv3d. Of Stride and Strides, Padding and
+// Paddings, Dilation and Dilations at most one is given: one number for all spatial dimensions, or one for each.
 type ConvOptions struct {
 	Stride      int // steps of the window; default 1
 	Strides     []int
@@ -126,7 +126,8 @@ type Conv1d struct {
 // NewConv1d makes a convolution from in to out channels (torch.nn.Conv1d). It panics as NewConv2d does.
 func NewConv1d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv1d {
 	c := &Conv1d{}
-	c.Weight, c.Bias = c.init("nn.NewConv1d", in, out, F.Sizes("nn.NewConv1d", "the kernel", 1, kernel), one("nn.NewConv1d", opts))
+	c.Weight, c.Bias = c.init("nn.NewConv1d", in, out, F.Sizes("nn.NewConv1d", "the kernel", 1, kernel),
+		one("nn.NewConv1d", opts))
 	return c
 }
 
@@ -140,7 +141,8 @@ func (c *Conv1d) Forward(x *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// Conv2d is a convolution over two spatial dimensions (torch.nn.Conv2d). Keys: weight [out, in/groups, KH, KW], bias [out].
+// Conv2d is a convolution over two spatial dimensions (torch.nn.Conv2d). Keys: weight [out, in/groups, KH, KW], bias
+// [out].
 type Conv2d struct {
 	Base
 	Weight Parameter // [out, in/groups, KH, KW]
@@ -156,7 +158,8 @@ type Conv2d struct {
 //	nn.NewConv2d(32, 64, 3, nn.ConvOptions{Stride: 2, Padding: 1, NoBias: true})
 func NewConv2d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv2d {
 	c := &Conv2d{}
-	c.Weight, c.Bias = c.init("nn.NewConv2d", in, out, F.Sizes("nn.NewConv2d", "the kernel", 2, kernel), one("nn.NewConv2d", opts))
+	c.Weight, c.Bias = c.init("nn.NewConv2d", in, out, F.Sizes("nn.NewConv2d", "the kernel", 2, kernel),
+		one("nn.NewConv2d", opts))
 	return c
 }
 
@@ -182,7 +185,8 @@ type Conv3d struct {
 // NewConv3d makes a convolution from in to out channels (torch.nn.Conv3d). It panics as NewConv2d does.
 func NewConv3d[K Size](in, out int, kernel K, opts ...ConvOptions) *Conv3d {
 	c := &Conv3d{}
-	c.Weight, c.Bias = c.init("nn.NewConv3d", in, out, F.Sizes("nn.NewConv3d", "the kernel", 3, kernel), one("nn.NewConv3d", opts))
+	c.Weight, c.Bias = c.init("nn.NewConv3d", in, out, F.Sizes("nn.NewConv3d", "the kernel", 3, kernel),
+		one("nn.NewConv3d", opts))
 	return c
 }
 

@@ -5,8 +5,8 @@ import (
 	F "github.com/golite/golite/torch/nn/functional"
 )
 
-// ConvTransposeOptions are the optional arguments of NewConvTranspose1d, 2d and 3d: one number for all spatial dimensions,
-// or one for each.
+// ConvTransposeOptions are the optional arguments of NewConvTranspose1d, 2d and 3d: one number for all spatial
+// dimensions, or one for each.
 type ConvTransposeOptions struct {
 	Stride         int          // default 1
 	Strides        []int        // Stride for each dimension
@@ -29,7 +29,8 @@ type convTranspose struct {
 	pass    F.ConvTransposeOptions // what the function is called with
 }
 
-func (c *convTranspose) init(operation string, in, out int, kernel []int, o ConvTransposeOptions) (weight, bias Parameter) {
+func (c *convTranspose) init(operation string, in, out int, kernel []int, o ConvTransposeOptions) (weight,
+	bias Parameter) {
 	n := len(kernel)
 	groups := checkChannels(operation, in, out, o.Groups, kernel)
 	c.in, c.out, c.kernel = in, out, kernel
@@ -60,13 +61,15 @@ func (c *convTranspose) sized(operation string, x *torch.Tensor, size []int) F.C
 		size = size[len(size)-n:]
 	}
 	if len(size) != n || len(shape) != n+1 && len(shape) != n+2 {
-		torch.Fail(operation, "the output's size must have %d numbers, or as many as the input %v has dimensions, got %v", n, shape, size)
+		torch.Fail(operation, "the output's size must have %d numbers, or as many as the input %v has dimensions, got %v", n,
+			shape, size)
 	}
 	o.OutputPaddings = make([]int, n)
 	for i := range n {
 		least := (shape[len(shape)-n+i]-1)*o.Strides[i] - 2*o.Paddings[i] + o.Dilations[i]*(c.kernel[i]-1) + 1
 		if size[i] < least || size[i] > least+o.Strides[i]-1 {
-			torch.Fail(operation, "the output's size %d must lie between %d and %d for the input %v", size[i], least, least+o.Strides[i]-1, shape)
+			torch.Fail(operation, "the output's size %d must lie between %d and %d for the input %v", size[i], least,
+				least+o.Strides[i]-1, shape)
 		}
 		o.OutputPaddings[i] = size[i] - least
 	}

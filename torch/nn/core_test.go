@@ -14,8 +14,10 @@ func TestMain(m *testing.M) { fixture.Main(m) }
 
 func TestSnake(t *testing.T) {
 	for name, want := range map[string]string{
-		"FC1": "fc1", "QKV": "qkv", "InProj": "in_proj", "BN1": "bn1", "LayerNorm2": "layer_norm2", "RunningMean": "running_mean",
-		"QKVProj": "qkv_proj", "L1Norm": "l1_norm", "Conv2D": "conv2d", "convIn": "conv_in", "Pos": "pos", "fc1": "fc1", "MLP": "mlp",
+		"FC1": "fc1", "QKV": "qkv", "InProj": "in_proj", "BN1": "bn1", "LayerNorm2": "layer_norm2",
+		"RunningMean": "running_mean",
+		"QKVProj":     "qkv_proj", "L1Norm": "l1_norm", "Conv2D": "conv2d", "convIn": "conv_in", "Pos": "pos", "fc1": "fc1",
+		"MLP":               "mlp",
 		"NumBatchesTracked": "num_batches_tracked", "W": "w", "in_proj": "in_proj",
 	} {
 		require.Equal(t, want, snake(name), name)

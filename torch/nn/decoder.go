@@ -44,16 +44,19 @@ func NewTransformerDecoderLayer(dim, heads int, opts ...TransformerOptions) *Tra
 type DecoderInput struct {
 	TgtMask, MemoryMask                     *torch.Tensor // [T, T] and [T, S], or with N·heads in front
 	TgtKeyPaddingMask, MemoryKeyPaddingMask *torch.Tensor // [N, T] and [N, S]
-	TgtCausal                               *bool         // a hint that TgtMask is the causal mask; nil: a decoder looks at it
-	MemoryCausal                            bool          // a hint that MemoryMask is the causal mask
+	// a hint that TgtMask is the causal mask; nil: a decoder looks at it
+	TgtCausal    *bool
+	MemoryCausal bool // a hint that MemoryMask is the causal mask
 }
 
 // Forward takes tgt [T, N, E] and memory [S, N, E], with BatchFirst N first, or none, and returns tgt's shape.
 func (l *TransformerDecoderLayer) Forward(tgt, memory *torch.Tensor, in ...DecoderInput) *torch.Tensor {
 	return l.withHooks2(l, tgt, memory, func(tgt, memory *torch.Tensor) *torch.Tensor {
 		i := one("nn.TransformerDecoderLayer", in)
-		self := AttentionInput{AttnMask: i.TgtMask, KeyPaddingMask: i.TgtKeyPaddingMask, NoWeights: true, Causal: or(i.TgtCausal, false)}
-		cross := AttentionInput{AttnMask: i.MemoryMask, KeyPaddingMask: i.MemoryKeyPaddingMask, NoWeights: true, Causal: i.MemoryCausal}
+		self := AttentionInput{AttnMask: i.TgtMask, KeyPaddingMask: i.TgtKeyPaddingMask, NoWeights: true,
+			Causal: or(i.TgtCausal, false)}
+		cross := AttentionInput{AttnMask: i.MemoryMask, KeyPaddingMask: i.MemoryKeyPaddingMask, NoWeights: true,
+			Causal: i.MemoryCausal}
 		if l.options.NormFirst {
 			x := residual(tgt, l.attend(l.Norm1.Forward(tgt), self))
 			x = residual(x, l.cross(l.Norm2.Forward(x), memory, cross))

@@ -79,7 +79,7 @@ func (d *ParameterDict) All() iter.Seq2[string, Parameter] { return d.named.all 
 func (d *ParameterDict) self() any         { return d }
 func (d *ParameterDict) members() []member { return d.named.members() }
 
-// ordered is a map that remembers the order of its keys.
+// ordered is a map that keeps the order of its keys.
 type ordered[T any] struct {
 	keys   []string
 	values map[string]T
@@ -124,7 +124,7 @@ func (o *ordered[T]) members() []member {
 	return out
 }
 
-// isNil tells a nil module, in an interface or not.
+// isNil reports whether a module is nil, in an interface or not.
 func isNil(m Module) bool {
 	if m == nil {
 		return true

@@ -35,7 +35,8 @@ func NewEmbedding(num, dim int, opts ...EmbeddingOptions) *Embedding {
 	notNegative(operation, "the number of rows", num)
 	notNegative(operation, "the dimension", dim)
 	e := &Embedding{Weight: factory{o.DType, o.Device}.empty(num, dim), options: F.EmbeddingOptions{
-		PaddingIdx: row(operation, o.PaddingIdx, num), MaxNorm: o.MaxNorm, NormType: o.NormType, ScaleGradByFreq: o.ScaleGradByFreq, Sparse: o.Sparse,
+		PaddingIdx: row(operation, o.PaddingIdx, num), MaxNorm: o.MaxNorm, NormType: o.NormType,
+		ScaleGradByFreq: o.ScaleGradByFreq, Sparse: o.Sparse,
 	}}
 	e.ResetParameters()
 	return e

@@ -249,7 +249,8 @@ func draws(t *testing.T, c *fixture.Case) bool {
 	return !slices.Equal(before, torch.DefaultGenerator(torch.CPU).State().ToBytes())
 }
 
-// wholeInCuDNN are the modules that cuDNN computes as a whole: without training it keeps nothing for a backward pass, in PyTorch as well.
+// wholeInCuDNN are the modules that cuDNN computes as a whole: without training it keeps nothing for a backward pass,
+// in PyTorch as well.
 var wholeInCuDNN = []string{"RNN", "LSTM", "GRU"}
 
 // runCase does what a case says and compares everything that was recorded.
@@ -283,7 +284,8 @@ func runCase(t *testing.T, c *fixture.Case, at site) {
 	}
 	require.Len(t, outs, len(c.Names("output.")))
 	if total != nil && at != onCPU && !r.Train && slices.Contains(wholeInCuDNN, r.Module) {
-		require.ErrorContains(t, torch.Try(func() { total.Backward() }), "cudnn RNN backward can only be called in training mode")
+		require.ErrorContains(t, torch.Try(func() { total.Backward() }),
+			"cudnn RNN backward can only be called in training mode")
 		return
 	}
 	if total != nil {

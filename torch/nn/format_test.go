@@ -11,7 +11,8 @@ import (
 	"github.com/golite/golite/torch/optim"
 )
 
-// A model whose channels lie last computes what it computed before, passes the format on, and its optimizer goes on training it.
+// A model whose channels lie last computes what it computed before, passes the format on, and its optimizer goes on
+// training it.
 func TestToMemoryFormat(t *testing.T) {
 	gputest.Exact(t)
 	gputest.EachDevice(t, func(t *testing.T, on torch.Options) {
@@ -44,6 +45,7 @@ func TestToMemoryFormat(t *testing.T) {
 
 		nn.ToMemoryFormat(net, torch.ContiguousFormat)
 		require.True(t, weight.IsContiguous())
-		require.ErrorContains(t, torch.Try(func() { nn.ToMemoryFormat(net, torch.PreserveFormat) }), "want torch.ChannelsLast")
+		require.ErrorContains(t, torch.Try(func() { nn.ToMemoryFormat(net, torch.PreserveFormat) }),
+			"want torch.ChannelsLast")
 	})
 }

@@ -44,7 +44,8 @@ func clipped(at site, p float64) (leaves, outs []*torch.Tensor) {
 }
 
 func encoderCase(at site, batchFirst, train, pad bool) []*torch.Tensor {
-	layer := NewTransformerEncoderLayer(8, 2, TransformerOptions{DimFeedforward: 16, BatchFirst: batchFirst, Dropout: new(0.0)})
+	layer := NewTransformerEncoderLayer(8, 2, TransformerOptions{DimFeedforward: 16, BatchFirst: batchFirst,
+		Dropout: new(0.0)})
 	m := moved(at, NewTransformerEncoder(layer, 2, NewLayerNorm(8)))
 	x := at.randn(5, 2, 8)
 	if batchFirst {
@@ -111,7 +112,8 @@ var functionalCases = map[string]func(at site) (leaves, outs []*torch.Tensor){
 		a, b, w := at.leaf(3, 4), at.randn(3, 4), at.rand(3, 4)
 		o := F.WeightedLossOptions{Weight: w}
 		sum := F.WeightedLossOptions{Weight: w, Reduction: F.Sum}
-		return some(a), some(F.MSELoss(a, b, o), F.L1Loss(a, b, o), F.HuberLoss(a, b, F.HuberLossOptions{Weight: w}), F.MSELoss(a, b, sum))
+		return some(a), some(F.MSELoss(a, b, o), F.L1Loss(a, b, o), F.HuberLoss(a, b, F.HuberLossOptions{Weight: w}),
+			F.MSELoss(a, b, sum))
 	},
 	"sdpa": func(at site) ([]*torch.Tensor, []*torch.Tensor) {
 		q, k, v := at.leaf(2, 2, 3, 4), at.leaf(2, 2, 5, 4), at.leaf(2, 2, 5, 4)
@@ -136,22 +138,34 @@ var functionalCases = map[string]func(at site) (leaves, outs []*torch.Tensor){
 		ClipGradValue_(Parameters(m), 0.5)
 		return tensorsOf(Parameters(m)), nil
 	},
-	"encoder/train":            func(at site) ([]*torch.Tensor, []*torch.Tensor) { return nil, encoderCase(at, false, true, true) },
-	"encoder/padded_eval":      func(at site) ([]*torch.Tensor, []*torch.Tensor) { return nil, encoderCase(at, true, false, true) },
-	"encoder/causal_eval":      func(at site) ([]*torch.Tensor, []*torch.Tensor) { return nil, encoderCase(at, true, false, false) },
+	"encoder/train": func(at site) ([]*torch.Tensor, []*torch.Tensor) {
+		return nil,
+			encoderCase(at, false, true, true)
+	},
+	"encoder/padded_eval": func(at site) ([]*torch.Tensor, []*torch.Tensor) {
+		return nil,
+			encoderCase(at, true, false, true)
+	},
+	"encoder/causal_eval": func(at site) ([]*torch.Tensor, []*torch.Tensor) {
+		return nil,
+			encoderCase(at, true, false, false)
+	},
 	"self_attention/fast":      func(at site) ([]*torch.Tensor, []*torch.Tensor) { return nil, selfAttention(at, false) },
 	"self_attention/fast_mask": func(at site) ([]*torch.Tensor, []*torch.Tensor) { return nil, selfAttention(at, true) },
 	"transformer/masks": func(at site) ([]*torch.Tensor, []*torch.Tensor) {
-		m := moved(at, NewTransformer(8, 2, TransformerOptions{EncoderLayers: new(1), DecoderLayers: new(1), DimFeedforward: 16, Dropout: new(0.0)}))
+		m := moved(at, NewTransformer(8, 2, TransformerOptions{EncoderLayers: new(1), DecoderLayers: new(1),
+			DimFeedforward: 16, Dropout: new(0.0)}))
 		s, t := at.randn(4, 2, 8), at.randn(3, 2, 8)
 		pad := at.put(torch.From([]bool{false, false, false, false, false, false, true, true}, 2, 4))
-		return nil, some(m.Forward(s, t, TransformerInput{TgtMask: at.put(GenerateSquareSubsequentMask(3)), MemoryKeyPaddingMask: hidden(pad)}))
+		return nil, some(m.Forward(s, t, TransformerInput{TgtMask: at.put(GenerateSquareSubsequentMask(3)),
+			MemoryKeyPaddingMask: hidden(pad)}))
 	},
 }
 
 func gridCase(at site, o F.GridSampleOptions) ([]*torch.Tensor, []*torch.Tensor) {
 	a := at.leaf(1, 2, 4, 4)
-	g := aten.SubScalar(aten.MulScalar(at.rand(1, 3, 3, 2), torch.Float(2.4)), torch.Float(1.2), torch.Int(1)).RequiresGrad_(true)
+	g := aten.SubScalar(aten.MulScalar(at.rand(1, 3, 3, 2), torch.Float(2.4)), torch.Float(1.2),
+		torch.Int(1)).RequiresGrad_(true)
 	return some(a, g), some(F.GridSample(a, g, o))
 }
 

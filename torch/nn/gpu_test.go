@@ -19,26 +19,27 @@ type onOne struct {
 }
 
 var layers = map[string]onOne{
-	"Linear":            {func() nn.Layer { return nn.NewLinear(8, 5) }, []int{4, 8}},
-	"Conv1d":            {func() nn.Layer { return nn.NewConv1d(3, 6, 3) }, []int{2, 3, 12}},
-	"Conv2d":            {func() nn.Layer { return nn.NewConv2d(3, 6, 3) }, []int{2, 3, 12, 12}},
-	"Conv3d":            {func() nn.Layer { return nn.NewConv3d(2, 4, 3) }, []int{2, 2, 6, 6, 6}},
-	"ConvTranspose2d":   {func() nn.Layer { return nn.NewConvTranspose2d(3, 4, 3) }, []int{2, 3, 8, 8}},
-	"BatchNorm1d":       {func() nn.Layer { return nn.NewBatchNorm1d(6) }, []int{8, 6}},
-	"BatchNorm2d":       {func() nn.Layer { return nn.NewBatchNorm2d(3) }, []int{4, 3, 6, 6}},
-	"LayerNorm":         {func() nn.Layer { return nn.NewLayerNorm(6) }, []int{4, 6}},
-	"GroupNorm":         {func() nn.Layer { return nn.NewGroupNorm(2, 4) }, []int{2, 4, 6, 6}},
-	"MaxPool2d":         {func() nn.Layer { return nn.NewMaxPool2d(2) }, []int{2, 3, 8, 8}},
-	"AvgPool2d":         {func() nn.Layer { return nn.NewAvgPool2d(2) }, []int{2, 3, 8, 8}},
-	"ReLU":              {func() nn.Layer { return nn.NewReLU() }, []int{4, 8}},
-	"GELU":              {func() nn.Layer { return nn.NewGELU() }, []int{4, 8}},
-	"SiLU":              {func() nn.Layer { return nn.NewSiLU() }, []int{4, 8}},
-	"Sigmoid":           {func() nn.Layer { return nn.NewSigmoid() }, []int{4, 8}},
-	"Tanh":              {func() nn.Layer { return nn.NewTanh() }, []int{4, 8}},
-	"Softmax":           {func() nn.Layer { return nn.NewSoftmax(1) }, []int{4, 8}},
-	"LogSoftmax":        {func() nn.Layer { return nn.NewLogSoftmax(1) }, []int{4, 8}},
-	"Flatten":           {func() nn.Layer { return nn.NewFlatten() }, []int{2, 3, 4}},
-	"Upsample":          {func() nn.Layer { return nn.NewUpsample(nn.UpsampleOptions{Scale: []float64{2}}) }, []int{1, 2, 4, 4}},
+	"Linear":          {func() nn.Layer { return nn.NewLinear(8, 5) }, []int{4, 8}},
+	"Conv1d":          {func() nn.Layer { return nn.NewConv1d(3, 6, 3) }, []int{2, 3, 12}},
+	"Conv2d":          {func() nn.Layer { return nn.NewConv2d(3, 6, 3) }, []int{2, 3, 12, 12}},
+	"Conv3d":          {func() nn.Layer { return nn.NewConv3d(2, 4, 3) }, []int{2, 2, 6, 6, 6}},
+	"ConvTranspose2d": {func() nn.Layer { return nn.NewConvTranspose2d(3, 4, 3) }, []int{2, 3, 8, 8}},
+	"BatchNorm1d":     {func() nn.Layer { return nn.NewBatchNorm1d(6) }, []int{8, 6}},
+	"BatchNorm2d":     {func() nn.Layer { return nn.NewBatchNorm2d(3) }, []int{4, 3, 6, 6}},
+	"LayerNorm":       {func() nn.Layer { return nn.NewLayerNorm(6) }, []int{4, 6}},
+	"GroupNorm":       {func() nn.Layer { return nn.NewGroupNorm(2, 4) }, []int{2, 4, 6, 6}},
+	"MaxPool2d":       {func() nn.Layer { return nn.NewMaxPool2d(2) }, []int{2, 3, 8, 8}},
+	"AvgPool2d":       {func() nn.Layer { return nn.NewAvgPool2d(2) }, []int{2, 3, 8, 8}},
+	"ReLU":            {func() nn.Layer { return nn.NewReLU() }, []int{4, 8}},
+	"GELU":            {func() nn.Layer { return nn.NewGELU() }, []int{4, 8}},
+	"SiLU":            {func() nn.Layer { return nn.NewSiLU() }, []int{4, 8}},
+	"Sigmoid":         {func() nn.Layer { return nn.NewSigmoid() }, []int{4, 8}},
+	"Tanh":            {func() nn.Layer { return nn.NewTanh() }, []int{4, 8}},
+	"Softmax":         {func() nn.Layer { return nn.NewSoftmax(1) }, []int{4, 8}},
+	"LogSoftmax":      {func() nn.Layer { return nn.NewLogSoftmax(1) }, []int{4, 8}},
+	"Flatten":         {func() nn.Layer { return nn.NewFlatten() }, []int{2, 3, 4}},
+	"Upsample": {func() nn.Layer { return nn.NewUpsample(nn.UpsampleOptions{Scale: []float64{2}}) },
+		[]int{1, 2, 4, 4}},
 	"AdaptiveAvgPool2d": {func() nn.Layer { return nn.NewAdaptiveAvgPool2d(2) }, []int{2, 3, 8, 8}},
 }
 
@@ -74,7 +75,8 @@ func TestLayersOnEachDevice(t *testing.T) {
 	}
 }
 
-// Attention reaches flash kernels: with the others off it runs in 16 bits, and in float32, which they don't know, it is refused.
+// Attention reaches flash kernels: with the others off it runs in 16 bits, and in float32, which they don't know, it is
+// refused.
 func TestFlashAttention(t *testing.T) {
 	on := gputest.Need(t)
 	if !cuda.IsBF16Supported(0) {

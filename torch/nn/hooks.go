@@ -6,47 +6,49 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Hooks see a module's inputs and outputs as lists of tensors: the parameters of Forward that are tensors or lists of tensors, in order, and
-// its results. What Forward takes in a struct of options (a mask, offsets) is Python's keyword arguments: hooks don't see it.
+// Hooks see a module's inputs and outputs as lists of tensors: the parameters of Forward that are tensors or lists of
+// tensors, in order, and its results. What Forward takes in a struct of options (a mask, offsets) is Python's keyword
+// arguments: hooks don't see it.
 //
-// Every layer of this package calls its hooks from Forward itself. The Forward of a user's own module is a plain call, in which a hook can have
-// no part: it is called by way of Call.
+// Every layer of this package calls its hooks from Forward itself. The Forward of a user's own module is a plain call,
+// in which a hook can have no part: it is called by way of Call.
 
 // ForwardPreHook gets a module's inputs before Forward. What it returns replaces them, one for each; nil leaves them
 // (the hook of torch.nn.Module.register_forward_pre_hook).
 type ForwardPreHook func(m Module, inputs []*torch.Tensor) []*torch.Tensor
 
-// ForwardHook gets a module's inputs and outputs after Forward. What it returns replaces the outputs, one for each; nil leaves them
-// (the hook of torch.nn.Module.register_forward_hook).
+// ForwardHook gets a module's inputs and outputs after Forward. What it returns replaces the outputs, one for each; nil
+// leaves them (the hook of torch.nn.Module.register_forward_hook).
 type ForwardHook func(m Module, inputs, outputs []*torch.Tensor) []*torch.Tensor
 
-// BackwardPreHook gets the gradients of a module's outputs before those of its inputs are computed; nil stands for an output that nothing was
-// computed from. What it returns replaces them, one for each; nil leaves them
-// (the hook of torch.nn.Module.register_full_backward_pre_hook).
+// BackwardPreHook gets the gradients of a module's outputs before those of its inputs are computed; nil stands for an
+// output that nothing was computed from. What it returns replaces them, one for each; nil leaves them (the hook of
+// torch.nn.Module.register_full_backward_pre_hook).
 type BackwardPreHook func(m Module, gradOutputs []*torch.Tensor) []*torch.Tensor
 
-// BackwardHook gets the gradients of a module's inputs and outputs once those of the inputs are computed. What it returns replaces the inputs',
-// one for each; nil leaves them
-// (the hook of torch.nn.Module.register_full_backward_hook).
+// BackwardHook gets the gradients of a module's inputs and outputs once those of the inputs are computed. What it
+// returns replaces the inputs', one for each; nil leaves them (the hook of
+// torch.nn.Module.register_full_backward_hook).
 type BackwardHook func(m Module, gradInputs, gradOutputs []*torch.Tensor) []*torch.Tensor
 
 // HookOptions are optional arguments of the functions that register hooks on modules.
 type HookOptions struct {
 	// Prepend runs the hook before those that the module has (prepend=True).
 	Prepend bool
-	// AlwaysCall runs a forward hook also where Forward or another hook panics: with the outputs that there are, nil as a rule
-	// (always_call=True). What it panics with itself is dropped then.
+	// AlwaysCall runs a forward hook also where Forward or another hook panics: with the outputs that there are, nil as a
+	// rule (always_call=True). What it panics with itself is dropped then.
 	AlwaysCall bool
 }
 
-// RegisterForwardPreHook has f called before each Forward of a module, after the hooks that it has (torch.nn.Module.register_forward_pre_hook).
-// remove removes the hook; calling it again does nothing. Hooks are registered and removed while no other goroutine uses the module.
+// RegisterForwardPreHook has f called before each Forward of a module, after the hooks that it has
+// (torch.nn.Module.register_forward_pre_hook). remove removes the hook; calling it again does nothing. Hooks are
+// registered and removed while no other goroutine uses the module.
 func RegisterForwardPreHook(m Module, f ForwardPreHook, opts ...HookOptions) (remove func()) {
 	return register("nn.RegisterForwardPreHook", m, f != nil, opts, hook{pre: f})
 }
 
-// RegisterForwardHook has f called after each Forward of a module, after the hooks that it has (torch.nn.Module.register_forward_hook). remove
-// removes the hook, as RegisterForwardPreHook's does.
+// RegisterForwardHook has f called after each Forward of a module, after the hooks that it has
+// (torch.nn.Module.register_forward_hook). remove removes the hook, as RegisterForwardPreHook's does.
 func RegisterForwardHook(m Module, f ForwardHook, opts ...HookOptions) (remove func()) {
 	return register("nn.RegisterForwardHook", m, f != nil, opts, hook{post: f})
 }
@@ -58,9 +60,9 @@ func RegisterFullBackwardPreHook(m Module, f BackwardPreHook, opts ...HookOption
 }
 
 // RegisterFullBackwardHook has f called in Backward, each time that the gradients of a module's inputs are computed
-// (torch.nn.Module.register_full_backward_hook). Where no input requires a gradient it is called when those of the outputs are computed, with
-// nil for each input. The module's inputs and outputs become views, so that nothing may write to an output in place. remove removes the hook
-// for passes that begin later.
+// (torch.nn.Module.register_full_backward_hook). Where no input requires a gradient it is called when those of the
+// outputs are computed, with nil for each input. The module's inputs and outputs become views, so that nothing may
+// write to an output in place. remove removes the hook for passes that begin later.
 func RegisterFullBackwardHook(m Module, f BackwardHook, opts ...HookOptions) (remove func()) {
 	return register("nn.RegisterFullBackwardHook", m, f != nil, opts, hook{backward: f})
 }
@@ -75,8 +77,8 @@ type hook struct {
 	backward    BackwardHook
 }
 
-// hooks are a module's, in order. They are never changed: Base gets others. So copies of a module (Clone, Replicate) have the hooks that it
-// had, and a hook may remove hooks.
+// hooks are a module's, in order. They are never changed: Base gets others. So copies of a module (Clone, Replicate)
+// have the hooks that it had, and a hook may remove hooks.
 type hooks []hook
 
 func register(operation string, m Module, given bool, opts []HookOptions, h hook) (remove func()) {
@@ -115,7 +117,8 @@ func (b *Base) withHooks(m Module, x *torch.Tensor, f func(x *torch.Tensor) *tor
 	if b.hooks == nil {
 		return f(x)
 	}
-	return b.hooks.run(m, []*torch.Tensor{x}, func(in []*torch.Tensor) []*torch.Tensor { return []*torch.Tensor{f(in[0])} })[0]
+	return b.hooks.run(m, []*torch.Tensor{x},
+		func(in []*torch.Tensor) []*torch.Tensor { return []*torch.Tensor{f(in[0])} })[0]
 }
 
 // withHooks2 is withHooks for two inputs.
@@ -123,7 +126,8 @@ func (b *Base) withHooks2(m Module, x, y *torch.Tensor, f func(x, y *torch.Tenso
 	if b.hooks == nil {
 		return f(x, y)
 	}
-	return b.hooks.run(m, []*torch.Tensor{x, y}, func(in []*torch.Tensor) []*torch.Tensor { return []*torch.Tensor{f(in[0], in[1])} })[0]
+	return b.hooks.run(m, []*torch.Tensor{x, y},
+		func(in []*torch.Tensor) []*torch.Tensor { return []*torch.Tensor{f(in[0], in[1])} })[0]
 }
 
 // withHooks3 is withHooks for three inputs.
@@ -137,7 +141,8 @@ func (b *Base) withHooks3(m Module, x, y, z *torch.Tensor, f func(x, y, z *torch
 }
 
 // withIndices is withHooks for two results.
-func (b *Base) withIndices(m Module, x *torch.Tensor, f func(x *torch.Tensor) (out, indices *torch.Tensor)) (out, indices *torch.Tensor) {
+func (b *Base) withIndices(m Module, x *torch.Tensor, f func(x *torch.Tensor) (out, indices *torch.Tensor)) (out,
+	indices *torch.Tensor) {
 	if b.hooks == nil {
 		return f(x)
 	}
@@ -201,7 +206,8 @@ func replaced(kind, what string, list, by []*torch.Tensor) []*torch.Tensor {
 		return list
 	}
 	if len(by) != len(list) {
-		torch.Fail("nn.Module", "a %s returned an invalid number of %s, got %d, but expected %d", kind, what, len(by), len(list))
+		torch.Fail("nn.Module", "a %s returned an invalid number of %s, got %d, but expected %d", kind, what, len(by),
+			len(list))
 	}
 	return by
 }

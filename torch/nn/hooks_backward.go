@@ -2,7 +2,8 @@ package nn
 
 import "github.com/golite/golite/torch"
 
-// backwardCall is one call of a module with backward hooks: an identity node before it and one after it, whose backward passes run the hooks.
+// backwardCall is one call of a module with backward hooks: an identity node before it and one after it, whose backward
+// passes run the hooks.
 type backwardCall struct {
 	m     Module
 	hooks hooks
@@ -50,7 +51,8 @@ func (c *backwardCall) outputs(out []*torch.Tensor) []*torch.Tensor {
 			for _, g := range replaced("full backward hook", "gradients of inputs", make([]*torch.Tensor, c.n),
 				h.backward(c.m, make([]*torch.Tensor, c.n), grads)) {
 				if g != nil {
-					torch.Fail("nn.Module", "a full backward hook of a module whose inputs require no gradient must return nil for each")
+					torch.Fail("nn.Module", "a full backward hook of a module whose inputs require no gradient must return nil for "+
+						"each")
 				}
 			}
 		}
@@ -77,9 +79,10 @@ func (c *backwardCall) release() {
 	c.grads = nil
 }
 
-// identity gives back its tensors by a node whose backward pass is f's. recorded reports whether there is one: where no tensor requires a
-// gradient, or none is recorded, there is not.
-func identity(list []*torch.Tensor, materialize bool, f func(grads []*torch.Tensor) []*torch.Tensor) (out []*torch.Tensor, recorded bool) {
+// identity gives back its tensors by a node whose backward pass is f's. recorded reports whether there is one: where no
+// tensor requires a gradient, or none is recorded, there is not.
+func identity(list []*torch.Tensor, materialize bool,
+	f func(grads []*torch.Tensor) []*torch.Tensor) (out []*torch.Tensor, recorded bool) {
 	var there []*torch.Tensor
 	var at []int
 	for i, t := range list {

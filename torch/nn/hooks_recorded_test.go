@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/nn"
 )
@@ -20,13 +21,7 @@ import (
 // journal collects the lines of a case of hooks.json.
 type journal []string
 
-func (j *journal) note(parts ...any) {
-	texts := make([]string, len(parts))
-	for i, p := range parts {
-		texts[i] = lineText(p)
-	}
-	*j = append(*j, strings.Join(texts, " "))
-}
+func (j *journal) note(parts ...any) { *j = append(*j, fixture.Line(lineText, parts...)) }
 
 // output is a module's: Python's hooks get a single one as it is, in no tuple.
 type output []*torch.Tensor
@@ -37,11 +32,7 @@ func lineText(v any) string {
 		if v == nil {
 			return "nil"
 		}
-		var b []string
-		for _, x := range torch.ToSlice[float64](v.Detach().To(torch.Float64)) {
-			b = append(b, strconv.FormatFloat(x, 'g', 6, 64))
-		}
-		return "[" + strings.Join(b, ",") + "]"
+		return fixture.Numbers(torch.ToSlice[float64](v.Detach().To(torch.Float64)))
 	case output:
 		switch len(v) {
 		case 0:
@@ -72,12 +63,20 @@ func linearOf(rows ...[]float32) *nn.Linear {
 // allHooks registers one hook of each kind, and returns what removes them.
 func (j *journal) allHooks(name string, m nn.Module) (remove []func()) {
 	return []func(){
-		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { j.note(name, "pre", in); return nil }),
+		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor {
+			j.note(name, "pre",
+				in)
+			return nil
+		}),
 		nn.RegisterForwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
 			j.note(name, "post", in, output(out))
 			return nil
 		}),
-		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { j.note(name, "backward pre", g); return nil }),
+		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor {
+			j.note(name, "backward pre",
+				g)
+			return nil
+		}),
 		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
 			j.note(name, "backward", in, out)
 			return nil
@@ -110,23 +109,37 @@ var moduleHookCases = map[string]func(j *journal){
 			line := func(kind string) { j.note(kind, i+1) }
 			nn.RegisterForwardPreHook(m, func(nn.Module, []*torch.Tensor) []*torch.Tensor { line("pre"); return nil }, o)
 			nn.RegisterForwardHook(m, func(_ nn.Module, _, _ []*torch.Tensor) []*torch.Tensor { line("post"); return nil }, o)
-			nn.RegisterFullBackwardPreHook(m, func(nn.Module, []*torch.Tensor) []*torch.Tensor { line("backward pre"); return nil }, o)
-			nn.RegisterFullBackwardHook(m, func(_ nn.Module, _, _ []*torch.Tensor) []*torch.Tensor { line("backward"); return nil }, o)
+			nn.RegisterFullBackwardPreHook(m,
+				func(nn.Module, []*torch.Tensor) []*torch.Tensor { line("backward pre"); return nil }, o)
+			nn.RegisterFullBackwardHook(m,
+				func(_ nn.Module, _, _ []*torch.Tensor) []*torch.Tensor { line("backward"); return nil }, o)
 		}
 		m.Forward(leafOf(1)).Sum().Backward()
 	},
 	"module_changes": func(j *journal) {
 		m := linearOf([]float32{2})
-		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { return list(in[0].AddScalar(1)) })
-		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { j.note("pre sees", in); return nil })
-		nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor { return list(out[0].MulScalar(10)) })
+		nn.RegisterForwardPreHook(m,
+			func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { return list(in[0].AddScalar(1)) })
+		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor {
+			j.note("pre sees",
+				in)
+			return nil
+		})
+		nn.RegisterForwardHook(m,
+			func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor { return list(out[0].MulScalar(10)) })
 		nn.RegisterForwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
 			j.note("post sees", in, output(out))
 			return nil
 		})
-		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { return list(g[0].MulScalar(7)) })
-		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { j.note("backward pre sees", g); return nil })
-		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, _ []*torch.Tensor) []*torch.Tensor { return list(in[0].MulScalar(100)) })
+		nn.RegisterFullBackwardPreHook(m,
+			func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { return list(g[0].MulScalar(7)) })
+		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor {
+			j.note("backward pre sees",
+				g)
+			return nil
+		})
+		nn.RegisterFullBackwardHook(m,
+			func(_ nn.Module, in, _ []*torch.Tensor) []*torch.Tensor { return list(in[0].MulScalar(100)) })
 		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
 			j.note("backward sees", in, out)
 			return nil
@@ -202,10 +215,26 @@ var moduleHookCases = map[string]func(j *journal){
 	"module_two_outputs": func(j *journal) {
 		m := nn.NewLSTMCell(1, 1, nn.RNNCellOptions{NoBias: true})
 		torch.NoGrad(func() { m.WeightIH.Zero_(); m.WeightHH.Zero_() })
-		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor { j.note("pre", len(in)); return nil })
-		nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor { j.note("post", out); return nil })
-		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor { j.note("backward pre", g); return nil })
-		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor { j.note("backward", in, out); return nil })
+		nn.RegisterForwardPreHook(m, func(_ nn.Module, in []*torch.Tensor) []*torch.Tensor {
+			j.note("pre",
+				len(in))
+			return nil
+		})
+		nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor {
+			j.note("post",
+				out)
+			return nil
+		})
+		nn.RegisterFullBackwardPreHook(m, func(_ nn.Module, g []*torch.Tensor) []*torch.Tensor {
+			j.note("backward pre",
+				g)
+			return nil
+		})
+		nn.RegisterFullBackwardHook(m, func(_ nn.Module, in, out []*torch.Tensor) []*torch.Tensor {
+			j.note("backward", in,
+				out)
+			return nil
+		})
 		one := func() *torch.Tensor { return torch.Ones(1, 1).RequiresGrad_(true) }
 		h, _ := m.Forward(one())
 		h.Sum().Backward()
@@ -222,7 +251,11 @@ var moduleHookCases = map[string]func(j *journal){
 	"module_exceptions": func(j *journal) {
 		m := linearOf([]float32{2})
 		nn.RegisterForwardHook(m, func(_ nn.Module, _, _ []*torch.Tensor) []*torch.Tensor { j.note("post"); return nil })
-		nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor { j.note("always", output(out)); return nil },
+		nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor {
+			j.note("always",
+				output(out))
+			return nil
+		},
 			nn.HookOptions{AlwaysCall: true})
 		remove := nn.RegisterForwardPreHook(m, func(nn.Module, []*torch.Tensor) []*torch.Tensor {
 			j.note("refused")
@@ -237,7 +270,8 @@ var moduleHookCases = map[string]func(j *journal){
 			j.note("error of forward")
 		}
 		m.Forward(leafOf(1))
-		remove = nn.RegisterFullBackwardHook(m, func(_ nn.Module, _, _ []*torch.Tensor) []*torch.Tensor { panic(errors.New("in backward")) })
+		remove = nn.RegisterFullBackwardHook(m,
+			func(_ nn.Module, _, _ []*torch.Tensor) []*torch.Tensor { panic(errors.New("in backward")) })
 		x := leafOf(1)
 		y := m.Forward(x).Sum()
 		j.note("error", cause(torch.Try(func() { y.Backward() })))
@@ -254,7 +288,11 @@ var moduleHookCases = map[string]func(j *journal){
 	},
 	"module_clone": func(j *journal) {
 		m := linearOf([]float32{2})
-		remove := nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor { j.note("hook", output(out)); return nil })
+		remove := nn.RegisterForwardHook(m, func(_ nn.Module, _, out []*torch.Tensor) []*torch.Tensor {
+			j.note("hook",
+				output(out))
+			return nil
+		})
 		c := nn.Clone(m)
 		remove()
 		m.Forward(leafOf(1))

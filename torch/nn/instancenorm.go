@@ -24,12 +24,14 @@ func (b *instanceNorm) batches() *batchNorm { return nil }
 
 func (b *instanceNorm) init(operation string, features int, o InstanceNormOptions) normTensors {
 	return b.batchNorm.init(operation, features, BatchNormOptions{
-		Eps: o.Eps, Momentum: o.Momentum, NoAffine: !o.Affine, NoRunningStats: !o.RunningStats, DType: o.DType, Device: o.Device,
+		Eps: o.Eps, Momentum: o.Momentum, NoAffine: !o.Affine, NoRunningStats: !o.RunningStats, DType: o.DType,
+		Device: o.Device,
 	})
 }
 
 // instances is the instance normalisations' Forward; dims is the number of dimensions without a batch.
-func (b *instanceNorm) instances(operation string, training bool, t normTensors, x *torch.Tensor, dims int) *torch.Tensor {
+func (b *instanceNorm) instances(operation string, training bool, t normTensors, x *torch.Tensor,
+	dims int) *torch.Tensor {
 	wantDims(operation, x, dims, dims+1)
 	unbatched := x.Dim() == dims
 	channel := 1
@@ -52,8 +54,8 @@ func (b *instanceNorm) instances(operation string, training bool, t normTensors,
 	return out
 }
 
-// InstanceNorm1d normalises each channel of each sample (torch.nn.InstanceNorm1d). Keys, where the options ask for them:
-// weight, bias, running_mean, running_var [C], num_batches_tracked.
+// InstanceNorm1d normalises each channel of each sample (torch.nn.InstanceNorm1d). Keys, where the options ask for
+// them: weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm1d struct {
 	Base
 	Weight            Parameter // [C]; the zero Parameter without Affine
@@ -77,7 +79,8 @@ func NewInstanceNorm1d(features int, opts ...InstanceNormOptions) *InstanceNorm1
 // ResetRunningStats makes the running statistics what they were at first (InstanceNorm1d.reset_running_stats).
 func (b *InstanceNorm1d) ResetRunningStats() { b.tensors().resetStats() }
 
-// ResetParameters makes the statistics, the weight and the bias what they were at first (InstanceNorm1d.reset_parameters).
+// ResetParameters makes the statistics, the weight and the bias what they were at first
+// (InstanceNorm1d.reset_parameters).
 func (b *InstanceNorm1d) ResetParameters() { b.tensors().reset() }
 
 func (b *InstanceNorm1d) tensors() normTensors {
@@ -91,8 +94,8 @@ func (b *InstanceNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// InstanceNorm2d normalises each channel of each sample (torch.nn.InstanceNorm2d). Keys, where the options ask for them:
-// weight, bias, running_mean, running_var [C], num_batches_tracked.
+// InstanceNorm2d normalises each channel of each sample (torch.nn.InstanceNorm2d). Keys, where the options ask for
+// them: weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm2d struct {
 	Base
 	Weight            Parameter // [C]; the zero Parameter without Affine
@@ -116,7 +119,8 @@ func NewInstanceNorm2d(features int, opts ...InstanceNormOptions) *InstanceNorm2
 // ResetRunningStats makes the running statistics what they were at first (InstanceNorm2d.reset_running_stats).
 func (b *InstanceNorm2d) ResetRunningStats() { b.tensors().resetStats() }
 
-// ResetParameters makes the statistics, the weight and the bias what they were at first (InstanceNorm2d.reset_parameters).
+// ResetParameters makes the statistics, the weight and the bias what they were at first
+// (InstanceNorm2d.reset_parameters).
 func (b *InstanceNorm2d) ResetParameters() { b.tensors().reset() }
 
 func (b *InstanceNorm2d) tensors() normTensors {
@@ -130,8 +134,8 @@ func (b *InstanceNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// InstanceNorm3d normalises each channel of each sample (torch.nn.InstanceNorm3d). Keys, where the options ask for them:
-// weight, bias, running_mean, running_var [C], num_batches_tracked.
+// InstanceNorm3d normalises each channel of each sample (torch.nn.InstanceNorm3d). Keys, where the options ask for
+// them: weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm3d struct {
 	Base
 	Weight            Parameter // [C]; the zero Parameter without Affine
@@ -155,7 +159,8 @@ func NewInstanceNorm3d(features int, opts ...InstanceNormOptions) *InstanceNorm3
 // ResetRunningStats makes the running statistics what they were at first (InstanceNorm3d.reset_running_stats).
 func (b *InstanceNorm3d) ResetRunningStats() { b.tensors().resetStats() }
 
-// ResetParameters makes the statistics, the weight and the bias what they were at first (InstanceNorm3d.reset_parameters).
+// ResetParameters makes the statistics, the weight and the bias what they were at first
+// (InstanceNorm3d.reset_parameters).
 func (b *InstanceNorm3d) ResetParameters() { b.tensors().reset() }
 
 func (b *InstanceNorm3d) tensors() normTensors {

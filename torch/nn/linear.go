@@ -121,14 +121,14 @@ func (f factory) zeros(shape ...int) Parameter {
 }
 
 func (f factory) make(fill func(torch.Options) *torch.Tensor) (p Parameter) {
-	torch.Outside(func() { p.Tensor = fill(f.options()) })
+	torch.NoScope(func() { p.Tensor = fill(f.options()) })
 	p.RequiresGrad_(true)
 	return p
 }
 
 // buffer makes a buffer.
 func (f factory) buffer(fill func(torch.Options) *torch.Tensor) (b Buffer) {
-	torch.Outside(func() { b.Tensor = fill(f.options()) })
+	torch.NoScope(func() { b.Tensor = fill(f.options()) })
 	return b
 }
 

@@ -49,7 +49,8 @@ func (l *MSELoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// SmoothL1Loss is the squared difference where it is small, else the absolute one (torch.nn.SmoothL1Loss); see F.SmoothL1Loss.
+// SmoothL1Loss is the squared difference where it is small, else the absolute one (torch.nn.SmoothL1Loss); see
+// F.SmoothL1Loss.
 type SmoothL1Loss struct {
 	Base
 	options F.SmoothL1LossOptions
@@ -69,7 +70,8 @@ func (l *SmoothL1Loss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// HuberLoss is half the squared difference where it is small, else Delta times the absolute one (torch.nn.HuberLoss); see F.HuberLoss. Key, where the options have one: weight.
+// HuberLoss is half the squared difference where it is small, else Delta times the absolute one (torch.nn.HuberLoss);
+// see F.HuberLoss. Key, where the options have one: weight.
 type HuberLoss struct {
 	Base
 	Weight  Buffer
@@ -92,7 +94,8 @@ func (l *HuberLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// CrossEntropyLoss is the cross entropy of logits [N, C, ...] and classes or probabilities (torch.nn.CrossEntropyLoss); see F.CrossEntropy. Key, where the options have one: weight.
+// CrossEntropyLoss is the cross entropy of logits [N, C, ...] and classes or probabilities (torch.nn.CrossEntropyLoss);
+// see F.CrossEntropy. Key, where the options have one: weight.
 type CrossEntropyLoss struct {
 	Base
 	Weight  Buffer
@@ -115,7 +118,8 @@ func (l *CrossEntropyLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// NLLLoss is the negative log likelihood of log probabilities [N, C, ...] and classes (torch.nn.NLLLoss); see F.NLLLoss. Key, where the options have one: weight.
+// NLLLoss is the negative log likelihood of log probabilities [N, C, ...] and classes (torch.nn.NLLLoss); see
+// F.NLLLoss. Key, where the options have one: weight.
 type NLLLoss struct {
 	Base
 	Weight  Buffer
@@ -137,7 +141,8 @@ func (l *NLLLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// PoissonNLLLoss is the negative log likelihood of a Poisson distribution (torch.nn.PoissonNLLLoss); see F.PoissonNLLLoss.
+// PoissonNLLLoss is the negative log likelihood of a Poisson distribution (torch.nn.PoissonNLLLoss); see
+// F.PoissonNLLLoss.
 type PoissonNLLLoss struct {
 	Base
 	options F.PoissonNLLLossOptions
@@ -157,7 +162,8 @@ func (l *PoissonNLLLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// GaussianNLLLoss is the negative log likelihood of normal distributions (torch.nn.GaussianNLLLoss); see F.GaussianNLLLoss.
+// GaussianNLLLoss is the negative log likelihood of normal distributions (torch.nn.GaussianNLLLoss); see
+// F.GaussianNLLLoss.
 type GaussianNLLLoss struct {
 	Base
 	options F.GaussianNLLLossOptions
@@ -177,7 +183,8 @@ func (l *GaussianNLLLoss) Forward(x, target, variance *torch.Tensor) *torch.Tens
 	})
 }
 
-// KLDivLoss is the divergence of the target's probabilities from those whose logarithms it is given (torch.nn.KLDivLoss); see F.KLDiv.
+// KLDivLoss is the divergence of the target's probabilities from those whose logarithms it is given
+// (torch.nn.KLDivLoss); see F.KLDiv.
 type KLDivLoss struct {
 	Base
 	options F.KLDivOptions
@@ -197,7 +204,8 @@ func (l *KLDivLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// BCELoss is the binary cross entropy of probabilities (torch.nn.BCELoss); see F.BCE. Key, where the options have one: weight.
+// BCELoss is the binary cross entropy of probabilities (torch.nn.BCELoss); see F.BCE. Key, where the options have one:
+// weight.
 type BCELoss struct {
 	Base
 	Weight  Buffer
@@ -219,7 +227,8 @@ func (l *BCELoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// BCEWithLogitsLoss is the binary cross entropy of logits (torch.nn.BCEWithLogitsLoss); see F.BCEWithLogits. Keys, where the options have one: weight, pos_weight.
+// BCEWithLogitsLoss is the binary cross entropy of logits (torch.nn.BCEWithLogitsLoss); see F.BCEWithLogits. Keys,
+// where the options have one: weight, pos_weight.
 type BCEWithLogitsLoss struct {
 	Base
 	Weight    Buffer

@@ -25,7 +25,8 @@ func (l *MarginRankingLoss) Forward(x1, x2, target *torch.Tensor) *torch.Tensor 
 	})
 }
 
-// HingeEmbeddingLoss is x where the target is 1, max(0, Margin - x) where it is -1 (torch.nn.HingeEmbeddingLoss); see F.HingeEmbeddingLoss.
+// HingeEmbeddingLoss is x where the target is 1, max(0, Margin - x) where it is -1 (torch.nn.HingeEmbeddingLoss); see
+// F.HingeEmbeddingLoss.
 type HingeEmbeddingLoss struct {
 	Base
 	options F.HingeEmbeddingLossOptions
@@ -45,7 +46,8 @@ func (l *HingeEmbeddingLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// MultiLabelMarginLoss is the hinge loss of several classes a sample (torch.nn.MultiLabelMarginLoss); see F.MultiLabelMarginLoss.
+// MultiLabelMarginLoss is the hinge loss of several classes a sample (torch.nn.MultiLabelMarginLoss); see
+// F.MultiLabelMarginLoss.
 type MultiLabelMarginLoss struct {
 	Base
 	options F.LossOptions
@@ -85,7 +87,8 @@ func (l *SoftMarginLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// MultiLabelSoftMarginLoss is the binary cross entropy of logits, a mean over the classes (torch.nn.MultiLabelSoftMarginLoss); see F.MultiLabelSoftMarginLoss. Key, where the options have one: weight.
+// MultiLabelSoftMarginLoss is the binary cross entropy of logits, a mean over the classes
+// (torch.nn.MultiLabelSoftMarginLoss); see F.MultiLabelSoftMarginLoss. Key, where the options have one: weight.
 type MultiLabelSoftMarginLoss struct {
 	Base
 	Weight  Buffer
@@ -108,7 +111,8 @@ func (l *MultiLabelSoftMarginLoss) Forward(x, target *torch.Tensor) *torch.Tenso
 	})
 }
 
-// CosineEmbeddingLoss is 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - Margin) where it is -1 (torch.nn.CosineEmbeddingLoss); see F.CosineEmbeddingLoss.
+// CosineEmbeddingLoss is 1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - Margin) where it is -1
+// (torch.nn.CosineEmbeddingLoss); see F.CosineEmbeddingLoss.
 type CosineEmbeddingLoss struct {
 	Base
 	options F.MarginOptions
@@ -128,7 +132,8 @@ func (l *CosineEmbeddingLoss) Forward(x1, x2, target *torch.Tensor) *torch.Tenso
 	})
 }
 
-// MultiMarginLoss is the hinge loss of one class a sample (torch.nn.MultiMarginLoss); see F.MultiMarginLoss. Key, where the options have one: weight.
+// MultiMarginLoss is the hinge loss of one class a sample (torch.nn.MultiMarginLoss); see F.MultiMarginLoss. Key, where
+// the options have one: weight.
 type MultiMarginLoss struct {
 	Base
 	Weight  Buffer
@@ -151,7 +156,8 @@ func (l *MultiMarginLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// TripletMarginLoss is max(0, |anchor-positive| - |anchor-negative| + Margin) (torch.nn.TripletMarginLoss); see F.TripletMarginLoss.
+// TripletMarginLoss is max(0, |anchor-positive| - |anchor-negative| + Margin) (torch.nn.TripletMarginLoss); see
+// F.TripletMarginLoss.
 type TripletMarginLoss struct {
 	Base
 	options F.TripletMarginLossOptions
@@ -171,7 +177,8 @@ func (l *TripletMarginLoss) Forward(anchor, positive, negative *torch.Tensor) *t
 	})
 }
 
-// TripletMarginWithDistanceLoss is TripletMarginLoss with a distance of the user's own (torch.nn.TripletMarginWithDistanceLoss); see F.TripletMarginWithDistanceLoss.
+// TripletMarginWithDistanceLoss is TripletMarginLoss with a distance of the user's own
+// (torch.nn.TripletMarginWithDistanceLoss); see F.TripletMarginWithDistanceLoss.
 type TripletMarginWithDistanceLoss struct {
 	Base
 	options F.TripletMarginWithDistanceLossOptions

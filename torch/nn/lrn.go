@@ -130,7 +130,8 @@ type AdaptiveLogSoftmaxWithLoss struct {
 // NewAdaptiveLogSoftmaxWithLoss makes the layer for in features and classes, which must be ordered by how frequent they
 // are (torch.nn.AdaptiveLogSoftmaxWithLoss). cutoffs are the first classes of the clusters. It panics if there are
 // none, or they don't rise from 1 to below classes.
-func NewAdaptiveLogSoftmaxWithLoss(in, classes int, cutoffs []int, opts ...AdaptiveLogSoftmaxOptions) *AdaptiveLogSoftmaxWithLoss {
+func NewAdaptiveLogSoftmaxWithLoss(in, classes int, cutoffs []int,
+	opts ...AdaptiveLogSoftmaxOptions) *AdaptiveLogSoftmaxWithLoss {
 	const operation = "nn.NewAdaptiveLogSoftmaxWithLoss"
 	o := one(operation, opts)
 	before := 0
@@ -153,13 +154,14 @@ func NewAdaptiveLogSoftmaxWithLoss(in, classes int, cutoffs []int, opts ...Adapt
 	a.Head = NewLinear(in, cutoffs[0]+len(cutoffs), head)
 	for i := range cutoffs {
 		hidden := int(math.Floor(float64(in) / math.Pow(o.DivValue, float64(i+1))))
-		a.Tail = append(a.Tail, NewSequential(NewLinear(in, hidden, linear), NewLinear(hidden, a.cutoffs[i+1]-a.cutoffs[i], linear)))
+		a.Tail = append(a.Tail, NewSequential(NewLinear(in, hidden, linear), NewLinear(hidden, a.cutoffs[i+1]-a.cutoffs[i],
+			linear)))
 	}
 	return a
 }
 
-// Forward takes x [N, in] and classes [N], or [in] and []; it returns the log probability of each target and their mean,
-// negated: the loss.
+// Forward takes x [N, in] and classes [N], or [in] and []; it returns the log probability of each target and their
+// mean, negated: the loss.
 func (a *AdaptiveLogSoftmaxWithLoss) Forward(x, target *torch.Tensor) (output, loss *torch.Tensor) {
 	if a.hooks == nil {
 		return a.forward(x, target)

@@ -71,8 +71,9 @@ func ZeroGrad(m Module, opts ...ZeroGradOptions) {
 }
 
 // To moves a model's parameters and buffers to a device, or converts the floating and complex ones of them to a type
-// (torch.nn.Module.to): nn.To(net, torch.CUDA(0)), nn.To(net, torch.BFloat16), nn.To(net, device, dtype). The Parameters stay the
-// same tensors, with other memory, so that optimizers made before go on training them. Gradients go along.
+// (torch.nn.Module.to): nn.To(net, torch.CUDA(0)), nn.To(net, torch.BFloat16), nn.To(net, device, dtype). The
+// Parameters stay the same tensors, with other memory, so that optimizers made before go on training them. Gradients go
+// along.
 func To(m Module, targets ...torch.Target) {
 	root := tree("nn.To", m)
 	seen := map[*torch.Tensor]bool{}
@@ -91,7 +92,7 @@ func To(m Module, targets ...torch.Target) {
 
 // move gives t other memory; what is made on the way belongs to no scope.
 func move(t *torch.Tensor, targets []torch.Target) {
-	torch.Outside(func() {
+	torch.NoScope(func() {
 		torch.NoGrad(func() {
 			grad := t.Grad()
 			if moved := aten.Detach(t).To(movable(t, targets)...); !moved.SameStorage(t) {

@@ -6,8 +6,8 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// Module is anything that embeds Base: a layer, a loss, a container, a user's model (torch.nn.Module). Its one method is
-// unexported, so embedding Base is the only way to be one, and forgetting it is a compile error.
+// Module is anything that embeds Base: a layer, a loss, a container, a user's model (torch.nn.Module). Its one method
+// is unexported, so embedding Base is the only way to be one, and forgetting it is a compile error.
 type Module interface{ embedsBase() *Base }
 
 // Layer is a module with one input and one output, which Sequential can hold.
@@ -21,12 +21,13 @@ type Layer interface {
 // (torch.nn.Module). Its zero value is in training mode.
 type Base struct {
 	eval  bool
-	hooks hooks // nil as a rule: all that a layer without hooks looks at
+	hooks hooks // nil without hooks: then the only check of a call
 }
 
 func (b *Base) embedsBase() *Base { return b }
 
-// Training tells whether the module is in training mode, as it is from the start, or in evaluation mode (torch.nn.Module.training).
+// Training reports whether the module is in training mode, as it is from the start, or in evaluation mode
+// (torch.nn.Module.training).
 func (b *Base) Training() bool { return !b.eval }
 
 // Parameter is a tensor that is trained: a field of this type is found by Parameters, saved by StateDict, moved by To
@@ -45,8 +46,8 @@ type ParameterOptions struct {
 	NoGrad bool
 }
 
-// NewParameter makes a parameter that shares t's memory and belongs to no scope (torch.nn.Parameter). Autograd records what
-// happens to it, not how t was computed. A nil t gives the zero Parameter.
+// NewParameter makes a parameter that shares t's memory and belongs to no scope (torch.nn.Parameter). Autograd records
+// what happens to it, not how t was computed. A nil t gives the zero Parameter.
 func NewParameter(t *torch.Tensor, opts ...ParameterOptions) Parameter {
 	o := one("nn.NewParameter", opts)
 	if t == nil {
@@ -55,14 +56,16 @@ func NewParameter(t *torch.Tensor, opts ...ParameterOptions) Parameter {
 	p := unscoped(t)
 	if d := p.DType(); !o.NoGrad {
 		if !d.IsFloating() && !d.IsComplex() {
-			torch.Fail("nn.NewParameter", "a parameter of type %s can't have a gradient: use a floating type, NoGrad, or a Buffer", d)
+			torch.Fail("nn.NewParameter", "a parameter of type %s can't have a gradient: use a floating type, NoGrad, or a "+
+				"Buffer", d)
 		}
 		p.RequiresGrad_(true)
 	}
 	return Parameter{p}
 }
 
-// NewBuffer makes a buffer that shares t's memory and belongs to no scope (torch.nn.Buffer). A nil t gives the zero Buffer.
+// NewBuffer makes a buffer that shares t's memory and belongs to no scope (torch.nn.Buffer). A nil t gives the zero
+// Buffer.
 func NewBuffer(t *torch.Tensor) Buffer {
 	if t == nil {
 		return Buffer{}
@@ -72,7 +75,7 @@ func NewBuffer(t *torch.Tensor) Buffer {
 
 // unscoped makes a tensor that shares t's memory, has no history and belongs to no scope.
 func unscoped(t *torch.Tensor) (out *torch.Tensor) {
-	torch.Outside(func() { out = aten.Detach(t) })
+	torch.NoScope(func() { out = aten.Detach(t) })
 	return out
 }
 

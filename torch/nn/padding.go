@@ -90,7 +90,8 @@ func (p *ZeroPad3d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ZeroPad3d", x) })
 }
 
-// ReflectionPad1d pads the last dimension with the values inside, mirrored, without the edge (torch.nn.ReflectionPad1d).
+// ReflectionPad1d pads the last dimension with the values inside, mirrored, without the edge
+// (torch.nn.ReflectionPad1d).
 type ReflectionPad1d struct{ pads }
 
 // NewReflectionPad1d makes a padding layer (torch.nn.ReflectionPad1d). It panics unless there is one number, or two for
@@ -104,7 +105,8 @@ func (p *ReflectionPad1d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReflectionPad1d", x) })
 }
 
-// ReflectionPad2d pads the last 2 dimensions with the values inside, mirrored, without the edge (torch.nn.ReflectionPad2d).
+// ReflectionPad2d pads the last 2 dimensions with the values inside, mirrored, without the edge
+// (torch.nn.ReflectionPad2d).
 type ReflectionPad2d struct{ pads }
 
 // NewReflectionPad2d makes a padding layer (torch.nn.ReflectionPad2d). It panics unless there is one number, or two for
@@ -118,7 +120,8 @@ func (p *ReflectionPad2d) Forward(x *torch.Tensor) *torch.Tensor {
 	return p.withHooks(p, x, func(x *torch.Tensor) *torch.Tensor { return p.pad("nn.ReflectionPad2d", x) })
 }
 
-// ReflectionPad3d pads the last 3 dimensions with the values inside, mirrored, without the edge (torch.nn.ReflectionPad3d).
+// ReflectionPad3d pads the last 3 dimensions with the values inside, mirrored, without the edge
+// (torch.nn.ReflectionPad3d).
 type ReflectionPad3d struct{ pads }
 
 // NewReflectionPad3d makes a padding layer (torch.nn.ReflectionPad3d). It panics unless there is one number, or two for

@@ -7,8 +7,8 @@ import (
 )
 
 // Parameters returns a model's parameters in the order of PyTorch: a module's own, as declared, before those of its
-// children. A parameter that is shared is there once. What is wrong with the model, such as a nil module, is a panic with
-// a *torch.Error that names the path. (torch.nn.Module.parameters)
+// children. A parameter that is shared is there once. What is wrong with the model, such as a nil module, is a panic
+// with a *torch.Error that names the path. (torch.nn.Module.parameters)
 func Parameters(m Module) []Parameter {
 	var out []Parameter
 	eachParameter("nn.Parameters", m, func(_ string, p Parameter) bool {
@@ -18,8 +18,8 @@ func Parameters(m Module) []Parameter {
 	return out
 }
 
-// NamedParameters walks a model's parameters with their keys, in the order of Parameters (torch.nn.Module.named_parameters). A
-// shared one comes once, under the first of its keys.
+// NamedParameters walks a model's parameters with their keys, in the order of Parameters
+// (torch.nn.Module.named_parameters). A shared one comes once, under the first of its keys.
 func NamedParameters(m Module) iter.Seq2[string, Parameter] {
 	return func(yield func(string, Parameter) bool) { eachParameter("nn.NamedParameters", m, yield) }
 }
@@ -68,8 +68,8 @@ func entries(operation string, m Module, of func(*node) []entry, yield func(stri
 	})
 }
 
-// Modules returns m and all modules beneath it, a module before its children; a shared one once (torch.nn.Module.modules).
-// A Go slice of modules is not a module, where Python's ModuleList is one.
+// Modules returns m and all modules beneath it, a module before its children; a shared one once
+// (torch.nn.Module.modules). A Go slice of modules is not a module, where Python's ModuleList is one.
 func Modules(m Module) []Module {
 	var out []Module
 	for _, one := range NamedModules(m) {
@@ -92,7 +92,8 @@ func NamedModules(m Module) iter.Seq2[string, Module] {
 	}
 }
 
-// Children walks the modules directly beneath m with their keys, those in slices included (torch.nn.Module.named_children).
+// Children walks the modules directly beneath m with their keys, those in slices included
+// (torch.nn.Module.named_children).
 func Children(m Module) iter.Seq2[string, Module] {
 	return func(yield func(string, Module) bool) {
 		seen := map[Module]bool{}

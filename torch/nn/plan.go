@@ -76,7 +76,7 @@ func classifyPointer(t reflect.Type, busy map[reflect.Type]bool) class {
 	return nothing
 }
 
-// holds tells whether a struct that is no module has a field that a walk would look at.
+// holds reports whether a struct that is no module has a field that a walk visits.
 func holds(t reflect.Type, busy map[reflect.Type]bool) bool {
 	if busy[t] || t.PkgPath() == torchPackage {
 		return false
@@ -98,7 +98,7 @@ func holds(t reflect.Type, busy map[reflect.Type]bool) bool {
 
 var torchPackage = reflect.TypeFor[torch.Tensor]().PkgPath()
 
-// field is one field of a struct that a walk looks at.
+// field is one field of a struct that a walk visits.
 type field struct {
 	index    int
 	goName   string
@@ -108,7 +108,7 @@ type field struct {
 	tag      tag
 }
 
-// plan is what a walk looks at in a struct type, found once.
+// plan lists what a walk visits in a struct type, found once.
 type plan struct {
 	fields []field
 	base   int // the field that is Base, -1 if there is none
@@ -157,7 +157,8 @@ func planField(operation, path string, t reflect.Type, f reflect.StructField, i 
 		torch.Fail(operation, "%s (in %s) is a Go map of modules or parameters, whose order differs from run to run: "+
 			"use nn.ModuleDict or nn.ParameterDict, or a slice; `torch:\"-\"` leaves it out", where, here(path))
 	case c == refusedPtr:
-		torch.Fail(operation, "%s (in %s) points to a %s, which holds modules or parameters and is no module itself: embed nn.Base in it; "+
+		torch.Fail(operation, "%s (in %s) points to a %s, which holds modules or parameters and is no module itself: "+
+			"embed nn.Base in it; "+
 			"`torch:\"-\"` leaves the field out", where, here(path), f.Type.Elem())
 	}
 	key := tg.name

@@ -34,9 +34,9 @@ func (Base) Format(s fmt.State, verb rune) {
 	fmt.Fprint(s, out)
 }
 
-// formatted is the value that fmt was given, or nil. Base's method is promoted to the struct around it and receives Base
-// alone; fmt's printer keeps the whole value in its field arg.
-// NB: the field is unexported. Where it is missing, in another fmt.State or another Go, a module prints as nn.Module().
+// formatted is the value that fmt was given, or nil. Base's method is promoted to the struct around it and receives
+// Base alone; fmt's printer keeps the whole value in its field arg. NB: the field is unexported. Where it is missing,
+// in another fmt.State or another Go, a module prints as nn.Module().
 func formatted(s fmt.State) any {
 	v := reflect.ValueOf(s)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
@@ -69,11 +69,11 @@ func repr(v any) string {
 		return "Module()"
 	}
 	w := &walker{operation: "nn.Base.Format", active: map[visit]bool{}, lenient: true}
-	return w.module("", m).text("") // its own String, if it has one, was asked for above
+	return w.module("", m).text("") // its own String, if it has one, was called above
 }
 
-// callsItself reports whether a pointer type's String method is at work in this goroutine: one that prints the struct, as
-// in fmt.Sprintf("%+v", *m), is not called again for it.
+// callsItself reports whether a pointer type's String method is at work in this goroutine: one that prints the struct,
+// as in fmt.Sprintf("%+v", *m), is not called again for it.
 func callsItself(pointer reflect.Type) bool {
 	own := fmt.Sprintf("%s.(*%s).String", pointer.Elem().PkgPath(), pointer.Elem().Name())
 	pcs := make([]uintptr, 256)

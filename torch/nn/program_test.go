@@ -77,7 +77,8 @@ func TestGPT(t *testing.T) {
 		ids := torch.RandInt(0, 16, 3, 7)
 		logits := g.Forward(ids, nil)
 		require.Equal(t, []int{3, 7, 16}, logits.Shape())
-		loss := F.CrossEntropy(logits.View(-1, 16), ids.View(-1), F.CrossEntropyOptions{IgnoreIndex: new(0), LabelSmoothing: 0.1})
+		loss := F.CrossEntropy(logits.View(-1, 16), ids.View(-1), F.CrossEntropyOptions{IgnoreIndex: new(0),
+			LabelSmoothing: 0.1})
 		loss.Backward()
 		for name, p := range nn.NamedParameters(g) {
 			require.NotNil(t, p.Grad(), name)
@@ -147,7 +148,8 @@ func TestModuleWithBuffers(t *testing.T) {
 		torch.Scope(func() { n.Forward(torch.Randn(8, 4)).Sum().Backward() })
 	}
 	require.Equal(t, 3, torch.Item[int](n.Seen.Tensor))
-	require.Equal(t, []string{"weight", "bias", "running_mean", "running_var", "num_batches_tracked", "scales.0", "scales.1"}, nn.StateDict(n).Keys())
+	require.Equal(t, []string{"weight", "bias", "running_mean", "running_var", "num_batches_tracked", "scales.0",
+		"scales.1"}, nn.StateDict(n).Keys())
 	nn.Eval(n)
 	before := n.RunningMean.ToBytes()
 	n.Forward(torch.Randn(8, 4))

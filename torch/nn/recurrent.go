@@ -23,8 +23,8 @@ type RNNOptions struct {
 	Device        torch.Device // of the parameters; default: the CPU
 }
 
-// recurrent is what RNN, LSTM and GRU have in common. Its keys are weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (and
-// weight_hr_l0 with a projection), for the second direction with _reverse, then those of layer 1.
+// recurrent is what RNN, LSTM and GRU have in common. Its keys are weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0
+// (and weight_hr_l0 with a projection), for the second direction with _reverse, then those of layer 1.
 type recurrent struct {
 	Base
 	name          string
@@ -48,7 +48,8 @@ func (r *recurrent) init(name string, gates, input, hidden int, o RNNOptions) {
 	case o.ProjSize != 0 && name != "LSTM":
 		torch.Fail(operation, "ProjSize is for LSTM")
 	case o.ProjSize < 0 || o.ProjSize >= hidden:
-		torch.Fail(operation, "ProjSize must be smaller than the hidden size %d, and not negative, got %d", hidden, o.ProjSize)
+		torch.Fail(operation, "ProjSize must be smaller than the hidden size %d, and not negative, got %d", hidden,
+			o.ProjSize)
 	case o.ReLU && name != "RNN":
 		torch.Fail(operation, "ReLU is for RNN")
 	}
@@ -184,8 +185,8 @@ func (s sequence) results(out *torch.Tensor, states ...*torch.Tensor) (*torch.Te
 // given returns the only state in a trailing parameter, or nil.
 func (r *recurrent) given(h []*torch.Tensor) *torch.Tensor { return one("nn."+r.name, h) }
 
-// RNN is an Elman network of one or more layers (torch.nn.RNN). Keys: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0,
-// the second direction's with _reverse, then layer 1's.
+// RNN is an Elman network of one or more layers (torch.nn.RNN). Keys: weight_ih_l0, weight_hh_l0, bias_ih_l0,
+// bias_hh_l0, the second direction's with _reverse, then layer 1's.
 type RNN struct{ recurrent }
 
 // NewRNN makes a network from input to hidden features, of one layer by default; parameters are drawn from ±1/√hidden
@@ -218,7 +219,8 @@ func (r *RNN) forward(x *torch.Tensor, h0 []*torch.Tensor) (output, h *torch.Ten
 	if o.ReLU {
 		call = aten.RnnReluInput
 	}
-	output, h = call(s.x, h, tensorsOf(r.weights), !o.NoBias, o.NumLayers, o.Dropout, r.Training(), o.Bidirectional, o.BatchFirst)
+	output, h = call(s.x, h, tensorsOf(r.weights), !o.NoBias, o.NumLayers, o.Dropout, r.Training(), o.Bidirectional,
+		o.BatchFirst)
 	output, states := s.results(output, h)
 	return output, states[0]
 }
@@ -250,13 +252,14 @@ func (r *GRU) forward(x *torch.Tensor, h0 []*torch.Tensor) (output, h *torch.Ten
 	s := r.sequence(x)
 	h = r.state(s, r.given(h0), r.hidden)
 	o := r.options
-	output, h = aten.GruInput(s.x, h, tensorsOf(r.weights), !o.NoBias, o.NumLayers, o.Dropout, r.Training(), o.Bidirectional, o.BatchFirst)
+	output, h = aten.GruInput(s.x, h, tensorsOf(r.weights), !o.NoBias, o.NumLayers, o.Dropout, r.Training(),
+		o.Bidirectional, o.BatchFirst)
 	output, states := s.results(output, h)
 	return output, states[0]
 }
 
-// LSTM is a long short-term memory of one or more layers (torch.nn.LSTM). Its keys are as RNN's, with weight_hr_l0 for a
-// projection.
+// LSTM is a long short-term memory of one or more layers (torch.nn.LSTM). Its keys are as RNN's, with weight_hr_l0 for
+// a projection.
 type LSTM struct{ recurrent }
 
 // NewLSTM makes a network from input to hidden features, of one layer by default; parameters are drawn from ±1/√hidden
@@ -292,7 +295,8 @@ func (r *LSTM) forward(x *torch.Tensor, state []*torch.Tensor) (output, h, c *to
 	}
 	hx := []*torch.Tensor{r.state(s, h, r.outSize()), r.state(s, c, r.hidden)}
 	o := r.options
-	output, h, c = aten.LstmInput(s.x, hx, tensorsOf(r.weights), !o.NoBias, o.NumLayers, o.Dropout, r.Training(), o.Bidirectional, o.BatchFirst)
+	output, h, c = aten.LstmInput(s.x, hx, tensorsOf(r.weights), !o.NoBias, o.NumLayers, o.Dropout, r.Training(),
+		o.Bidirectional, o.BatchFirst)
 	output, states := s.results(output, h, c)
 	return output, states[0], states[1]
 }

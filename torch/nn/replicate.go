@@ -6,11 +6,12 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Replicate makes a copy of a model for each device, to run parts of a batch at the same time (torch.nn.parallel.replicate).
-// The model lies on the first of them. Parameters are copied so that the gradients of all copies add up in the model's, the
-// devices in their order; buffers are copied as they are. The first copy's tensors share the model's memory: what it
-// writes in place, such as running statistics, stays. All else is copied as by Clone, so that a field which a copy sets is
-// lost with it. The copies are for one forward pass, and their tensors belong to the scope.
+// Replicate makes a copy of a model for each device, to run parts of a batch at the same time
+// (torch.nn.parallel.replicate). The model lies on the first of them. Parameters are copied so that the gradients of
+// all copies add up in the model's, the devices in their order; buffers are copied as they are. The first copy's
+// tensors share the model's memory: what it writes in place, such as running statistics, stays. All else is copied as
+// by Clone, so that a field which a copy sets is lost with it. The copies are for one forward pass, and their tensors
+// belong to the scope.
 //
 // A parameter that no copy uses gets no gradient (PyTorch's gets zeros).
 func Replicate[M Module](m M, devices []torch.Device) []M {
@@ -29,7 +30,8 @@ func Replicate[M Module](m M, devices []torch.Device) []M {
 					continue
 				}
 				if d := e.tensor.Device(); d != devices[0] {
-					torch.Fail(operation, "%s is on %s: the model must lie on the first device, %s", join(n.path, e.key), d, devices[0])
+					torch.Fail(operation, "%s is on %s: the model must lie on the first device, %s", join(n.path, e.key), d,
+						devices[0])
 				}
 				for k, t := range spread(e.tensor, devices) {
 					copies[k][e.tensor] = t
@@ -49,8 +51,9 @@ func Replicate[M Module](m M, devices []torch.Device) []M {
 	return out
 }
 
-// spread copies a tensor to all devices but the first, which gets the tensor's own memory. No tensor on the way has more than
-// two users: the sum of two gradients doesn't depend on which comes first, that of more would differ from step to step.
+// spread copies a tensor to all devices but the first, which gets the tensor's own memory. No tensor on the way has
+// more than two users: the sum of two gradients doesn't depend on which comes first, that of more would differ from
+// step to step.
 func spread(t *torch.Tensor, devices []torch.Device) []*torch.Tensor {
 	out := make([]*torch.Tensor, len(devices))
 	if !torch.GradEnabled() || !t.RequiresGrad() {

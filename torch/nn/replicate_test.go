@@ -37,7 +37,8 @@ func TestReplicateCopiesAllButTheFirst(t *testing.T) {
 			require.Same(t, net.Left, c.Left, "a field that is left out")
 			require.Same(t, net.cache, c.cache)
 			require.False(t, c.Training())
-			require.Equal(t, []string{"AliasBackward0", "nn.Replicate", "nn.Replicate"}[k], c.Weight.GradFn(), "the first is no second user of the parameter")
+			require.Equal(t, []string{"AliasBackward0", "nn.Replicate", "nn.Replicate"}[k], c.Weight.GradFn(),
+				"the first is no second user of the parameter")
 			require.False(t, c.hidden.Weight.RequiresGrad())
 			require.Equal(t, keys(net), keys(c))
 		}
@@ -65,7 +66,8 @@ func TestReplicateGradients(t *testing.T) {
 			var loss *torch.Tensor
 			for _, c := range copies {
 				y := c.At(0).(*mlp).Forward(torch.Randn(6, 4)).Tanh().Sum()
-				for i, g := range torch.Grad([]*torch.Tensor{y}, tensorsOf(Parameters(c.At(0))), torch.GradOptions{RetainGraph: true}) {
+				for i, g := range torch.Grad([]*torch.Tensor{y}, tensorsOf(Parameters(c.At(0))),
+					torch.GradOptions{RetainGraph: true}) {
 					if len(want) <= i {
 						want = append(want, g)
 					} else {
@@ -103,7 +105,8 @@ func TestReplicateGradientsOfOtherKinds(t *testing.T) {
 
 		p := NewParameter(torch.Full(2, 1))
 		copied := Replicate(NewParameterList(p), cpus(2))[1].At(0)
-		first := torch.Grad([]*torch.Tensor{copied.Pow(3).Sum()}, []*torch.Tensor{p.Tensor}, torch.GradOptions{CreateGraph: true})[0]
+		first := torch.Grad([]*torch.Tensor{copied.Pow(3).Sum()}, []*torch.Tensor{p.Tensor},
+			torch.GradOptions{CreateGraph: true})[0]
 		require.Equal(t, 12.0, torch.Grad([]*torch.Tensor{first.Sum()}, []*torch.Tensor{p.Tensor})[0].Item())
 	})
 }
@@ -117,7 +120,10 @@ func TestReplicateWithoutGradients(t *testing.T) {
 			require.Same(t, net.FC1.Weight.Tensor, copies[0].FC1.Weight.Tensor)
 			require.False(t, copies[1].FC1.Weight.RequiresGrad())
 		})
-		torch.InferenceMode(func() { require.Equal(t, []int{3, 2}, Replicate(net, cpus(2))[1].Forward(torch.Ones(3, 4)).Shape()) })
+		torch.InferenceMode(func() {
+			require.Equal(t, []int{3, 2},
+				Replicate(net, cpus(2))[1].Forward(torch.Ones(3, 4)).Shape())
+		})
 	})
 }
 
@@ -137,8 +143,8 @@ func TestReplicateOfAnInterface(t *testing.T) {
 	})
 }
 
-// The copies of every recorded layer compute what was recorded of PyTorch's: the first writes the layer's buffers, and the
-// gradients of the second arrive at its parameters.
+// The copies of every recorded layer compute what was recorded of PyTorch's: the first writes the layer's buffers, and
+// the gradients of the second arrive at its parameters.
 func TestReplicasOfRecordedLayers(t *testing.T) {
 	ran := 0
 	for _, stem := range []string{"layers", "plain"} {

@@ -23,7 +23,8 @@ type cell struct {
 	noBias, relu  bool
 }
 
-func (c *cell) init(name string, gates, input, hidden int, o RNNCellOptions) (weightIH, weightHH, biasIH, biasHH Parameter) {
+func (c *cell) init(name string, gates, input, hidden int, o RNNCellOptions) (weightIH, weightHH, biasIH,
+	biasHH Parameter) {
 	operation := "nn.New" + name
 	positive(operation, "the number of inputs", input)
 	positive(operation, "the hidden size", hidden)
@@ -155,7 +156,8 @@ func (c *GRUCell) Forward(x *torch.Tensor, h ...*torch.Tensor) *torch.Tensor {
 
 func (c *GRUCell) forward(x *torch.Tensor, h []*torch.Tensor) *torch.Tensor {
 	x, states, batched := c.inputs(x, one("nn.GRUCell", h))
-	return unbatch(aten.GruCell(x, states[0], c.WeightIH.Tensor, c.WeightHH.Tensor, c.BiasIH.Tensor, c.BiasHH.Tensor), batched)
+	return unbatch(aten.GruCell(x, states[0], c.WeightIH.Tensor, c.WeightHH.Tensor, c.BiasIH.Tensor, c.BiasHH.Tensor),
+		batched)
 }
 
 // LSTMCell is one step of a long short-term memory (torch.nn.LSTMCell). Keys: weight_ih, weight_hh, bias_ih, bias_hh.

@@ -8,8 +8,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// Sequential is a chain of layers, each one's output the next one's input (torch.nn.Sequential). Its keys are the layers'
-// numbers: 0.weight, 2.bias.
+// Sequential is a chain of layers, each one's output the next one's input (torch.nn.Sequential). Its keys are the
+// layers' numbers: 0.weight, 2.bias.
 type Sequential struct {
 	Base
 	layers []Layer
@@ -93,8 +93,8 @@ func (l *ModuleList[M]) groupsEqual()      {}
 func (l *ModuleList[M]) self() any         { return l }
 func (l *ModuleList[M]) members() []member { return numbered(l.modules) }
 
-// ParameterList is a list of parameters (torch.nn.ParameterList). A field of type []Parameter does the same, with the same
-// keys; a ParameterList is a module itself.
+// ParameterList is a list of parameters (torch.nn.ParameterList). A field of type []Parameter does the same, with the
+// same keys; a ParameterList is a module itself.
 type ParameterList struct {
 	Base
 	params []Parameter

@@ -138,7 +138,8 @@ type Fold struct {
 // NewFold makes images of the given size from windows of the given size (torch.nn.Fold). It panics if the windows' size
 // is below 1.
 func NewFold[S, K Size](size S, kernel K, opts ...FoldOptions) *Fold {
-	return &Fold{size: given("nn.NewFold", "the output's size", 2, size), kernel: window("nn.NewFold", 2, kernel), options: one("nn.NewFold", opts)}
+	return &Fold{size: given("nn.NewFold", "the output's size", 2, size), kernel: window("nn.NewFold", 2, kernel),
+		options: one("nn.NewFold", opts)}
 }
 
 // Forward takes x [N, C·KH·KW, L] and returns [N, C, H, W].

@@ -10,9 +10,9 @@ import (
 	"github.com/golite/golite/torch/serial/errs"
 )
 
-// StateDict returns a model's parameters and saved buffers by their keys, in PyTorch's order: a module's own parameters,
-// its buffers, then its children. The tensors share the model's memory, have no history and belong to no scope. A shared
-// parameter is there under each of its keys. (torch.nn.Module.state_dict)
+// StateDict returns a model's parameters and saved buffers by their keys, in PyTorch's order: a module's own
+// parameters, its buffers, then its children. The tensors share the model's memory, have no history and belong to no
+// scope. A shared parameter is there under each of its keys. (torch.nn.Module.state_dict)
 func StateDict(m Module) *torch.StateDict {
 	sd := &torch.StateDict{}
 	eachState(tree("nn.StateDict", m), func(key string, t *torch.Tensor) { sd.Set(key, unscoped(t)) })
@@ -54,15 +54,16 @@ type IncompatibleKeys struct{ Missing, Unexpected []string }
 // Mismatch is a key whose tensors differ in shape.
 type Mismatch = errs.Mismatch
 
-// StateDictError is what LoadStateDict returns: everything that doesn't fit, at once. Package serial calls it ErrMismatch.
+// StateDictError is what LoadStateDict returns: everything that doesn't fit, at once. Package serial calls it
+// ErrMismatch.
 type StateDictError = errs.ErrMismatch
 
 // LoadStateDict copies a state dict's tensors into a model's parameters and buffers, in place, so that optimizers made
-// before keep theirs; types and devices are converted to the model's (torch.nn.Module.load_state_dict). What PyTorch's wrappers
-// put before the keys is found and dropped: "_orig_mod." of torch.compile, wherever it stands, and "module." of
-// DistributedDataParallel, DataParallel and AveragedModel where all keys have it, with AveragedModel's n_averaged. All that
-// doesn't fit comes back as one *StateDictError, and then nothing was copied. A model that can't be walked is a
-// *torch.Error.
+// before keep theirs; types and devices are converted to the model's (torch.nn.Module.load_state_dict). What PyTorch's
+// wrappers put before the keys is found and dropped: "_orig_mod." of torch.compile, wherever it stands, and "module."
+// of DistributedDataParallel, DataParallel and AveragedModel where all keys have it, with AveragedModel's n_averaged.
+// All that doesn't fit comes back as one *StateDictError, and then nothing was copied. A model that can't be walked is
+// a *torch.Error.
 func LoadStateDict(m Module, sd *torch.StateDict, opts ...LoadOptions) error {
 	var misfit *StateDictError
 	err := torch.Try(func() {
@@ -127,7 +128,8 @@ func copyAll(pairs []pair) {
 	}
 }
 
-// fits tells whether a saved tensor has the shape wanted. One element is as good as a scalar, as files of old have it.
+// fits reports whether a saved tensor has the shape wanted. One element is as good as a scalar, as files of old have
+// it.
 func fits(from, to *torch.Tensor) bool {
 	a, b := from.Shape(), to.Shape()
 	return slices.Equal(a, b) || len(b) == 0 && slices.Equal(a, []int{1})

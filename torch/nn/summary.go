@@ -33,8 +33,8 @@ type ModelSummary struct {
 	Bytes      int            // the memory of the parameters
 }
 
-// Summary counts a model's parameters by layer (Lightning's ModelSummary). What is wrong with the model is a panic, as in
-// Parameters.
+// Summary counts a model's parameters by layer (Lightning's ModelSummary). What is wrong with the model is a panic, as
+// in Parameters.
 //
 //	fmt.Println(nn.Summary(net))
 //	// Name  Type    Shape                          Parameters  Trainable

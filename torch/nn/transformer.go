@@ -27,7 +27,8 @@ type TransformerOptions struct {
 }
 
 func (o TransformerOptions) attention() MultiheadAttentionOptions {
-	return MultiheadAttentionOptions{Dropout: or(o.Dropout, 0.1), NoBias: o.NoBias, BatchFirst: o.BatchFirst, DType: o.DType, Device: o.Device}
+	return MultiheadAttentionOptions{Dropout: or(o.Dropout, 0.1), NoBias: o.NoBias, BatchFirst: o.BatchFirst,
+		DType: o.DType, Device: o.Device}
 }
 
 func (o TransformerOptions) linear() LinearOptions {
@@ -88,17 +89,18 @@ func NewTransformerEncoderLayer(dim, heads int, opts ...TransformerOptions) *Tra
 	return l
 }
 
-// EncoderInput is what the encoder's Forward takes besides the sequence (torch.nn.TransformerEncoder.forward's keywords).
+// EncoderInput is what the encoder's Forward takes besides the sequence (torch.nn.TransformerEncoder.forward's
+// keywords).
 type EncoderInput struct {
 	Mask           *torch.Tensor // [L, L] or [N·heads, L, L]: true, or -inf, where not to attend
 	KeyPaddingMask *torch.Tensor // [N, L] or [L]: true, or -inf, where the sequence is padding
 	// Causal is a hint that Mask is the causal mask, which must be given. nil: a layer takes it as false, an encoder
-	// looks at the mask.
+	// checks the mask.
 	Causal *bool
 }
 
-// Forward takes src [L, N, E], [N, L, E] with BatchFirst, or [L, E], and returns the same shape. In evaluation mode without
-// gradients it is one call of libtorch, where PyTorch's is.
+// Forward takes src [L, N, E], [N, L, E] with BatchFirst, or [L, E], and returns the same shape. In evaluation mode
+// without gradients it is one call of libtorch, where PyTorch's is.
 func (l *TransformerEncoderLayer) Forward(src *torch.Tensor, in ...EncoderInput) *torch.Tensor {
 	return l.withHooks(l, src, func(src *torch.Tensor) *torch.Tensor {
 		const operation = "nn.TransformerEncoderLayer"
@@ -129,10 +131,11 @@ func (l *TransformerEncoderLayer) feed(x *torch.Tensor) *torch.Tensor {
 	return l.Dropout2.Forward(x)
 }
 
-// fast tells whether libtorch's one call does: the conditions are PyTorch's.
+// fast reports whether libtorch's fused call does: the conditions are PyTorch's.
 func (l *TransformerEncoderLayer) fast(src *torch.Tensor) bool {
 	a := l.SelfAttn
-	if l.Training() || src.Dim() != 3 || !a.options.BatchFirst || a.InProjBias.Tensor == nil || a.InProjWeight.Tensor == nil ||
+	if l.Training() || src.Dim() != 3 || !a.options.BatchFirst || a.InProjBias.Tensor == nil ||
+		a.InProjWeight.Tensor == nil ||
 		l.options.Activation != nil || l.Norm1.eps != l.Norm2.eps || a.heads%2 != 0 || autocasting() || l.anyHooks() {
 		return false
 	}
@@ -141,7 +144,8 @@ func (l *TransformerEncoderLayer) fast(src *torch.Tensor) bool {
 
 // anyHooks reports whether the layer or one beneath it has hooks, which the one call would pass by.
 func (l *TransformerEncoderLayer) anyHooks() bool {
-	for _, h := range []hooks{l.hooks, l.SelfAttn.hooks, l.SelfAttn.OutProj.hooks, l.Linear1.hooks, l.Linear2.hooks, l.Norm1.hooks, l.Norm2.hooks,
+	for _, h := range []hooks{l.hooks, l.SelfAttn.hooks, l.SelfAttn.OutProj.hooks, l.Linear1.hooks, l.Linear2.hooks,
+		l.Norm1.hooks, l.Norm2.hooks,
 		l.Dropout.hooks, l.Dropout1.hooks, l.Dropout2.hooks} {
 		if h != nil {
 			return true
@@ -232,7 +236,7 @@ func sequenceLength(x *torch.Tensor, batchFirst bool) int {
 	return x.Size(0)
 }
 
-// isCausal tells whether a mask is the causal one, where the caller doesn't say.
+// isCausal reports whether a mask is the causal one, where the caller leaves it open.
 func isCausal(mask *torch.Tensor, hint *bool, length int) bool {
 	if hint != nil || mask == nil {
 		return or(hint, false)
@@ -284,10 +288,12 @@ func NewTransformer(dim, heads int, opts ...TransformerOptions) *Transformer {
 
 // TransformerInput is what Transformer's Forward takes besides the sequences (torch.nn.Transformer.forward's keywords).
 type TransformerInput struct {
-	SrcMask, TgtMask, MemoryMask                               *torch.Tensor // [S, S], [T, T] and [T, S], or with N·heads in front: true, or -inf, where not to attend
-	SrcKeyPaddingMask, TgtKeyPaddingMask, MemoryKeyPaddingMask *torch.Tensor // [N, S], [N, T] and [N, S]: true, or -inf, at padding
-	SrcCausal, TgtCausal                                       *bool         // hints; nil: look at the masks
-	MemoryCausal                                               bool          // a hint
+	// [S, S], [T, T] and [T, S], or with N·heads in front: true, or -inf, where not to attend
+	SrcMask, TgtMask, MemoryMask *torch.Tensor
+	// [N, S], [N, T] and [N, S]: true, or -inf, at padding
+	SrcKeyPaddingMask, TgtKeyPaddingMask, MemoryKeyPaddingMask *torch.Tensor
+	SrcCausal, TgtCausal                                       *bool // hints; nil: look at the masks
+	MemoryCausal                                               bool  // a hint
 }
 
 // Forward encodes src [S, N, E] and decodes tgt [T, N, E] with it; with BatchFirst N comes first, or there is none. It
@@ -306,7 +312,8 @@ func (t *Transformer) Forward(src, tgt *torch.Tensor, in ...TransformerInput) *t
 		if src.Size(-1) != t.dim || tgt.Size(-1) != t.dim {
 			torch.Fail(operation, "src %v and tgt %v must have %d features", src.Shape(), tgt.Shape(), t.dim)
 		}
-		memory := t.Encoder.Forward(src, EncoderInput{Mask: i.SrcMask, KeyPaddingMask: i.SrcKeyPaddingMask, Causal: i.SrcCausal})
+		memory := t.Encoder.Forward(src, EncoderInput{Mask: i.SrcMask, KeyPaddingMask: i.SrcKeyPaddingMask,
+			Causal: i.SrcCausal})
 		return t.Decoder.Forward(tgt, memory, DecoderInput{
 			TgtMask: i.TgtMask, MemoryMask: i.MemoryMask, TgtKeyPaddingMask: i.TgtKeyPaddingMask,
 			MemoryKeyPaddingMask: i.MemoryKeyPaddingMask, TgtCausal: i.TgtCausal, MemoryCausal: i.MemoryCausal,

@@ -28,7 +28,7 @@ type entry struct {
 	persistent bool
 }
 
-// container is a module whose members have keys of their own and not those of its fields. self tells the
+// container is a module whose members have keys of their own and not those of its fields. self distinguishes the
 // container from a struct that embeds it, to which the methods are promoted.
 type container interface {
 	Module
@@ -162,7 +162,8 @@ func (w *walker) value(n *node, key string, v reflect.Value, c class, t tag) {
 		child.unique(w.operation)
 		n.children = append(n.children, child)
 	case refusedMap, refusedPtr:
-		torch.Fail(w.operation, "%s holds a %s: keep modules in fields, slices, nn.ModuleList or nn.ModuleDict", path, v.Type())
+		torch.Fail(w.operation, "%s holds a %s: keep modules in fields, slices, nn.ModuleList or nn.ModuleDict", path,
+			v.Type())
 	}
 }
 
@@ -183,7 +184,7 @@ func (w *walker) absent(n *node, path string, t tag) {
 	}
 }
 
-// dynamic looks at what an interface holds.
+// dynamic visits what an interface holds.
 func (w *walker) dynamic(n *node, key string, v reflect.Value, t tag) {
 	if v.IsNil() {
 		if v.Type().Implements(moduleType) {

@@ -36,7 +36,8 @@ func newRunningNorm() *runningNorm {
 
 func TestTags(t *testing.T) {
 	n := newRunningNorm()
-	require.Equal(t, []string{"weight", "running_mean", "num_batches_tracked", "scales.0", "scales.1", "hidden.weight", "hidden.bias"}, keys(n))
+	require.Equal(t, []string{"weight", "running_mean", "num_batches_tracked", "scales.0", "scales.1", "hidden.weight",
+		"hidden.bias"}, keys(n))
 	var buffers []string
 	for k := range NamedBuffers(n) {
 		buffers = append(buffers, k)
@@ -67,7 +68,8 @@ func newTower() *tower {
 	w := &tower{Tok: NewEmbedding(5, 2), Pos: NewParameter(torch.Ones(2)), Value: *NewLinear(2, 2), Any: NewLinear(2, 1),
 		Pair: [2]Layer{NewReLU(), NewLinear(1, 1)}, Head: NewLinear(2, 5, LinearOptions{NoBias: true})}
 	for range 2 {
-		w.Blocks = append(w.Blocks, &block{Norm1: NewLayerNorm(2), MLP: NewSequential(NewLinear(2, 2), NewGELU(), NewLinear(2, 2))})
+		w.Blocks = append(w.Blocks, &block{Norm1: NewLayerNorm(2), MLP: NewSequential(NewLinear(2, 2), NewGELU(),
+			NewLinear(2, 2))})
 	}
 	w.Head.Weight = w.Tok.Weight
 	return w
@@ -78,7 +80,8 @@ func TestOrderAndSharing(t *testing.T) {
 	w := newTower()
 	want := []string{"pos", "tok.weight"}
 	for _, b := range []string{"blocks.0.", "blocks.1."} {
-		want = append(want, b+"norm1.weight", b+"norm1.bias", b+"mlp.0.weight", b+"mlp.0.bias", b+"mlp.2.weight", b+"mlp.2.bias")
+		want = append(want, b+"norm1.weight", b+"norm1.bias", b+"mlp.0.weight", b+"mlp.0.bias", b+"mlp.2.weight",
+			b+"mlp.2.bias")
 	}
 	want = append(want, "value.weight", "value.bias", "any.weight", "any.bias", "pair.1.weight", "pair.1.bias")
 	var named []string
@@ -92,8 +95,10 @@ func TestOrderAndSharing(t *testing.T) {
 	for k := range NamedModules(w) {
 		modules = append(modules, k)
 	}
-	require.Equal(t, []string{"", "tok", "blocks.0", "blocks.0.norm1", "blocks.0.mlp", "blocks.0.mlp.0", "blocks.0.mlp.1", "blocks.0.mlp.2",
-		"blocks.1", "blocks.1.norm1", "blocks.1.mlp", "blocks.1.mlp.0", "blocks.1.mlp.1", "blocks.1.mlp.2", "value", "any", "pair.0", "pair.1", "lm_head"}, modules)
+	require.Equal(t, []string{"", "tok", "blocks.0", "blocks.0.norm1", "blocks.0.mlp", "blocks.0.mlp.0", "blocks.0.mlp.1",
+		"blocks.0.mlp.2",
+		"blocks.1", "blocks.1.norm1", "blocks.1.mlp", "blocks.1.mlp.0", "blocks.1.mlp.1", "blocks.1.mlp.2", "value", "any",
+		"pair.0", "pair.1", "lm_head"}, modules)
 	require.Len(t, Modules(w), len(modules))
 	var children []string
 	for k := range Children(w) {
@@ -112,7 +117,8 @@ type inherits struct {
 func TestEmbeddedStructs(t *testing.T) {
 	n := &inherits{Sequential: NewSequential(NewLinear(1, 1), NewDropout()), Extra: NewLinear(1, 1)}
 	n.group.Inner = NewLinear(1, 1)
-	require.Equal(t, []string{"0.weight", "0.bias", "extra.weight", "extra.bias", "group.inner.weight", "group.inner.bias"}, keys(n))
+	require.Equal(t, []string{"0.weight", "0.bias", "extra.weight", "extra.bias", "group.inner.weight",
+		"group.inner.bias"}, keys(n))
 	Eval(n)
 	require.False(t, n.Training())
 	require.False(t, n.At(1).(*Dropout).Training())
@@ -165,8 +171,9 @@ func TestMistakes(t *testing.T) {
 		m    Module
 		says []string
 	}{
-		"nil field":     {&mlp{FC1: NewLinear(1, 1)}, []string{"fc2 is nil", "optional"}},
-		"nil in slice":  {&tower{Tok: NewEmbedding(1, 1), Blocks: []*block{nil}, Any: NewReLU(), Pair: [2]Layer{NewReLU(), NewReLU()}, Head: NewLinear(1, 1)}, []string{"blocks.0 is nil"}},
+		"nil field": {&mlp{FC1: NewLinear(1, 1)}, []string{"fc2 is nil", "optional"}},
+		"nil in slice": {&tower{Tok: NewEmbedding(1, 1), Blocks: []*block{nil}, Any: NewReLU(),
+			Pair: [2]Layer{NewReLU(), NewReLU()}, Head: NewLinear(1, 1)}, []string{"blocks.0 is nil"}},
 		"nil interface": {&tower{Tok: NewEmbedding(1, 1), Head: NewLinear(1, 1)}, []string{"any is nil"}},
 		"deep":          {&block{Norm1: NewLayerNorm(1), MLP: nil}, []string{"mlp is nil"}},
 		"nil model":     {(*mlp)(nil), []string{"the model is nil"}},
@@ -293,14 +300,16 @@ func TestOutlivesScope(t *testing.T) {
 	w, _ := sd.Get("fc1.weight")
 	require.Equal(t, net.FC1.Weight.ToBytes(), w.ToBytes())
 	require.ErrorContains(t, torch.Try(func() { NewParameter(torch.Options{DType: torch.Int64}.Ones(1)) }), "int64")
-	require.False(t, NewParameter(torch.Options{DType: torch.Int64}.Ones(1), ParameterOptions{NoGrad: true}).RequiresGrad())
+	require.False(t, NewParameter(torch.Options{DType: torch.Int64}.Ones(1),
+		ParameterOptions{NoGrad: true}).RequiresGrad())
 	require.Nil(t, NewParameter(nil).Tensor)
 	require.Nil(t, NewBuffer(nil).Tensor)
 }
 
 // In evaluation mode one model serves many goroutines at once.
 func TestConcurrentEval(t *testing.T) {
-	net := NewSequential(NewConv2d(1, 4, 3), NewBatchNorm2d(4), NewReLU(), NewDropout(), NewFlatten(), NewLinear(4*16, 3), NewLayerNorm(3))
+	net := NewSequential(NewConv2d(1, 4, 3), NewBatchNorm2d(4), NewReLU(), NewDropout(), NewFlatten(), NewLinear(4*16, 3),
+		NewLayerNorm(3))
 	Eval(net)
 	x := torch.Randn(2, 1, 6, 6)
 	want := torch.NoGradOf(func() []byte { return net.Forward(x).ToBytes() })

@@ -125,7 +125,8 @@ func (adam) fused(g *ParamGroup, b *Batch) {
 		if g.Decoupled {
 			f = aten.FusedAdamwTensorLr_
 		}
-		f(b.Params, b.Grads, b.State("exp_avg"), b.State("exp_avg_sq"), largest, b.State("step"), b.rate, g.Betas[0], g.Betas[1],
+		f(b.Params, b.Grads, b.State("exp_avg"), b.State("exp_avg_sq"), largest, b.State("step"), b.rate, g.Betas[0],
+			g.Betas[1],
 			g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.foundInf)
 		return
 	}

@@ -101,7 +101,7 @@ func (b *Base) add(operation string, group Group) {
 	if _, early := b.rule.(eager); early {
 		torch.NoGrad(func() {
 			for _, p := range g.Params {
-				torch.Outside(func() { b.states[p.Tensor] = b.newState(g, p.Tensor) })
+				torch.NoScope(func() { b.states[p.Tensor] = b.newState(g, p.Tensor) })
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func (b *Base) Step() {
 	b.intercepted(b.step)
 }
 
-// intercepted runs a step in whatever was put around the optimizer.
+// intercepted runs a step inside the interceptor.
 func (b *Base) intercepted(step func()) {
 	b.skipped = false
 	if b.interceptor == nil {
@@ -185,7 +185,7 @@ func (b *Base) gather(i int, g *ParamGroup) *Batch {
 			b.dense(g, p, grads[k])
 		}
 		if s == nil {
-			torch.Outside(func() { s = b.newState(g, p) })
+			torch.NoScope(func() { s = b.newState(g, p) })
 			b.states[p] = s
 		}
 		s.gradChecked = true
@@ -205,8 +205,8 @@ func (b *Base) gather(i int, g *ParamGroup) *Batch {
 	return c
 }
 
-// dense panics for a sparse gradient, before anything is changed. A parameter's gradients are of one kind: the first
-// is looked at.
+// dense panics for a sparse gradient, before anything is changed. A parameter's gradients are of one kind: only the
+// first is checked.
 func (b *Base) dense(g *ParamGroup, p, grad *torch.Tensor) {
 	layout := grad.Layout()
 	switch {
@@ -215,11 +215,12 @@ func (b *Base) dense(g *ParamGroup, p, grad *torch.Tensor) {
 		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, which the fused kernel does not take: "+
 			"leave out Fused", p.Shape(), layout)
 	case b.sparse:
-		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, with which WeightDecay can't be had: "+
+		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, with which WeightDecay does not work: "+
 			"set it to 0 for the parameter's group", p.Shape(), layout)
 	default:
 		torch.Fail("optim."+b.rule.Name(), "the gradient of a parameter %v is %s, which %s does not take: "+
-			"optim.SparseAdam, optim.Adagrad and optim.SGD do, or make the gradient dense (Sparse: false of nn.Embedding)", p.Shape(), layout, b.rule.Name())
+			"optim.SparseAdam, optim.Adagrad and optim.SGD do, or make the gradient dense (Sparse: false of nn.Embedding)",
+			p.Shape(), layout, b.rule.Name())
 	}
 }
 
@@ -232,25 +233,25 @@ func (b *Base) groupTensors(i int) []*torch.Tensor {
 	return b.tensors[start : start+len(b.groups[i].Params)]
 }
 
-// Interceptor is what Intercept puts around an optimizer. Where it has a method Loss(loss float64) float64, LBFGS goes on by
-// what that returns for the loss of its closure.
+// Interceptor is a hook around an optimizer's steps, set by Intercept. Where it has a method Loss(loss float64)
+// float64, LBFGS uses its result in place of its closure's loss.
 type Interceptor interface {
 	// Step is given the step itself, runs it or not, and reports whether it did.
 	Step(step func()) (ran bool)
-	// Stepped comes after each step, run or not, when Skipped reports the outcome.
+	// Stepped is called after each step, run or not, when Skipped reports the outcome.
 	Stepped()
-	// ZeroGrad comes after the gradients were removed.
+	// ZeroGrad is called after the gradients were removed.
 	ZeroGrad()
 }
 
-// Watcher is a torch.Owner that learns of the steps of optimizers that nothing was put around.
+// Watcher is a torch.Owner that is called at the steps of optimizers without an interceptor.
 type Watcher interface {
-	// StepOf comes ahead of a step, with all parameters of the optimizer.
+	// StepOf is called before a step, with all parameters of the optimizer.
 	StepOf(tensors []*torch.Tensor)
 }
 
-// Intercept puts i around an optimizer. It is how lite brings in gradient scaling and strategies; an optimizer has
-// one at a time. An optimizer that no constructor has made is an error.
+// Intercept puts i around an optimizer. lite uses it for gradient scaling and strategies; an optimizer has one at a
+// time. An optimizer that was not made by a constructor is an error.
 func Intercept(o Optimizer, i Interceptor) error {
 	var b *Base
 	if err := torch.Try(func() { b = baseOf("optim.Intercept", o) }); err != nil {
@@ -308,6 +309,6 @@ func placed(slot string, t, p *torch.Tensor, fused bool) *torch.Tensor {
 		return t
 	}
 	var moved *torch.Tensor
-	torch.Outside(func() { moved = t.To(dtype, device) })
+	torch.NoScope(func() { moved = t.To(dtype, device) })
 	return moved
 }

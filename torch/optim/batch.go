@@ -14,7 +14,7 @@ type state struct {
 	steps           float64
 	stepTensorStale bool // slot 0 lacks the last steps
 	stepsOnDevice   bool // slot 0 is authoritative: a graph was replayed, or found_inf left out a step
-	gradChecked     bool // the layout of the first gradient was looked at
+	gradChecked     bool // the layout of the first gradient was checked
 }
 
 // countedTensor returns the tensor of the steps, with the present count.
@@ -65,7 +65,7 @@ func (b *Batch) slotOrZeros(i int) []*torch.Tensor {
 	list := b.lists[i]
 	for k, t := range list {
 		if t == nil {
-			torch.Outside(func() { list[k] = torch.ZerosLike(b.Params[k]) })
+			torch.NoScope(func() { list[k] = torch.ZerosLike(b.Params[k]) })
 			b.states[k].slots[i] = list[k]
 		}
 	}
@@ -92,7 +92,8 @@ func (b *Batch) subset(keep func(i int) bool) *Batch {
 // number of steps: mostly once, with all of them. The rule's first slot must be "step".
 func (b *Batch) CountSteps(f func(steps float64, part *Batch)) {
 	if len(b.names) == 0 || b.names[0].Name != "step" {
-		torch.Fail("optim.Batch.CountSteps", "the rule's first slot is not \"step\": add optim.Slot{Name: \"step\"} to its Slots")
+		torch.Fail("optim.Batch.CountSteps", "the rule's first slot is not \"step\": add optim.Slot{Name: \"step\"} to "+
+			"its Slots")
 	}
 	for _, s := range b.states {
 		if s.stepsOnDevice {

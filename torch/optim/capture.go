@@ -7,7 +7,7 @@ import (
 )
 
 // StepUnless runs step, a Step of o, so that it leaves parameters and state as they are where found, a float32 scalar
-// on the parameters' device, is above 0. Nothing waits for the device. Only fused kernels can: see Capturable.
+// on the parameters' device, is above 0. It does not wait for the device. It needs fused kernels: see Capturable.
 func StepUnless(o Optimizer, found *torch.Tensor, step func()) {
 	if step == nil {
 		torch.Fail("optim.StepUnless", "the function is nil")
@@ -31,7 +31,8 @@ func Capturable(o Optimizer, scaled bool) error {
 		case b.counts() && !g.Fused:
 			return fmt.Errorf("optim: group %d of %s counts its steps in Go", i, b.rule.Name())
 		case scaled && !g.Fused:
-			return fmt.Errorf("optim: group %d of %s has no Fused, without which it can't leave a step out by itself", i, b.rule.Name())
+			return fmt.Errorf("optim: group %d of %s has no Fused, without which it can't skip a step by itself", i,
+				b.rule.Name())
 		}
 	}
 	return nil
@@ -68,7 +69,7 @@ func WriteRates(o Optimizer) {
 				b.rates, b.written = make([]*torch.Tensor, len(b.groups)), make([]float64, len(b.groups))
 			}
 			if on := b.groupTensors(i)[0].Device(); g.Fused && (b.rates[i] == nil || b.rates[i].Device() != on) {
-				torch.Outside(func() { b.rates[i] = torch.Options{DType: torch.Float32, Device: on}.Zeros() })
+				torch.NoScope(func() { b.rates[i] = torch.Options{DType: torch.Float32, Device: on}.Zeros() })
 				b.written[i] = 0
 			}
 			if g.Fused && g.LR != b.written[i] {

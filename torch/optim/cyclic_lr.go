@@ -37,16 +37,17 @@ func (c *cycledMomentum) set(g *ParamGroup, v float64) {
 
 // CyclicLROptions are NewCyclicLR's optional arguments; steps are calls of Step.
 type CyclicLROptions struct {
-	BaseLRs, MaxLRs   []float64               // for each group, in the place of the constructor's
-	StepSizeUp        int                     // steps from the lowest rate to the highest; 0: 2000
-	StepSizeDown      int                     // and back; 0: as StepSizeUp
-	Mode              string                  // "triangular" (""), "triangular2" or "exp_range"
-	Gamma             *float64                // exp_range's; nil: 1
-	Scale             func(x float64) float64 // scale_fn, in the place of Mode's
-	ScaleByIterations bool                    // scale_mode "iterations": x is the count of steps and not of cycles; for Scale
-	NoCycleMomentum   bool                    // leave momentum and betas alone
-	BaseMomentum      *float64                // where the rate is highest; nil: 0.8
-	MaxMomentum       *float64                // where the rate is lowest; nil: 0.9
+	BaseLRs, MaxLRs []float64               // for each group, in the place of the constructor's
+	StepSizeUp      int                     // steps from the lowest rate to the highest; 0: 2000
+	StepSizeDown    int                     // and back; 0: as StepSizeUp
+	Mode            string                  // "triangular" (""), "triangular2" or "exp_range"
+	Gamma           *float64                // exp_range's; nil: 1
+	Scale           func(x float64) float64 // scale_fn, in the place of Mode's
+	// scale_mode "iterations": x is the count of steps and not of cycles; for Scale
+	ScaleByIterations bool
+	NoCycleMomentum   bool     // leave momentum and betas alone
+	BaseMomentum      *float64 // where the rate is highest; nil: 0.8
+	MaxMomentum       *float64 // where the rate is lowest; nil: 0.9
 }
 
 // CyclicLR moves the rates up and down between two bounds, and the momentum the other way
@@ -111,10 +112,12 @@ func (s *CyclicLR) sizes() {
 }
 
 func (s *CyclicLR) settings() []setting {
-	out := []setting{{"max_lrs", &s.highest}, {"total_size", &s.total}, {"step_ratio", &s.ratio}, {"mode", &s.mode}, {"gamma", &s.gamma},
+	out := []setting{{"max_lrs", &s.highest}, {"total_size", &s.total}, {"step_ratio", &s.ratio}, {"mode", &s.mode},
+		{"gamma", &s.gamma},
 		{"scale_mode", &s.scaleMode}, {"cycle_momentum", &s.momentum.on}}
 	if s.momentum.on {
-		out = append(out, setting{"use_beta1", &s.momentum.beta}, setting{"base_momentums", &s.lowestM}, setting{"max_momentums", &s.highestM})
+		out = append(out, setting{"use_beta1", &s.momentum.beta}, setting{"base_momentums", &s.lowestM},
+			setting{"max_momentums", &s.highestM})
 	}
 	return append(out, setting{"_scale_fn_custom", nil})
 }

@@ -39,7 +39,7 @@ func counter(g *ParamGroup, p *torch.Tensor) *torch.Tensor {
 	return o.Zeros()
 }
 
-// fusedFlag is the value of a group's "fused" in a state dict: true, or None as in Python where it was not asked for.
+// fusedFlag is the value of a group's "fused" in a state dict: true, or None as in Python where it is not set.
 func fusedFlag(g *ParamGroup) any {
 	if g.Fused {
 		return true

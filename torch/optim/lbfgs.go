@@ -25,7 +25,8 @@ type LBFGSOptions struct {
 // calls Backward and returns the loss; Step panics. All parameters are one group on one device.
 //
 // The loss decides how far a step goes and when it ends. On several ranks lite.Setup has it decide by the mean of the
-// ranks' losses, as the gradients are a mean, so that all of them go alike; in PyTorch the closure must return that mean.
+// ranks' losses, as the gradients are a mean, so that all of them go alike; in PyTorch the closure must return that
+// mean.
 type LBFGS struct {
 	Base
 	lbfgsSettings // the group's, read at the beginning of a step
@@ -39,7 +40,7 @@ type lbfgsSettings struct {
 	strongWolfe                   bool
 }
 
-// memory is what LBFGS remembers from step to step.
+// memory is LBFGS's state between steps.
 type memory struct {
 	evals, iters            int
 	dir, prevGrad, diagonal *torch.Tensor
@@ -55,7 +56,8 @@ type memory struct {
 func NewLBFGS(params []nn.Parameter, lr float64, opts ...LBFGSOptions) *LBFGS {
 	o := one("LBFGS", opts)
 	set := lbfgsSettings{maxIter: orElse(o.MaxIter, 20), history: orElse(o.HistorySize, 100),
-		toleranceGrad: orElse(o.ToleranceGrad, 1e-7), toleranceDelta: orElse(o.ToleranceChange, 1e-9), strongWolfe: o.StrongWolfe}
+		toleranceGrad: orElse(o.ToleranceGrad, 1e-7), toleranceDelta: orElse(o.ToleranceChange, 1e-9),
+		strongWolfe: o.StrongWolfe}
 	set.maxEval = orElse(o.MaxEval, set.maxIter*5/4)
 	if set.maxIter < 1 || set.history < 1 {
 		torch.Fail("optim.NewLBFGS", "MaxIter is %d and HistorySize %d: want 1 or more", set.maxIter, set.history)
@@ -187,7 +189,8 @@ func (s *search) move(slope num, n int) (over bool) {
 	done, evals := false, 0
 	if s.strongWolfe {
 		at := s.clones()
-		w := &wolfe{search: s, at: at, dir: m.dir, from: point{loss: s.loss, grad: s.grad, slope: slope}, most: s.maxEval - s.evals}
+		w := &wolfe{search: s, at: at, dir: m.dir, from: point{loss: s.loss, grad: s.grad, slope: slope},
+			most: s.maxEval - s.evals}
 		best, calls := w.run(m.length)
 		s.loss, s.grad, m.length, evals = best.loss, best.grad, best.t, calls
 		s.add(m.length, m.dir)
@@ -357,7 +360,7 @@ func (l *LBFGS) StateDict() map[string]any {
 	}
 	entry["d"], entry["prev_flat_grad"], entry["prev_loss"], entry["t"] = m.dir, m.prevGrad, m.prevLoss, m.length.v
 	if m.length.dtype != 0 {
-		torch.Outside(func() { entry["t"] = torch.Options{DType: m.length.dtype, Device: m.dir.Device()}.Scalar(m.length.v) })
+		torch.NoScope(func() { entry["t"] = torch.Options{DType: m.length.dtype, Device: m.dir.Device()}.Scalar(m.length.v) })
 	}
 	entry["H_diag"] = any(1)
 	if m.diagonal != nil {
@@ -446,7 +449,7 @@ func (l *LBFGS) read(m *memory, fields map[string]any) error {
 // copied is a copy of a file's tensor, or number, on the parameters' device.
 func (l *LBFGS) copied(key string, v any, size int) (out *torch.Tensor, err error) {
 	torch.NoGrad(func() {
-		torch.Outside(func() {
+		torch.NoScope(func() {
 			switch v := v.(type) {
 			case nil:
 			case *torch.Tensor:

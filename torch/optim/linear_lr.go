@@ -22,7 +22,8 @@ type LinearLR struct {
 // to 1.
 func NewLinearLR(o Optimizer, opts ...LinearLROptions) *LinearLR {
 	given := one("LinearLR", opts)
-	s := &LinearLR{from: orElse(given.StartFactor, 1.0/3), to: orElse(given.EndFactor, 1), total: orElse(given.TotalIters, 5)}
+	s := &LinearLR{from: orElse(given.StartFactor, 1.0/3), to: orElse(given.EndFactor, 1), total: orElse(given.TotalIters,
+		5)}
 	if !(s.from > 0 && s.from <= 1) {
 		torch.Fail("optim.NewLinearLR", "the first factor is %v: want it above 0 and at most 1", s.from)
 	}
@@ -34,7 +35,8 @@ func NewLinearLR(o Optimizer, opts ...LinearLROptions) *LinearLR {
 			return base * (s.from + (s.to-s.from)*float64(min(s.total, s.lastEpoch))/float64(s.total))
 		})
 	}
-	s.start("LinearLR", o, s.next, setting{"start_factor", &s.from}, setting{"end_factor", &s.to}, setting{"total_iters", &s.total})
+	s.start("LinearLR", o, s.next, setting{"start_factor", &s.from}, setting{"end_factor", &s.to},
+		setting{"total_iters", &s.total})
 	return s
 }
 

@@ -42,7 +42,8 @@ var all = map[string]func(p []nn.Parameter) optim.Optimizer{
 }
 
 func someParams() []nn.Parameter {
-	return []nn.Parameter{nn.NewParameter(torch.Ones(3, 2)), nn.NewParameter(torch.Zeros(4)), nn.NewParameter(torch.Full(2))}
+	return []nn.Parameter{nn.NewParameter(torch.Ones(3, 2)), nn.NewParameter(torch.Zeros(4)),
+		nn.NewParameter(torch.Full(2))}
 }
 
 // train makes n steps with gradients that depend on the seed; the last parameter never has one.
@@ -131,8 +132,9 @@ func TestPythonReadsIt(t *testing.T) {
 		for _, p := range o.Tensors() {
 			params = append(params, p.Detach())
 		}
-		require.NoError(t, serial.Save(filepath.Join(dir, name+".pt"), map[string]any{"params": params, "optimizer": o.StateDict(),
-			"class": strings.TrimSuffix(name, "Fused")}))
+		require.NoError(t, serial.Save(filepath.Join(dir, name+".pt"), map[string]any{"params": params,
+			"optimizer": o.StateDict(),
+			"class":     strings.TrimSuffix(name, "Fused")}))
 		for _, p := range o.Tensors()[:2] {
 			p.SetGrad(torch.OnesLike(p))
 		}
@@ -177,16 +179,21 @@ func TestBadStateChangesNothing(t *testing.T) {
 		spoil func(d map[string]any)
 		want  string
 	}{
-		"no groups":       {func(d map[string]any) { delete(d, "param_groups") }, "want param_groups"},
-		"two groups":      {func(d map[string]any) { d["param_groups"] = []any{group(d), group(d)} }, "it has 2 groups of parameters, and the optimizer 1"},
-		"fewer":           {func(d map[string]any) { group(d)["params"] = []any{0} }, "group 0 has 1 parameters, and the optimizer's 3"},
-		"names":           {func(d map[string]any) { group(d)["params"] = []any{"a", "b", "c"} }, "a parameter's number is a string"},
-		"no state":        {func(d map[string]any) { delete(d, "state") }, "want state"},
-		"rate of text":    {func(d map[string]any) { group(d)["lr"] = "fast" }, "lr is fast, a string"},
-		"one beta":        {func(d map[string]any) { group(d)["betas"] = []any{0.9} }, "betas"},
-		"shape":           {func(d map[string]any) { slots(d)["exp_avg"] = torch.Zeros(5) }, "parameter 1: exp_avg has shape [5], and the parameter [4]"},
-		"text":            {func(d map[string]any) { slots(d)["exp_avg"] = "x" }, "exp_avg is a string, want a tensor"},
-		"other optimizer": {func(d map[string]any) { slots(d)["momentum_buffer"] = torch.Zeros(4) }, "which Adam doesn't keep"},
+		"no groups": {func(d map[string]any) { delete(d, "param_groups") }, "want param_groups"},
+		"two groups": {func(d map[string]any) { d["param_groups"] = []any{group(d), group(d)} },
+			"it has 2 groups of parameters, and the optimizer 1"},
+		"fewer": {func(d map[string]any) { group(d)["params"] = []any{0} },
+			"group 0 has 1 parameters, and the optimizer's 3"},
+		"names": {func(d map[string]any) { group(d)["params"] = []any{"a", "b", "c"} },
+			"a parameter's number is a string"},
+		"no state":     {func(d map[string]any) { delete(d, "state") }, "want state"},
+		"rate of text": {func(d map[string]any) { group(d)["lr"] = "fast" }, "lr is fast, a string"},
+		"one beta":     {func(d map[string]any) { group(d)["betas"] = []any{0.9} }, "betas"},
+		"shape": {func(d map[string]any) { slots(d)["exp_avg"] = torch.Zeros(5) },
+			"parameter 1: exp_avg has shape [5], and the parameter [4]"},
+		"text": {func(d map[string]any) { slots(d)["exp_avg"] = "x" }, "exp_avg is a string, want a tensor"},
+		"other optimizer": {func(d map[string]any) { slots(d)["momentum_buffer"] = torch.Zeros(4) },
+			"which Adam doesn't keep"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, lr := tensorsOf(o), o.ParamGroups()[0].LR
@@ -220,10 +227,16 @@ func TestConstructorsRefuse(t *testing.T) {
 		"rho is 2":                       func() { optim.NewAdadelta(p, 1, optim.AdadeltaOptions{Rho: new(2.0)}) },
 		"the alpha is -1":                func() { optim.NewRMSprop(p, 1, optim.RMSpropOptions{Alpha: new(-1.0)}) },
 		"the step size is 0":             func() { optim.NewStepLR(optim.NewSGD(p, 1), 0) },
-		"the factor is 2":                func() { optim.NewConstantLR(optim.NewSGD(p, 1), optim.ConstantLROptions{Factor: new(2.0)}) },
+		"the factor is 2": func() {
+			optim.NewConstantLR(optim.NewSGD(p, 1),
+				optim.ConstantLROptions{Factor: new(2.0)})
+		},
 		"and the optimizer has 1 groups": func() { optim.NewLambdaLRGroups(optim.NewSGD(p, 1)) },
-		"the mode is":                    func() { optim.NewCyclicLR(optim.NewSGD(p, 1), 0, 1, optim.CyclicLROptions{Mode: "square"}) },
-		"neither momentum nor betas":     func() { optim.NewOneCycleLR(optim.NewAdagrad(p, 1), 1, 10) },
+		"the mode is": func() {
+			optim.NewCyclicLR(optim.NewSGD(p, 1), 0, 1,
+				optim.CyclicLROptions{Mode: "square"})
+		},
+		"neither momentum nor betas": func() { optim.NewOneCycleLR(optim.NewAdagrad(p, 1), 1, 10) },
 		"want one milestone fewer": func() {
 			o := optim.NewSGD(p, 1)
 			optim.NewSequentialLR(o, []optim.Scheduler{optim.NewStepLR(o, 1)}, []int{1})
@@ -231,7 +244,13 @@ func TestConstructorsRefuse(t *testing.T) {
 		"is another optimizer's": func() {
 			optim.NewSequentialLR(optim.NewSGD(p, 1), []optim.Scheduler{optim.NewStepLR(optim.NewSGD(p, 1), 1)}, nil)
 		},
-		"this is step 3, and there were to": func() { s := optim.NewOneCycleLR(optim.NewSGD(p, 1), 1, 2); s.Step(); s.Step(); s.Step() },
+		"this is step 3, and there were to": func() {
+			s := optim.NewOneCycleLR(optim.NewSGD(p, 1), 1,
+				2)
+			s.Step()
+			s.Step()
+			s.Step()
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			err := torch.Try(f)
@@ -355,7 +374,8 @@ func benchmark(b *testing.B, make func(p []nn.Parameter) optim.Optimizer) {
 	}
 }
 
-// A layer that was frozen at first joins with a rate of its own; what it does is what an optimizer made with both groups does.
+// A layer that was frozen at first joins with a rate of its own; what it does is what an optimizer made with both
+// groups does.
 func TestAddParamGroup(t *testing.T) {
 	for name, build := range map[string]func(groups []optim.Group) optim.Optimizer{
 		"SGD": func(g []optim.Group) optim.Optimizer {
@@ -402,5 +422,7 @@ func TestAddParamGroup(t *testing.T) {
 		require.ErrorContains(t, torch.Try(func() { opt.AddParamGroup(g) }), text)
 	}
 	require.Len(t, opt.Tensors(), 2, "nothing was added")
-	require.ErrorContains(t, torch.Try(func() { optim.NewLBFGS(nn.Parameters(a), 1).AddParamGroup(optim.Group{Params: nn.Parameters(b)}) }), "one group")
+	require.ErrorContains(t,
+		torch.Try(func() { optim.NewLBFGS(nn.Parameters(a), 1).AddParamGroup(optim.Group{Params: nn.Parameters(b)}) }),
+		"one group")
 }

@@ -93,18 +93,22 @@ func scheduler(t *testing.T, name string, o optim.Optimizer, k kwargs) optim.Sch
 		}
 		return optim.NewMultiStepLR(o, at, optim.MultiStepLROptions{Gamma: gamma})
 	case "ConstantLR":
-		return optim.NewConstantLR(o, optim.ConstantLROptions{Factor: k.pointer("factor"), TotalIters: k.wholePointer("total_iters")})
+		return optim.NewConstantLR(o, optim.ConstantLROptions{Factor: k.pointer("factor"),
+			TotalIters: k.wholePointer("total_iters")})
 	case "LinearLR":
-		return optim.NewLinearLR(o, optim.LinearLROptions{StartFactor: k.pointer("start_factor"), EndFactor: k.pointer("end_factor"),
+		return optim.NewLinearLR(o, optim.LinearLROptions{StartFactor: k.pointer("start_factor"),
+			EndFactor:  k.pointer("end_factor"),
 			TotalIters: k.wholePointer("total_iters")})
 	case "ExponentialLR":
 		return optim.NewExponentialLR(o, *gamma)
 	case "PolynomialLR":
-		return optim.NewPolynomialLR(o, optim.PolynomialLROptions{TotalIters: k.wholePointer("total_iters"), Power: k.pointer("power")})
+		return optim.NewPolynomialLR(o, optim.PolynomialLROptions{TotalIters: k.wholePointer("total_iters"),
+			Power: k.pointer("power")})
 	case "CosineAnnealingLR":
 		return optim.NewCosineAnnealingLR(o, k.whole("T_max"), optim.CosineAnnealingLROptions{EtaMin: k.float("eta_min", 0)})
 	case "CosineAnnealingWarmRestarts":
-		return optim.NewCosineAnnealingWarmRestarts(o, k.whole("T_0"), optim.WarmRestartsOptions{TMult: k.whole("T_mult"), EtaMin: k.float("eta_min", 0)})
+		return optim.NewCosineAnnealingWarmRestarts(o, k.whole("T_0"), optim.WarmRestartsOptions{TMult: k.whole("T_mult"),
+			EtaMin: k.float("eta_min", 0)})
 	}
 	return cyclic(t, name, o, k)
 }
@@ -114,7 +118,8 @@ func cyclic(t *testing.T, name string, o optim.Optimizer, k kwargs) optim.Schedu
 	switch name {
 	case "CyclicLR":
 		return optim.NewCyclicLR(o, k.number("base_lr"), k.number("max_lr"), optim.CyclicLROptions{BaseLRs: k.list("base_lr"),
-			MaxLRs: k.list("max_lr"), StepSizeUp: k.whole("step_size_up"), StepSizeDown: k.whole("step_size_down"), Mode: k.text("mode"),
+			MaxLRs: k.list("max_lr"), StepSizeUp: k.whole("step_size_up"), StepSizeDown: k.whole("step_size_down"),
+			Mode:  k.text("mode"),
 			Gamma: k.pointer("gamma"), NoCycleMomentum: still})
 	case "OneCycleLR":
 		total := k.whole("total_steps")
@@ -123,10 +128,12 @@ func cyclic(t *testing.T, name string, o optim.Optimizer, k kwargs) optim.Schedu
 		}
 		return optim.NewOneCycleLR(o, k.number("max_lr"), total, optim.OneCycleLROptions{MaxLRs: k.list("max_lr"),
 			PctStart: k.pointer("pct_start"), Linear: k.text("anneal_strategy") == "linear", NoCycleMomentum: still,
-			DivFactor: k.pointer("div_factor"), FinalDivFactor: k.pointer("final_div_factor"), ThreePhase: k.flag("three_phase")})
+			DivFactor: k.pointer("div_factor"), FinalDivFactor: k.pointer("final_div_factor"),
+			ThreePhase: k.flag("three_phase")})
 	case "SWALR":
-		return optim.NewSWALR(o, k.number("swa_lr"), optim.SWALROptions{LRs: k.list("swa_lr"), AnnealEpochs: k.wholePointer("anneal_epochs"),
-			Linear: k.text("anneal_strategy") == "linear"})
+		return optim.NewSWALR(o, k.number("swa_lr"), optim.SWALROptions{LRs: k.list("swa_lr"),
+			AnnealEpochs: k.wholePointer("anneal_epochs"),
+			Linear:       k.text("anneal_strategy") == "linear"})
 	}
 	t.Fatalf("no scheduler %s", name)
 	return nil

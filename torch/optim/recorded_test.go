@@ -60,35 +60,47 @@ func build(t *testing.T, name string, groups []optim.Group, k kwargs, fused bool
 		return optim.NewSGDGroups(groups, k.float("lr", 1e-3), optim.SGDOptions{Momentum: k.float("momentum", 0),
 			Dampening: k.float("dampening", 0), WeightDecay: wd, Nesterov: k.flag("nesterov"), Maximize: most, Fused: fused})
 	case "Adam":
-		return optim.NewAdamGroups(groups, k.float("lr", 1e-3), optim.AdamOptions{Betas: k.pair("betas"), Eps: k.pointer("eps"),
-			WeightDecay: wd, Decoupled: k.flag("decoupled_weight_decay"), AMSGrad: k.flag("amsgrad"), Maximize: most, Fused: fused})
+		return optim.NewAdamGroups(groups, k.float("lr", 1e-3), optim.AdamOptions{Betas: k.pair("betas"),
+			Eps:         k.pointer("eps"),
+			WeightDecay: wd, Decoupled: k.flag("decoupled_weight_decay"), AMSGrad: k.flag("amsgrad"), Maximize: most,
+			Fused: fused})
 	case "AdamW":
-		return optim.NewAdamWGroups(groups, k.float("lr", 1e-3), optim.AdamWOptions{Betas: k.pair("betas"), Eps: k.pointer("eps"),
+		return optim.NewAdamWGroups(groups, k.float("lr", 1e-3), optim.AdamWOptions{Betas: k.pair("betas"),
+			Eps:         k.pointer("eps"),
 			WeightDecay: k.pointer("weight_decay"), AMSGrad: k.flag("amsgrad"), Maximize: most, Fused: fused})
 	case "RMSprop":
-		return optim.NewRMSpropGroups(groups, k.float("lr", 1e-2), optim.RMSpropOptions{Alpha: k.pointer("alpha"), Eps: k.pointer("eps"),
+		return optim.NewRMSpropGroups(groups, k.float("lr", 1e-2), optim.RMSpropOptions{Alpha: k.pointer("alpha"),
+			Eps:         k.pointer("eps"),
 			WeightDecay: wd, Momentum: k.float("momentum", 0), Centered: k.flag("centered"), Maximize: most})
 	case "Adagrad":
-		return optim.NewAdagradGroups(groups, k.float("lr", 1e-2), optim.AdagradOptions{LRDecay: k.float("lr_decay", 0), WeightDecay: wd,
+		return optim.NewAdagradGroups(groups, k.float("lr", 1e-2), optim.AdagradOptions{LRDecay: k.float("lr_decay", 0),
+			WeightDecay:  wd,
 			InitialValue: k.float("initial_accumulator_value", 0), Eps: k.pointer("eps"), Maximize: most, Fused: fused})
 	case "Adadelta":
-		return optim.NewAdadeltaGroups(groups, k.float("lr", 1), optim.AdadeltaOptions{Rho: k.pointer("rho"), Eps: k.pointer("eps"),
+		return optim.NewAdadeltaGroups(groups, k.float("lr", 1), optim.AdadeltaOptions{Rho: k.pointer("rho"),
+			Eps:         k.pointer("eps"),
 			WeightDecay: wd, Maximize: most})
 	case "Adamax":
-		return optim.NewAdamaxGroups(groups, k.float("lr", 2e-3), optim.AdamaxOptions{Betas: k.pair("betas"), Eps: k.pointer("eps"),
+		return optim.NewAdamaxGroups(groups, k.float("lr", 2e-3), optim.AdamaxOptions{Betas: k.pair("betas"),
+			Eps:         k.pointer("eps"),
 			WeightDecay: wd, Maximize: most})
 	case "NAdam":
-		return optim.NewNAdamGroups(groups, k.float("lr", 2e-3), optim.NAdamOptions{Betas: k.pair("betas"), Eps: k.pointer("eps"),
-			WeightDecay: wd, MomentumDecay: k.pointer("momentum_decay"), Decoupled: k.flag("decoupled_weight_decay"), Maximize: most})
+		return optim.NewNAdamGroups(groups, k.float("lr", 2e-3), optim.NAdamOptions{Betas: k.pair("betas"),
+			Eps:         k.pointer("eps"),
+			WeightDecay: wd, MomentumDecay: k.pointer("momentum_decay"), Decoupled: k.flag("decoupled_weight_decay"),
+			Maximize: most})
 	case "RAdam":
-		return optim.NewRAdamGroups(groups, k.float("lr", 1e-3), optim.RAdamOptions{Betas: k.pair("betas"), Eps: k.pointer("eps"),
+		return optim.NewRAdamGroups(groups, k.float("lr", 1e-3), optim.RAdamOptions{Betas: k.pair("betas"),
+			Eps:         k.pointer("eps"),
 			WeightDecay: wd, Decoupled: k.flag("decoupled_weight_decay"), Maximize: most})
 	case "ASGD":
-		return optim.NewASGDGroups(groups, k.float("lr", 1e-2), optim.ASGDOptions{Lambd: k.pointer("lambd"), Alpha: k.pointer("alpha"),
-			T0: k.pointer("t0"), WeightDecay: wd, Maximize: most})
+		return optim.NewASGDGroups(groups, k.float("lr", 1e-2), optim.ASGDOptions{Lambd: k.pointer("lambd"),
+			Alpha: k.pointer("alpha"),
+			T0:    k.pointer("t0"), WeightDecay: wd, Maximize: most})
 	case "Rprop":
-		return optim.NewRpropGroups(groups, k.float("lr", 1e-2), optim.RpropOptions{Etas: k.pair("etas"), StepSizes: k.pair("step_sizes"),
-			Maximize: most})
+		return optim.NewRpropGroups(groups, k.float("lr", 1e-2), optim.RpropOptions{Etas: k.pair("etas"),
+			StepSizes: k.pair("step_sizes"),
+			Maximize:  most})
 	}
 	t.Fatalf("no optimizer %s", name)
 	return nil
@@ -159,7 +171,8 @@ func runRecorded(t *testing.T, c *fixture.Case, r recorded, impl string, at gput
 }
 
 // startRecorded makes a case's parameters and optimizer.
-func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool, at gputest.Site) ([]nn.Parameter, optim.Optimizer) {
+func startRecorded(t *testing.T, c *fixture.Case, r recorded, fused bool, at gputest.Site) ([]nn.Parameter,
+	optim.Optimizer) {
 	torch.ManualSeed(c.Seed)
 	dtype, err := torch.ParseDType(r.DType)
 	require.NoError(t, err)
@@ -192,8 +205,8 @@ func recordedGrads(params []nn.Parameter, none bool, step int) {
 	}
 }
 
-// compareState compares all recorded tensors of the state, which is numbered through the groups, with the recorded ones,
-// which are numbered as the parameters.
+// compareState compares all recorded tensors of the state, which is numbered through the groups, with the recorded
+// ones, which are numbered as the parameters.
 func compareState(t *testing.T, c *fixture.Case, r recorded, prefix string, sd map[string]any, at gputest.Site) {
 	number := []int{0, 1, 2, 3}
 	if r.Groups != nil {

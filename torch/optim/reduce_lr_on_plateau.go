@@ -38,9 +38,11 @@ type ReduceLROnPlateau struct {
 // It panics if Factor is not below 1, or MinLRs has another length than there are groups.
 func NewReduceLROnPlateau(o Optimizer, opts ...PlateauOptions) *ReduceLROnPlateau {
 	given := one("ReduceLROnPlateau", opts)
-	s := &ReduceLROnPlateau{opt: baseOf("optim.NewReduceLROnPlateau", o), factor: orElse(given.Factor, 0.1), threshold: orElse(given.Threshold, 1e-4),
-		eps: orElse(given.Eps, 1e-8), mode: "min", thresholdMode: "rel", patience: orElse(given.Patience, 10),
-		cooldown: given.Cooldown, worst: math.Inf(1), lowest: perGroup("ReduceLROnPlateau", "lowest rates", o, given.MinLRs, given.MinLR)}
+	s := &ReduceLROnPlateau{opt: baseOf("optim.NewReduceLROnPlateau", o), factor: orElse(given.Factor, 0.1),
+		threshold: orElse(given.Threshold, 1e-4),
+		eps:       orElse(given.Eps, 1e-8), mode: "min", thresholdMode: "rel", patience: orElse(given.Patience, 10),
+		cooldown: given.Cooldown, worst: math.Inf(1), lowest: perGroup("ReduceLROnPlateau", "lowest rates", o, given.MinLRs,
+			given.MinLR)}
 	if !(s.factor < 1) {
 		torch.Fail("optim.NewReduceLROnPlateau", "the factor is %v: want it below 1", s.factor)
 	}
@@ -105,8 +107,10 @@ func (s *ReduceLROnPlateau) rates() []float64 {
 func (s *ReduceLROnPlateau) LastLR() []float64 { return slices.Clone(s.lastLR) }
 
 func (s *ReduceLROnPlateau) fields() []setting {
-	return []setting{{"factor", &s.factor}, {"default_min_lr", s.sameLowest}, {"min_lrs", &s.lowest}, {"patience", &s.patience},
-		{"cooldown", &s.cooldown}, {"eps", &s.eps}, {"last_epoch", &s.lastEpoch}, {"_last_lr", &s.lastLR}, {"mode_worse", &s.worst},
+	return []setting{{"factor", &s.factor}, {"default_min_lr", s.sameLowest}, {"min_lrs", &s.lowest},
+		{"patience", &s.patience},
+		{"cooldown", &s.cooldown}, {"eps", &s.eps}, {"last_epoch", &s.lastEpoch}, {"_last_lr", &s.lastLR},
+		{"mode_worse", &s.worst},
 		{"mode", &s.mode}, {"threshold", &s.threshold}, {"threshold_mode", &s.thresholdMode}, {"best", &s.best},
 		{"cooldown_counter", &s.cooling}, {"num_bad_epochs", &s.bad}}
 }

@@ -13,7 +13,7 @@ type RpropOptions struct {
 	Maximize  bool        // go up the gradient
 }
 
-// Rprop goes by the gradient's sign alone: the rate is the size of the first step (torch.optim.Rprop; PyTorch's default
+// Rprop uses the gradient's sign alone: the rate is the size of the first step (torch.optim.Rprop; PyTorch's default
 // rate is 0.01).
 type Rprop struct{ Base }
 

@@ -97,7 +97,8 @@ func TestARulesStateGoesThroughAFile(t *testing.T) {
 	train(other, 2, 3)
 	require.Equal(t, bytesOf(o), bytesOf(other))
 
-	for key, bad := range map[string]any{"window": 1.5, "scales": "x", "triple": []any{1, 2}, "mode": 1, "exact": 1, "ratio": "half"} {
+	for key, bad := range map[string]any{"window": 1.5, "scales": "x", "triple": []any{1, 2}, "mode": 1, "exact": 1,
+		"ratio": "half"} {
 		d := o.StateDict()
 		d["param_groups"].([]any)[0].(map[string]any)[key] = bad
 		before := fmt.Sprint(other)
@@ -139,7 +140,8 @@ func TestARulesGroups(t *testing.T) {
 	require.Equal(t, []float64{1, 2.5}, g[2].Extra["scales"])
 	require.Equal(t, []float64{0.01, 0.5, 0.01}, []float64{g[0].LR, g[1].LR, g[2].LR})
 	require.Equal(t, [2]float64{0.5, 0.6}, g[2].Betas)
-	sgd := optim.NewSGDGroups([]optim.Group{{Params: someParams(), Extra: map[string]any{"nesterov": true, "momentum": 0.9}}}, 0.1)
+	sgd := optim.NewSGDGroups([]optim.Group{{Params: someParams(), Extra: map[string]any{"nesterov": true,
+		"momentum": 0.9}}}, 0.1)
 	require.True(t, sgd.ParamGroups()[0].Nesterov, "the settings of PyTorch's optimizers as well")
 	for want, extra := range map[string]map[string]any{
 		`the setting "windows", which OwnAdam does not have`: {"windows": 1},
@@ -195,13 +197,15 @@ func TestNewRefuses(t *testing.T) {
 // A Rule that counts steps cannot be captured, whatever it returns itself; nor one with a scaler.
 func TestARulesCapture(t *testing.T) {
 	r := aRule()
-	require.ErrorContains(t, optim.Capturable(optim.New(r, optim.Group{Params: someParams()}), false), "group 0 of OwnAdam counts its steps in Go")
+	require.ErrorContains(t, optim.Capturable(optim.New(r, optim.Group{Params: someParams()}), false),
+		"group 0 of OwnAdam counts its steps in Go")
 	r.slots = r.slots[1:]
 	o := optim.New(r, optim.Group{Params: someParams()})
 	require.NoError(t, optim.Capturable(o, false))
 	require.ErrorContains(t, optim.Capturable(o, true), "Fused")
 	r.capture = errors.New("reads a tensor")
-	require.ErrorContains(t, optim.Capturable(optim.New(r, optim.Group{Params: someParams()}), false), "group 0 of OwnAdam reads a tensor")
+	require.ErrorContains(t, optim.Capturable(optim.New(r, optim.Group{Params: someParams()}), false),
+		"group 0 of OwnAdam reads a tensor")
 }
 
 // optional has the optional methods.
@@ -248,7 +252,8 @@ type (
 
 // An optimizer that no constructor has made is refused by every method and function.
 func TestAnOptimizerThatWasNotMade(t *testing.T) {
-	for name, o := range map[string]optim.Optimizer{"Base": &embedsBase{}, "*Base": &embedsPointer{}, "Adam": &optim.Adam{}, "LBFGS": &optim.LBFGS{},
+	for name, o := range map[string]optim.Optimizer{"Base": &embedsBase{}, "*Base": &embedsPointer{},
+		"Adam": &optim.Adam{}, "LBFGS": &optim.LBFGS{},
 		"Optimizer": embedsOptimizer{}, "a Base itself": &optim.Base{}} {
 		uses := map[string]func(){
 			"Intercept":   func() { panic(optim.Intercept(o, nil)) },

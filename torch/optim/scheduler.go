@@ -127,7 +127,8 @@ func (s *LRScheduler) undo() { s.lastEpoch-- }
 
 // shared is the part of the state dict that all have.
 func (s *LRScheduler) shared() []setting {
-	return []setting{{"base_lrs", &s.baseLRs}, {"last_epoch", &s.lastEpoch}, {"_step_count", &s.stepCount}, {"_is_initial", false},
+	return []setting{{"base_lrs", &s.baseLRs}, {"last_epoch", &s.lastEpoch}, {"_step_count", &s.stepCount},
+		{"_is_initial", false},
 		{"_get_lr_called_within_step", false}, {"_last_lr", &s.lastLR}}
 }
 

@@ -21,7 +21,8 @@ type SequentialLR struct {
 func NewSequentialLR(o Optimizer, schedulers []Scheduler, at []int) *SequentialLR {
 	s := &SequentialLR{group: children("SequentialLR", o, schedulers)}
 	if len(at) != len(schedulers)-1 {
-		torch.Fail("optim.NewSequentialLR", "there are %d schedulers and %d milestones: want one milestone fewer", len(schedulers), len(at))
+		torch.Fail("optim.NewSequentialLR", "there are %d schedulers and %d milestones: want one milestone fewer",
+			len(schedulers), len(at))
 	}
 	for _, m := range at {
 		s.at = append(s.at, float64(m))
@@ -60,7 +61,8 @@ func (s *SequentialLR) StateDict() map[string]any {
 	for i, m := range s.at {
 		turns[i] = int(m)
 	}
-	return map[string]any{"_milestones": turns, "last_epoch": s.lastEpoch, "_last_lr": value(&s.lastLR), "_schedulers": s.states()}
+	return map[string]any{"_milestones": turns, "last_epoch": s.lastEpoch, "_last_lr": value(&s.lastLR),
+		"_schedulers": s.states()}
 }
 
 // LoadStateDict takes a state in Python's layout; on an error nothing is changed.
@@ -69,7 +71,8 @@ func (s *SequentialLR) LoadStateDict(d map[string]any) error {
 	if ok && len(turns) != len(s.at) {
 		return fmt.Errorf("optim: state of SequentialLR: it has %d milestones, want %d", len(turns), len(s.at))
 	}
-	return s.load("SequentialLR", d, []setting{{"last_epoch", &s.lastEpoch}, {"_last_lr", &s.lastLR}, {"_milestones", &unchecked{&s.at}}})
+	return s.load("SequentialLR", d, []setting{{"last_epoch", &s.lastEpoch}, {"_last_lr", &s.lastLR},
+		{"_milestones", &unchecked{&s.at}}})
 }
 
 func (s *SequentialLR) initialStep() { s.Step() }

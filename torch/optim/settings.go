@@ -256,5 +256,5 @@ func (g *ParamGroup) kept(name string) **float64 {
 	return nil
 }
 
-// keptNames are the names that kept knows, in order.
+// keptNames are the keys of kept, in order.
 var keptNames = []string{"initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr"}

@@ -18,12 +18,11 @@ type SGDOptions struct {
 	Fused       bool    // libtorch's fused kernel: faster, with other rounding
 }
 
-// SGD is stochastic gradient descent, with momentum if asked for (torch.optim.SGD; PyTorch's default rate is 0.001).
+// SGD is stochastic gradient descent, with optional momentum (torch.optim.SGD; PyTorch's default rate is 0.001).
 type SGD struct{ Base }
 
 // NewSGD makes an optimizer of params with a learning rate (torch.optim.SGD, whose default rate is 0.001). It panics
-// where every constructor does (see the package's comment), and if Nesterov is asked for without momentum or with
-// dampening.
+// where every constructor does (see the package's comment), and if Nesterov is set without momentum or with dampening.
 func NewSGD(params []nn.Parameter, lr float64, opts ...SGDOptions) *SGD {
 	return NewSGDGroups(single(params), lr, opts...)
 }
@@ -52,7 +51,8 @@ func (sgd) SparseGrads() {}
 // Check refuses Nesterov without what it needs.
 func (sgd) Check(g *ParamGroup) error {
 	if g.Nesterov && (g.Momentum <= 0 || g.Dampening != 0) {
-		return fmt.Errorf("the momentum of Nesterov needs a momentum above 0 and no dampening, got %v and %v", g.Momentum, g.Dampening)
+		return fmt.Errorf("the momentum of Nesterov needs a momentum above 0 and no dampening, got %v and %v", g.Momentum,
+			g.Dampening)
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func (sgd) momentum(g *ParamGroup, b *Batch, grads []*torch.Tensor) []*torch.Ten
 			old, oldGrads = append(old, buf), append(oldGrads, grads[i])
 			continue
 		}
-		torch.Outside(func() { buffers[i] = grads[i].Clone() })
+		torch.NoScope(func() { buffers[i] = grads[i].Clone() })
 		b.states[i].slots[0] = buffers[i]
 	}
 	if len(old) > 0 {

@@ -50,8 +50,8 @@ func float32Bits(t *torch.Tensor) (bits []uint32) {
 	return bits
 }
 
-// The sums have the bits of torch.optim.Adagrad of PyTorch 2.11, the weights differ by one in the last place at most: the
-// BLAS function that adds a sparse row times the rate may round the product first, or not. A parameter with a dense
+// The sums have the bits of torch.optim.Adagrad of PyTorch 2.11, the weights differ by one in the last place at most:
+// the BLAS function that adds a sparse row times the rate may round the product first, or not. A parameter with a dense
 // gradient beside it is stepped too.
 func TestAdagradWithSparseGradients(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -98,10 +98,10 @@ func TestSparseGradientsWithOtherSettings(t *testing.T) {
 	}{
 		"SGD with weight decay": {func(p []nn.Parameter) optim.Optimizer {
 			return optim.NewSGD(p, 0.1, optim.SGDOptions{WeightDecay: 0.1})
-		}, "with which WeightDecay can't be had: set it to 0"},
+		}, "with which WeightDecay does not work: set it to 0"},
 		"Adagrad with weight decay": {func(p []nn.Parameter) optim.Optimizer {
 			return optim.NewAdagrad(p, 0.1, optim.AdagradOptions{WeightDecay: 0.1})
-		}, "with which WeightDecay can't be had: set it to 0"},
+		}, "with which WeightDecay does not work: set it to 0"},
 		"Adagrad, fused": {func(p []nn.Parameter) optim.Optimizer {
 			return optim.NewAdagrad(p, 0.1, optim.AdagradOptions{Fused: true})
 		}, "which the fused kernel does not take: leave out Fused"},

@@ -57,7 +57,8 @@ func (sparseAdam) Slots() []Slot {
 func (r sparseAdam) Update(g *ParamGroup, b *Batch) {
 	for i, grad := range b.Grads {
 		if grad.Layout() != torch.SparseCOO {
-			torch.Fail("optim.SparseAdam", "the gradient of a parameter %v is %s: SparseAdam takes sparse gradients alone, optim.Adam the others",
+			torch.Fail("optim.SparseAdam", "the gradient of a parameter %v is %s: SparseAdam takes sparse gradients alone, "+
+				"optim.Adam the others",
 				b.Params[i].Shape(), grad.Layout())
 		}
 	}
@@ -81,7 +82,8 @@ func (sparseAdam) row(g *ParamGroup, steps float64, p, grad, avg, square *torch.
 		return
 	}
 	add := func(to, rows *torch.Tensor) {
-		aten.AddTensor_(to, aten.SparseCooTensorIndicesSize(indices, rows, grad.Shape(), 0, 0, torch.Device{}, nil, nil), torch.Int(1))
+		aten.AddTensor_(to, aten.SparseCooTensorIndicesSize(indices, rows, grad.Shape(), 0, 0, torch.Device{}, nil, nil),
+			torch.Int(1))
 	}
 	oldAvg := aten.InternalValues(aten.SparseMask(avg, grad))
 	avgStep := aten.MulScalar_(aten.SubTensor(values, oldAvg, torch.Int(1)), torch.Float(1-g.Betas[0]))

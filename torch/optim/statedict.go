@@ -191,7 +191,7 @@ func (b *Base) loadSlots(slots map[string]any, g *ParamGroup, p *torch.Tensor) (
 		}
 	}
 	torch.NoGrad(func() {
-		torch.Outside(func() {
+		torch.NoScope(func() {
 			s = b.newState(g, p)
 			for k, slot := range b.slots {
 				if v, there := slots[slot.Name]; there && v != nil && err == nil {

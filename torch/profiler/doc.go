@@ -1,5 +1,6 @@
-// Package profiler is libtorch's own profiler (torch.profiler), which is kineto: it notes each operation's time on the CPU and, where there is one, each
-// kernel's on the GPU, and writes a trace that chrome://tracing and ui.perfetto.dev show.
+// Package profiler is libtorch's own profiler (torch.profiler), which is kineto: it notes each operation's time on the
+// CPU and, where there is one, each kernel's on the GPU, and writes a trace that chrome://tracing and ui.perfetto.dev
+// show.
 //
 //	p, err := profiler.Run("trace.json", func() {
 //		for range 10 {

@@ -7,7 +7,8 @@ import (
 	"github.com/golite/golite/torch/profiler"
 )
 
-// Totals has a line for each operator, with the time that it took; a path in the place of "" writes a trace for Chrome as well.
+// Totals has a line for each operator, with the time that it took; a path in the place of "" writes a trace for Chrome
+// as well.
 func ExampleRun() {
 	x := torch.Ones(8, 8)
 	p, err := profiler.Run("", func() { x.MatMul(x).ReLU() })

@@ -26,7 +26,7 @@ type Options struct {
 	NoCUDA     bool // leave out the GPU's side
 }
 
-// running tells that a Run is under way: libtorch has one profiler.
+// running is set while a Run is under way: libtorch has one profiler.
 var running atomic.Bool
 
 // Run runs f and notes what libtorch does for it. The trace goes to path, in Chrome's format, unless path is empty; a
@@ -129,8 +129,8 @@ func publish(part, path string) error {
 	return nil
 }
 
-// Range runs f as a named range of the trace (torch.profiler.record_function). Where no Run is under way it only runs f. The goroutine is locked to its
-// thread while f runs.
+// Range runs f as a named range of the trace (torch.profiler.record_function). Where no Run is under way it only runs
+// f. The goroutine is locked to its thread while f runs.
 func Range(name string, f func()) {
 	if !running.Load() {
 		f()

@@ -88,7 +88,7 @@ func TestOthersAreNotedWhenAsked(t *testing.T) {
 		_, err := profiler.Run(path, func() {
 			work()
 			var wg sync.WaitGroup
-			wg.Go(func() { torch.Root(func() { torch.Scope(func() { torch.Ones(4).Cosh() }) }) })
+			wg.Go(func() { torch.RunRank(func() { torch.Scope(func() { torch.Ones(4).Cosh() }) }) })
 			wg.Wait()
 		}, profiler.Options{AllThreads: all})
 		require.NoError(t, err)

@@ -16,7 +16,8 @@ func newProfile(list []cgotorch.Profiled) *Profile {
 	p := &Profile{Events: make([]Event, len(list))}
 	slices.SortStableFunc(list, func(a, b cgotorch.Profiled) int { return cmp.Compare(a.Start, b.Start) })
 	for i, e := range list {
-		p.Events[i] = Event{e.Name, torch.DeviceType(e.Device + 1), e.Thread, time.Duration(e.Start - list[0].Start), time.Duration(e.Duration)}
+		p.Events[i] = Event{e.Name, torch.DeviceType(e.Device + 1), e.Thread, time.Duration(e.Start - list[0].Start),
+			time.Duration(e.Duration)}
 	}
 	return p
 }

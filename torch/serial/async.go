@@ -8,8 +8,8 @@ import (
 	"github.com/golite/golite/torch/serial/errs"
 )
 
-// Saver saves in the background: Save copies the tensors in memory and returns, a goroutine writes. One write runs at a time.
-// The zero value is ready. A Saver must be closed, or the last write's error is lost.
+// Saver saves in the background: Save copies the tensors in memory and returns, a goroutine writes. One write runs at a
+// time. The zero value is ready. A Saver must be closed, or the last write's error is lost.
 //
 //	var saver serial.Saver
 //	defer func() { err = errors.Join(err, saver.Close()) }()
@@ -21,9 +21,9 @@ type Saver struct {
 	closed  bool
 }
 
-// Save waits for the write before it, if one still runs, and returns its error. Else it copies v in memory (tensors on a GPU to
-// the CPU) and writes the copy to path in the background, atomically as serial.Save does. Errors of the value itself come
-// at once; those of the write come from the next Save, Wait or Close.
+// Save waits for the write before it, if one still runs, and returns its error. Else it copies v in memory (tensors on
+// a GPU to the CPU) and writes the copy to path in the background, atomically as serial.Save does. Errors of the value
+// itself come at once; those of the write come from the next Save, Wait or Close.
 func (s *Saver) Save(path string, v any, opts ...SaveOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *Saver) wait() error {
 	return err
 }
 
-// Wait waits until nothing is being written, and returns the error of the last write if nobody has had it yet.
+// Wait waits until nothing is being written, and returns the error of the last write if it was not returned yet.
 func (s *Saver) Wait() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

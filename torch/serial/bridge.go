@@ -14,8 +14,8 @@ import (
 
 var abi torch.ABI
 
-// The operators that take tensors apart and put them together. set_ gives a tensor another's storage without making it a
-// view, so that loaded tensors are what tensors are in Python: leaves that share memory.
+// The operators that take tensors apart and put them together. set_ gives a tensor another's storage without making it
+// a view, so that loaded tensors are what tensors are in Python: leaves that share memory.
 var (
 	opSet         = op.Op{Name: "aten::set_.source_Tensor_storage_offset"}
 	opConj        = op.Op{Name: "aten::_conj"}
@@ -112,7 +112,8 @@ func memory(t *torch.Tensor) ([]byte, error) {
 func fileDType(d torch.DType) (ptfile.DType, error) {
 	f := ptfile.DType(strings.TrimPrefix(d.String(), "torch."))
 	if !f.Known() {
-		return "", &errs.ErrUnsupported{What: fmt.Sprintf("dtype %s in a checkpoint", d), Remedy: "dequantize or convert the tensor first"}
+		return "", &errs.ErrUnsupported{What: fmt.Sprintf("dtype %s in a checkpoint", d),
+			Remedy: "dequantize or convert the tensor first"}
 	}
 	return f, nil
 }
@@ -127,5 +128,6 @@ func torchDType(d ptfile.DType) (torch.DType, error) {
 }
 
 var layouts = map[ptfile.Layout]torch.Layout{
-	"sparse_csr": torch.SparseCSR, "sparse_csc": torch.SparseCSC, "sparse_bsr": torch.SparseBSR, "sparse_bsc": torch.SparseBSC,
+	"sparse_csr": torch.SparseCSR, "sparse_csc": torch.SparseCSC, "sparse_bsr": torch.SparseBSR,
+	"sparse_bsc": torch.SparseBSC,
 }

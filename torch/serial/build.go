@@ -27,7 +27,8 @@ type builder struct {
 }
 
 func newBuilder(device torch.Device) *builder {
-	return &builder{device: device, bases: map[*ptfile.Storage]*torch.Tensor{}, tensors: map[*ptfile.Tensor]*torch.Tensor{},
+	return &builder{device: device, bases: map[*ptfile.Storage]*torch.Tensor{},
+		tensors: map[*ptfile.Tensor]*torch.Tensor{},
 		targets: map[*ptfile.Tensor]*torch.Tensor{}}
 }
 
@@ -66,7 +67,8 @@ func (b *builder) readInto(t *ptfile.Tensor, into *torch.Tensor) (bool, error) {
 		return true, nil
 	}
 	dtype, err := torchDType(t.DType)
-	if err != nil || t.Layout != ptfile.Strided || !t.Contiguous() || t.Conj || t.Neg || t.Offset != 0 || t.Bytes() != t.Storage.Size {
+	if err != nil || t.Layout != ptfile.Strided || !t.Contiguous() || t.Conj || t.Neg || t.Offset != 0 ||
+		t.Bytes() != t.Storage.Size {
 		return false, nil
 	}
 	dst, err := rowMajorMemory(into, dtype, t.Shape)
@@ -81,10 +83,11 @@ func (b *builder) readInto(t *ptfile.Tensor, into *torch.Tensor) (bool, error) {
 	return true, nil
 }
 
-// rowMajorMemory returns the memory of a tensor's elements, if it is on the CPU, of that dtype and shape, and has them one after
-// the other; else nil.
+// rowMajorMemory returns the memory of a tensor's elements, if it is on the CPU, of that dtype and shape, and has them
+// one after the other; else nil.
 func rowMajorMemory(t *torch.Tensor, dtype torch.DType, shape []int) ([]byte, error) {
-	if t.Layout() != torch.Strided || t.Device() != torch.CPU || t.DType() != dtype || !t.IsContiguous() || !slices.Equal(t.Shape(), shape) {
+	if t.Layout() != torch.Strided || t.Device() != torch.CPU || t.DType() != dtype || !t.IsContiguous() ||
+		!slices.Equal(t.Shape(), shape) {
 		return nil, nil
 	}
 	if abi.Flags("serial.Into", t)&(cgotorch.FlagConj|cgotorch.FlagNeg|cgotorch.FlagZero) != 0 {
@@ -177,8 +180,8 @@ func (b *builder) make(t *ptfile.Tensor) (*torch.Tensor, error) {
 	return out, nil
 }
 
-// sparse puts a sparse tensor together, after libtorch has checked that its indices lie within its sizes: a kernel would
-// follow them anywhere.
+// sparse puts a sparse tensor together, after libtorch has checked that its indices lie within its sizes: a kernel
+// would follow them anywhere.
 func (b *builder) sparse(t *ptfile.Tensor) (*torch.Tensor, error) {
 	var parts []*torch.Tensor
 	for _, p := range t.Parts {
@@ -197,7 +200,8 @@ func (b *builder) sparse(t *ptfile.Tensor) (*torch.Tensor, error) {
 		}
 	})
 	if err != nil {
-		return nil, &errs.ErrCorrupt{Record: t.Parts[0].Storage.Record(), Offset: -1, Reason: "libtorch refuses the sparse tensor on it", Err: err}
+		return nil, &errs.ErrCorrupt{Record: t.Parts[0].Storage.Record(), Offset: -1,
+			Reason: "libtorch refuses the sparse tensor on it", Err: err}
 	}
 	return out, nil
 }
@@ -285,7 +289,7 @@ func (b *builder) items(items []any) (err error) {
 	return nil
 }
 
-// wanted reports whether the storages under t were asked for.
+// wanted reports whether the storages under t are requested.
 func (b *builder) wanted(t *ptfile.Tensor) bool {
 	if b.targets[t] != nil || b.tensors[t] != nil {
 		return true

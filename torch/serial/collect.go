@@ -29,7 +29,8 @@ type storageKey struct {
 }
 
 func newCollector(snapshot bool) *collector {
-	return &collector{snapshot: snapshot, storages: map[storageKey]*ptfile.Storage{}, tensors: map[*torch.Tensor]*ptfile.Tensor{}}
+	return &collector{snapshot: snapshot, storages: map[storageKey]*ptfile.Storage{},
+		tensors: map[*torch.Tensor]*ptfile.Tensor{}}
 }
 
 // release ends the save: the storages' memory may go.
@@ -123,7 +124,8 @@ func (c *collector) describe(t *torch.Tensor) (*ptfile.Tensor, error) {
 		return nil, err
 	}
 	return &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Strides: t.Strides(), Offset: t.StorageOffset(), Storage: s,
-		Layout: ptfile.Strided, RequiresGrad: requiresGrad, Conj: bits&cgotorch.FlagConj != 0, Neg: bits&cgotorch.FlagNeg != 0}, nil
+		Layout: ptfile.Strided, RequiresGrad: requiresGrad, Conj: bits&cgotorch.FlagConj != 0,
+		Neg: bits&cgotorch.FlagNeg != 0}, nil
 }
 
 // zeros describes a tensor that stands for zeros and has no memory, such as the gradient of Sgn: its zeros are written.
@@ -162,8 +164,8 @@ func (c *collector) storage(t *torch.Tensor, dtype ptfile.DType, bits int64) (*p
 	return s, nil
 }
 
-// copy copies a tensor's whole storage to new CPU memory. It is made outside of all scopes: an asynchronous save outlives the
-// step that began it.
+// copy copies a tensor's whole storage to new CPU memory. It is made outside of all scopes: an asynchronous save
+// outlives the step that began it.
 func (c *collector) copy(t *torch.Tensor, bits int64) *torch.Tensor {
 	var host *torch.Tensor
 	torch.Scope(func() { // the views that lead to the bytes hold on to the storage
@@ -180,7 +182,8 @@ func (c *collector) copy(t *torch.Tensor, bits int64) *torch.Tensor {
 }
 
 func (c *collector) sparse(t *torch.Tensor, dtype ptfile.DType, layout torch.Layout) (*ptfile.Tensor, error) {
-	out := &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Layout: ptfile.Layout(layout.String()), RequiresGrad: t.RequiresGrad() && t.IsLeaf()}
+	out := &ptfile.Tensor{DType: dtype, Shape: t.Shape(), Layout: ptfile.Layout(layout.String()),
+		RequiresGrad: t.RequiresGrad() && t.IsLeaf()}
 	var parts []*op.Op
 	switch layout {
 	case torch.SparseCOO:

@@ -19,7 +19,8 @@ const (
 	scripts = "../../scripts/checkpoints"
 )
 
-// unreachable are files with values that libtorch tensors have no place for: Python's attributes on tensors are dropped.
+// unreachable are files with values that libtorch tensors have no place for: Python's attributes on tensors are
+// dropped.
 func withoutAttributes(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -71,8 +72,8 @@ func asPlainTensors(v any) any {
 	return v
 }
 
-// TestCorpusThroughTensors loads every file into libtorch's tensors and saves them again; Go's reader and Python must find
-// in the copy what Python put into the original.
+// TestCorpusThroughTensors loads every file into libtorch's tensors and saves them again; Go's reader and Python must
+// find in the copy what Python put into the original.
 func TestCorpusThroughTensors(t *testing.T) {
 	dir := t.TempDir()
 	var paths []string
@@ -170,7 +171,8 @@ func TestOnlyWhatIsAskedForIsRead(t *testing.T) {
 	require.IsType(t, &torch.Tensor{}, w)
 	b, _ := model.(*serial.Dict).Get("0.bias")
 	require.IsType(t, &serial.TensorInfo{}, b)
-	sd, err := serial.LoadStateDict(path, serial.LoadOptions{Key: "model", Only: func(name string) bool { return name == "2.bias" }})
+	sd, err := serial.LoadStateDict(path, serial.LoadOptions{Key: "model",
+		Only: func(name string) bool { return name == "2.bias" }})
 	require.NoError(t, err)
 	require.Equal(t, []string{"2.bias"}, sd.Keys())
 	_, err = serial.LoadStateDict(path)

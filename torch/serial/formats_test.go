@@ -39,7 +39,8 @@ func requireState(t *testing.T, want *torch.StateDict, net nn.Module) {
 	}
 }
 
-// TestWrappedModels: what torch.compile, DDP, DataParallel, AveragedModel and combinations of them save loads into the model.
+// TestWrappedModels: what torch.compile, DDP, DataParallel, AveragedModel and combinations of them save loads into the
+// model.
 func TestWrappedModels(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(formats, "wrapped_*.pt"))
 	require.NoError(t, err)
@@ -97,12 +98,17 @@ func TestShardedModels(t *testing.T) {
 		v, err := serial.Load(path)
 		require.NoError(t, err)
 		require.Equal(t, 4, v.(*serial.Dict).Len())
-		sd, err := serial.LoadStateDict(path, serial.LoadOptions{Only: func(name string) bool { return strings.HasPrefix(name, "0.") }})
+		sd, err := serial.LoadStateDict(path,
+			serial.LoadOptions{Only: func(name string) bool { return strings.HasPrefix(name, "0.") }})
 		require.NoError(t, err)
 		require.Equal(t, []string{"0.bias", "0.weight"}, sd.Keys())
 		net := formatsNet()
 		into := nn.StateDict(net)
-		sd, err = serial.LoadStateDict(path, serial.LoadOptions{Into: func(name string) *torch.Tensor { t, _ := into.Get(name); return t }})
+		sd, err = serial.LoadStateDict(path, serial.LoadOptions{Into: func(name string) *torch.Tensor {
+			t,
+				_ := into.Get(name)
+			return t
+		}})
 		require.NoError(t, err)
 		require.Equal(t, 4, sd.Len())
 		requireState(t, want, net)
@@ -115,7 +121,8 @@ func TestShardedModels(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrNotExist)
 }
 
-// TestStateDictsElsewhereAreNamed: a file with more than a state dict names the key under which one is, in Python's words.
+// TestStateDictsElsewhereAreNamed: a file with more than a state dict names the key under which one is, in Python's
+// words.
 func TestStateDictsElsewhereAreNamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "checkpoint.pt")
 	require.NoError(t, serial.Save(path, map[string]any{"epoch": 3, "net": bareState(t)}))

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hugeFrom is from where on memory is worth huge pages: the kernel then makes it ready 2 MiB at a time, not 4 KiB, which is
-// most of what loading takes.
+// hugeFrom is from where on memory is worth huge pages: the kernel then makes it ready 2 MiB at a time, not 4 KiB,
+// which is most of what loading takes.
 const hugeFrom = 4 << 20
 
-// useHugePages asks for huge pages under fresh memory. It is a hint.
+// useHugePages requests huge pages under fresh memory. It is a hint.
 func useHugePages(p []byte) {
 	if len(p) < hugeFrom {
 		return

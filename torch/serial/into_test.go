@@ -57,8 +57,8 @@ func bigFile(t *testing.T) (path string, model *torch.StateDict) {
 	return path, model
 }
 
-// TestReadingIntoWhatIsThere: the bytes go into the tensors' own memory, no copy is made of them, and what nobody asks for is
-// not read.
+// TestReadingIntoWhatIsThere: the bytes go into the tensors' own memory, no copy is made of them, and what nobody asks
+// for is not read.
 func TestReadingIntoWhatIsThere(t *testing.T) {
 	path, saved := bigFile(t)
 	w, b := torch.Full(7, bigRows, 1024), torch.Zeros(2)
@@ -95,7 +95,8 @@ func TestReadingIntoLeavesThemOnDamage(t *testing.T) {
 	require.NoError(t, err)
 	ones := []byte{0, 0, 0x80, 0x3f}
 	first := bytes.Index(raw, bytes.Repeat(ones, 1024))
-	for _, at := range []int{first, first + 9<<20, first + bigRows*1024*4 - 1} { // in its first, a middle and its last chunk
+	// in its first, a middle and its last chunk
+	for _, at := range []int{first, first + 9<<20, first + bigRows*1024*4 - 1} {
 		raw[at] ^= 1
 		require.NoError(t, os.WriteFile(path, raw, 0o644))
 		raw[at] ^= 1
@@ -119,7 +120,8 @@ func TestReadingIntoLeavesThemOnDamage(t *testing.T) {
 func TestReadingIntoOtherLayouts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.pt")
 	base := torch.Arange(6).To(torch.Float32).Reshape(2, 3)
-	require.NoError(t, serial.Save(path, map[string]any{"plain": base, "turned": base.Clone().T(), "part": torch.Arange(9).To(torch.Float32).Narrow(0, 3, 6)}))
+	require.NoError(t, serial.Save(path, map[string]any{"plain": base, "turned": base.Clone().T(),
+		"part": torch.Arange(9).To(torch.Float32).Narrow(0, 3, 6)}))
 	for name, c := range map[string]struct {
 		key     string
 		into    *torch.Tensor
@@ -166,7 +168,8 @@ func TestReadingIntoTiedTensors(t *testing.T) {
 	require.Equal(t, torch.Zeros(1000).ToBytes(), at(t, v.(*serial.Dict), "b").(*torch.Tensor).ToBytes())
 }
 
-// TestTheOthersAreNotRead: every record that is not asked for is damaged, and loading does not notice; it does if they are.
+// TestTheOthersAreNotRead: every record that is not asked for is damaged, and loading does not notice; it does if they
+// are.
 func TestTheOthersAreNotRead(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(corpus, "adam.pt"))
 	require.NoError(t, err)

@@ -24,8 +24,9 @@ import (
 //
 //	serial.Keep{Pattern: "run/epoch={epoch}-loss={loss}.pt", Last: 2, Best: 3, Metric: "loss"}
 //
-// keeps the two newest and the three with the lowest loss. Age is told by the numbers called epoch and step, in that order, and
-// by the file's time where the pattern has neither. Files that are damaged are neither counted nor removed.
+// keeps the two newest and the three with the lowest loss. The age is that of the numbers called epoch and step, in
+// that order, and by the file's time where the pattern has neither. Files that are damaged are neither counted nor
+// removed.
 type Keep struct {
 	// Pattern is the path, with numbers in braces in its last element.
 	Pattern string
@@ -119,9 +120,9 @@ func (c Checkpoint) compare(o Checkpoint) int {
 	return strings.Compare(c.Path, o.Path)
 }
 
-// Latest returns the newest checkpoint of a pattern that is complete: its directory and values are read and checked, and with
-// verify every byte under a checksum. skipped tells why newer ones were passed over. If there is none, the error is
-// fs.ErrNotExist.
+// Latest returns the newest checkpoint of a pattern that is complete: its directory and values are read and checked,
+// and with verify every byte under a checksum. skipped is why newer ones were passed over. If there is none, the error
+// is fs.ErrNotExist.
 func Latest(pattern string, verify bool) (found Checkpoint, skipped []error, err error) {
 	all, err := List(pattern)
 	if err != nil {
@@ -134,11 +135,12 @@ func Latest(pattern string, verify bool) (found Checkpoint, skipped []error, err
 		}
 		return c, skipped, nil
 	}
-	return Checkpoint{}, skipped, fmt.Errorf("no complete checkpoint matches %q (%d are damaged): %w", pattern, len(skipped), fs.ErrNotExist)
+	return Checkpoint{}, skipped, fmt.Errorf("no complete checkpoint matches %q (%d are damaged): %w", pattern,
+		len(skipped), fs.ErrNotExist)
 }
 
-// Check opens a checkpoint of any format, or a folder of a sharded one, and reads its values but not its tensors; with verify it
-// reads those too and checks their checksums. It uses constant memory.
+// Check opens a checkpoint of any format, or a folder of a sharded one, and reads its values but not its tensors; with
+// verify it reads those too and checks their checksums. It uses constant memory.
 func Check(path string, verify bool) error {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -165,9 +167,10 @@ func Check(path string, verify bool) error {
 	return errors.Join(err, f.Close())
 }
 
-// Prune removes the checkpoints of a series that Keep does not keep, and returns their names. What killed saves of the series
-// left goes too: temporaries that nobody writes, and folders of sharded checkpoints that were never committed and are older
-// than the newest complete checkpoint; those names are not returned. A folder is removed with its metadata first.
+// Prune removes the checkpoints of a series that Keep does not keep, and returns their names. What killed saves of the
+// series left goes too: temporaries that no process writes, and folders of sharded checkpoints that were never
+// committed and are older than the newest complete checkpoint; those names are not returned. A folder is removed with
+// its metadata first.
 func Prune(k Keep) (removed []string, err error) { return prune(atomicfile.OS, k) }
 
 func prune(fsys atomicfile.FS, k Keep) (removed []string, err error) {

@@ -38,7 +38,8 @@ func TestRetention(t *testing.T) {
 		path := filepath.Join(dir, fmt.Sprintf("epoch=%d-loss=%s.pt", epoch, loss))
 		require.NoError(t, serial.Save(path, map[string]any{"epoch": epoch}, serial.SaveOptions{Keep: keep}))
 	}
-	require.Equal(t, []string{"epoch=2-loss=1e-1.pt", "epoch=4-loss=0.5.pt", "epoch=5-loss=0.7.pt", "epoch=99-loss=0.0.pt", "other.pt"}, names(t, dir))
+	require.Equal(t, []string{"epoch=2-loss=1e-1.pt", "epoch=4-loss=0.5.pt", "epoch=5-loss=0.7.pt", "epoch=99-loss=0.0.pt",
+		"other.pt"}, names(t, dir))
 
 	found, skipped, err := serial.Latest(pattern, true)
 	require.NoError(t, err)
@@ -60,18 +61,21 @@ func TestRetentionByTimeAndMax(t *testing.T) {
 	for _, acc := range []string{"0.1", "0.9", "0.5"} {
 		require.NoError(t, serial.Save(filepath.Join(dir, "acc="+acc+".pt"), 1))
 	}
-	removed, err := serial.Prune(serial.Keep{Pattern: filepath.Join(dir, "acc={acc}.pt"), Best: 2, Metric: "acc", Max: true})
+	removed, err := serial.Prune(serial.Keep{Pattern: filepath.Join(dir, "acc={acc}.pt"), Best: 2, Metric: "acc",
+		Max: true})
 	require.NoError(t, err)
 	require.Equal(t, []string{filepath.Join(dir, "acc=0.1.pt")}, removed)
 	removed, err = serial.Prune(serial.Keep{Pattern: filepath.Join(dir, "acc={acc}.pt"), Last: 1})
 	require.NoError(t, err)
-	require.Equal(t, []string{filepath.Join(dir, "acc=0.9.pt")}, removed, "without epoch or step the time of writing tells the age")
+	require.Equal(t, []string{filepath.Join(dir, "acc=0.9.pt")}, removed,
+		"without epoch or step the time of writing tells the age")
 }
 
 func TestLatestTakesFoldersThatAreCommitted(t *testing.T) {
 	dir := t.TempDir()
 	saveSharded(t, filepath.Join(dir, "step-1"), 2, 0)
-	_, err := serial.SavePart(filepath.Join(dir, "step-2"), 0, serial.NewSaveID(), shardedState(0, 2, 0)) // killed before the commit
+	// killed before the commit
+	_, err := serial.SavePart(filepath.Join(dir, "step-2"), 0, serial.NewSaveID(), shardedState(0, 2, 0))
 	require.NoError(t, err)
 	found, skipped, err := serial.Latest(filepath.Join(dir, "step-{step}"), true)
 	require.NoError(t, err)
@@ -144,8 +148,10 @@ func TestGoValues(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.pt")
 	type count int
 	require.NoError(t, serial.Save(path, map[string]any{
-		"ints": []int{1, -2}, "m": map[int]string{2: "b", 1: "a"}, "f": float32(0.5), "u": uint64(1 << 63), "c": count(4), "b": []byte("x"),
-		"nil": nil, "none": (*torch.Tensor)(nil), "dtype": torch.BFloat16, "device": torch.CPU, "strings": []string{"x"}, "arr": [2]bool{true, false},
+		"ints": []int{1, -2}, "m": map[int]string{2: "b", 1: "a"}, "f": float32(0.5), "u": uint64(1 << 63), "c": count(4),
+		"b":   []byte("x"),
+		"nil": nil, "none": (*torch.Tensor)(nil), "dtype": torch.BFloat16, "device": torch.CPU, "strings": []string{"x"},
+		"arr": [2]bool{true, false},
 	}))
 	v, err := serial.Load(path)
 	require.NoError(t, err)

@@ -49,8 +49,8 @@ func saveSeriesUntilKilled(dir string) {
 	}
 }
 
-// TestSeriesKilledAtRandomPoints kills a program that saves in the background and keeps the last two. Latest always finds a
-// whole checkpoint, no older than the last that was reported done.
+// TestSeriesKilledAtRandomPoints kills a program that saves in the background and keeps the last two. Latest always
+// finds a whole checkpoint, no older than the last that was reported done.
 func TestSeriesKilledAtRandomPoints(t *testing.T) {
 	dir := t.TempDir()
 	keep := seriesOf(dir)
@@ -100,7 +100,8 @@ func TestSeriesKilledAtRandomPoints(t *testing.T) {
 	t.Logf("%d kills, %d of them within a save, %d steps", kills, inside, next)
 }
 
-// TestPruneRemovesLeftovers: temporaries of the series, and folders that were never committed, once a newer one is complete.
+// TestPruneRemovesLeftovers: temporaries of the series, and folders that were never committed, once a newer one is
+// complete.
 func TestPruneRemovesLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	pattern := filepath.Join(dir, "step-{step}")

@@ -40,7 +40,8 @@ func manyEntries(t *testing.T, n int) string {
 	return path
 }
 
-// TestManyEntries: what a file of many tensors takes grows as their number does, in every way to read it and to write it again.
+// TestManyEntries: what a file of many tensors takes grows as their number does, in every way to read it and to write
+// it again.
 func TestManyEntries(t *testing.T) {
 	const few, many = 5_000, 80_000
 	taken := func(n int) map[string]time.Duration {

@@ -16,30 +16,31 @@ import (
 
 // LoadOptions says how to load. The zero value loads everything to the CPU.
 type LoadOptions struct {
-	// Device is where the tensors go; the zero value is the CPU, whatever the file says (torch.load's map_location). On torch.Meta
-	// they have dtypes and shapes, and no bytes are read.
+	// Device is where the tensors go; the zero value is the CPU, whatever the file says (torch.load's map_location). On
+	// torch.Meta they have dtypes and shapes, and no bytes are read.
 	Device torch.Device
 	// Only picks tensors by their place in the value, keys and indices joined by dots ("state_dict.fc1.weight",
 	// "optimizer.state.0.exp_avg"). The bytes of the others are not read: Load leaves a *TensorInfo in their
 	// place, LoadStateDict leaves them out. nil picks all.
 	Only func(name string) bool
-	// Into gives, by the same names as Only's, tensors to read into: where one has the file's dtype and shape, is contiguous and on
-	// the CPU, the bytes go straight into its memory and it stands in the value itself; elsewhere, and where Into returns nil, a
-	// new tensor is made as ever. All checksums are checked before the first byte is overwritten.
+	// Into gives, by the same names as Only's, tensors to read into: where one has the file's dtype and shape, is
+	// contiguous and on the CPU, the bytes go straight into its memory and it stands in the value itself; elsewhere, and
+	// where Into returns nil, a new tensor is made as ever. All checksums are checked before the first byte is
+	// overwritten.
 	Into func(name string) *torch.Tensor
-	// Key is where LoadStateDict finds the state dict within the file's value ("state_dict" in Lightning's files, "model" in
-	// golite's own); nested keys are joined by dots. Empty means the value itself.
+	// Key is where LoadStateDict finds the state dict within the file's value ("state_dict" in Lightning's files, "model"
+	// in golite's own); nested keys are joined by dots. Empty means the value itself.
 	Key string
-	// Rename gives the keys of LoadStateDict's result other names; "" leaves an entry out. Only and Into are given the names
-	// in the file. nn.LoadStateDict drops the prefixes of PyTorch's wrappers ("module.", "_orig_mod.") by itself.
+	// Rename gives the keys of LoadStateDict's result other names; "" leaves an entry out. Only and Into are given the
+	// names in the file. nn.LoadStateDict drops the prefixes of PyTorch's wrappers ("module.", "_orig_mod.") by itself.
 	Rename func(key string) string
 	// Workers is how many goroutines read; 0 means one for each processor.
 	Workers int
 }
 
-// Load reads a file of torch.save (zip or legacy), a safetensors file, or by its index a model in several files, and returns its
-// value (torch.load): see the package's description for what Python's types become. A file that is not there gives an error that is
-// fs.ErrNotExist; a bad one *ErrCorrupt, *ErrUnsafe or *ErrUnsupported.
+// Load reads a file of torch.save (zip or legacy), a safetensors file, or by its index a model in several files, and
+// returns its value (torch.load): see the package's description for what Python's types become. A file that is not
+// there gives an error that is fs.ErrNotExist; a bad one *ErrCorrupt, *ErrUnsafe or *ErrUnsupported.
 func Load(path string, opts ...LoadOptions) (any, error) {
 	o, err := options.One(opts)
 	if err != nil {
@@ -123,7 +124,7 @@ func guard(f func() error) error {
 	return errors.Join(err, panicked)
 }
 
-// pick marks the storages of the tensors that are asked for.
+// pick marks the storages of the requested tensors.
 func (b *builder) pick(v any, name string, o LoadOptions) error {
 	join := func(k any) string {
 		if name == "" {

@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// memories are runs of memory that do not overlap. They lie in blocks of sorted runs, so that to add one of many takes no
-// longer than to add one of few, in whatever order they come.
+// memories are runs of memory that do not overlap. They lie in blocks of sorted runs, so that to add one of many takes
+// no longer than to add one of few, in whatever order they come.
 type memories struct{ blocks [][]run }
 
 // run is the memory from one address up to another.

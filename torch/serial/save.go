@@ -20,7 +20,7 @@ type SaveOptions struct {
 	FullPickle bool
 	// Workers is how many goroutines write; 0 means one for each processor.
 	Workers int
-	// NoSpaceCheck saves without asking first whether the disk has room.
+	// NoSpaceCheck saves without a check of the free space on the disk.
 	NoSpaceCheck bool
 	// Keep, if not nil, removes older files of the series after the new one is safe; see Prune.
 	Keep *Keep
@@ -55,7 +55,8 @@ func Save(path string, v any, opts ...SaveOptions) error {
 // archive makes the file's pickle and layout.
 func archive(path string, v any, c *collector, o SaveOptions) (a *ptfile.Archive, err error) {
 	err = guard(func() error {
-		a, err = ptfile.NewArchive(v, ptfile.Options{Name: archiveName(path), FullPickle: o.FullPickle, Convert: c.convert, Workers: o.Workers})
+		a, err = ptfile.NewArchive(v, ptfile.Options{Name: archiveName(path), FullPickle: o.FullPickle, Convert: c.convert,
+			Workers: o.Workers})
 		return err
 	})
 	return a, err
@@ -96,9 +97,9 @@ func (o SaveOptions) write(path string, a writable) error {
 	return err
 }
 
-// SaveSafetensors writes a state dict as a safetensors file, with metadata (which may be nil; "format": "pt" is added). The
-// write is atomic as Save's. Tensors that share memory are written once each; sparse, and complex ones but complex64, are an
-// *ErrUnsupported. golite's checksums go into the metadata.
+// SaveSafetensors writes a state dict as a safetensors file, with metadata (which may be nil; "format": "pt" is added).
+// The write is atomic as Save's. Tensors that share memory are written once each; sparse, and complex ones but
+// complex64, are an *ErrUnsupported. golite's checksums go into the metadata.
 func SaveSafetensors(path string, sd *torch.StateDict, metadata map[string]string, opts ...SaveOptions) error {
 	o, err := options.One(opts)
 	if err != nil {

@@ -27,12 +27,13 @@ type Shard struct {
 // NewSaveID returns a name for one sharded save. Rank 0 makes it and broadcasts it.
 func NewSaveID() string { return shard.NewSaveID() }
 
-// SavePart writes one rank's part of a sharded checkpoint to a folder that all ranks share, durably, and returns an index, which
-// the ranks gather on one of them for CommitParts. All ranks call it at once, with the same id.
+// SavePart writes one rank's part of a sharded checkpoint to a folder that all ranks share, durably, and returns an
+// index, which the ranks gather on one of them for CommitParts. All ranks call it at once, with the same id.
 //
-// v is a state of nested dicts (maps with string or int keys, *Dict, *torch.StateDict) and lists. A *Shard in it is written by
-// every rank that has one. Everything else is the same on all ranks, and rank 0 alone writes it, but for what PartOptions lets
-// the ranks share. Non-contiguous tensors are written contiguous, and tensors that share memory each for themselves.
+// v is a state of nested dicts (maps with string or int keys, *Dict, *torch.StateDict) and lists. A *Shard in it is
+// written by every rank that has one. Everything else is the same on all ranks, and rank 0 alone writes it, but for
+// what PartOptions lets the ranks share. Non-contiguous tensors are written contiguous, and tensors that share memory
+// each for themselves.
 func SavePart(dir string, rank int, id string, v any, opts ...PartOptions) (index []byte, err error) {
 	o, err := options.One(opts)
 	if err != nil {
@@ -58,16 +59,17 @@ func SavePart(dir string, rank int, id string, v any, opts ...PartOptions) (inde
 type PartOptions struct {
 	// Ranks is how many save.
 	Ranks int
-	// Equal tells by their names the tensors that are equal on all ranks, bit for bit. Of those each rank writes its share of the
-	// rows, so that all disks and links work at once. It must tell all ranks the same; nil means none. TensorSums finds out.
+	// Equal reports by their names the tensors that are equal on all ranks, bit for bit. Of those each rank writes its
+	// share of the rows, so that all disks and links work at once. It must return the same on all ranks; nil means none.
+	// TensorSums finds out.
 	Equal func(name string) bool
 }
 
 // worthSharing is how large a tensor must be for ranks to share its rows.
 const worthSharing = 1 << 20
 
-// TensorSums returns the checksums of the tensors in a state that ranks may share in SavePart: dense ones of a mebibyte and more
-// that are no *Shard, by their names. A tensor whose sum is the same on all ranks is equal on them.
+// TensorSums returns the checksums of the tensors in a state that ranks may share in SavePart: dense ones of a mebibyte
+// and more that are no *Shard, by their names. A tensor whose sum is the same on all ranks is equal on them.
 func TensorSums(v any) (sums map[string]uint32, err error) {
 	c := newCollector(false)
 	defer c.release()
@@ -95,10 +97,11 @@ func TensorSums(v any) (sums map[string]uint32, err error) {
 
 func shareable(t *ptfile.Tensor) bool { return len(t.Shape) > 0 && t.Bytes() >= worthSharing }
 
-// CommitParts makes a folder's parts a checkpoint, in one atomic step. One rank calls it, with the indexes of all, after all have
-// returned from SavePart; the others wait for it before they save again. Until then the folder is the checkpoint it was before,
-// and from then on the new one: an error of what comes after (removing the parts of the save before, and the leftovers of
-// killed ones) says so. The result is a checkpoint of PyTorch's distributed checkpoint, too.
+// CommitParts makes a folder's parts a checkpoint, in one atomic step. One rank calls it, with the indexes of all,
+// after all have returned from SavePart; the others wait for it before they save again. Until then the folder is the
+// checkpoint it was before, and from then on the new one: an error of what comes after (removing the parts of the save
+// before, and the leftovers of killed ones) reports that. The result is a checkpoint of PyTorch's distributed
+// checkpoint, too.
 func CommitParts(dir string, indexes [][]byte) error {
 	return shard.Commit(atomicfile.OS, dir, indexes)
 }
@@ -180,7 +183,8 @@ func (f *flattener) dict(path []any, d *pickle.Dict) error {
 			ints = true
 			key = strconv.Itoa(n)
 		default:
-			return &errs.ErrUnsupported{What: fmt.Sprintf("%v: a dict key of type %s in a sharded checkpoint", path, typename.Of(k)), Remedy: "use string or int keys"}
+			return &errs.ErrUnsupported{What: fmt.Sprintf("%v: a dict key of type %s in a sharded checkpoint", path,
+				typename.Of(k)), Remedy: "use string or int keys"}
 		}
 		if err := f.walk(append(path[:len(path):len(path)], key), v); err != nil {
 			return err
@@ -224,12 +228,12 @@ func (f *flattener) tensor(path []any, t *torch.Tensor, offsets, shape []int) er
 	return nil
 }
 
-// shared tells whether the ranks share the tensor at a path.
+// shared reports whether the ranks share the tensor at a path.
 func (f *flattener) shared(path []any) bool {
 	return f.o.Ranks > 1 && f.o.Equal != nil && f.o.Equal(shard.Name(path))
 }
 
-// hasTensor tells whether a list holds a tensor, directly or in lists and dicts within.
+// hasTensor reports whether a list holds a tensor, directly or in lists and dicts within.
 func hasTensor(items []any) bool {
 	for _, v := range items {
 		switch v := v.(type) {

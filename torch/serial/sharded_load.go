@@ -13,10 +13,11 @@ import (
 
 // ShardOptions says how LoadSharded reads.
 type ShardOptions struct {
-	// Device is where the tensors go; the zero value is the CPU. On torch.Meta they have dtypes and shapes, and no bytes are read.
+	// Device is where the tensors go; the zero value is the CPU. On torch.Meta they have dtypes and shapes, and no bytes
+	// are read.
 	Device torch.Device
-	// Box picks the part of a tensor that this rank wants, by the tensor's name and shape: where it begins, and its sizes. nil, and a
-	// nil result, mean the whole tensor. The number of ranks need not be that of the save.
+	// Box picks the part of a tensor that this rank wants, by the tensor's name and shape: where it begins, and its sizes.
+	// nil, and a nil result, mean the whole tensor. The number of ranks need not be that of the save.
 	Box func(name string, shape []int) (offsets, sizes []int)
 	// Only picks the entries that are read, by name; the others are left out. nil picks all.
 	Only func(name string) bool
@@ -98,7 +99,7 @@ func (o ShardOptions) entry(d *shard.Dir, e *shard.Entry) (any, error) {
 	return t, nil
 }
 
-// box is the part of a tensor that is asked for.
+// box is the requested part of a tensor.
 func (o ShardOptions) box(e *shard.Entry) (offsets, sizes []int, err error) {
 	offsets, sizes = make([]int, len(e.Shape)), e.Shape
 	if o.Box != nil {

@@ -184,15 +184,16 @@ func TestDCPWithPython(t *testing.T) {
 	require.NoError(t, serial.Check(theirs, true))
 }
 
-// TestRanksShareEqualTensors: the rows of tensors that are equal on all ranks are spread over their parts; of those that differ
-// rank 0's is written.
+// TestRanksShareEqualTensors: the rows of tensors that are equal on all ranks are spread over their parts; of those
+// that differ rank 0's is written.
 func TestRanksShareEqualTensors(t *testing.T) {
 	const n = 1 << 18
 	state := func(rank int) map[string]any {
 		differs := torch.Zeros(n)
 		differs.Fill_(float64(rank))
-		return map[string]any{"equal": torch.From(counted(3*n, 0), n, 3), "differs": differs, "turned": torch.From(counted(3*n, 0), 3, n).T(),
-			"small": torch.Ones(3), "list": []any{torch.From(counted(n, 5)), 1}}
+		return map[string]any{"equal": torch.From(counted(3*n, 0), n, 3), "differs": differs,
+			"turned": torch.From(counted(3*n, 0), 3, n).T(),
+			"small":  torch.Ones(3), "list": []any{torch.From(counted(n, 5)), 1}}
 	}
 	sums := make([]map[string]uint32, 3)
 	for rank := range sums {
@@ -231,8 +232,8 @@ func TestRanksShareEqualTensors(t *testing.T) {
 	require.NoError(t, serial.Check(dir, true))
 }
 
-// TestShardedIntoWhatIsThere: boxes are read into tensors that are there, which stay as they are when anything is damaged; on the
-// meta device nothing is read.
+// TestShardedIntoWhatIsThere: boxes are read into tensors that are there, which stay as they are when anything is
+// damaged; on the meta device nothing is read.
 func TestShardedIntoWhatIsThere(t *testing.T) {
 	dir := t.TempDir()
 	saveSharded(t, dir, 2, 0)
@@ -250,7 +251,8 @@ func TestShardedIntoWhatIsThere(t *testing.T) {
 	require.NoError(t, err)
 	require.Same(t, rows, at(t, d, "w"))
 	require.Equal(t, counted(24, 18), torch.ToSlice[float32](rows))
-	require.Equal(t, counted(24, 0), torch.ToSlice[float32](at(t, d, "nested", "v").(*torch.Tensor)), "another shape is read anew")
+	require.Equal(t, counted(24, 0), torch.ToSlice[float32](at(t, d, "nested", "v").(*torch.Tensor)),
+		"another shape is read anew")
 
 	for p, from := range map[string]float32{"__0_*": 20, "__1_*": 31} { // elements of the box, one of each rank
 		parts, err := filepath.Glob(filepath.Join(dir, p))

@@ -12,8 +12,8 @@ import (
 )
 
 // LoadStateDict reads a state dict: a file whose value, or whose value under LoadOptions.Key, is a dict of names and
-// tensors. In a file of Lightning's it is found without a key. The names' order is kept. Values that are no tensors are an
-// error that names them.
+// tensors. In a file of Lightning's it is found without a key. The names' order is kept. Values that are no tensors are
+// an error that names them.
 func LoadStateDict(path string, opts ...LoadOptions) (*torch.StateDict, error) {
 	o, err := options.One(opts)
 	if err != nil {
@@ -61,7 +61,8 @@ func findStateDict(root any, key string) (*pickle.Dict, error) {
 			}
 			var found bool
 			if v, found = d.Get(k); !found {
-				return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %q: the file", key), Remedy: "it has the keys " + keyList(d)}
+				return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %q: the file", key), Remedy: "it has the keys " +
+					keyList(d)}
 			}
 			d, ok = v.(*pickle.Dict)
 		}
@@ -80,7 +81,8 @@ func findStateDict(root any, key string) (*pickle.Dict, error) {
 				}
 			}
 		}
-		return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %s, %s, in a state dict", pickle.Describe(odd), pickle.Describe(v)),
+		return nil, &errs.ErrUnsupported{What: fmt.Sprintf("key %s, %s, in a state dict", pickle.Describe(odd),
+			pickle.Describe(v)),
 			Remedy: remedy + "; it has the keys " + keyList(d)}
 	}
 	return d, nil

@@ -9,7 +9,7 @@ import (
 
 // The values of Python that Go has no type for.
 type (
-	// Dict is a dict that keeps its order; its Kind tells which of Python's mappings it was.
+	// Dict is a dict that keeps its order; its Kind is the Python type of it.
 	Dict = pickle.Dict
 	// Tuple is Python's tuple.
 	Tuple = pickle.Tuple
@@ -37,16 +37,17 @@ type (
 type (
 	// ErrCorrupt says that a file is damaged: which record, where, and what was found.
 	ErrCorrupt = errs.ErrCorrupt
-	// ErrUnsafe says that a file asks for a Python name outside the allow-list, or is built to exhaust its reader.
+	// ErrUnsafe is the error for a file that uses a Python name outside the allow-list, or is built to exhaust its reader.
 	ErrUnsafe = errs.ErrUnsafe
 	// ErrUnsupported says that a file, or a value to be saved, holds something that golite does not read or write.
 	ErrUnsupported = errs.ErrUnsupported
-	// ErrMismatch says that a checkpoint does not fit what it is loaded into: missing and unexpected keys and other shapes, all
-	// of them. nn.LoadStateDict returns it too, as nn.StateDictError.
+	// ErrMismatch says that a checkpoint does not fit what it is loaded into: missing and unexpected keys and other
+	// shapes, all of them. nn.LoadStateDict returns it too, as nn.StateDictError.
 	ErrMismatch = errs.ErrMismatch
 )
 
-// ErrNoSpace is what errors.Is finds in the error of a save for which the disk has too little room; nothing was written then.
+// ErrNoSpace is what errors.Is finds in the error of a save for which the disk has too little space; nothing was
+// written then.
 var ErrNoSpace = atomicfile.ErrNoSpace
 
 // NewDict returns an empty dict. Set fills it:

@@ -30,9 +30,9 @@ type Board interface {
 	// Request returns the number of the last request for statuses; more is 1 to make a new one.
 	Request(more int64) int64
 	// PublishStatus publishes this rank's status, as the answer to a request's number.
-	PublishStatus(request int64, s cgotorch.Standing)
+	PublishStatus(request int64, s cgotorch.GroupStatus)
 	// Statuses lists what the other ranks do, and which of them are in no collective, with stacks of goroutines.
-	Statuses(request int64) (doing []string, elsewhere []int, stacks []byte)
+	Statuses(request int64) (doing []string, elsewhere []int, dump []byte)
 	// Compare returns the call that another rank has published as that number's, where it differs from e. The first to
 	// publish one withdraws it with the function that it gets.
 	Compare(e cgotorch.Event) (differs string, withdraw func())
@@ -43,7 +43,8 @@ type Board interface {
 const (
 	// storeTimeout is how long a board waits for its store: once the process that keeps it has exited it never answers.
 	storeTimeout = time.Second
-	// keptStacks bounds the stacks that a rank keeps for its own error, publishedStacks what it writes to the store, in bytes.
+	// keptStacks bounds the stacks that a rank keeps for its own error, publishedStacks what it writes to the store, in
+	// bytes.
 	keptStacks, publishedStacks = 1 << 20, 1 << 16
 )
 
@@ -58,7 +59,7 @@ func others(rank, size int) (list []int) {
 }
 
 // statusText describes what a rank does.
-func statusText(s cgotorch.Standing) string {
+func statusText(s cgotorch.GroupStatus) string {
 	e, some := oldest(s.Waiting)
 	if !some {
 		return "is in no collective"

@@ -43,8 +43,8 @@ func candidates(f *Record, endpoints []Endpoint) []int {
 	return there
 }
 
-// lostRanks removes secondary failures from the candidates: ranks that publish a loss of their own within lossTime. Where
-// the store does not answer the lost rank is known in a group of two only.
+// lostRanks removes secondary failures from the candidates: ranks that publish a loss of their own within lossTime.
+// Where the store does not answer the lost rank is known in a group of two only.
 func (m *Monitor) lostRanks(f *Record) []int {
 	if f.Kind != cgotorch.FailureLost {
 		return f.Lost
@@ -100,7 +100,8 @@ func (m *Monitor) Explain(f *Record) Finding {
 	return x
 }
 
-// published returns the failure for which another process aborted the group, or a parent of it, whose monitor is then of.
+// published returns the failure for which another process aborted the group, or a parent of it, whose monitor is then
+// of.
 func (m *Monitor) published() (of *Monitor, f *Record, answered bool) {
 	for p := m; p != nil; p = p.parent {
 		f, ok := p.board.Failure()

@@ -32,14 +32,22 @@ func TestCandidates(t *testing.T) {
 // TestRecords: each kind of failure in words, and that it is the same on the other side of a store.
 func TestRecords(t *testing.T) {
 	for want, f := range map[string]Record{
-		"rank 1 aborted the group: the disk is full":                     {Kind: cgotorch.FailureAborted, Rank: 1, Detail: "the disk is full"},
-		"rank 1 aborted the group: its context ended: enough":            {Kind: cgotorch.FailureContext, Rank: 1, Detail: "enough"},
-		"rank 1 aborted the group: rank 1 failed: EOF":                   {Kind: cgotorch.FailureFailed, Rank: 1, Detail: "EOF"},
-		"rank 2 lost a peer in barrier (number 2) at a.go:7: reset":      {Kind: cgotorch.FailureLost, Rank: 2, Call: "barrier (number 2)", Site: "a.go:7", Host: "::1", Port: 7, Detail: "reset"},
-		"ranks made different calls: rank 0 barrier; rank 1 gather":      {Kind: cgotorch.FailureDiffers, Rank: 1, Detail: "rank 0 barrier; rank 1 gather"},
-		"time is up after 1s: rank 0 waited in gather":                   {Kind: cgotorch.FailureTimeout, Lost: []int{1, 2}, Call: "gather", Detail: "time is up after 1s"},
-		"rank 2 has finished, and rank 0 waits for it in gather at b.go": {Kind: cgotorch.FailureFinished, Lost: []int{2}, Call: "gather", Site: "b.go"},
-		"the group that this one is part of has ended: enough":           {Kind: cgotorch.FailureParent, Rank: -1, Detail: "enough"},
+		"rank 1 aborted the group: the disk is full": {Kind: cgotorch.FailureAborted, Rank: 1,
+			Detail: "the disk is full"},
+		"rank 1 aborted the group: its context ended: enough": {Kind: cgotorch.FailureContext, Rank: 1,
+			Detail: "enough"},
+		"rank 1 aborted the group: rank 1 failed: EOF": {Kind: cgotorch.FailureFailed, Rank: 1,
+			Detail: "EOF"},
+		"rank 2 lost a peer in barrier (number 2) at a.go:7: reset": {Kind: cgotorch.FailureLost, Rank: 2,
+			Call: "barrier (number 2)", Site: "a.go:7", Host: "::1", Port: 7, Detail: "reset"},
+		"ranks made different calls: rank 0 barrier; rank 1 gather": {Kind: cgotorch.FailureDiffers, Rank: 1,
+			Detail: "rank 0 barrier; rank 1 gather"},
+		"time is up after 1s: rank 0 waited in gather": {Kind: cgotorch.FailureTimeout, Lost: []int{1, 2},
+			Call: "gather", Detail: "time is up after 1s"},
+		"rank 2 has finished, and rank 0 waits for it in gather at b.go": {Kind: cgotorch.FailureFinished, Lost: []int{2},
+			Call: "gather", Site: "b.go"},
+		"the group that this one is part of has ended: enough": {Kind: cgotorch.FailureParent, Rank: -1,
+			Detail: "enough"},
 		"a \"quoted\" word\n": {Rank: -1, Detail: "a \"quoted\" word\n"},
 	} {
 		require.Equal(t, want, Text(&f))

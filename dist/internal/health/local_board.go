@@ -7,10 +7,11 @@ import (
 	"sync"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/internal/stacks"
 )
 
-// LocalRanks is what the ranks of one group know of each other that are goroutines of one process. The zero value is ready.
+// LocalRanks is what the ranks of one group know of each other that are goroutines of one process. The zero value is
+// ready.
 type LocalRanks struct {
 	mu       sync.Mutex
 	here     map[int]Group
@@ -77,7 +78,7 @@ func (b LocalBoard) FirstFinished() (rank int, next uint64, some bool) {
 	return rank, next, some
 }
 
-// HaveFinished looks for their numbers.
+// HaveFinished reads their numbers.
 func (b LocalBoard) HaveFinished(ranks []int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,16 +89,16 @@ func (b LocalBoard) HaveFinished(ranks []int) bool {
 func (b LocalBoard) Request(int64) int64 { return 0 }
 
 // PublishStatus has no effect.
-func (b LocalBoard) PublishStatus(int64, cgotorch.Standing) {}
+func (b LocalBoard) PublishStatus(int64, cgotorch.GroupStatus) {}
 
-// Statuses looks at the other ranks, and gives the stacks of the process.
-func (b LocalBoard) Statuses(int64) (doing []string, elsewhere []int, stacks []byte) {
+// Statuses returns the other ranks' statuses and the stacks of the process.
+func (b LocalBoard) Statuses(int64) (doing []string, elsewhere []int, dump []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, r := range others(b.Rank, b.Size) {
 		what, waits := "is not in the group", false
 		if g := b.here[r]; g != nil {
-			s, _ := g.Standing()
+			s, _ := g.Status()
 			what, waits = statusText(s), len(s.Waiting) > 0
 		}
 		doing = append(doing, fmt.Sprintf("rank %d %s", r, what))
@@ -105,7 +106,7 @@ func (b LocalBoard) Statuses(int64) (doing []string, elsewhere []int, stacks []b
 			elsewhere = append(elsewhere, r)
 		}
 	}
-	return doing, elsewhere, text.Stacks(keptStacks)
+	return doing, elsewhere, stacks.All(keptStacks)
 }
 
 // Compare returns no difference.

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/golite/golite/cgotorch"
-	"github.com/golite/golite/internal/text"
+	"github.com/golite/golite/internal/stacks"
 )
 
 // Store is what a StoreBoard needs of a *dist.Store.
@@ -26,14 +26,15 @@ type Store interface {
 
 // Keys of the status of processes in the store: why they end, that they have finished, and what they wait for.
 const (
-	keyAborted       = "aborted"  // the first failure
-	keyRead          = "read"     // by rank: it has read the failure
-	keyLoss          = "failed"   // by rank: it has lost a peer itself, and so isn't the one that was lost
-	keyFinished      = "finished" // the first collective that a rank won't make any more, and the rank; by rank: that it has finished
-	keyStatusRequest = "asked"    // the number of requests for statuses
-	keyStatus        = "doing"    // by rank: the request that it answers, and its status
-	keyStacks        = "stacks"   // by rank: the stacks of its goroutines
-	keyCall          = "call"     // by number: the call of the rank that came first, of those that are late
+	keyAborted = "aborted" // the first failure
+	keyRead    = "read"    // by rank: it has read the failure
+	keyLoss    = "failed"  // by rank: it has lost a peer itself, and so isn't the one that was lost
+	// the first collective that a rank won't make any more, and the rank; by rank: that it has finished
+	keyFinished      = "finished"
+	keyStatusRequest = "asked"  // the number of requests for statuses
+	keyStatus        = "doing"  // by rank: the request that it answers, and its status
+	keyStacks        = "stacks" // by rank: the stacks of its goroutines
+	keyCall          = "call"   // by number: the call of the rank that came first, of those that are late
 )
 
 // Key is the key of one rank.
@@ -41,8 +42,9 @@ func Key(key string, rank int) string { return fmt.Sprintf("%s/%d", key, rank) }
 
 // StoreBoard is the Board of processes.
 type StoreBoard struct {
-	store      Store
-	client     *storeClient // nil for one rank alone, and among ranks of PyTorch, which publish nothing: each request is not answered
+	store Store
+	// nil for one rank alone, and among ranks of PyTorch, which publish nothing: each request is not answered
+	client     *storeClient
 	rank, size int
 }
 
@@ -170,30 +172,31 @@ func (b *StoreBoard) Request(more int64) int64 {
 }
 
 // PublishStatus writes the status and the stacks of goroutines.
-func (b *StoreBoard) PublishStatus(request int64, s cgotorch.Standing) {
+func (b *StoreBoard) PublishStatus(request int64, s cgotorch.GroupStatus) {
 	if b.client == nil {
 		return
 	}
 	b.set(Key(keyStatus, b.rank), fmt.Sprintf("%d %s", request, statusText(s)))
-	b.set(Key(keyStacks, b.rank), string(text.Stacks(publishedStacks)))
+	b.set(Key(keyStacks, b.rank), string(stacks.All(publishedStacks)))
 }
 
 // Statuses lists the statuses that the other processes have published, with the stacks of those that are in no
 // collective. A status from before the request is stale, unless the rank waits: it would have replaced that.
-func (b *StoreBoard) Statuses(request int64) (doing []string, elsewhere []int, stacks []byte) {
+func (b *StoreBoard) Statuses(request int64) (doing []string, elsewhere []int, dump []byte) {
 	if b.client == nil {
 		return nil, nil, nil
 	}
-	stacks = fmt.Appendf(nil, "rank %d:\n%s\n\n", b.rank, text.Stacks(keptStacks))
+	dump = fmt.Appendf(nil, "rank %d:\n%s\n\n", b.rank, stacks.All(keptStacks))
 	for _, r := range others(b.rank, b.size) {
 		v, ok := b.get(Key(keyStatus, r))
 		if !ok {
-			return append(doing, "the store doesn't answer"), elsewhere, stacks
+			return append(doing, "the store doesn't answer"), elsewhere, dump
 		}
 		number, what, _ := strings.Cut(string(v), " ")
 		waits := strings.HasPrefix(what, "waits")
 		if n, err := strconv.ParseInt(number, 10, 64); err != nil || n < request && !waits {
-			doing, elsewhere = append(doing, fmt.Sprintf("rank %d doesn't say what it does: it hangs, or is gone", r)), append(elsewhere, r)
+			doing, elsewhere = append(doing, fmt.Sprintf("rank %d doesn't say what it does: it hangs, or is gone", r)),
+				append(elsewhere, r)
 			continue
 		}
 		doing = append(doing, fmt.Sprintf("rank %d %s", r, what))
@@ -203,13 +206,14 @@ func (b *StoreBoard) Statuses(request int64) (doing []string, elsewhere []int, s
 		elsewhere = append(elsewhere, r)
 		if len(elsewhere) <= 4 { // enough to see what is wrong, of a thousand ranks as well
 			v, _ := b.get(Key(keyStacks, r))
-			stacks = append(stacks, fmt.Sprintf("rank %d:\n%s\n\n", r, v)...)
+			dump = append(dump, fmt.Sprintf("rank %d:\n%s\n\n", r, v)...)
 		}
 	}
-	return doing, elsewhere, stacks
+	return doing, elsewhere, dump
 }
 
-// Compare publishes a call under its number, unless another rank has: one request for each rank, however many there are.
+// Compare publishes a call under its number, unless another rank has: one request for each rank, however many there
+// are.
 func (b *StoreBoard) Compare(e cgotorch.Event) (differs string, withdraw func()) {
 	if b.client == nil {
 		return "", nil

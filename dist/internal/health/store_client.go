@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// storeClient serializes store requests on one goroutine, so an unresponsive store blocks that goroutine only. Calls on a
-// nil storeClient report ok=false.
+// storeClient serializes store requests on one goroutine, so an unresponsive store blocks that goroutine only. Calls on
+// a nil storeClient report ok=false.
 type storeClient struct {
 	requests chan func()
 	stop     chan struct{}

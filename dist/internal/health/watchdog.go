@@ -21,8 +21,8 @@ type Group interface {
 	Rank() int
 	Size() int
 	Timeout() time.Duration
-	// Standing returns what the group's rank does; false once the group is closed.
-	Standing() (cgotorch.Standing, bool)
+	// Status returns what the group's rank does; false once the group is closed.
+	Status() (cgotorch.GroupStatus, bool)
 	// Leaving reports whether the rank makes no more collectives.
 	Leaving() bool
 	// End ends the group: the first reason stays.
@@ -66,7 +66,7 @@ type watchdog struct {
 	withdraw          func()        // takes the call back that this rank has published; nil: none
 }
 
-// Watch runs the watchdog until done closes. It sees the collectives that Go started and the Reducer's.
+// Watch runs the watchdog until done closes. It covers the collectives that Go started and the Reducer's.
 func (m *Monitor) Watch(done <-chan struct{}) {
 	tick := time.NewTicker(min(max(m.group.Timeout()/20, 5*time.Millisecond), time.Second))
 	defer tick.Stop()
@@ -82,11 +82,11 @@ func (m *Monitor) Watch(done <-chan struct{}) {
 }
 
 func (w *watchdog) tick() {
-	s, open := w.group.Standing()
+	s, open := w.group.Status()
 	if !open {
 		return
 	}
-	if s.Aborted { // perhaps by the shim, which knows no sub-groups
+	if s.Aborted { // perhaps by the shim, which has no sub-groups
 		w.group.EndSubs(s.Failure)
 		return
 	}
@@ -110,7 +110,7 @@ func (w *watchdog) tick() {
 
 // next is the number of the first collective that a rank which leaves won't make: the barrier at the end is none of the
 // program's.
-func next(s cgotorch.Standing) uint64 {
+func next(s cgotorch.GroupStatus) uint64 {
 	for _, e := range s.Waiting {
 		if e.Kind == cgotorch.Barrier && e.Number == s.Count {
 			return s.Count
@@ -120,7 +120,7 @@ func next(s cgotorch.Standing) uint64 {
 }
 
 // exchangeStatus publishes this rank's status when some rank has been blocked for half of the timeout.
-func (w *watchdog) exchangeStatus(s cgotorch.Standing, begun time.Duration, late bool) {
+func (w *watchdog) exchangeStatus(s cgotorch.GroupStatus, begun time.Duration, late bool) {
 	if w.publishedFor != 0 && w.publishedFor != begun { // it waits no longer
 		w.requested = 0
 		w.publish(w.board.Request(0), s, begun)
@@ -140,19 +140,19 @@ func (w *watchdog) exchangeStatus(s cgotorch.Standing, begun time.Duration, late
 	}
 }
 
-func (w *watchdog) publish(request int64, s cgotorch.Standing, begun time.Duration) {
+func (w *watchdog) publish(request int64, s cgotorch.GroupStatus, begun time.Duration) {
 	w.answered, w.publishedFor = request, begun
 	w.board.PublishStatus(request, s)
 }
 
-// checkPeersFinished ends the group where it was aborted elsewhere, or where this rank waits for one that has finished. It
-// reports whether the group has ended, or this rank has finished itself.
-func (w *watchdog) checkPeersFinished(s cgotorch.Standing) bool {
+// checkPeersFinished ends the group where it was aborted elsewhere, or where this rank waits for one that has finished.
+// It reports whether the group has ended, or this rank has finished itself.
+func (w *watchdog) checkPeersFinished(s cgotorch.GroupStatus) bool {
 	if of, f, _ := w.published(); f != nil {
 		of.group.End(f)
 		return true
 	}
-	if w.group.Leaving() { // it waits for those that are slower
+	if w.group.Leaving() { // it waits for slower ranks
 		return true
 	}
 	for _, e := range s.Waiting {
@@ -169,8 +169,8 @@ func (w *watchdog) in(e cgotorch.Event, kind int, detail string, lost ...int) *R
 	return &Record{Kind: kind, Rank: w.group.Rank(), Lost: lost, Call: e.Call, Site: e.Site, Detail: detail}
 }
 
-// compareCalls ends the group where another rank has made a different call under the same number. Each rank looks once in
-// each collective: each rank after the first compares its own with it.
+// compareCalls ends the group where another rank has made a different call under the same number. Each rank checks once
+// in each collective: each rank after the first compares its own with it.
 func (w *watchdog) compareCalls(e cgotorch.Event) {
 	if e.Start == w.compared || e.Kind == cgotorch.Send || e.Kind == cgotorch.Recv {
 		return
@@ -203,10 +203,11 @@ func (w *watchdog) finishedPeer(e cgotorch.Event) (rank int, some bool) {
 }
 
 // onTimeout records the status of all ranks, and ends the group.
-func (w *watchdog) onTimeout(s cgotorch.Standing, e cgotorch.Event) {
+func (w *watchdog) onTimeout(s cgotorch.GroupStatus, e cgotorch.Event) {
 	report := []string{fmt.Sprintf("rank %d %s", w.group.Rank(), statusText(s))}
 	doing, elsewhere, stacks := w.board.Statuses(w.requested)
-	if s, open := w.group.Standing(); !open || s.Aborted { // another rank's time was up a moment earlier: what is seen since is its end
+	// another rank timed out a moment earlier: what followed is its end
+	if s, open := w.group.Status(); !open || s.Aborted {
 		return
 	}
 	w.mu.Lock()

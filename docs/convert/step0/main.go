@@ -27,7 +27,7 @@ func (m *MyModel) Forward(x *torch.Tensor) *torch.Tensor { return m.FC.Forward(x
 func main() {
 	epochs := flag.Int("epochs", 1, "passes over the training set")
 	flag.Parse()
-	torch.Root(func() {
+	torch.RunRank(func() {
 		if err := train(context.Background(), *epochs); err != nil {
 			log.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	torch.Root(func() {
+	torch.RunRank(func() {
 		if err := train(context.Background(), *epochs); err != nil {
 			log.Fatal(err)
 		}

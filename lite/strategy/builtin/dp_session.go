@@ -180,7 +180,7 @@ func callWith(f reflect.Value, args []reflect.Value) []reflect.Value {
 // holds for the others' as well, and what they make belongs to its scope.
 func (s *dpSession) each(n int, f func(k int)) []error {
 	errs := make([]error, n)
-	fork := torch.NewFork()
+	fork := torch.NewThreadContext()
 	around := s.surroundings(n)
 	var others sync.WaitGroup
 	defer fork.Join() // also where f ends this goroutine

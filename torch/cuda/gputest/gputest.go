@@ -1,4 +1,5 @@
-// Package gputest is for tests that run on a GPU as well, or only there. Without one they say "skipped: no CUDA device".
+// Package gputest is for tests that run on a GPU as well, or only there. Without one they say "skipped: no CUDA
+// device".
 package gputest
 
 import (
@@ -37,7 +38,8 @@ func EachDevice(t *testing.T, f func(t *testing.T, on torch.Options)) {
 	})
 }
 
-// Site is where a recorded case is computed: on the CPU, where every bit counts, or on a GPU, whose numbers are near the recorded ones.
+// Site is where a recorded case is computed: on the CPU, where every bit counts, or on a GPU, whose numbers are near
+// the recorded ones.
 type Site struct{ Device torch.Device }
 
 // OnCPU is where cases were recorded.
@@ -51,8 +53,10 @@ func OnGPU(t testing.TB) Site {
 	return Site{on.Device}
 }
 
-// Equal compares a tensor with the recorded one: within near on a GPU, on the CPU bit for bit, within tol on another vendor's processor.
-func (s Site) Equal(t testing.TB, c *fixture.Case, name string, got *torch.Tensor, near float64, tol ...fixture.Tolerance) {
+// Equal compares a tensor with the recorded one: within near on a GPU, on the CPU bit for bit, within tol on another
+// vendor's processor.
+func (s Site) Equal(t testing.TB, c *fixture.Case, name string, got *torch.Tensor, near float64,
+	tol ...fixture.Tolerance) {
 	t.Helper()
 	raw := fixture.Tensor{DType: got.DType().String(), Shape: got.Shape(), Data: got.Detach().ToBytes()}
 	if s == OnCPU {
@@ -71,7 +75,8 @@ func Exact(t testing.TB) {
 	}
 }
 
-// Near fails the test where two tensors of one shape, on whatever devices, differ by more than tol, or tol of the larger value.
+// Near fails the test where two tensors of one shape, on whatever devices, differ by more than tol, or tol of the
+// larger value.
 func Near(t testing.TB, want, got *torch.Tensor, tol float64, what string) {
 	t.Helper()
 	a, b := want.Detach().CPU().Double(), got.Detach().CPU().Double()

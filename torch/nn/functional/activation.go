@@ -17,7 +17,8 @@ func ReLU6(x *torch.Tensor) *torch.Tensor { return aten.Relu6(x) }
 // ReLU6_ is ReLU6 in place, and returns x (torch.nn.functional.relu6 with inplace=True).
 func ReLU6_(x *torch.Tensor) *torch.Tensor { return aten.Relu6_(x) }
 
-// LeakyReLU is x where it is positive, else x times the negative slope, by default 0.01 (torch.nn.functional.leaky_relu).
+// LeakyReLU is x where it is positive, else x times the negative slope, by default 0.01
+// (torch.nn.functional.leaky_relu).
 func LeakyReLU(x *torch.Tensor, negativeSlope ...float64) *torch.Tensor {
 	return aten.LeakyRelu(x, torch.Float(only("F.LeakyReLU", negativeSlope, 0.01)))
 }

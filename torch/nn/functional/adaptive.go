@@ -5,7 +5,8 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// Keep, as a size that AdaptiveAvgPool2d and its kin are given, keeps the input's size in that dimension (None in Python).
+// Keep, as a size that AdaptiveAvgPool2d and its kin are given, keeps the input's size in that dimension (None in
+// Python).
 const Keep = -1
 
 // outputSize gives the sizes of an adaptive pool's result.
@@ -40,8 +41,8 @@ func AdaptiveAvgPool3d[S Size](x *torch.Tensor, size S) *torch.Tensor {
 	return aten.AdaptiveAvgPool3d(x, outputSize("F.AdaptiveAvgPool3d", 3, size, x))
 }
 
-// AdaptiveMaxPool1d takes maxima of windows of x [N, C, L] or [C, L] so that there are size of them, and returns them with
-// their places (torch.nn.functional.adaptive_max_pool1d with return_indices).
+// AdaptiveMaxPool1d takes maxima of windows of x [N, C, L] or [C, L] so that there are size of them, and returns them
+// with their places (torch.nn.functional.adaptive_max_pool1d with return_indices).
 func AdaptiveMaxPool1d[S Size](x *torch.Tensor, size S) (out, indices *torch.Tensor) {
 	return aten.AdaptiveMaxPool1d(x, outputSize("F.AdaptiveMaxPool1d", 1, size, x))
 }
@@ -52,21 +53,22 @@ func AdaptiveMaxPool2d[S Size](x *torch.Tensor, size S) (out, indices *torch.Ten
 	return aten.AdaptiveMaxPool2d(x, outputSize("F.AdaptiveMaxPool2d", 2, size, x))
 }
 
-// AdaptiveMaxPool3d takes maxima of windows of x [N, C, D, H, W] or [C, D, H, W] so that the result has the given size, and
-// returns them with their places (torch.nn.functional.adaptive_max_pool3d with return_indices).
+// AdaptiveMaxPool3d takes maxima of windows of x [N, C, D, H, W] or [C, D, H, W] so that the result has the given size,
+// and returns them with their places (torch.nn.functional.adaptive_max_pool3d with return_indices).
 func AdaptiveMaxPool3d[S Size](x *torch.Tensor, size S) (out, indices *torch.Tensor) {
 	return aten.AdaptiveMaxPool3d(x, outputSize("F.AdaptiveMaxPool3d", 3, size, x))
 }
 
 // FractionalMaxPoolOptions are the optional arguments of FractionalMaxPool2d and 3d; one of the first two is needed.
 type FractionalMaxPoolOptions struct {
-	OutputSize    []int         // one number, or one for each spatial dimension
-	OutputRatio   []float64     // the output's size as a share of the input's: one number, or one for each spatial dimension
+	OutputSize []int // one number, or one for each spatial dimension
+	// the output's size as a share of the input's: one number, or one for each spatial dimension
+	OutputRatio   []float64
 	RandomSamples *torch.Tensor // [N, C, 2 or 3]: where windows lie; default: drawn from [0, 1)
 }
 
-// FractionalMaxPool2d takes maxima of windows of x [N, C, H, W] or [C, H, W] whose places are drawn, and returns them with
-// their places (torch.nn.functional.fractional_max_pool2d with return_indices).
+// FractionalMaxPool2d takes maxima of windows of x [N, C, H, W] or [C, H, W] whose places are drawn, and returns them
+// with their places (torch.nn.functional.fractional_max_pool2d with return_indices).
 func FractionalMaxPool2d[K Size](x *torch.Tensor, kernel K, o FractionalMaxPoolOptions) (out, indices *torch.Tensor) {
 	const operation = "F.FractionalMaxPool2d"
 	k := Sizes(operation, "the window", 2, kernel)
@@ -74,8 +76,8 @@ func FractionalMaxPool2d[K Size](x *torch.Tensor, kernel K, o FractionalMaxPoolO
 	return aten.FractionalMaxPool2d(x, k, size, samples)
 }
 
-// FractionalMaxPool3d takes maxima of windows of x [N, C, D, H, W] or [C, D, H, W] whose places are drawn, and returns them
-// with their places (torch.nn.functional.fractional_max_pool3d with return_indices).
+// FractionalMaxPool3d takes maxima of windows of x [N, C, D, H, W] or [C, D, H, W] whose places are drawn, and returns
+// them with their places (torch.nn.functional.fractional_max_pool3d with return_indices).
 func FractionalMaxPool3d[K Size](x *torch.Tensor, kernel K, o FractionalMaxPoolOptions) (out, indices *torch.Tensor) {
 	const operation = "F.FractionalMaxPool3d"
 	k := Sizes(operation, "the window", 3, kernel)
@@ -83,7 +85,8 @@ func FractionalMaxPool3d[K Size](x *torch.Tensor, kernel K, o FractionalMaxPoolO
 	return aten.FractionalMaxPool3d(x, k, size, samples)
 }
 
-func (o FractionalMaxPoolOptions) prepare(operation string, x *torch.Tensor, n int) (size []int, samples *torch.Tensor) {
+func (o FractionalMaxPoolOptions) prepare(operation string, x *torch.Tensor, n int) (size []int,
+	samples *torch.Tensor) {
 	shape := x.Shape()
 	if len(shape) != n+1 && len(shape) != n+2 {
 		torch.Fail(operation, "want an input of %d or %d dimensions, got %v", n+1, n+2, shape)

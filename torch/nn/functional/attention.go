@@ -9,11 +9,12 @@ import (
 
 // SDPAOptions are ScaledDotProductAttention's optional arguments.
 type SDPAOptions struct {
-	Mask    *torch.Tensor // [..., L, S]: a bool mask says where to attend, a floating one is added to the scores; nil: none
-	Causal  bool          // position i attends to the positions up to i only; not with Mask
-	Dropout float64       // of the weights; PyTorch applies it whenever it is not 0, so give 0 in evaluation mode
-	Scale   *float64      // of the scores; default 1/√E
-	GQA     bool          // key and value may have fewer heads than query (enable_gqa)
+	// [..., L, S]: a bool mask says where to attend, a floating one is added to the scores; nil: none
+	Mask    *torch.Tensor
+	Causal  bool     // position i attends to the positions up to i only; not with Mask
+	Dropout float64  // of the weights; PyTorch applies it whenever it is not 0, so give 0 in evaluation mode
+	Scale   *float64 // of the scores; default 1/√E
+	GQA     bool     // key and value may have fewer heads than query (enable_gqa)
 }
 
 // ScaledDotProductAttention is softmax(query·keyᵀ·Scale + Mask)·value: query [..., L, E], key [..., S, E], value
@@ -30,14 +31,16 @@ func ScaledDotProductAttention(query, key, value *torch.Tensor, opts ...SDPAOpti
 	return aten.ScaledDotProductAttention(query, key, value, o.Mask, o.Dropout, o.Causal, o.Scale, o.GQA)
 }
 
-// sharedHeads wants heads of queries that those of keys and values divide: libtorch divides by a number of 0, which ends the process.
+// sharedHeads wants heads of queries that those of keys and values divide: libtorch divides by a number of 0, which
+// ends the process.
 func sharedHeads(query, key, value *torch.Tensor) {
 	for _, t := range []*torch.Tensor{key, value} {
 		if query.Dim() < 3 || t.Dim() < 3 {
 			return // libtorch says what is missing
 		}
 		if n := t.Size(-3); n == 0 || query.Size(-3)%n != 0 {
-			torch.Fail("F.ScaledDotProductAttention", "with GQA the heads of query must be a multiple of those of key and value, got %v, %v and %v",
+			torch.Fail("F.ScaledDotProductAttention", "with GQA the heads of query must be a multiple of those of key and "+
+				"value, got %v, %v and %v",
 				query.Shape(), key.Shape(), value.Shape())
 		}
 	}
@@ -60,8 +63,8 @@ type MultiHeadAttentionOptions struct {
 	Causal                                bool          // a hint that AttnMask is the causal mask, which must be given
 }
 
-// CanonicalMask turns a bool mask, true where not to attend, into one to be added to scores; a floating mask stays as it
-// is, and nil is nil. It is for layers.
+// CanonicalMask turns a bool mask, true where not to attend, into one to be added to scores; a floating mask stays as
+// it is, and nil is nil. It is for layers.
 func CanonicalMask(operation, name string, mask *torch.Tensor, dtype torch.DType) *torch.Tensor {
 	if mask == nil {
 		return nil
@@ -88,7 +91,8 @@ const mha = "F.MultiHeadAttentionForward"
 // MultiHeadAttentionForward is attention with several heads: query [L, N, E] or [L, E], key [S, N, Kdim], value
 // [S, N, Vdim]. It returns the output, of query's shape, and the weights [N, L, S], nil with NoWeights
 // (torch.nn.functional.multi_head_attention_forward). Three times the same tensor is self-attention, and faster.
-func MultiHeadAttentionForward(query, key, value *torch.Tensor, numHeads int, o MultiHeadAttentionOptions) (output, weights *torch.Tensor) {
+func MultiHeadAttentionForward(query, key, value *torch.Tensor, numHeads int, o MultiHeadAttentionOptions) (output,
+	weights *torch.Tensor) {
 	a := &attention{MultiHeadAttentionOptions: o, heads: numHeads}
 	query, key, value = a.check(query, key, value)
 	a.canonicalMasks(query)
@@ -109,12 +113,13 @@ func MultiHeadAttentionForward(query, key, value *torch.Tensor, numHeads int, o 
 	return a.explicit(q, k, v)
 }
 
-// check looks at the shapes and gives an input without a batch one.
+// check validates the shapes and adds a batch dimension where there is none.
 func (a *attention) check(query, key, value *torch.Tensor) (q, k, v *torch.Tensor) {
 	dims := query.Dim()
 	a.batched = dims == 3
 	if dims != 2 && dims != 3 || key.Dim() != dims || value.Dim() != dims {
-		torch.Fail(mha, "query, key and value must all have 3 dimensions, or 2 without a batch, got %v, %v, %v", query.Shape(), key.Shape(), value.Shape())
+		torch.Fail(mha, "query, key and value must all have 3 dimensions, or 2 without a batch, got %v, %v, %v",
+			query.Shape(), key.Shape(), value.Shape())
 	}
 	if a.KeyPaddingMask != nil && a.KeyPaddingMask.Dim() != dims-1 {
 		torch.Fail(mha, "KeyPaddingMask must have %d dimensions, got %v", dims-1, a.KeyPaddingMask.Shape())
@@ -207,7 +212,8 @@ func (a *attention) shapeMask() {
 	}
 	have := a.AttnMask.Shape()
 	if len(want) != len(have) || want == nil || !equalInts(want, have) {
-		torch.Fail(mha, "AttnMask must be [%d, %d] or [%d, %d, %d], got %v", a.length, a.source, a.batch*a.heads, a.length, a.source, have)
+		torch.Fail(mha, "AttnMask must be [%d, %d] or [%d, %d, %d], got %v", a.length, a.source, a.batch*a.heads, a.length,
+			a.source, have)
 	}
 	if len(have) == 2 {
 		a.AttnMask = aten.Unsqueeze(a.AttnMask, 0)

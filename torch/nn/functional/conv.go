@@ -55,7 +55,8 @@ func (o ConvOptions) each(operation string, n int) (stride, padding, dilation []
 	if o.PaddingSame && (o.Padding != 0 || o.Paddings != nil) {
 		torch.Fail(operation, "PaddingSame is given together with another padding")
 	}
-	return EachOf(operation, "Stride", n, o.Stride, o.Strides, 1), EachOf(operation, "Padding", n, o.Padding, o.Paddings, 0),
+	return EachOf(operation, "Stride", n, o.Stride, o.Strides, 1), EachOf(operation, "Padding", n, o.Padding, o.Paddings,
+			0),
 		EachOf(operation, "Dilation", n, o.Dilation, o.Dilations, 1)
 }
 
@@ -100,7 +101,8 @@ func ConvTranspose3d(x, weight, bias *torch.Tensor, opts ...ConvTransposeOptions
 }
 
 func (o ConvTransposeOptions) each(operation string, n int) (stride, padding, output, dilation []int) {
-	return EachOf(operation, "Stride", n, o.Stride, o.Strides, 1), EachOf(operation, "Padding", n, o.Padding, o.Paddings, 0),
+	return EachOf(operation, "Stride", n, o.Stride, o.Strides, 1), EachOf(operation, "Padding", n, o.Padding, o.Paddings,
+			0),
 		EachOf(operation, "OutputPadding", n, o.OutputPadding, o.OutputPaddings, 0),
 		EachOf(operation, "Dilation", n, o.Dilation, o.Dilations, 1)
 }

@@ -11,7 +11,8 @@ func ExampleCrossEntropy() {
 	logits := torch.From([]float32{2, 0, 0, 0, 0, 2}, 2, 3)
 	target := torch.From([]int{0, 1})
 	fmt.Printf("%.4f\n", F.CrossEntropy(logits, target).Item())
-	fmt.Printf("%.4f\n", F.CrossEntropy(logits, target, F.CrossEntropyOptions{Reduction: F.Sum, IgnoreIndex: new(1)}).Item())
+	fmt.Printf("%.4f\n", F.CrossEntropy(logits, target, F.CrossEntropyOptions{Reduction: F.Sum,
+		IgnoreIndex: new(1)}).Item())
 	// Output:
 	// 1.2395
 	// 0.2395

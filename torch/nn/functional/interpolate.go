@@ -109,7 +109,8 @@ var resamplers = map[InterpolateMode]map[int]resampler{
 		3: plainly(aten.UpsampleNearest1dVec), 4: plainly(aten.UpsampleNearest2dVec), 5: plainly(aten.UpsampleNearest3dVec),
 	},
 	NearestExact: {
-		3: plainly(aten.UpsampleNearestExact1dVec), 4: plainly(aten.UpsampleNearestExact2dVec), 5: plainly(aten.UpsampleNearestExact3dVec),
+		3: plainly(aten.UpsampleNearestExact1dVec), 4: plainly(aten.UpsampleNearestExact2dVec),
+		5: plainly(aten.UpsampleNearestExact3dVec),
 	},
 	Area: {
 		3: means(aten.AdaptiveAvgPool1d), 4: means(aten.AdaptiveAvgPool2d), 5: means(aten.AdaptiveAvgPool3d),

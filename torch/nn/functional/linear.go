@@ -5,11 +5,12 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// Linear is x·weightᵀ + bias: x [*, in], weight [out, in], bias [out] or nil, result [*, out] (torch.nn.functional.linear).
+// Linear is x·weightᵀ + bias: x [*, in], weight [out, in], bias [out] or nil, result [*, out]
+// (torch.nn.functional.linear).
 func Linear(x, weight, bias *torch.Tensor) *torch.Tensor { return aten.Linear(x, weight, bias) }
 
-// Bilinear is x1ᵀ·weight·x2 + bias: x1 [*, in1], x2 [*, in2], weight [out, in1, in2], bias [out] or nil, result [*, out]
-// (torch.nn.functional.bilinear).
+// Bilinear is x1ᵀ·weight·x2 + bias: x1 [*, in1], x2 [*, in2], weight [out, in1, in2], bias [out] or nil, result [*,
+// out] (torch.nn.functional.bilinear).
 func Bilinear(x1, x2, weight, bias *torch.Tensor) *torch.Tensor {
 	return aten.Bilinear(x1, x2, weight, bias)
 }

@@ -15,11 +15,12 @@ type CrossEntropyOptions struct {
 	Reduction      Reduction     // of the elements' losses; default Mean
 }
 
-// CrossEntropy is the cross entropy of logits x [N, C], [C] or [N, C, d1, ...] and targets: classes [N], [] or [N, d1, ...]
-// of integers, or probabilities of x's shape (torch.nn.functional.cross_entropy).
+// CrossEntropy is the cross entropy of logits x [N, C], [C] or [N, C, d1, ...] and targets: classes [N], [] or [N, d1,
+// ...] of integers, or probabilities of x's shape (torch.nn.functional.cross_entropy).
 func CrossEntropy(x, target *torch.Tensor, opts ...CrossEntropyOptions) *torch.Tensor {
 	o := one("F.CrossEntropy", opts)
-	return aten.CrossEntropyLoss(x, target, o.Weight, o.Reduction.code("F.CrossEntropy"), or(o.IgnoreIndex, -100), o.LabelSmoothing)
+	return aten.CrossEntropyLoss(x, target, o.Weight, o.Reduction.code("F.CrossEntropy"), or(o.IgnoreIndex, -100),
+		o.LabelSmoothing)
 }
 
 // NLLLossOptions are NLLLoss's optional arguments.
@@ -85,8 +86,8 @@ type SmoothL1LossOptions struct {
 	Reduction Reduction // of the elements' losses; default Mean
 }
 
-// SmoothL1Loss is the squared difference, divided by 2·Beta, where that is smaller than Beta, else the absolute one less
-// Beta/2 (torch.nn.functional.smooth_l1_loss).
+// SmoothL1Loss is the squared difference, divided by 2·Beta, where that is smaller than Beta, else the absolute one
+// less Beta/2 (torch.nn.functional.smooth_l1_loss).
 func SmoothL1Loss(x, target *torch.Tensor, opts ...SmoothL1LossOptions) *torch.Tensor {
 	o := one("F.SmoothL1Loss", opts)
 	both := aten.BroadcastTensors([]*torch.Tensor{x, target})
@@ -142,8 +143,8 @@ type BCEWithLogitsOptions struct {
 	Reduction Reduction     // of the elements' losses; default Mean
 }
 
-// BCEWithLogits is the binary cross entropy of sigmoid(x) and targets of the same shape, computed without loss of accuracy
-// (torch.nn.functional.binary_cross_entropy_with_logits).
+// BCEWithLogits is the binary cross entropy of sigmoid(x) and targets of the same shape, computed without loss of
+// accuracy (torch.nn.functional.binary_cross_entropy_with_logits).
 func BCEWithLogits(x, target *torch.Tensor, opts ...BCEWithLogitsOptions) *torch.Tensor {
 	const operation = "F.BCEWithLogits"
 	o := one(operation, opts)
@@ -172,8 +173,8 @@ type GaussianNLLLossOptions struct {
 	Reduction Reduction // of the elements' losses; default Mean
 }
 
-// GaussianNLLLoss is the negative log likelihood of normal distributions with means x and variances of x's shape, of the
-// same with a last dimension of 1, or of one for each row (torch.nn.functional.gaussian_nll_loss).
+// GaussianNLLLoss is the negative log likelihood of normal distributions with means x and variances of x's shape, of
+// the same with a last dimension of 1, or of one for each row (torch.nn.functional.gaussian_nll_loss).
 func GaussianNLLLoss(x, target, variance *torch.Tensor, opts ...GaussianNLLLossOptions) *torch.Tensor {
 	const operation = "F.GaussianNLLLoss"
 	o := one(operation, opts)
@@ -216,8 +217,8 @@ type KLDivOptions struct {
 	Reduction Reduction // of the elements' losses; default Mean
 }
 
-// KLDiv is the divergence of the target's probabilities from x's, of which x holds the logarithms. Reduction BatchMean is
-// the mathematical mean; Mean divides by the number of elements (torch.nn.functional.kl_div).
+// KLDiv is the divergence of the target's probabilities from x's, of which x holds the logarithms. Reduction BatchMean
+// is the mathematical mean; Mean divides by the number of elements (torch.nn.functional.kl_div).
 func KLDiv(x, target *torch.Tensor, opts ...KLDivOptions) *torch.Tensor {
 	o := one("F.KLDiv", opts)
 	if o.Reduction != BatchMean {

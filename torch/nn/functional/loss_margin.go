@@ -22,8 +22,8 @@ func MarginRankingLoss(x1, x2, target *torch.Tensor, opts ...MarginOptions) *tor
 	return aten.MarginRankingLoss(x1, x2, target, o.Margin, o.Reduction.code(operation))
 }
 
-// CosineEmbeddingLoss is 1 - cos(x1, x2) where target is 1, max(0, cos(x1, x2) - Margin) where it is -1: x1, x2 [N, D] or
-// [D], target [N] or [] (torch.nn.functional.cosine_embedding_loss).
+// CosineEmbeddingLoss is 1 - cos(x1, x2) where target is 1, max(0, cos(x1, x2) - Margin) where it is -1: x1, x2 [N, D]
+// or [D], target [N] or [] (torch.nn.functional.cosine_embedding_loss).
 func CosineEmbeddingLoss(x1, x2, target *torch.Tensor, opts ...MarginOptions) *torch.Tensor {
 	o := one("F.CosineEmbeddingLoss", opts)
 	return aten.CosineEmbeddingLoss(x1, x2, target, o.Margin, o.Reduction.code("F.CosineEmbeddingLoss"))
@@ -66,8 +66,8 @@ type MultiLabelSoftMarginLossOptions struct {
 	Reduction Reduction     // of the elements' losses; default Mean
 }
 
-// MultiLabelSoftMarginLoss is the binary cross entropy of sigmoid(x) and targets 0 or 1, a mean over the classes, the last
-// dimension (torch.nn.functional.multilabel_soft_margin_loss).
+// MultiLabelSoftMarginLoss is the binary cross entropy of sigmoid(x) and targets 0 or 1, a mean over the classes, the
+// last dimension (torch.nn.functional.multilabel_soft_margin_loss).
 func MultiLabelSoftMarginLoss(x, target *torch.Tensor, opts ...MultiLabelSoftMarginLossOptions) *torch.Tensor {
 	const operation = "F.MultiLabelSoftMarginLoss"
 	o := one(operation, opts)
@@ -103,7 +103,8 @@ func MultiMarginLoss(x, target *torch.Tensor, opts ...MultiMarginLossOptions) *t
 	if o.Weight != nil && o.Weight.Dim() != 1 {
 		torch.Fail(operation, "Weight must have one dimension, got %v", o.Weight.Shape())
 	}
-	return aten.MultiMarginLoss(x, target, torch.Int(o.P), torch.Float(or(o.Margin, 1)), o.Weight, o.Reduction.code(operation))
+	return aten.MultiMarginLoss(x, target, torch.Int(o.P), torch.Float(or(o.Margin, 1)), o.Weight,
+		o.Reduction.code(operation))
 }
 
 // TripletMarginLossOptions are TripletMarginLoss's optional arguments.
@@ -125,11 +126,13 @@ func margin(operation string, v float64) float64 {
 	return v
 }
 
-// TripletMarginLoss is max(0, |anchor-positive| - |anchor-negative| + Margin) (torch.nn.functional.triplet_margin_loss).
+// TripletMarginLoss is max(0, |anchor-positive| - |anchor-negative| + Margin)
+// (torch.nn.functional.triplet_margin_loss).
 func TripletMarginLoss(anchor, positive, negative *torch.Tensor, opts ...TripletMarginLossOptions) *torch.Tensor {
 	const operation = "F.TripletMarginLoss"
 	o := one(operation, opts)
-	return aten.TripletMarginLoss(anchor, positive, negative, margin(operation, o.Margin), or(o.P, 2), or(o.Eps, 1e-6), o.Swap,
+	return aten.TripletMarginLoss(anchor, positive, negative, margin(operation, o.Margin), or(o.P, 2), or(o.Eps, 1e-6),
+		o.Swap,
 		o.Reduction.code(operation))
 }
 
@@ -143,11 +146,13 @@ type TripletMarginWithDistanceLossOptions struct {
 
 // TripletMarginWithDistanceLoss is TripletMarginLoss with a distance of the user's own
 // (torch.nn.functional.triplet_margin_with_distance_loss).
-func TripletMarginWithDistanceLoss(anchor, positive, negative *torch.Tensor, opts ...TripletMarginWithDistanceLossOptions) *torch.Tensor {
+func TripletMarginWithDistanceLoss(anchor, positive, negative *torch.Tensor,
+	opts ...TripletMarginWithDistanceLossOptions) *torch.Tensor {
 	const operation = "F.TripletMarginWithDistanceLoss"
 	o := one(operation, opts)
 	if a, p, n := anchor.Dim(), positive.Dim(), negative.Dim(); a != p || p != n {
-		torch.Fail(operation, "want inputs of as many dimensions, got %v, %v, %v", anchor.Shape(), positive.Shape(), negative.Shape())
+		torch.Fail(operation, "want inputs of as many dimensions, got %v, %v, %v", anchor.Shape(), positive.Shape(),
+			negative.Shape())
 	}
 	if o.Distance == nil {
 		o.Distance = func(x1, x2 *torch.Tensor) *torch.Tensor { return PairwiseDistance(x1, x2) }
@@ -171,5 +176,6 @@ type CTCLossOptions struct {
 // dimension, inputLengths and targetLengths [N] of integers (torch.nn.functional.ctc_loss).
 func CTCLoss(logProbs, targets, inputLengths, targetLengths *torch.Tensor, opts ...CTCLossOptions) *torch.Tensor {
 	o := one("F.CTCLoss", opts)
-	return aten.CtcLossTensor(logProbs, targets, inputLengths, targetLengths, o.Blank, o.Reduction.code("F.CTCLoss"), o.ZeroInfinity)
+	return aten.CtcLossTensor(logProbs, targets, inputLengths, targetLengths, o.Blank, o.Reduction.code("F.CTCLoss"),
+		o.ZeroInfinity)
 }

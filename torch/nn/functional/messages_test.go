@@ -22,7 +22,10 @@ func TestMessagesUseGosNames(t *testing.T) {
 		"mode InterpolateMode(99) doesn't go": func() {
 			F.Interpolate(torch.Ones(1, 2, 3), F.InterpolateOptions{Size: []int{4}, Mode: 99})
 		},
-		"reduction must be F.Mean, F.Sum or F.None, got F.BatchMean (batchmean)": func() { F.MSELoss(x, x, F.WeightedLossOptions{Reduction: F.BatchMean}) },
+		"reduction must be F.Mean, F.Sum or F.None, got F.BatchMean (batchmean)": func() {
+			F.MSELoss(x, x,
+				F.WeightedLossOptions{Reduction: F.BatchMean})
+		},
 		"want Mode F.GridBilinear, F.GridNearest or F.GridBicubic": func() {
 			F.GridSample(torch.Ones(1, 1, 2, 2), torch.Ones(1, 2, 2, 2), F.GridSampleOptions{Mode: 9})
 		},

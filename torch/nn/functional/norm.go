@@ -56,7 +56,8 @@ func InstanceNorm(x, runningMean, runningVar *torch.Tensor, opts ...BatchNormOpt
 			torch.Fail("F.InstanceNorm", "want more than 1 spatial element when training, got input %v", shape)
 		}
 	}
-	return aten.InstanceNorm(x, o.Weight, o.Bias, runningMean, runningVar, !o.RunningStats, or(o.Momentum, 0.1), or(o.Eps, 1e-5), true)
+	return aten.InstanceNorm(x, o.Weight, o.Bias, runningMean, runningVar, !o.RunningStats, or(o.Momentum, 0.1),
+		or(o.Eps, 1e-5), true)
 }
 
 // NormOptions are the optional arguments of LayerNorm and GroupNorm.
@@ -105,7 +106,8 @@ type LocalResponseNormOptions struct {
 	K     *float64 // default 1
 }
 
-// LocalResponseNorm normalises across size neighbouring channels of x [N, C, ...] (torch.nn.functional.local_response_norm).
+// LocalResponseNorm normalises across size neighbouring channels of x [N, C, ...]
+// (torch.nn.functional.local_response_norm).
 func LocalResponseNorm(x *torch.Tensor, size int, opts ...LocalResponseNormOptions) *torch.Tensor {
 	const operation = "F.LocalResponseNorm"
 	o := one(operation, opts)

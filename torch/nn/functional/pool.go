@@ -5,7 +5,8 @@ import (
 	"github.com/golite/golite/torch/aten"
 )
 
-// MaxPoolOptions are the optional arguments of MaxPool1d, 2d and 3d: one number for all spatial dimensions, or one for each.
+// MaxPoolOptions are the optional arguments of MaxPool1d, 2d and 3d: one number for all spatial dimensions, or one for
+// each.
 type MaxPoolOptions struct {
 	Stride    int   // default: the window's size
 	Strides   []int // Stride for each dimension
@@ -74,7 +75,8 @@ func MaxPool3dWithIndices[K Size](x *torch.Tensor, kernel K, opts ...MaxPoolOpti
 	return aten.MaxPool3dWithIndices(x, k, stride, padding, dilation, one("F.MaxPool3d", opts).CeilMode)
 }
 
-// AvgPoolOptions are the optional arguments of AvgPool1d, 2d and 3d: one number for all spatial dimensions, or one for each.
+// AvgPoolOptions are the optional arguments of AvgPool1d, 2d and 3d: one number for all spatial dimensions, or one for
+// each.
 type AvgPoolOptions struct {
 	Stride          int   // default: the window's size
 	Strides         []int // Stride for each dimension

@@ -46,6 +46,7 @@ func GumbelSoftmax(logits *torch.Tensor, opts ...GumbelSoftmaxOptions) *torch.Te
 		return soft
 	}
 	_, index := aten.MaxDim(soft, dim, true)
-	hard := aten.ScatterValue_(aten.ZerosLike(logits, 0, 0, torch.Device{}, nil, torch.ContiguousFormat), dim, index, torch.Float(1))
+	hard := aten.ScatterValue_(aten.ZerosLike(logits, 0, 0, torch.Device{}, nil, torch.ContiguousFormat), dim, index,
+		torch.Float(1))
 	return add(sub(hard, aten.Detach(soft)), soft)
 }

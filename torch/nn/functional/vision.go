@@ -11,7 +11,8 @@ func PixelShuffle(x *torch.Tensor, r int) *torch.Tensor { return aten.PixelShuff
 // PixelUnshuffle rearranges x [*, C, H·r, W·r] to [*, C·r², H, W] (torch.nn.functional.pixel_unshuffle).
 func PixelUnshuffle(x *torch.Tensor, r int) *torch.Tensor { return aten.PixelUnshuffle(x, r) }
 
-// ChannelShuffle divides the channels of x [N, C, ...] into groups and interleaves them (torch.nn.functional.channel_shuffle).
+// ChannelShuffle divides the channels of x [N, C, ...] into groups and interleaves them
+// (torch.nn.functional.channel_shuffle).
 func ChannelShuffle(x *torch.Tensor, groups int) *torch.Tensor { return aten.ChannelShuffle(x, groups) }
 
 // FoldOptions are the optional arguments of Fold and Unfold: one number for both spatial dimensions, or one for each.
@@ -25,7 +26,8 @@ type FoldOptions struct {
 }
 
 func (o FoldOptions) each(operation string) (dilation, padding, stride []int) {
-	return EachOf(operation, "Dilation", 2, o.Dilation, o.Dilations, 1), EachOf(operation, "Padding", 2, o.Padding, o.Paddings, 0),
+	return EachOf(operation, "Dilation", 2, o.Dilation, o.Dilations, 1), EachOf(operation, "Padding", 2, o.Padding,
+			o.Paddings, 0),
 		EachOf(operation, "Stride", 2, o.Stride, o.Strides, 1)
 }
 
@@ -38,7 +40,8 @@ func Unfold[K Size](x *torch.Tensor, kernel K, opts ...FoldOptions) *torch.Tenso
 // Fold adds windows x [N, C·KH·KW, L] up to an image of the given size: [N, C, H, W] (torch.nn.functional.fold).
 func Fold[S, K Size](x *torch.Tensor, size S, kernel K, opts ...FoldOptions) *torch.Tensor {
 	dilation, padding, stride := one("F.Fold", opts).each("F.Fold")
-	return aten.Col2im(x, Sizes("F.Fold", "the output's size", 2, size), Sizes("F.Fold", "the window", 2, kernel), dilation, padding, stride)
+	return aten.Col2im(x, Sizes("F.Fold", "the output's size", 2, size), Sizes("F.Fold", "the window", 2, kernel),
+		dilation, padding, stride)
 }
 
 // GridSampleMode is how GridSample finds values between pixels (torch.nn.functional.grid_sample's mode).
@@ -88,7 +91,8 @@ func GridSample(x, grid *torch.Tensor, opts ...GridSampleOptions) *torch.Tensor 
 func AffineGrid(theta *torch.Tensor, size []int, alignCorners ...bool) *torch.Tensor {
 	shape, n := theta.Shape(), len(size)-2
 	if n != 2 && n != 3 || len(shape) != 3 || shape[1] != n || shape[2] != n+1 {
-		torch.Fail("F.AffineGrid", "want matrices [N, 2, 3] and a size [N, C, H, W], or one dimension more, got %v and %v", shape, size)
+		torch.Fail("F.AffineGrid", "want matrices [N, 2, 3] and a size [N, C, H, W], or one dimension more, got %v and %v",
+			shape, size)
 	}
 	for _, s := range size {
 		if s < 1 {

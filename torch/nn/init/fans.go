@@ -30,8 +30,8 @@ func (n Nonlinearity) String() string {
 	return "unknown nonlinearity"
 }
 
-// CalculateGain returns the recommended gain for a nonlinearity (torch.nn.init.calculate_gain). The leaky ReLU's negative
-// slope is 0.01 unless it is given.
+// CalculateGain returns the recommended gain for a nonlinearity (torch.nn.init.calculate_gain). The leaky ReLU's
+// negative slope is 0.01 unless it is given.
 func CalculateGain(n Nonlinearity, negativeSlope ...float64) float64 {
 	switch n {
 	case Linear, Sigmoid:

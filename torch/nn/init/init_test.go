@@ -121,7 +121,8 @@ func TestGains(t *testing.T) {
 		if r.Param != nil {
 			slope = append(slope, *r.Param)
 		}
-		require.Equal(t, float64(r.Value), CalculateGain(nonlinearity(r.Nonlinearity), slope...), c.Name) //nolint:testifylint // every bit counts
+		require.Equal(t, float64(r.Value), CalculateGain(nonlinearity(r.Nonlinearity), slope...),
+			c.Name) //nolint:testifylint // every bit counts
 	}
 	require.Positive(t, n)
 }

@@ -53,8 +53,8 @@ func (e *ErrCorrupt) Error() string {
 // Unwrap returns the cause beneath.
 func (e *ErrCorrupt) Unwrap() error { return e.Err }
 
-// ErrUnsafe says that a file asks for something a checkpoint has no business to ask for: a Python global
-// outside the allow-list, or a structure built to exhaust its reader. Nothing of it has been run.
+// ErrUnsafe is the error for a file with content that no checkpoint needs: a Python global outside the allow-list, or a
+// structure built to exhaust its reader. Nothing of it has been run.
 type ErrUnsafe struct {
 	// File is the path of the file, empty where the bytes came from memory.
 	File string
@@ -73,7 +73,8 @@ func (e *ErrUnsafe) Error() string {
 	if e.Global == "" {
 		return fmt.Sprintf("unsafe %s: %s", where, e.Reason)
 	}
-	return fmt.Sprintf("unsafe %s: it asks for Python's %q, which is not on the allow-list%s", where, e.Global, suffix(e.Reason))
+	return fmt.Sprintf("unsafe %s: it asks for Python's %q, which is not on the allow-list%s", where, e.Global,
+		suffix(e.Reason))
 }
 
 // ErrUnsupported says that a file is well formed and uses something that golite does not read or write:

@@ -11,8 +11,8 @@ type Mismatch struct {
 	Saved, Want []int // the shapes in the checkpoint and in what it is loaded into
 }
 
-// ErrMismatch says that a sound checkpoint doesn't fit what it is loaded into: everything that doesn't fit, at once. What it
-// was to be loaded into is unchanged.
+// ErrMismatch says that a sound checkpoint doesn't fit what it is loaded into: everything that doesn't fit, at once.
+// What it was to be loaded into is unchanged.
 type ErrMismatch struct {
 	// File is the path of the file, empty where the values came from memory.
 	File string
@@ -47,7 +47,8 @@ func (e *ErrMismatch) Error() string {
 	}
 	switch {
 	case len(e.Missing) > 0 && len(e.Unexpected) > 0:
-		b.WriteString(" (LoadOptions.Rename gives saved keys the model's names; NonStrict: true accepts missing and unexpected keys)")
+		b.WriteString(" (LoadOptions.Rename gives saved keys the model's names; NonStrict: true accepts missing and " +
+			"unexpected keys)")
 	case len(e.Missing)+len(e.Unexpected) > 0:
 		b.WriteString(" (LoadOptions{NonStrict: true} accepts missing and unexpected keys)")
 	}

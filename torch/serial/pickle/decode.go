@@ -112,7 +112,8 @@ func (d *decoder) run() (any, error) {
 		}
 		if op == opStop {
 			if len(d.stack) != 1 || len(d.marks) != 0 {
-				return nil, d.in.corrupt("the pickle stops with %d values and %d marks on its stack, not one value", len(d.stack), len(d.marks))
+				return nil, d.in.corrupt("the pickle stops with %d values and %d marks on its stack, not one value", len(d.stack),
+					len(d.marks))
 			}
 			return d.stack[0], nil
 		}

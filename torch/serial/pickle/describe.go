@@ -11,9 +11,9 @@ import (
 // describeLength bounds the text of a scalar in a message.
 const describeLength = 64
 
-// Describe puts a value in a few words for messages: scalars as they are, cut where they are long, containers by what they
-// are and how much they hold. Values of a file must not be formatted with %v: a tuple that holds itself thousandfold, or
-// lies a million deep, would become a message without end.
+// Describe puts a value in a few words for messages: scalars as they are, cut where they are long, containers by what
+// they are and how much they hold. Values of a file must not be formatted with %v: a tuple that holds itself
+// thousandfold, or lies a million deep, would become a message without end.
 func Describe(v any) string {
 	switch v := v.(type) {
 	case nil:

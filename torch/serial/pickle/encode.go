@@ -66,7 +66,8 @@ func (e *Encoder) Value(v any) error {
 		return e.Call("__builtin__", "complex", real(v), imag(v))
 	case string:
 		if !validText(v) {
-			return &errs.ErrUnsupported{What: fmt.Sprintf("the string %.40q, which is no UTF-8,", v), Remedy: "save it as []byte"}
+			return &errs.ErrUnsupported{What: fmt.Sprintf("the string %.40q, which is no UTF-8,", v),
+				Remedy: "save it as []byte"}
 		}
 		e.String(v)
 	case Bytes:
@@ -155,13 +156,14 @@ func (e *Encoder) goMap(v reflect.Value) error {
 		return err
 	}
 	if !ok {
-		return &errs.ErrUnsupported{What: fmt.Sprintf("a Go map of type %s in a checkpoint", v.Type()), Remedy: "use string or int keys"}
+		return &errs.ErrUnsupported{What: fmt.Sprintf("a Go map of type %s in a checkpoint", v.Type()),
+			Remedy: "use string or int keys"}
 	}
 	return e.nested(v.UnsafePointer(), func() error { return e.Value(d) })
 }
 
-// FromMap gives a Go map with keys that are strings or signed integers of any width as a dict, its keys sorted, so that equal
-// maps give equal files. ok is false for other values.
+// FromMap gives a Go map with keys that are strings or signed integers of any width as a dict, its keys sorted, so that
+// equal maps give equal files. ok is false for other values.
 func FromMap(v any) (d *Dict, ok bool, err error) {
 	m := reflect.ValueOf(v)
 	if m.Kind() != reflect.Map {
@@ -210,7 +212,8 @@ func (e *Encoder) bigInt(n *big.Int) error {
 	}
 	size := n.BitLen()/8 + 1
 	if size > 255 {
-		return &errs.ErrUnsupported{What: fmt.Sprintf("an integer of %d bits", n.BitLen()), Remedy: "torch.load(weights_only=True) reads up to 2,039 bits"}
+		return &errs.ErrUnsupported{What: fmt.Sprintf("an integer of %d bits", n.BitLen()),
+			Remedy: "torch.load(weights_only=True) reads up to 2,039 bits"}
 	}
 	m := n
 	if n.Sign() < 0 {
@@ -248,7 +251,7 @@ func (e *Encoder) fetch(id any) bool {
 	return true
 }
 
-// store remembers the value just written under id.
+// store memoizes the value just written under id.
 func (e *Encoder) store(id any) {
 	n := uint32(len(e.memo))
 	e.memo[id] = n

@@ -13,8 +13,8 @@ const (
 	listingInRow = 8    // scalars of a list that are written out
 )
 
-// String lists the keys and values, one a line, nested values indented below their key: tensors by type and shape, scalars
-// as they are, long lists by their length. Its length is bounded, whatever the dict holds.
+// String lists the keys and values, one a line, nested values indented below their key: tensors by type and shape,
+// scalars as they are, long lists by their length. Its length is bounded, whatever the dict holds.
 //
 //	dict of 2:
 //	  model: collections.OrderedDict of 2:
@@ -32,7 +32,7 @@ type lister struct {
 	lines int
 }
 
-// line writes one line, and reports whether there is room for more.
+// line writes one line, and reports whether another may follow.
 func (l *lister) line(depth int, text string) bool {
 	l.lines++
 	l.out.WriteString(strings.Repeat("  ", depth) + text + "\n")
@@ -59,7 +59,7 @@ func (l *lister) dict(key string, d *Dict, depth int) bool {
 	return more
 }
 
-// rest stands for what has no room. Of nested values the innermost alone has one.
+// rest is the mark for what is left out. Of nested values the innermost alone has one.
 func (l *lister) rest(depth, n int) {
 	if l.lines == listingLines {
 		l.line(depth, fmt.Sprintf("... and %d more", n))
@@ -131,7 +131,8 @@ func (l *lister) list(key, kind string, items []any, depth int) bool {
 	return more
 }
 
-// tensorText is a tensor's type and shape. The methods are looked for by name, as this package does not know torch's tensors.
+// tensorText is a tensor's type and shape. The methods are looked for by name, as this package does not know torch's
+// tensors.
 func tensorText(v any) (string, bool) {
 	shaped, ok := v.(interface{ Shape() []int })
 	if !ok {

@@ -268,8 +268,8 @@ const copyDepth = 3
 // dictItem is what copying an item of a dict costs, where an element of a list costs one.
 const dictItem = 8
 
-// sizeOf is what may be copied of a value: its elements, and those of the elements down to depth. Short text is free: names
-// come again and again in honest files too.
+// sizeOf is what may be copied of a value: its elements, and those of the elements down to depth. Short text is free:
+// names come again and again in honest files too.
 func sizeOf(v any, depth int) int64 {
 	switch v := v.(type) {
 	case *Dict:

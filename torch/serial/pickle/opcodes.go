@@ -1,6 +1,6 @@
 package pickle
 
-// The instructions of pickle protocols 0 to 5 that Decode knows. The others (INST, OBJ, EXT*, PERSID,
+// The instructions of pickle protocols 0 to 5 that Decode supports. The others (INST, OBJ, EXT*, PERSID,
 // NEXT_BUFFER...) call by other ways or reach outside of the file; no checkpoint needs them.
 const (
 	opMark           = '('

@@ -27,8 +27,10 @@ func TestRoundTrip(t *testing.T) {
 	nested := pickle.NewDict(pickle.OrderedDict)
 	require.NoError(t, nested.Set(pickle.Tuple{1, "x"}, []any{nil, true}))
 	require.NoError(t, nested.Set("b", pickle.Tuple{}))
-	for _, v := range []any{nil, true, false, 0, 1, -1, 255, 256, 65535, 65536, math.MaxInt32, math.MinInt32, math.MaxInt32 + 1, math.MaxInt64, math.MinInt64,
-		big100(1), big100(-1), 0.5, math.Inf(-1), "", "aé", string(make([]byte, 300)), pickle.Bytes{}, pickle.Bytes{0, 255}, pickle.ByteArray{128}, pickle.ByteArray{},
+	for _, v := range []any{nil, true, false, 0, 1, -1, 255, 256, 65535, 65536, math.MaxInt32, math.MinInt32,
+		math.MaxInt32 + 1, math.MaxInt64, math.MinInt64,
+		big100(1), big100(-1), 0.5, math.Inf(-1), "", "aé", string(make([]byte, 300)), pickle.Bytes{}, pickle.Bytes{0, 255},
+		pickle.ByteArray{128}, pickle.ByteArray{},
 		complex(1, -2), []any{}, pickle.Tuple{1, 2, 3, 4}, pickle.Tuple{pickle.Tuple{1}}, []any{1, []any{2}}} {
 		e := pickle.Encoder{}
 		raw, err := e.Encode(v)
@@ -60,7 +62,8 @@ func TestSharing(t *testing.T) {
 }
 
 func TestFullPickleIsAskedFor(t *testing.T) {
-	for _, v := range []any{&pickle.Set{Frozen: true}, pickle.NewDict(pickle.DefaultDict), pickle.NewDict(pickle.Namespace)} {
+	for _, v := range []any{&pickle.Set{Frozen: true}, pickle.NewDict(pickle.DefaultDict),
+		pickle.NewDict(pickle.Namespace)} {
 		_, err := (&pickle.Encoder{}).Encode(v)
 		var n *errs.ErrUnsupported
 		require.ErrorAs(t, err, &n)
@@ -109,8 +112,10 @@ func TestFollowedByMore(t *testing.T) {
 
 // FuzzPickleMachine feeds bytes to the machine alone; what it accepts and can write must come back equal.
 func FuzzPickleMachine(f *testing.F) {
-	for _, s := range []string{"\x80\x02K\x01.", "\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01u.", "\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00]\x94(K\x01e.",
-		"\x80\x02ccollections\nOrderedDict\n)R.", "I01\n.", "\x80\x02c__builtin__\nset\n]K\x01a\x85R.", "(K\x01K\x02t.", "\x80\x02\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01."} {
+	for _, s := range []string{"\x80\x02K\x01.", "\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01u.",
+		"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00]\x94(K\x01e.",
+		"\x80\x02ccollections\nOrderedDict\n)R.", "I01\n.", "\x80\x02c__builtin__\nset\n]K\x01a\x85R.", "(K\x01K\x02t.",
+		"\x80\x02\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01."} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

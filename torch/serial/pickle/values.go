@@ -26,7 +26,7 @@ type Set struct {
 	Frozen bool // it was a frozenset
 }
 
-// DictKind tells which of Python's mappings a Dict was.
+// DictKind is the Python type of a Dict.
 //
 // The mappings are PlainDict, OrderedDict, DefaultDict, Counter and Namespace.
 type DictKind int
@@ -42,7 +42,8 @@ const (
 
 // String returns the Python name of the mapping.
 func (k DictKind) String() string {
-	names := [...]string{"dict", "collections.OrderedDict", "collections.defaultdict", "collections.Counter", "argparse.Namespace"}
+	names := [...]string{"dict", "collections.OrderedDict", "collections.defaultdict", "collections.Counter",
+		"argparse.Namespace"}
 	if k < 0 || int(k) >= len(names) {
 		return fmt.Sprintf("DictKind(%d)", int(k))
 	}
@@ -84,8 +85,8 @@ const maxKeyBytes = 1 << 12
 // lightKey is how many bytes of a key cost nothing: names are no longer, as a rule.
 const lightKey = 64
 
-// hashKey returns the comparable form of a key, and its weight: how many bytes were hashed for it beyond lightKey. A file
-// can name one long key again and again in a few bytes, so that whoever decodes it counts the weight.
+// hashKey returns the comparable form of a key, and its weight: how many bytes were hashed for it beyond lightKey. A
+// file can name one long key again and again in a few bytes, so that the decoder counts the weight.
 func hashKey(key any) (hash any, weight int, err error) {
 	switch k := key.(type) {
 	case nil, int, bool, complex128:
@@ -161,7 +162,7 @@ func appendKey(b []byte, key any, depth int) ([]byte, error) {
 	return nil, fmt.Errorf("unhashable value of type %s in a dict key", typename.Of(key))
 }
 
-// keySize tells how long the encoding of a key's text or number is.
+// keySize returns the length of the encoding of a key's text or number.
 func keySize(key any) int {
 	switch k := key.(type) {
 	case string:
@@ -183,7 +184,7 @@ func (d *Dict) Set(key, value any) error {
 	return err
 }
 
-// set is Set, and tells the key's weight.
+// set is Set, and returns the key's weight.
 func (d *Dict) set(key, value any) (weight int, err error) {
 	h, weight, err := hashKey(key)
 	if err != nil {

@@ -95,8 +95,8 @@ func saveUntilKilled(dir string) {
 	}
 }
 
-// TestKilledAtRandomPoints kills a saving process 200 times with SIGKILL. Each time the file must be whole, and at least as
-// new as the last save that was reported done.
+// TestKilledAtRandomPoints kills a saving process 200 times with SIGKILL. Each time the file must be whole, and at
+// least as new as the last save that was reported done.
 func TestKilledAtRandomPoints(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "last.pt")
@@ -182,8 +182,8 @@ func TestFaultAtEveryOperation(t *testing.T) {
 	}
 }
 
-// TestCrashAtEveryOperation crashes the machine at every operation of a save: what was not synced is lost, and a rename whose
-// folder was not synced is undone. The file is the old one or the new one, whole.
+// TestCrashAtEveryOperation crashes the machine at every operation of a save: what was not synced is lost, and a rename
+// whose folder was not synced is undone. The file is the old one or the new one, whole.
 func TestCrashAtEveryOperation(t *testing.T) {
 	count := &faultfs.FS{}
 	require.NoError(t, save(count, filepath.Join(t.TempDir(), "a.pt"), 1))

@@ -2,10 +2,11 @@ package ptfile
 
 import "io"
 
-// Compact returns a tensor of the same elements in row-major order whose storage has nothing else. The bytes stay where they
-// are; those of a tensor that is not contiguous are gathered whenever they are read, in constant memory.
+// Compact returns a tensor of the same elements in row-major order whose storage has nothing else. The bytes stay where
+// they are; those of a tensor that is not contiguous are gathered whenever they are read, in constant memory.
 func (t *Tensor) Compact() (*Tensor, error) {
-	out := &Tensor{DType: t.DType, Shape: t.Shape, Strides: ContiguousStrides(t.Shape), Layout: Strided, RequiresGrad: t.RequiresGrad}
+	out := &Tensor{DType: t.DType, Shape: t.Shape, Strides: ContiguousStrides(t.Shape), Layout: Strided,
+		RequiresGrad: t.RequiresGrad}
 	s := t.Storage
 	size := int64(t.DType.Size())
 	if t.Contiguous() && !t.Conj && !t.Neg && !s.big {
@@ -88,8 +89,8 @@ func (b *block) part(dst []byte, base int, axes []axis, from, n int) error {
 	return nil
 }
 
-// CopyBox copies the elements of the box of t that begins at the given place to dst, which has the given strides, in elements.
-// Conjugation and negation bits are not applied.
+// CopyBox copies the elements of the box of t that begins at the given place to dst, which has the given strides, in
+// elements. Conjugation and negation bits are not applied.
 func (t *Tensor) CopyBox(dst []byte, strides, at, sizes []int) error {
 	width := t.DType.Size()
 	base := t.Offset

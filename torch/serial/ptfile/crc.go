@@ -8,8 +8,8 @@ import (
 // matrix is a linear map over GF(2) on CRCs.
 type matrix [32]uint32
 
-// combineCRC returns the CRC-32 of A followed by B, from their CRCs and the length of B. It lets the parts of a record be
-// checked in parallel.
+// combineCRC returns the CRC-32 of A followed by B, from their CRCs and the length of B. It lets the parts of a record
+// be checked in parallel.
 func combineCRC(crcA, crcB uint32, lenB int64) uint32 {
 	switch lenB {
 	case 0:

@@ -61,7 +61,8 @@ func smallArchive(t *testing.T) []byte {
 	t.Helper()
 	s := ptfile.NewMemoryStorage([]byte("\x00\x00\x80\x3f\x00\x00\x00\x40\x00\x00\x40\x40"), "float32", "cpu")
 	d := pickle.NewDict(pickle.OrderedDict)
-	require.NoError(t, d.Set("w", &ptfile.Tensor{DType: "float32", Shape: []int{3}, Strides: []int{1}, Storage: s, Layout: ptfile.Strided}))
+	require.NoError(t, d.Set("w", &ptfile.Tensor{DType: "float32", Shape: []int{3}, Strides: []int{1}, Storage: s,
+		Layout: ptfile.Strided}))
 	require.NoError(t, d.Set("step", 7))
 	a, err := ptfile.NewArchive(d, ptfile.Options{})
 	require.NoError(t, err)
@@ -70,8 +71,8 @@ func smallArchive(t *testing.T) []byte {
 	return w.b
 }
 
-// TestEveryFlippedByte damages each byte of small zip checkpoints, of torch's and of golite's making, in several ways: the
-// reader must say so, or give the same values.
+// TestEveryFlippedByte damages each byte of small zip checkpoints, of torch's and of golite's making, in several ways:
+// the reader must say so, or give the same values.
 func TestEveryFlippedByte(t *testing.T) {
 	theirs, err := os.ReadFile(filepath.Join(corpus, "tensor.pt"))
 	require.NoError(t, err)

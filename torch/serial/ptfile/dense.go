@@ -4,10 +4,10 @@ import (
 	"github.com/golite/golite/torch/serial/errs"
 )
 
-// Dense calls f with the bytes of t's elements in row-major order, piece by piece, whatever its strides; conjugation and
-// negation bits are applied. Memory is constant: a contiguous tensor is streamed, another is gathered in blocks, so that each
-// byte of a file is read once or nearly so. f must not keep p. Checksums are not checked; call Storage.Verify first where
-// they matter.
+// Dense calls f with the bytes of t's elements in row-major order, piece by piece, whatever its strides; conjugation
+// and negation bits are applied. Memory is constant: a contiguous tensor is streamed, another is gathered in blocks, so
+// that each byte of a file is read once or nearly so. f must not keep p. Checksums are not checked; call Storage.Verify
+// first where they matter.
 func (t *Tensor) Dense(f func(p []byte) error) error {
 	if t.Layout != Strided {
 		return notPlain(t.Layout)

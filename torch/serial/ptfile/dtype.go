@@ -9,7 +9,7 @@ import (
 // DType is an element type by PyTorch's name without its module: "float32", "bfloat16", "int64".
 type DType string
 
-// dtypeInfo says what a dtype looks like on disk.
+// dtypeInfo is a dtype's form on disk.
 type dtypeInfo struct {
 	size    int    // bytes of an element
 	swap    int    // bytes that change places when the byte order changes: the half of a complex number
@@ -80,7 +80,8 @@ type Layout string
 // Strided is the layout of dense tensors.
 const Strided Layout = "strided"
 
-var layouts = map[Layout]int{Strided: 0, "sparse_coo": 2, "sparse_csr": 3, "sparse_csc": 3, "sparse_bsr": 3, "sparse_bsc": 3}
+var layouts = map[Layout]int{Strided: 0, "sparse_coo": 2, "sparse_csr": 3, "sparse_csc": 3, "sparse_bsr": 3,
+	"sparse_bsc": 3}
 
 // HashKey makes a Layout usable as a key of a pickle.Dict.
 func (l Layout) HashKey() string { return "layout " + string(l) }

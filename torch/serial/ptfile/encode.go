@@ -122,7 +122,8 @@ func (e *encoder) rebuild(t *Tensor) (string, pickle.Tuple) {
 		}
 		return "_rebuild_sparse_tensor", pickle.Tuple{t.Layout, parts}
 	}
-	args := pickle.Tuple{persistent{t.Storage, t.DType}, t.Offset, intTuple(t.Shape), intTuple(t.Strides), t.RequiresGrad, emptyDict{}}
+	args := pickle.Tuple{persistent{t.Storage, t.DType}, t.Offset, intTuple(t.Shape), intTuple(t.Strides), t.RequiresGrad,
+		emptyDict{}}
 	name := "_rebuild_tensor_v2"
 	if e.storageDType(t.Storage, t.DType) != t.DType {
 		name, args = "_rebuild_tensor_v3", append(args, t.DType)
@@ -152,7 +153,7 @@ func (e *encoder) storageDType(s *Storage, d DType) DType {
 	return d
 }
 
-// storage writes the persistent id of a storage and remembers to write its bytes.
+// storage writes the persistent id of a storage and schedules the writing of its bytes.
 func (e *encoder) storage(v persistent) error {
 	s := v.s
 	key, ok := e.keys[s]
@@ -207,7 +208,8 @@ func (e *encoder) numpyArray(a *NumpyArray) error {
 	if a.Scalar {
 		return e.pickle.Call("numpy._core.multiarray", "scalar", a.DType, pickle.Bytes(a.Data))
 	}
-	err := e.pickle.Call("numpy._core.multiarray", "_reconstruct", globalName{"numpy", "ndarray"}, pickle.Tuple{0}, pickle.Bytes("b"))
+	err := e.pickle.Call("numpy._core.multiarray", "_reconstruct", globalName{"numpy", "ndarray"}, pickle.Tuple{0},
+		pickle.Bytes("b"))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/golite/golite/torch/serial/pickle"
 )
 
-// Format tells how a file is laid out.
+// Format is a file's layout.
 //
 // The formats are Zip and Legacy.
 type Format string

@@ -16,7 +16,7 @@ import (
 	"github.com/golite/golite/torch/serial/errs"
 )
 
-// headSize is how much of a file's beginning tells its format.
+// headSize is how much of a file's beginning determines its format.
 const headSize = 512
 
 // saveStateDict is the remedy for what holds Python objects.
@@ -37,8 +37,10 @@ var magics = []magic{
 	{0, "\x93NUMPY", "a numpy array (numpy.save)", "in Python, torch.save(torch.from_numpy(numpy.load(path)), new)"},
 	{0, "GGUF", "a GGUF file (llama.cpp)", "take the model's safetensors files, of which it was made"},
 	{4, "TFL3", "a TensorFlow Lite model", "export the weights of the model that it was made of"},
-	{4, "ET12", "an ExecuTorch program (.pte)", "save the state dict of the model that it was made of: torch.save(model.state_dict(), path)"},
-	{0, "version https://git-lfs", "a Git LFS pointer, which stands for a file that was not downloaded,", "run git lfs pull in its repository"},
+	{4, "ET12", "an ExecuTorch program (.pte)", "save the state dict of the model that it was made of: " +
+		"torch.save(model.state_dict(), path)"},
+	{0, "version https://git-lfs", "a Git LFS pointer, which stands for a file that was not downloaded,",
+		"run git lfs pull in its repository"},
 	{0, "\x1f\x8b", "a file compressed with gzip", "unpack it with gunzip"},
 	{0, "\x28\xb5\x2f\xfd", "a file compressed with zstd", "unpack it with zstd -d"},
 	{0, "\xfd7zXZ\x00", "a file compressed with xz", "unpack it with unxz"},
@@ -47,7 +49,8 @@ var magics = []magic{
 		"unpack it, if it is an archive of files; else load it in Python and save it again"},
 }
 
-// foreign names the format of a file that is no checkpoint, by its first bytes. It returns nil for what it does not know.
+// foreign names the format of a file that is no checkpoint, by its first bytes. It returns nil for what it does not
+// know.
 func foreign(head []byte, src io.ReaderAt, size int64, name string) error {
 	for _, m := range magics {
 		if len(head) >= m.at+len(m.text) && string(head[m.at:m.at+len(m.text)]) == m.text {
@@ -57,7 +60,8 @@ func foreign(head []byte, src io.ReaderAt, size int64, name string) error {
 	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
 	case len(text) > 0 && text[0] == '<' && regexp.MustCompile(`(?i)^<(!doctype|html|\?xml)`).Match(text):
-		return &errs.ErrUnsupported{What: "an HTML or XML page, as a failed download leaves,", Remedy: "download the file again"}
+		return &errs.ErrUnsupported{What: "an HTML or XML page, as a failed download leaves,",
+			Remedy: "download the file again"}
 	case len(text) > 0 && text[0] == '{':
 		return &errs.ErrUnsupported{What: "a JSON file",
 			Remedy: "give the file of the weights, such as model.safetensors, or the model.safetensors.index.json of several"}
@@ -65,15 +69,17 @@ func foreign(head []byte, src io.ReaderAt, size int64, name string) error {
 		return &errs.ErrUnsupported{What: "a plain pickle, which torch.save did not write,",
 			Remedy: "in Python, load it with pickle, and save its tensors and arrays with torch.save"}
 	case flaxMap(head):
-		return &errs.ErrUnsupported{What: "a msgpack file (Flax)", Remedy: fmt.Sprintf(asSafetensors, "flax.serialization.msgpack_restore")}
+		return &errs.ErrUnsupported{What: "a msgpack file (Flax)", Remedy: fmt.Sprintf(asSafetensors,
+			"flax.serialization.msgpack_restore")}
 	case tensorflowTable(src, size):
-		return &errs.ErrUnsupported{What: "the index of a TensorFlow checkpoint", Remedy: fmt.Sprintf(asSafetensors, "tf.train.load_checkpoint")}
+		return &errs.ErrUnsupported{What: "the index of a TensorFlow checkpoint", Remedy: fmt.Sprintf(asSafetensors,
+			"tf.train.load_checkpoint")}
 	}
 	return protobuf(head, name)
 }
 
-// barePickle reports whether pickle.dump wrote the file: an instruction PROTO, and then one that begins a frame or a value.
-// NB: torch's legacy files begin with PROTO and a long integer.
+// barePickle reports whether pickle.dump wrote the file: an instruction PROTO, and then one that begins a frame or a
+// value. NB: torch's legacy files begin with PROTO and a long integer.
 func barePickle(head []byte) bool {
 	return len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 && strings.IndexByte("\x95}])(c", head[2]) >= 0
 }
@@ -101,11 +107,13 @@ func tensorflowTable(src io.ReaderAt, size int64) bool {
 	return (err == nil || err == io.EOF) && binary.LittleEndian.Uint64(foot[:]) == 0xdb4775248b80fb57
 }
 
-// protobuf names files of protocol buffers, which have no magic number: ONNX and TensorFlow begin with a version, field 1, and go on
-// with field 2, ONNX's producer_name or the meta graph of a SavedModel.
+// protobuf names files of protocol buffers, which have no magic number: ONNX and TensorFlow begin with a version, field
+// 1, and go on with field 2, ONNX's producer_name or the meta graph of a SavedModel.
 func protobuf(head []byte, name string) error {
-	onnx := &errs.ErrUnsupported{What: "an ONNX model", Remedy: fmt.Sprintf(asSafetensors, "onnx.numpy_helper.to_array, from model.graph.initializer,")}
-	savedModel := &errs.ErrUnsupported{What: "a TensorFlow SavedModel", Remedy: fmt.Sprintf(asSafetensors, "tf.saved_model.load")}
+	onnx := &errs.ErrUnsupported{What: "an ONNX model", Remedy: fmt.Sprintf(asSafetensors,
+		"onnx.numpy_helper.to_array, from model.graph.initializer,")}
+	savedModel := &errs.ErrUnsupported{What: "a TensorFlow SavedModel", Remedy: fmt.Sprintf(asSafetensors,
+		"tf.saved_model.load")}
 	switch path.Ext(name) {
 	case ".onnx":
 		return onnx
@@ -149,14 +157,17 @@ func foreignZip(names []string) error {
 			Remedy: "in Python, save its state dict: torch.save(torch.export.load(path).state_dict, new)"}
 	case has(`^[^/]+/\.data/extern_modules$`):
 		return &errs.ErrUnsupported{What: "a package of code (torch.package)",
-			Remedy: "in Python, load the model with torch.package.PackageImporter and save its state dict: torch.save(model.state_dict(), new)"}
+			Remedy: "in Python, load the model with torch.package.PackageImporter and save its state dict: " +
+				"torch.save(model.state_dict(), new)"}
 	case has(`^model\.weights\.h5$`):
-		return &errs.ErrUnsupported{What: "a Keras model (.keras)", Remedy: fmt.Sprintf(asSafetensors, "keras.models.load_model")}
+		return &errs.ErrUnsupported{What: "a Keras model (.keras)", Remedy: fmt.Sprintf(asSafetensors,
+			"keras.models.load_model")}
 	case len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return path.Ext(name) != ".npy" }):
 		return &errs.ErrUnsupported{What: "an archive of numpy arrays (numpy.savez)",
 			Remedy: "in Python, write its arrays with safetensors.numpy.save_file(dict(numpy.load(path)), new)"}
 	case has(`^MAR-INF/`):
-		return &errs.ErrUnsupported{What: "a TorchServe archive (.mar)", Remedy: "unpack it, and give the file of the weights"}
+		return &errs.ErrUnsupported{What: "a TorchServe archive (.mar)",
+			Remedy: "unpack it, and give the file of the weights"}
 	}
 	return nil
 }
@@ -164,7 +175,8 @@ func foreignZip(names []string) error {
 // maxExplained is how much of a refused file is searched for the reason.
 const maxExplained = 1 << 20
 
-// explained adds to a refused Python name how the file can be written without it. values is the pickle, or its beginning.
+// explained adds to a refused Python name how the file can be written without it. values is the pickle, or its
+// beginning.
 func explained(err error, values io.ReaderAt) error {
 	var u *errs.ErrUnsafe
 	if !errors.As(err, &u) || u.Global == "" || u.Reason != "" {
@@ -184,8 +196,8 @@ func explained(err error, values io.ReaderAt) error {
 	return err
 }
 
-// ForeignFolder names a folder that is no sharded checkpoint, with the file in it to read instead. It returns nil for what it does
-// not know.
+// ForeignFolder names a folder that is no sharded checkpoint, with the file in it to read instead. It returns nil for
+// what it does not know.
 func ForeignFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -207,13 +219,17 @@ func ForeignFolder(dir string) error {
 	}
 	switch {
 	case find("zero_to_fp32.py") != "":
-		return &errs.ErrUnsupported{File: dir, What: "a checkpoint of DeepSpeed", Remedy: "run python zero_to_fp32.py in it, and give the file that it writes"}
+		return &errs.ErrUnsupported{File: dir, What: "a checkpoint of DeepSpeed",
+			Remedy: "run python zero_to_fp32.py in it, and give the file that it writes"}
 	case find("saved_model.pb") != "":
-		return &errs.ErrUnsupported{File: dir, What: "a TensorFlow SavedModel", Remedy: fmt.Sprintf(asSafetensors, "tf.saved_model.load")}
+		return &errs.ErrUnsupported{File: dir, What: "a TensorFlow SavedModel", Remedy: fmt.Sprintf(asSafetensors,
+			"tf.saved_model.load")}
 	case find("_CHECKPOINT_METADATA", "_METADATA") != "":
-		return &errs.ErrUnsupported{File: dir, What: "an Orbax checkpoint (JAX)", Remedy: fmt.Sprintf(asSafetensors, "orbax.checkpoint")}
+		return &errs.ErrUnsupported{File: dir, What: "an Orbax checkpoint (JAX)", Remedy: fmt.Sprintf(asSafetensors,
+			"orbax.checkpoint")}
 	case find("data.pkl") != "":
-		return &errs.ErrUnsupported{File: dir, What: "an unpacked file of torch.save", Remedy: "pack it again, with the folder's name before the records': zip -0 -r new.pt " + filepath.Base(dir)}
+		return &errs.ErrUnsupported{File: dir, What: "an unpacked file of torch.save",
+			Remedy: "pack it again, with the folder's name before the records': zip -0 -r new.pt " + filepath.Base(dir)}
 	}
 	return nil
 }

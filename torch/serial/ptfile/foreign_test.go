@@ -16,7 +16,8 @@ import (
 // formats are files of other formats, which scripts/checkpoints/formats.py recorded.
 const formats = "../testdata/formats"
 
-// TestOtherFormatsAreNamed: what the tools themselves wrote is called by its name, with what to do about it, and not corrupt.
+// TestOtherFormatsAreNamed: what the tools themselves wrote is called by its name, with what to do about it, and not
+// corrupt.
 func TestOtherFormatsAreNamed(t *testing.T) {
 	for _, c := range []struct{ file, what, remedy string }{
 		{"script.pt", "a TorchScript archive (torch.jit.save)", "torch.save(torch.jit.load(path).state_dict(), new)"},
@@ -82,8 +83,9 @@ func refused(t *testing.T, err error, parts ...string) {
 func TestOtherBeginningsAreNamed(t *testing.T) {
 	for head, what := range map[string]string{
 		"\x1f\x8b\x08\x00": "gzip", "\x28\xb5\x2f\xfd\x04": "zstd", "\xfd7zXZ\x00": "xz", "BZh91AY": "bzip2",
-		"\x20\x00\x00\x00ET12": "ExecuTorch", "\n <html>": "HTML", "<?xml version=\"1.0\"?>": "XML", "\xef\xbb\xbf{\"a\": 1}": "JSON",
-		"\x80\x02}q\x00.": "a plain pickle",
+		"\x20\x00\x00\x00ET12": "ExecuTorch", "\n <html>": "HTML", "<?xml version=\"1.0\"?>": "XML",
+		"\xef\xbb\xbf{\"a\": 1}": "JSON",
+		"\x80\x02}q\x00.":        "a plain pickle",
 	} {
 		_, err := ptfile.Read(bytes.NewReader([]byte(head)), int64(len(head)), "x.pt")
 		refused(t, err, what)
@@ -105,7 +107,8 @@ func TestOtherFolders(t *testing.T) {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, c.file), nil, 0o644))
 		_, err := ptfile.Open(dir)
-		require.ErrorContains(t, err, string(bytes.ReplaceAll([]byte(c.what), []byte("%"), []byte(filepath.Join(dir, c.file)))))
+		require.ErrorContains(t, err,
+			string(bytes.ReplaceAll([]byte(c.what), []byte("%"), []byte(filepath.Join(dir, c.file)))))
 	}
 }
 

@@ -27,7 +27,8 @@ func seeds(f *testing.F, limit int64) {
 	}
 }
 
-// FuzzFile feeds whole files, zip and legacy, to the reader. What it accepts must be writable and readable again, the same.
+// FuzzFile feeds whole files, zip and legacy, to the reader. What it accepts must be writable and readable again, the
+// same.
 func FuzzFile(f *testing.F) {
 	seeds(f, 3<<10)
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// memoryBlock and fileBlock are how many bytes of output are gathered at once. From a file they are many, so that what is
-	// read in one go is long where output and storage run across each other: 4 kB of each row of a transposed 4096x4096.
+	// memoryBlock and fileBlock are how many bytes of output are gathered at once. From a file they are many, so that what
+	// is read in one go is long where output and storage run across each other: 4 kB of each row of a transposed
+	// 4096x4096.
 	memoryBlock = 1 << 20
 	fileBlock   = 16 << 20
 	// panelBytes is how much of a file is held at once while it is spread over a block.
 	panelBytes = chunkSize
 	// readOver is how many unwanted bytes are rather read than skipped with a read of their own.
 	readOver = 4 << 10
-	// tileSide is the side of the squares in which two dimensions are exchanged. Lines that lie a power of two apart share a few
-	// places of the cache: it is the number of those.
+	// tileSide is the side of the squares in which two dimensions are exchanged. Lines that lie a power of two apart share
+	// a few places of the cache: it is the number of those.
 	tileSide = 8
 )
 
@@ -137,8 +138,8 @@ func (b *block) split(dst []byte, base int, box []axis, which, n int) error {
 
 var panelBuffers = sync.Pool{New: func() any { b := make([]byte, panelBytes); return &b }}
 
-// panels reads the first near axes of a box, which span bytes, again and again for the others. Many steps of the axis along
-// which the output runs are read before they are spread.
+// panels reads the first near axes of a box, which span bytes, again and again for the others. Many steps of the axis
+// along which the output runs are read before they are spread.
 func (b *block) panels(dst []byte, base int, box []axis, near, span int) error {
 	if b.panel == nil {
 		buf := panelBuffers.Get().(*[]byte)

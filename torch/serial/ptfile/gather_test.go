@@ -135,7 +135,8 @@ func BenchmarkDenseTransposed(b *testing.B) {
 	require.NoError(b, err)
 	defer f.Close()
 	for name, s := range map[string]*ptfile.Storage{
-		"memory": ptfile.NewMemoryStorage(mem, "float32", "cpu"), "file": ptfile.NewReaderStorage(f, 0, size, "float32", "cpu"),
+		"memory": ptfile.NewMemoryStorage(mem, "float32", "cpu"), "file": ptfile.NewReaderStorage(f, 0, size, "float32",
+			"cpu"),
 	} {
 		b.Run(fmt.Sprint(name), func(b *testing.B) {
 			b.SetBytes(size)

@@ -37,8 +37,10 @@ func Globals(module, name string) (any, bool, error) {
 
 // What to do in Python about values that golite has no tensors for.
 const (
-	dequantize = "quantized tensors are not read: in Python, save t.dequantize(), or the state dict of the model before it is quantized"
-	gathered   = "a part of a distributed tensor: in Python, save t.full_tensor(), or the state with torch.distributed.checkpoint, " +
+	dequantize = "quantized tensors are not read: in Python, save t.dequantize(), or the state dict of the model " +
+		"before it is quantized"
+	gathered = "a part of a distributed tensor: in Python, save t.full_tensor(), or the state with " +
+		"torch.distributed.checkpoint, " +
 		"which LoadSharded reads"
 	onCPU = "in Python, save t.cpu()"
 )
@@ -55,7 +57,8 @@ func unsupported(module, name string) (remedy string, known bool) {
 		case "_rebuild_nested_tensor":
 			return "nested tensors are not read: in Python, save the list t.unbind()", true
 		case "_rebuild_wrapper_subclass":
-			return "a tensor of a Python class: in Python, save t.full_tensor() of a DTensor, and of others the plain tensors that they are made of", true
+			return "a tensor of a Python class: in Python, save t.full_tensor() of a DTensor, and of others the plain " +
+				"tensors that they are made of", true
 		case "_rebuild_device_tensor_from_numpy", "_rebuild_xla_tensor":
 			return onCPU, true
 		case "_load_from_bytes":

@@ -53,8 +53,10 @@ func text(s string) string {
 
 // arrays hands one long text to the states of many arrays, each of which would copy it.
 func arrays() []byte {
-	state := "(K\x01\x8a\x03\x50\xc3\x00\x85" + "cnumpy\ndtype\n(X\x02\x00\x00\x00S1\x89\x88tR\x89" + text(strings.Repeat("x", 50000)) + "tq\x00"
-	b := "\x80\x02(" + state + "cnumpy._core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02" + "h\x01h\x02K\x00\x85C\x01b\x87q\x03"
+	state := "(K\x01\x8a\x03\x50\xc3\x00\x85" + "cnumpy\ndtype\n(X\x02\x00\x00\x00S1\x89\x88tR\x89" +
+		text(strings.Repeat("x", 50000)) + "tq\x00"
+	b := "\x80\x02(" + state + "cnumpy._core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02" +
+		"h\x01h\x02K\x00\x85C\x01b\x87q\x03"
 	return []byte(b + strings.Repeat("h\x01h\x02K\x00\x85C\x01b\x87Rh\x00b", 20000) + "t.")
 }
 
@@ -79,13 +81,15 @@ func length8(op byte) string {
 }
 
 func storage(class, key string, n int) string {
-	b := "(X\x07\x00\x00\x00storagec" + class + "\nX" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(key)))) + key
+	b := "(X\x07\x00\x00\x00storagec" + class + "\nX" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(key)))) +
+		key
 	return b + "X\x03\x00\x00\x00cpuJ" + string(binary.LittleEndian.AppendUint32(nil, uint32(n))) + "tQ"
 }
 
 // tensor is a call of _rebuild_tensor_v2 with a storage of four floats and raw pickled arguments.
 func tensor(args string) string {
-	return "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage("torch\nFloatStorage", "0", 4) + args + "\x89ccollections\nOrderedDict\n)RtR."
+	return "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage("torch\nFloatStorage", "0", 4) + args +
+		"\x89ccollections\nOrderedDict\n)RtR."
 }
 
 // TestHostilePickles: each is refused with a typed error, in milliseconds and in little memory.
@@ -106,46 +110,48 @@ func TestHostilePickles(t *testing.T) {
 		"copies":                   {string(copies()), ""},
 		"bomb as a persistent id":  {around("", bomb(40), "Q"), ""},
 		"bomb as a storage's view": {around("(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01", bomb(40), "tQ"), ""},
-		"bomb as an offset":        {around("ctorch._utils\n_rebuild_tensor_v2\n("+storage("torch\nFloatStorage", "0", 4), bomb(40), "))\x89NtR"), ""},
+		"bomb as an offset": {around("ctorch._utils\n_rebuild_tensor_v2\n("+storage("torch\nFloatStorage", "0", 4),
+			bomb(40), "))\x89NtR"), ""},
 		"bomb as a layout":         {around("ctorch._utils\n_rebuild_sparse_tensor\n", bomb(40), ")\x86R"), ""},
 		"bomb as a type code":      {around("cnumpy\ndtype\n", bomb(40), "\x85R"), ""},
 		"bomb as a numpy dtype":    {around("cnumpy._core.multiarray\nscalar\n", bomb(40), "N\x86R"), ""},
 		"bomb as a byte order":     {around("cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85R(K\x03", bomb(40), "NNNtb"), ""},
 		"bomb as a device's index": {around("ctorch\ndevice\nX\x04\x00\x00\x00cuda", bomb(40), "\x86R"), ""},
 		"deep persistent id":       {"\x80\x02" + deepTuple(2000000) + "Q.", ""},
-		"deep offset":              {"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage("torch\nFloatStorage", "0", 4) + deepTuple(2000000) + "))\x89NtR.", ""},
-		"deep type code":           {"\x80\x02cnumpy\ndtype\n" + deepTuple(2000000) + "\x85R.", ""},
-		"one text in many arrays":  {string(arrays()), ""},
-		"one dict, many spaces":    {string(namespaces()), ""},
-		"one long key, many sets":  {string(longKeys()), ""},
-		"2^60 bytes":               {"\x80\x04" + length8(0x8e) + ".", ""},
-		"2^60 of text":             {"\x80\x04" + length8(0x8d) + ".", ""},
-		"2^60 frame":               {"\x80\x04" + length8(0x95) + ".", ""},
-		"4 GB of text":             {"\x80\x02X\xff\xff\xff\xff.", ""},
-		"long integer":             {"\x80\x02\x8b\xff\xff\xff\x7f.", ""},
-		"self reference":           {"\x80\x02]q\x00h\x00a.", ""},
-		"dict in itself":           {"\x80\x02}q\x00K\x01h\x00s.", ""},
-		"deep lists":               {"\x80\x02" + strings.Repeat("]", 100000) + strings.Repeat("a", 99999) + ".", ""},
-		"deep tuples":              {"\x80\x02)" + strings.Repeat("\x85", 100000) + ".", ""},
-		"deep key":                 {"\x80\x02}" + ")" + strings.Repeat("\x85", 100000) + "K\x01s.", ""},
-		"empty stack":              {"\x80\x020.", ""},
-		"no stop":                  {"\x80\x02K\x01", ""},
-		"no memo":                  {"\x80\x02h\x05.", ""},
-		"unhashable key":           {"\x80\x02}]K\x01s.", ""},
-		"path as key":              {"\x80\x02" + storage("torch\nFloatStorage", "../../../etc/passwd", 1) + ".", ""},
-		"storage too long":         {"\x80\x02" + storage("torch\nFloatStorage", "0", 5) + ".", ""},
-		"quantized":                {"\x80\x02ctorch._utils\n_rebuild_qtensor\n.", "torch._utils._rebuild_qtensor"},
-		"quantized dtype":          {"\x80\x02ctorch\nquint8\n.", "torch.quint8"},
-		"quantized storage":        {"\x80\x02" + storage("torch\nQInt8Storage", "0", 4) + ".", "torch.QInt8Storage"},
-		"quantization scheme":      {"\x80\x02ctorch\nper_channel_affine\n.", "torch.per_channel_affine"},
-		"three bits":               {"\x80\x02ctorch\nuint3\n.", "torch.uint3"},
-		"text that is none":        {"\x80\x02X\x02\x00\x00\x00\xff\xfe.", ""},
-		"beyond its storage":       {tensor("K\x00K\x05\x85K\x01\x85"), ""},
-		"offset beyond":            {tensor("K\x04K\x01\x85K\x01\x85"), ""},
-		"negative stride":          {tensor("K\x03K\x02\x85J\xff\xff\xff\xff\x85"), ""},
-		"negative size":            {tensor("K\x00J\xff\xff\xff\xff\x85K\x01\x85"), ""},
-		"overflowing strides":      {tensor("K\x00K\x02\x85\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40\x85"), ""},
-		"huge expansion":           {tensor("K\x00\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40\x86K\x00K\x00\x86"), ""},
+		"deep offset": {"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage("torch\nFloatStorage", "0", 4) +
+			deepTuple(2000000) + "))\x89NtR.", ""},
+		"deep type code":          {"\x80\x02cnumpy\ndtype\n" + deepTuple(2000000) + "\x85R.", ""},
+		"one text in many arrays": {string(arrays()), ""},
+		"one dict, many spaces":   {string(namespaces()), ""},
+		"one long key, many sets": {string(longKeys()), ""},
+		"2^60 bytes":              {"\x80\x04" + length8(0x8e) + ".", ""},
+		"2^60 of text":            {"\x80\x04" + length8(0x8d) + ".", ""},
+		"2^60 frame":              {"\x80\x04" + length8(0x95) + ".", ""},
+		"4 GB of text":            {"\x80\x02X\xff\xff\xff\xff.", ""},
+		"long integer":            {"\x80\x02\x8b\xff\xff\xff\x7f.", ""},
+		"self reference":          {"\x80\x02]q\x00h\x00a.", ""},
+		"dict in itself":          {"\x80\x02}q\x00K\x01h\x00s.", ""},
+		"deep lists":              {"\x80\x02" + strings.Repeat("]", 100000) + strings.Repeat("a", 99999) + ".", ""},
+		"deep tuples":             {"\x80\x02)" + strings.Repeat("\x85", 100000) + ".", ""},
+		"deep key":                {"\x80\x02}" + ")" + strings.Repeat("\x85", 100000) + "K\x01s.", ""},
+		"empty stack":             {"\x80\x020.", ""},
+		"no stop":                 {"\x80\x02K\x01", ""},
+		"no memo":                 {"\x80\x02h\x05.", ""},
+		"unhashable key":          {"\x80\x02}]K\x01s.", ""},
+		"path as key":             {"\x80\x02" + storage("torch\nFloatStorage", "../../../etc/passwd", 1) + ".", ""},
+		"storage too long":        {"\x80\x02" + storage("torch\nFloatStorage", "0", 5) + ".", ""},
+		"quantized":               {"\x80\x02ctorch._utils\n_rebuild_qtensor\n.", "torch._utils._rebuild_qtensor"},
+		"quantized dtype":         {"\x80\x02ctorch\nquint8\n.", "torch.quint8"},
+		"quantized storage":       {"\x80\x02" + storage("torch\nQInt8Storage", "0", 4) + ".", "torch.QInt8Storage"},
+		"quantization scheme":     {"\x80\x02ctorch\nper_channel_affine\n.", "torch.per_channel_affine"},
+		"three bits":              {"\x80\x02ctorch\nuint3\n.", "torch.uint3"},
+		"text that is none":       {"\x80\x02X\x02\x00\x00\x00\xff\xfe.", ""},
+		"beyond its storage":      {tensor("K\x00K\x05\x85K\x01\x85"), ""},
+		"offset beyond":           {tensor("K\x04K\x01\x85K\x01\x85"), ""},
+		"negative stride":         {tensor("K\x03K\x02\x85J\xff\xff\xff\xff\x85"), ""},
+		"negative size":           {tensor("K\x00J\xff\xff\xff\xff\x85K\x01\x85"), ""},
+		"overflowing strides":     {tensor("K\x00K\x02\x85\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40\x85"), ""},
+		"huge expansion":          {tensor("K\x00\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40\x86K\x00K\x00\x86"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var w buffer
@@ -174,7 +180,8 @@ func TestHostilePickles(t *testing.T) {
 				}
 			}
 			require.Less(t, bytes, uint64(1<<20+400*len(w.b)), "memory must be bounded by the file's size")
-			require.Less(t, took, 50*time.Millisecond+time.Duration(len(w.b))*500*time.Nanosecond, "milliseconds, and more only for megabytes")
+			require.Less(t, took, 50*time.Millisecond+time.Duration(len(w.b))*500*time.Nanosecond,
+				"milliseconds, and more only for megabytes")
 		})
 	}
 }

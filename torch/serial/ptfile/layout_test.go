@@ -18,7 +18,8 @@ import (
 	"github.com/golite/golite/torch/serial/ptfile"
 )
 
-// TestOldLayouts: PyTorch 1.6 to 2.0 wrote neither byteorder nor .format_version, and its archives are called otherwise.
+// TestOldLayouts: PyTorch 1.6 to 2.0 wrote neither byteorder nor .format_version, and its archives are called
+// otherwise.
 func TestOldLayouts(t *testing.T) {
 	path := filepath.Join(corpus, "tensor.pt")
 	raw, err := os.ReadFile(path)
@@ -33,17 +34,20 @@ func TestOldLayouts(t *testing.T) {
 	data := make([]byte, f.Storages()[0].Size)
 	require.NoError(t, f.Storages()[0].Read(data))
 	for name, records := range map[string][]string{
-		"1.6":           {"archive/data.pkl", "archive/data/0", "archive/version"},
-		"1.13":          {"tensor/data.pkl", "tensor/data/0", "tensor/version"},
-		"2.0":           {"tensor/data.pkl", "tensor/byteorder", "tensor/data/0", "tensor/version"},
-		"2.1 to 2.5":    {"tensor/data.pkl", "tensor/byteorder", "tensor/data/0", "tensor/version", "tensor/.data/serialization_id"},
-		"2.6 and later": {"t/data.pkl", "t/.format_version", "t/.storage_alignment", "t/byteorder", "t/data/0", "t/version", "t/.data/serialization_id"},
+		"1.6":  {"archive/data.pkl", "archive/data/0", "archive/version"},
+		"1.13": {"tensor/data.pkl", "tensor/data/0", "tensor/version"},
+		"2.0":  {"tensor/data.pkl", "tensor/byteorder", "tensor/data/0", "tensor/version"},
+		"2.1 to 2.5": {"tensor/data.pkl", "tensor/byteorder", "tensor/data/0", "tensor/version",
+			"tensor/.data/serialization_id"},
+		"2.6 and later": {"t/data.pkl", "t/.format_version", "t/.storage_alignment", "t/byteorder", "t/data/0", "t/version",
+			"t/.data/serialization_id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bodies := make([][]byte, len(records))
 			for i, r := range records {
 				bodies[i] = map[string][]byte{"data.pkl": pkl, "0": data, "version": []byte("3\n"), "byteorder": []byte("little"),
-					".format_version": []byte("1"), ".storage_alignment": []byte("64"), "serialization_id": []byte("1")}[filepath.Base(r)]
+					".format_version": []byte("1"), ".storage_alignment": []byte("64"),
+					"serialization_id": []byte("1")}[filepath.Base(r)]
 			}
 			var w buffer
 			require.NoError(t, ptfile.RawRecords(&w, records, bodies))
@@ -61,7 +65,8 @@ func TestFlipsInEveryChunk(t *testing.T) {
 		mem[i] = byte(i >> 8)
 	}
 	s := ptfile.NewMemoryStorage(mem, "uint8", "cpu")
-	a, err := ptfile.NewArchive(&ptfile.Tensor{DType: "uint8", Shape: []int{len(mem)}, Strides: []int{1}, Storage: s, Layout: ptfile.Strided}, ptfile.Options{})
+	a, err := ptfile.NewArchive(&ptfile.Tensor{DType: "uint8", Shape: []int{len(mem)}, Strides: []int{1}, Storage: s,
+		Layout: ptfile.Strided}, ptfile.Options{})
 	require.NoError(t, err)
 	var w buffer
 	require.NoError(t, a.WriteTo(&w, 0))
@@ -140,19 +145,21 @@ func TestBeyondFourGigabytes(t *testing.T) {
 	require.Equal(t, int64(large), v.(*ptfile.Tensor).Storage.Size)
 	_, err = v.(*ptfile.Tensor).Storage.ReadAt(p, large-4)
 	require.NoError(t, err)
-	checkInPython(t, fmt.Sprintf("d = load(%q, mmap=True); assert d['large'].numel() == %d and d['large'][-1] == 0; assert d['behind'].item() == 3.1415927410125732", path, large))
+	checkInPython(t, fmt.Sprintf("d = load(%q, mmap=True); assert d['large'].numel() == %d and d['large'][-1] == 0; "+
+		"assert d['behind'].item() == 3.1415927410125732", path, large))
 }
 
 // checkInPython runs lines of Python; load is torch.load(weights_only=True).
 func checkInPython(t *testing.T, lines string) {
 	t.Helper()
 	py := python.Find(t)
-	out, err := exec.Command(py, "-c", "import torch, functools\nload = functools.partial(torch.load, weights_only=True)\n"+lines).CombinedOutput()
+	out, err := exec.Command(py, "-c",
+		"import torch, functools\nload = functools.partial(torch.load, weights_only=True)\n"+lines).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
-// TestPythonMapsOurFiles: torch.load(mmap=True) gives the values that reading gives, and finds every storage where processors
-// like it.
+// TestPythonMapsOurFiles: torch.load(mmap=True) gives the values that reading gives, and finds every storage where
+// processors like it.
 func TestPythonMapsOurFiles(t *testing.T) {
 	var paths []string
 	for _, name := range []string{"views.pt", "dtypes.pt", "adam.pt", "transformer.pt", "legacy_types.pt"} {

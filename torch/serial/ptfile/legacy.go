@@ -15,8 +15,8 @@ var legacyMagic = []byte{0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0
 const legacyProtocol = 1001
 
 // readLegacy reads the format of torch.save before 1.6: five pickles (magic number, protocol, system, value, storage
-// keys), then for each key the number of its elements and its bytes. It has no checksum. Storage bytes are little-endian
-// whatever the machine was.
+// keys), then for each key the number of its elements and its bytes. It has no checksum. Storage bytes are
+// little-endian whatever the machine was.
 func (f *File) readLegacy() error {
 	at := int64(0)
 	next := func(record string, o pickle.Options) (any, error) {
@@ -116,7 +116,7 @@ func (f *File) placeLegacy(keys any, at int64) error {
 		order := binary.ByteOrder(binary.LittleEndian)
 		n, width := int64(order.Uint64(head[:])), int64(max(s.DType.Size(), 1))
 		if n < 0 || n > (f.Size-at)/width || n*width != s.Size {
-			return errs.Corrupt(s.record, at, "%d elements of %d bytes, %d bytes were promised", n, width, s.Size)
+			return errs.Corrupt(s.record, at, "%d elements of %d bytes, %d bytes were announced", n, width, s.Size)
 		}
 		if at+8+s.Size > f.Size {
 			return errs.Corrupt(s.record, at, "%d bytes are wanted, %d are left", s.Size, f.Size-at-8)

@@ -247,6 +247,7 @@ func rebuildFromType(args pickle.Tuple) (any, error) {
 }
 
 var isRebuild = map[string]bool{
-	"torch._utils._rebuild_tensor_v2": true, "torch._utils._rebuild_tensor_v3": true, "torch._utils._rebuild_parameter": true,
+	"torch._utils._rebuild_tensor_v2": true, "torch._utils._rebuild_tensor_v3": true,
+	"torch._utils._rebuild_parameter":            true,
 	"torch._utils._rebuild_parameter_with_state": true, "torch._utils._rebuild_sparse_tensor": true,
 }

@@ -77,7 +77,8 @@ func (s *Storage) raw(p []byte, off int64) error {
 		return nil
 	}
 	if n, err := s.src.ReadAt(p, s.off+off); n < len(p) {
-		return &errs.ErrCorrupt{File: s.file, Record: s.record, Offset: s.off + off + int64(n), Reason: "can't read the storage", Err: err}
+		return &errs.ErrCorrupt{File: s.file, Record: s.record, Offset: s.off + off + int64(n),
+			Reason: "can't read the storage", Err: err}
 	}
 	return nil
 }
@@ -94,7 +95,7 @@ func (s *Storage) fixOrder(p []byte) {
 	}
 }
 
-// Job asks for one storage's bytes: Dst has exactly its size. With a nil Dst the bytes are only read and their checksum
+// Job requests one storage's bytes: Dst has exactly its size. With a nil Dst the bytes are only read and their checksum
 // checked.
 type Job struct {
 	Storage *Storage
@@ -149,7 +150,7 @@ func ReadAll(jobs []Job, workers int) error {
 	return nil
 }
 
-// checkSize is what is read at once of bytes that nobody wants: little, as every processor's worker has a buffer.
+// checkSize is how many unneeded bytes are read at once: little, as every processor's worker has a buffer.
 const checkSize = 64 << 10
 
 var checkBuffers = sync.Pool{New: func() any { return new([checkSize]byte) }}

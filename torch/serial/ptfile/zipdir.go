@@ -67,7 +67,8 @@ func readZipDir(r io.ReaderAt, size int64) (*zipDir, error) {
 		return nil, err
 	}
 	if start < 0 || length < 0 || start > size-length || count < 0 || count > length/sizeCentral {
-		return nil, errs.Corrupt(zipPart, size-sizeEnd, "%d records in %d bytes at %d of a file of %d bytes", count, length, start, size)
+		return nil, errs.Corrupt(zipPart, size-sizeEnd, "%d records in %d bytes at %d of a file of %d bytes", count, length,
+			start, size)
 	}
 	if length > maxDirectory {
 		return nil, &errs.ErrUnsafe{Reason: fmt.Sprintf("its zip directory has %d bytes, for %d records; at most %d are read",
@@ -137,7 +138,8 @@ func findEnd(r io.ReaderAt, size int64) ([]byte, int64, error) {
 		return nil, 0, &errs.ErrCorrupt{Record: zipPart, Offset: size - n, Reason: "can't read it", Err: err}
 	}
 	for i := len(tail) - sizeEnd; i >= 0; i-- {
-		if binary.LittleEndian.Uint32(tail[i:]) == sigEnd && int(binary.LittleEndian.Uint16(tail[i+20:])) == len(tail)-i-sizeEnd {
+		if binary.LittleEndian.Uint32(tail[i:]) == sigEnd &&
+			int(binary.LittleEndian.Uint16(tail[i+20:])) == len(tail)-i-sizeEnd {
 			return tail[i : i+sizeEnd], size - n + int64(i), nil
 		}
 	}
@@ -147,7 +149,8 @@ func findEnd(r io.ReaderAt, size int64) ([]byte, int64, error) {
 func findEnd64(r io.ReaderAt, end int64) (rec []byte, at int64, found bool, err error) {
 	buf := make([]byte, sizeLocator64)
 	if _, err := r.ReadAt(buf, end-sizeLocator64); err != nil {
-		return nil, 0, false, &errs.ErrCorrupt{Record: zipPart, Offset: end - sizeLocator64, Reason: "can't read it", Err: err}
+		return nil, 0, false, &errs.ErrCorrupt{Record: zipPart, Offset: end - sizeLocator64, Reason: "can't read it",
+			Err: err}
 	}
 	if binary.LittleEndian.Uint32(buf) != sigLocator64 {
 		return nil, 0, false, nil
@@ -161,7 +164,7 @@ func findEnd64(r io.ReaderAt, end int64) (rec []byte, at int64, found bool, err 
 		return nil, 0, false, &errs.ErrCorrupt{Record: zipPart, Offset: at, Reason: "can't read it", Err: err}
 	}
 	if binary.LittleEndian.Uint32(rec) != sigEnd64 {
-		return nil, 0, false, errs.Corrupt(zipPart, at, "no zip64 end record where one was promised")
+		return nil, 0, false, errs.Corrupt(zipPart, at, "no zip64 end record where one was announced")
 	}
 	return rec, at, true, nil
 }
@@ -170,7 +173,7 @@ func findEnd64(r io.ReaderAt, end int64) (rec []byte, at int64, found bool, err 
 func parseCentral(p []byte, at int64) (rec zipRecord, n int, err error) {
 	le := binary.LittleEndian
 	if len(p) < sizeCentral || le.Uint32(p) != sigCentral {
-		return rec, 0, errs.Corrupt(zipPart, at, "no directory entry where one was promised")
+		return rec, 0, errs.Corrupt(zipPart, at, "no directory entry where one was announced")
 	}
 	nameLen, extraLen, commentLen := int(le.Uint16(p[28:])), int(le.Uint16(p[30:])), int(le.Uint16(p[32:]))
 	n = sizeCentral + nameLen + extraLen + commentLen
@@ -192,7 +195,8 @@ func parseCentral(p []byte, at int64) (rec zipRecord, n int, err error) {
 	}
 	rec.size, rec.header = sizes[0], sizes[2]
 	if sizes[0] != sizes[1] || sizes[0] < 0 || sizes[2] < 0 {
-		return rec, 0, errs.Corrupt(zipPart, at, "stored record %q has %d bytes packed and %d unpacked", name, sizes[1], sizes[0])
+		return rec, 0, errs.Corrupt(zipPart, at, "stored record %q has %d bytes packed and %d unpacked", name, sizes[1],
+			sizes[0])
 	}
 	return rec, n, nil
 }
@@ -205,8 +209,8 @@ func (d *zipDir) names() []string {
 	return names
 }
 
-// centralNames lists the names of a central directory, whether or not the records can be read, up to the first entry that is
-// damaged.
+// centralNames lists the names of a central directory, whether or not the records can be read, up to the first entry
+// that is damaged.
 func centralNames(p []byte) (names []string) {
 	le := binary.LittleEndian
 	for len(p) >= sizeCentral && le.Uint32(p) == sigCentral {
@@ -272,7 +276,7 @@ func (d *zipDir) check(r io.ReaderAt, end int64) error {
 	return nil
 }
 
-// checkName refuses names that would leave a folder if somebody unpacked them.
+// checkName refuses names that would leave the folder when unpacked.
 func checkName(name string) error {
 	if name == "" || strings.HasPrefix(name, "/") || strings.ContainsAny(name, "\\\x00") ||
 		slices.Contains(strings.Split(name, "/"), "..") {

@@ -37,9 +37,9 @@ type File struct {
 	closer  io.Closer
 }
 
-// Open opens a file and reads its header. Of a sharded model, as Hugging Face's save_pretrained writes it, it opens the index
-// (model.safetensors.index.json, or pytorch_model.bin.index.json), and all files that it names, in the same folder, as one.
-// Errors are *errs.ErrCorrupt, *errs.ErrUnsafe, *errs.ErrUnsupported or the operating system's.
+// Open opens a file and reads its header. Of a sharded model, as Hugging Face's save_pretrained writes it, it opens the
+// index (model.safetensors.index.json, or pytorch_model.bin.index.json), and all files that it names, in the same
+// folder, as one. Errors are *errs.ErrCorrupt, *errs.ErrUnsafe, *errs.ErrUnsupported or the operating system's.
 func Open(path string) (*File, error) {
 	if isIndex(path) {
 		return openIndex(path)
@@ -57,8 +57,8 @@ func Open(path string) (*File, error) {
 	return out, nil
 }
 
-// Looks reports whether a file that begins with head, of at least nine bytes, may be a safetensors file, or the index of
-// several.
+// Looks reports whether a file that begins with head, of at least nine bytes, may be a safetensors file, or the index
+// of several.
 func Looks(head []byte) bool {
 	return looksIndex(head) || len(head) >= 9 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= maxHeader
 }
@@ -106,13 +106,14 @@ func read(r io.ReaderAt, size int64, name string) (*File, error) {
 			s.SetCRC32(crc)
 		}
 		f.Names = append(f.Names, e.name)
-		f.tensors[e.name] = &ptfile.Tensor{DType: e.dtype, Shape: e.shape, Strides: ptfile.ContiguousStrides(e.shape), Storage: s, Layout: ptfile.Strided}
+		f.tensors[e.name] = &ptfile.Tensor{DType: e.dtype, Shape: e.shape, Strides: ptfile.ContiguousStrides(e.shape),
+			Storage: s, Layout: ptfile.Strided}
 	}
 	return f, nil
 }
 
-// checkHeader checks golite's checksums of the header, if there are any, takes them out of the metadata and returns those
-// of the tensors.
+// checkHeader checks golite's checksums of the header, if there are any, takes them out of the metadata and returns
+// those of the tensors.
 func checkHeader(raw []byte, h *header) (map[string]uint32, error) {
 	own, ok1 := h.metadata[keyHeader]
 	list, ok2 := h.metadata[keyTensors]
@@ -166,7 +167,8 @@ func (f *File) Tensor(name string) (*ptfile.Tensor, bool) {
 	return t, ok
 }
 
-// Verify reads every tensor and checks the checksums, in constant memory; checked is how many bytes a checksum vouches for.
+// Verify reads every tensor and checks the checksums, in constant memory; checked is how many bytes a checksum vouches
+// for.
 func (f *File) Verify() (checked int64, err error) {
 	for _, n := range f.Names {
 		s := f.tensors[n].Storage

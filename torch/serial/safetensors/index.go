@@ -31,10 +31,12 @@ type index struct {
 	files []string
 }
 
-// looksIndex reports whether a file that begins with head is JSON, and so may be an index. A header of 31,520 bytes has a
-// length that begins with a space and a brace as well, but as every length it has zeros after that, which no text has.
+// looksIndex reports whether a file that begins with head is JSON, and so may be an index. A header of 31,520 bytes has
+// a length that begins with a space and a brace as well, but as every length it has zeros after that, which no text
+// has.
 func looksIndex(head []byte) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) && !bytes.Contains(head[:min(len(head), 8)], []byte{0})
+	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) && !bytes.Contains(head[:min(len(head), 8)],
+		[]byte{0})
 }
 
 // isIndex reports whether the file at a path may be an index.
@@ -128,7 +130,8 @@ func members(d *json.Decoder, f func(key string) error) error {
 func checkFile(name string) error {
 	switch {
 	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") || filepath.Base(name) != name:
-		return &errs.ErrUnsafe{Reason: fmt.Sprintf("the index names the file %q: want a plain name, of a file in the index's folder", name)}
+		return &errs.ErrUnsafe{Reason: fmt.Sprintf("the index names the file %q: want a plain name, of a file in the "+
+			"index's folder", name)}
 	case strings.EqualFold(filepath.Ext(name), ".json"):
 		return &errs.ErrUnsafe{Reason: fmt.Sprintf("the index names the file %q, which would be an index as well", name)}
 	}
@@ -154,7 +157,8 @@ func openIndex(path string) (*File, error) {
 	if err != nil {
 		return nil, errs.InFile(err, path)
 	}
-	out := &File{Path: path, Names: x.names, Files: x.files, Metadata: map[string]string{}, Checksummed: true, tensors: map[string]*ptfile.Tensor{}}
+	out := &File{Path: path, Names: x.names, Files: x.files, Metadata: map[string]string{}, Checksummed: true,
+		tensors: map[string]*ptfile.Tensor{}}
 	var open closers
 	out.closer = &open
 	parts := make([]part, len(x.files))
@@ -172,7 +176,8 @@ func openIndex(path string) (*File, error) {
 		i := x.of[name]
 		t := parts[i].tensor(name)
 		if t == nil {
-			err := &errs.ErrCorrupt{File: path, Record: name, Offset: -1, Reason: fmt.Sprintf("the index says that the tensor is in %q, and it is not", x.files[i])}
+			err := &errs.ErrCorrupt{File: path, Record: name, Offset: -1,
+				Reason: fmt.Sprintf("the index says that the tensor is in %q, and it is not", x.files[i])}
 			return nil, errors.Join(err, open.Close())
 		}
 		out.tensors[name] = t
@@ -192,7 +197,8 @@ type part struct {
 func openPart(path string) (p part, err error) {
 	f, st, err := regular.Open(path)
 	if errors.Is(err, fs.ErrNotExist) { // not fs.ErrNotExist for the caller: the checkpoint is there, and incomplete
-		return p, &errs.ErrCorrupt{File: path, Offset: -1, Reason: "the index names this file, and it is missing: download the model's files again"}
+		return p, &errs.ErrCorrupt{File: path, Offset: -1, Reason: "the index names this file, and it is missing: " +
+			"download the model's files again"}
 	}
 	if _, odd := errors.AsType[*regular.Error](err); odd {
 		return p, &errs.ErrUnsafe{File: path, Reason: "the index names it, and it is no regular file"}
@@ -226,7 +232,8 @@ func openPart(path string) (p part, err error) {
 	}
 	d, ok := s.Root.(*pickle.Dict)
 	if !ok {
-		return p, &errs.ErrUnsupported{File: path, What: pickle.Describe(s.Root) + " as a part of a sharded model", Remedy: "want a state dict"}
+		return p, &errs.ErrUnsupported{File: path, What: pickle.Describe(s.Root) + " as a part of a sharded model",
+			Remedy: "want a state dict"}
 	}
 	p.tensor = func(name string) *ptfile.Tensor {
 		v, _ := d.Get(name)

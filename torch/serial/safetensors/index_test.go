@@ -45,7 +45,8 @@ func TestIndex(t *testing.T) {
 func copyModel(t *testing.T) (dir, index string) {
 	t.Helper()
 	dir = t.TempDir()
-	for _, name := range []string{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"} {
+	for _, name := range []string{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+		"model.safetensors.index.json"} {
 		raw, err := os.ReadFile(filepath.Join(formats, name))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), raw, 0o644))
@@ -120,7 +121,8 @@ func TestHostileIndexes(t *testing.T) {
 			var corrupt *errs.ErrCorrupt
 			var unsafe *errs.ErrUnsafe
 			var unsupported *errs.ErrUnsupported
-			require.True(t, errors.As(err, &corrupt) || errors.As(err, &unsafe) || errors.As(err, &unsupported), "%T: %v", err, err)
+			require.True(t, errors.As(err, &corrupt) || errors.As(err, &unsafe) || errors.As(err, &unsupported), "%T: %v", err,
+				err)
 		})
 	}
 }
@@ -131,10 +133,11 @@ func listFile(t *testing.T) []byte {
 	return []byte("\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02]K\x01a.\x80\x02].")
 }
 
-// TestHeadersLikeAnIndex: the length of a header that begins as JSON does, a space and a brace, makes no index of its file,
-// alone or as a part of a model.
+// TestHeadersLikeAnIndex: the length of a header that begins as JSON does, a space and a brace, makes no index of its
+// file, alone or as a part of a model.
 func TestHeadersLikeAnIndex(t *testing.T) {
-	for _, n := range []int{0x7b20, 0x7b0a, 0x17b, 0x7b0920} { // a space or a line's end before the brace, or the brace alone
+	// a space or a line's end before the brace, or the brace alone
+	for _, n := range []int{0x7b20, 0x7b0a, 0x17b, 0x7b0920} {
 		const head = `{"0.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`
 		raw := binary.LittleEndian.AppendUint64(nil, uint64(n))
 		raw = append(raw, head+strings.Repeat(" ", n-len(head)-1)+"}\x00\x00\x80\x3f"...)

@@ -30,8 +30,8 @@ type Archive struct {
 	dataFrom int64
 }
 
-// NewArchive lays out a file. Tensors keep their order in the header; their bytes are placed by falling element size, so
-// that each is aligned. Tensors that share memory are written once each: the format knows no aliases.
+// NewArchive lays out a file. Tensors keep their order in the header; their bytes are placed by falling element size,
+// so that each is aligned. Tensors that share memory are written once each: the format has no aliases.
 func NewArchive(tensors []Named, metadata map[string]string) (*Archive, error) {
 	order := slices.Clone(tensors)
 	slices.SortStableFunc(order, func(a, b Named) int { return b.Tensor.DType.Size() - a.Tensor.DType.Size() })
@@ -42,7 +42,8 @@ func NewArchive(tensors []Named, metadata map[string]string) (*Archive, error) {
 			return nil, fmt.Errorf("the name %q can't be used, or is used twice", n.Name)
 		}
 		if names[n.Tensor.DType] == "" || n.Tensor.Layout != ptfile.Strided {
-			return nil, &errs.ErrUnsupported{What: fmt.Sprintf("%s: safetensors of dtype %s and layout %s", n.Name, n.Tensor.DType, n.Tensor.Layout),
+			return nil, &errs.ErrUnsupported{What: fmt.Sprintf("%s: safetensors of dtype %s and layout %s", n.Name,
+				n.Tensor.DType, n.Tensor.Layout),
 				Remedy: "use the .pt format"}
 		}
 		place[n.Name] = [2]int64{at, at + n.Tensor.Bytes()}
@@ -124,8 +125,8 @@ func writeJSON(b *bytes.Buffer, key string, sep byte, value any, end byte) error
 	return nil
 }
 
-// WriteTo writes the file at offset base of w, in constant memory. Checksums of the tensors' storages are checked on the way
-// where a tensor is its whole storage.
+// WriteTo writes the file at offset base of w, in constant memory. Checksums of the tensors' storages are checked on
+// the way where a tensor is its whole storage.
 func (a *Archive) WriteTo(w io.WriterAt, base int64) error {
 	at := base + a.dataFrom
 	var sums strings.Builder

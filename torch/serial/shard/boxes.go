@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// maxCorners bounds the work of checking how a tensor's chunks lie: a chunk that is cut in d dimensions has 2^d corners.
+// maxCorners bounds the work of checking how a tensor's chunks lie: a chunk that is cut in d dimensions has 2^d
+// corners.
 const maxCorners = 1 << 22
 
 // check verifies that the chunks lie within the tensor, do not overlap, and cover it.
@@ -41,9 +42,10 @@ func (e *Entry) check() error {
 	return fmt.Errorf("the chunks overlap: they have %d elements of a tensor of %d", covered, total)
 }
 
-// tiled tells whether the chunks cover the tensor exactly once. The function that counts, for each element, the chunks
-// over it is told by its differences along all dimensions, and those of a box are plus and minus ones at its corners. So the
-// chunks tile the tensor if their corners, added up, are those of the whole: one pass, however many chunks there are.
+// tiled reports whether the chunks cover the tensor exactly once. The function that counts, for each element, the
+// chunks over it is determined by its differences along all dimensions, and those of a box are plus and minus ones at
+// its corners. So the chunks tile the tensor if their corners, added up, are those of the whole: one pass, however many
+// chunks there are.
 func (e *Entry) tiled() (bool, error) {
 	cut := e.cutDimensions()
 	if len(cut) > 20 || len(e.Chunks)<<len(cut) > maxCorners {
@@ -71,7 +73,8 @@ func (e *Entry) cutDimensions() (cut []int) {
 	return cut
 }
 
-// addCorners adds a box's signs to those at its corners; a corner at which they cancel out is gone. An empty box has none.
+// addCorners adds a box's signs to those at its corners; a corner at which they cancel out is gone. An empty box has
+// none.
 func addCorners(sum map[string]int, cut, offsets, sizes []int, sign int) {
 	if product(sizes) == 0 {
 		return

@@ -59,7 +59,8 @@ func (d *Dir) openParts() error {
 				d.files[c.File], d.sizes[c.File] = f, st.Size()
 			}
 			if c.Offset > d.sizes[c.File]-c.Length {
-				return &errs.ErrCorrupt{File: d.Path, Record: c.File, Offset: c.Offset, Reason: fmt.Sprintf("%s: %d bytes are wanted, the part has %d", e.Name, c.Length, d.sizes[c.File])}
+				return &errs.ErrCorrupt{File: d.Path, Record: c.File, Offset: c.Offset,
+					Reason: fmt.Sprintf("%s: %d bytes are wanted, the part has %d", e.Name, c.Length, d.sizes[c.File])}
 			}
 		}
 	}
@@ -97,14 +98,16 @@ func (d *Dir) tensor(e *Entry, c *Chunk) (*ptfile.Tensor, error) {
 		return nil, err
 	}
 	t, ok := f.Root.(*ptfile.Tensor)
-	if !ok || t.Layout != ptfile.Strided || t.DType != e.DType || fmt.Sprint(t.Shape) != fmt.Sprint(c.Sizes) || t.Bytes() > c.Length {
-		return nil, &errs.ErrCorrupt{File: f.Path, Record: e.Name, Offset: c.Offset, Reason: fmt.Sprintf("the part is not the tensor %s%v that the metadata promises", e.DType, c.Sizes)}
+	if !ok || t.Layout != ptfile.Strided || t.DType != e.DType || fmt.Sprint(t.Shape) != fmt.Sprint(c.Sizes) ||
+		t.Bytes() > c.Length {
+		return nil, &errs.ErrCorrupt{File: f.Path, Record: e.Name, Offset: c.Offset,
+			Reason: fmt.Sprintf("the part is not the tensor %s%v that the metadata describes", e.DType, c.Sizes)}
 	}
 	return t, nil
 }
 
-// ReadBox reads the elements of a tensor's box into dst, in row-major order, whatever the boxes in which it was saved. Checksums
-// are checked. dst must have exactly the box's bytes. Memory is constant beside it.
+// ReadBox reads the elements of a tensor's box into dst, in row-major order, whatever the boxes in which it was saved.
+// Checksums are checked. dst must have exactly the box's bytes. Memory is constant beside it.
 func (d *Dir) ReadBox(e *Entry, offsets, sizes []int, dst []byte) error {
 	width := e.DType.Size()
 	if want := product(sizes) * width; want != len(dst) || len(offsets) != len(e.Shape) || len(sizes) != len(e.Shape) {

@@ -42,7 +42,8 @@ const (
 // part is what a rank saves at a step: a row of a tensor whose bytes are all the step's.
 func part(rank, step int) []Item {
 	row := bytes.Repeat([]byte{byte(step)}, rankRow)
-	t := &ptfile.Tensor{DType: "uint8", Shape: []int{1, rankRow}, Strides: []int{rankRow, 1}, Layout: ptfile.Strided, Storage: ptfile.NewMemoryStorage(row, "uint8", "cpu")}
+	t := &ptfile.Tensor{DType: "uint8", Shape: []int{1, rankRow}, Strides: []int{rankRow, 1}, Layout: ptfile.Strided,
+		Storage: ptfile.NewMemoryStorage(row, "uint8", "cpu")}
 	items := []Item{{Path: []any{"w"}, Tensor: t, Offsets: []int{rank, 0}, Shape: []int{ranks, rankRow}}}
 	if rank == 0 {
 		items = append(items, Item{Path: []any{"step"}, Value: step})
@@ -110,8 +111,9 @@ func counted(t *testing.T) int {
 	return count.Count()
 }
 
-// TestFaultAtEveryOperation fails every create, write, sync, close, rename and removal of a sharded save over another in turn:
-// parts, metadata, and what follows. The folder is always one of the two, and a save after it puts all in order.
+// TestFaultAtEveryOperation fails every create, write, sync, close, rename and removal of a sharded save over another
+// in turn: parts, metadata, and what follows. The folder is always one of the two, and a save after it puts all in
+// order.
 func TestFaultAtEveryOperation(t *testing.T) {
 	total := counted(t)
 	for _, fault := range []error{faultfs.ErrInjected, syscall.ENOSPC} {
@@ -195,7 +197,8 @@ func TestRemoveUnfinished(t *testing.T) {
 		}
 		return dir
 	}
-	for _, gone := range []string{make("empty"), make("part", "__0_x.distcp"), make("temp", ".__0_x.distcp.tmp-AAAAAAAAAAAA")} {
+	for _, gone := range []string{make("empty"), make("part", "__0_x.distcp"),
+		make("temp", ".__0_x.distcp.tmp-AAAAAAAAAAAA")} {
 		require.NoError(t, RemoveUnfinished(atomicfile.OS, gone))
 		require.NoDirExists(t, gone)
 	}
@@ -203,7 +206,8 @@ func TestRemoveUnfinished(t *testing.T) {
 	f, err := atomicfile.OS.Create(filepath.Join(living, ".__1_x.distcp.tmp-BBBBBBBBBBBB"), 0)
 	require.NoError(t, err)
 	defer f.Close()
-	for _, stays := range []string{living, make("whole", ".metadata", "__0_x.distcp"), make("mine", "__0_x.distcp", "notes.txt")} {
+	for _, stays := range []string{living, make("whole", ".metadata", "__0_x.distcp"),
+		make("mine", "__0_x.distcp", "notes.txt")} {
 		require.NoError(t, RemoveUnfinished(atomicfile.OS, stays))
 		require.DirExists(t, stays)
 		require.NotEmpty(t, names(t, stays))
@@ -228,8 +232,8 @@ func saveUntilKilled(dir string) {
 	}
 }
 
-// TestKilledAtRandomPoints kills a process that saves shards a hundred times. Each time the folder must be whole, and at least
-// as new as the last save that was reported done.
+// TestKilledAtRandomPoints kills a process that saves shards a hundred times. Each time the folder must be whole, and
+// at least as new as the last save that was reported done.
 func TestKilledAtRandomPoints(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "c")
 	r := rand.New(rand.NewPCG(7, 8))

@@ -65,9 +65,13 @@ func TestBoxes(t *testing.T) {
 	require.Equal(t, 12, from)
 	_, ok = runWithin([]int{0, 2}, []int{2, 2}, []int{0, 0}, []int{4, 6})
 	require.False(t, ok)
-	require.ErrorContains(t, (&Entry{Shape: []int{4}, Chunks: []Chunk{{Offsets: []int{0}, Sizes: []int{3}}}}).check(), "a rank's part is missing")
-	require.ErrorContains(t, (&Entry{Shape: []int{4}, Chunks: []Chunk{{Offsets: []int{0}, Sizes: []int{3}}, {Offsets: []int{2}, Sizes: []int{2}}}}).check(), "overlap")
-	require.ErrorContains(t, (&Entry{Shape: []int{4}, Chunks: []Chunk{{Offsets: []int{2}, Sizes: []int{3}}}}).check(), "outside")
+	require.ErrorContains(t, (&Entry{Shape: []int{4}, Chunks: []Chunk{{Offsets: []int{0}, Sizes: []int{3}}}}).check(),
+		"a rank's part is missing")
+	require.ErrorContains(t,
+		(&Entry{Shape: []int{4}, Chunks: []Chunk{{Offsets: []int{0}, Sizes: []int{3}},
+			{Offsets: []int{2}, Sizes: []int{2}}}}).check(), "overlap")
+	require.ErrorContains(t, (&Entry{Shape: []int{4}, Chunks: []Chunk{{Offsets: []int{2}, Sizes: []int{3}}}}).check(),
+		"outside")
 }
 
 // TestPathsThatClash: metadata whose paths contradict each other is refused.

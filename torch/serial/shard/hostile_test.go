@@ -40,12 +40,14 @@ func instance(module, class, attributes string) string {
 // metadata pickles a whole .metadata of raw parts.
 func metadata(tensors, paths, places string) string {
 	return "\x80\x02" + instance(moduleMetadata, "Metadata",
-		text("state_dict_metadata")+"}("+tensors+"u"+text("planner_data")+"}("+paths+"u"+text("storage_data")+"}("+places+"u") + "."
+		text("state_dict_metadata")+"}("+tensors+"u"+text("planner_data")+"}("+paths+"u"+text(
+			"storage_data")+"}("+places+"u") + "."
 }
 
 // TestHostileObjects: values that would print without end, or cost without end, are refused in milliseconds.
 func TestHostileObjects(t *testing.T) {
-	place := instance(moduleFilesystem, "_StorageInfo", text("relative_path")+text("f")+text("offset")+"K\x00"+text("length")+"K\x01")
+	place := instance(moduleFilesystem, "_StorageInfo",
+		text("relative_path")+text("f")+text("offset")+"K\x00"+text("length")+"K\x01")
 	index := func(fqn string) string { return instance(moduleMetadata, "MetadataIndex", text("fqn")+fqn) }
 	plain := instance(moduleMetadata, "BytesStorageMetadata", "")
 	deep := ")" + strings.Repeat("\x85", 2000000)
@@ -62,11 +64,13 @@ func TestHostileObjects(t *testing.T) {
 		"bomb as an entry":        metadata(text("x")+bombOf(), "", ""),
 		"bomb as a path":          metadata(text("x")+plain, text("x")+bombOf(), index(text("x"))+place),
 		"deep path":               metadata(text("x")+plain, text("x")+deep, index(text("x"))+place),
-		"long path":               metadata(text("x")+plain, text("x")+"("+strings.Repeat("K\x00", 100000)+"t", index(text("x"))+place),
-		"long name":               metadata("", "", index(long)+place),
-		"one long name, often":    metadata("", "", many.String()),
+		"long path": metadata(text("x")+plain, text("x")+"("+strings.Repeat("K\x00", 100000)+"t",
+			index(text("x"))+place),
+		"long name":            metadata("", "", index(long)+place),
+		"one long name, often": metadata("", "", many.String()),
 		"bomb as a transform": metadata("", "", index(text("x"))+instance(moduleFilesystem, "_StorageInfo",
-			text("relative_path")+text("f")+text("offset")+"K\x00"+text("length")+"K\x01"+text("transform_descriptors")+"]"+bombOf()+"a")),
+			text("relative_path")+text("f")+text("offset")+"K\x00"+text("length")+"K\x01"+text(
+				"transform_descriptors")+"]"+bombOf()+"a")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var err error
@@ -128,8 +132,10 @@ func TestTilings(t *testing.T) {
 		{[]int{}, nil, false},
 		{[]int{0, 3}, nil, true},
 		{[]int{4, 4}, [][2][]int{{{0, 0}, {4, 2}}, {{0, 2}, {2, 2}}, {{2, 2}, {2, 2}}}, true},
-		{[]int{4, 4}, [][2][]int{{{0, 0}, {4, 2}}, {{0, 1}, {2, 2}}, {{2, 2}, {2, 2}}}, false},                                    // as many elements, one column twice
-		{[]int{3, 3}, [][2][]int{{{0, 0}, {1, 2}}, {{0, 2}, {2, 1}}, {{2, 1}, {1, 2}}, {{1, 0}, {2, 1}}, {{1, 1}, {1, 1}}}, true}, // a spiral
+		// as many elements, one column twice
+		{[]int{4, 4}, [][2][]int{{{0, 0}, {4, 2}}, {{0, 1}, {2, 2}}, {{2, 2}, {2, 2}}}, false},
+		// a spiral
+		{[]int{3, 3}, [][2][]int{{{0, 0}, {1, 2}}, {{0, 2}, {2, 1}}, {{2, 1}, {1, 2}}, {{1, 0}, {2, 1}}, {{1, 1}, {1, 1}}}, true},
 		{[]int{3, 3}, [][2][]int{{{0, 0}, {1, 2}}, {{0, 2}, {2, 1}}, {{2, 1}, {1, 2}}, {{1, 0}, {2, 1}}}, false},
 		{[]int{2, 2}, [][2][]int{{{0, 0}, {1, 1}}, {{1, 1}, {1, 1}}, {{0, 0}, {1, 1}}, {{1, 1}, {1, 1}}}, false},
 	} {

@@ -13,7 +13,7 @@ import (
 	"github.com/golite/golite/torch/serial/ptfile"
 )
 
-// What metadata may claim: names longer, or paths deeper, are nobody's.
+// What metadata may claim: no writer makes longer names, or deeper paths.
 const (
 	maxName = 2048
 	maxPath = 200
@@ -46,7 +46,8 @@ type Entry struct {
 	Name string
 	// Path is the same as keys (strings) and list positions (ints).
 	Path []any
-	// DType and Shape are the whole tensor's; Chunks cover it. DType is empty for other values, whose one chunk has no sizes.
+	// DType and Shape are the whole tensor's; Chunks cover it. DType is empty for other values, whose one chunk has no
+	// sizes.
 	DType  ptfile.DType
 	Shape  []int
 	Chunks []Chunk
@@ -91,9 +92,13 @@ func (o *object) HashKey() string {
 var classes = map[string]*pickle.Class{}
 
 func init() {
-	for _, name := range []string{"Metadata", "TensorStorageMetadata", "TensorProperties", "ChunkStorageMetadata", "BytesStorageMetadata",
+	for _, name := range []string{"Metadata", "TensorStorageMetadata", "TensorProperties", "ChunkStorageMetadata",
+		"BytesStorageMetadata",
 		"MetadataIndex", "StorageMeta", "_MEM_FORMAT_ENCODING"} {
-		classes[moduleMetadata+"."+name] = &pickle.Class{Name: name, Call: func(pickle.Tuple) (any, error) { return &object{class: name}, nil }}
+		classes[moduleMetadata+"."+name] = &pickle.Class{Name: name, Call: func(pickle.Tuple) (any,
+			error) {
+			return &object{class: name}, nil
+		}}
 	}
 	classes[moduleFilesystem+"._StorageInfo"] = &pickle.Class{Name: "_StorageInfo",
 		Call: func(pickle.Tuple) (any, error) { return &object{class: "_StorageInfo"}, nil }}
@@ -114,7 +119,8 @@ func parseMetadata(raw []byte) ([]*Entry, error) {
 	if err := checkSum(raw); err != nil {
 		return nil, err
 	}
-	v, end, err := pickle.Decode(bytes.NewReader(raw), 0, int64(len(raw)), pickle.Options{Globals: globals, Record: metadataName})
+	v, end, err := pickle.Decode(bytes.NewReader(raw), 0, int64(len(raw)), pickle.Options{Globals: globals,
+		Record: metadataName})
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +177,8 @@ func readEntries(root *object) ([]*Entry, error) {
 		e := &Entry{Name: name, Path: []any{name}}
 		if p, ok := paths.Get(name); ok {
 			if e.Path, ok = pathOf(p); !ok {
-				return nil, fmt.Errorf("%s: its path is %s: keys and list positions were expected, at most %d", name, pickle.Describe(p), maxPath)
+				return nil, fmt.Errorf("%s: its path is %s: keys and list positions were expected, at most %d", name,
+					pickle.Describe(p), maxPath)
 			}
 		}
 		if err := e.read(o, at); err != nil {
@@ -212,7 +219,8 @@ func readPlaces(d *pickle.Dict) (map[string]Place, error) {
 		}
 		name, named := index.field("fqn").(string)
 		if !named || len(name) > maxName {
-			return nil, fmt.Errorf("an entry of storage_data is named %s: a text of at most %d bytes was expected", pickle.Describe(index.field("fqn")), maxName)
+			return nil, fmt.Errorf("an entry of storage_data is named %s: a text of at most %d bytes was expected",
+				pickle.Describe(index.field("fqn")), maxName)
 		}
 		offset, _ := index.field("offset").(ptfile.Size)
 		file, ok := info.field("relative_path").(string)

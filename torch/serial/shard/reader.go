@@ -7,8 +7,8 @@ import (
 	"github.com/golite/golite/torch/serial/ptfile"
 )
 
-// Tensor returns a whole tensor as one that can be read in constant memory, its chunks put together on the way; none is opened
-// before it is read. Checksums are not checked while it is read: call Verify first.
+// Tensor returns a whole tensor as one that can be read in constant memory, its chunks put together on the way; none is
+// opened before it is read. Checksums are not checked while it is read: call Verify first.
 func (d *Dir) Tensor(e *Entry) *ptfile.Tensor {
 	r := &assembler{e: e, width: e.DType.Size()}
 	for i := range e.Chunks {
@@ -17,7 +17,8 @@ func (d *Dir) Tensor(e *Entry) *ptfile.Tensor {
 	size := int64(product(e.Shape) * r.width)
 	s := ptfile.NewReaderStorage(r, 0, size, e.DType, "cpu")
 	s.Describe(d.Path, e.Name)
-	return &ptfile.Tensor{DType: e.DType, Shape: e.Shape, Strides: ptfile.ContiguousStrides(e.Shape), Storage: s, Layout: ptfile.Strided}
+	return &ptfile.Tensor{DType: e.DType, Shape: e.Shape, Strides: ptfile.ContiguousStrides(e.Shape), Storage: s,
+		Layout: ptfile.Strided}
 }
 
 // chunk opens a chunk's bytes in row-major order.
@@ -48,7 +49,7 @@ func (r *assembler) readChunk(k int, p []byte, off int64) (int, error) {
 	return s.ReadAt(p, off)
 }
 
-// ReadAt implements io.ReaderAt: it goes by runs that lie one after the other in a chunk and in the whole tensor.
+// ReadAt implements io.ReaderAt: it copies runs that are contiguous in a chunk and in the whole tensor.
 func (r *assembler) ReadAt(p []byte, off int64) (int, error) {
 	at := make([]int, len(r.e.Shape))
 	end := int64(product(r.e.Shape) * r.width)
@@ -91,7 +92,8 @@ func (c *Chunk) contains(at []int) bool {
 	return true
 }
 
-// run returns an element's place in the chunk, and how many from there on follow each other in the whole tensor as well.
+// run returns an element's place in the chunk, and how many from there on follow each other in the whole tensor as
+// well.
 func (c *Chunk) run(at, shape []int) (from, n int) {
 	n = 1
 	whole := true // the dimensions so far are the tensor's own

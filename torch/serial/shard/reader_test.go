@@ -16,14 +16,16 @@ import (
 // view is a box of a row-major int16 tensor, on its memory.
 func view(mem []byte, shape, at, sizes []int) *ptfile.Tensor {
 	strides := ptfile.ContiguousStrides(shape)
-	t := &ptfile.Tensor{DType: "int16", Shape: sizes, Strides: strides, Layout: ptfile.Strided, Storage: ptfile.NewMemoryStorage(mem, "int16", "cpu")}
+	t := &ptfile.Tensor{DType: "int16", Shape: sizes, Strides: strides, Layout: ptfile.Strided,
+		Storage: ptfile.NewMemoryStorage(mem, "int16", "cpu")}
 	for i := range at {
 		t.Offset += at[i] * strides[i]
 	}
 	return t
 }
 
-// TestPutTogetherInAnyPieces cuts tensors at random, writes the pieces, and reads them back: whole, from any place, and in boxes.
+// TestPutTogetherInAnyPieces cuts tensors at random, writes the pieces, and reads them back: whole, from any place, and
+// in boxes.
 func TestPutTogetherInAnyPieces(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 9))
 	for round := range 30 {

@@ -15,7 +15,7 @@ const partSuffix = ".distcp"
 
 func anything(string) bool { return true }
 
-// isPart tells the names of this package's files from those of others.
+// isPart reports whether a name is one of this package's files.
 func isPart(name string) bool {
 	if of := atomicfile.TempOf(name); of != "" {
 		name = of
@@ -27,8 +27,8 @@ func isPart(name string) bool {
 // never removed.
 func isFile(e fs.DirEntry) bool { return e.Type().IsRegular() || e.Type() == fs.ModeSymlink }
 
-// Remove removes a checkpoint's folder, its metadata first: what a crash leaves is no checkpoint, rather than one without its
-// parts. Other files in the folder stay, and then the folder does.
+// Remove removes a checkpoint's folder, its metadata first: what a crash leaves is no checkpoint, rather than one
+// without its parts. Other files in the folder stay, and then the folder does.
 func Remove(fsys atomicfile.FS, dir string) error {
 	if err := ignoreMissing(fsys.Remove(filepath.Join(dir, metadataName))); err != nil {
 		return err
@@ -56,8 +56,8 @@ func Remove(fsys atomicfile.FS, dir string) error {
 	return fsys.Remove(dir)
 }
 
-// RemoveUnfinished removes a folder that is what a save leaves that was killed before its commit: parts, no metadata, nothing
-// of anybody else's, and nobody writing. Others stay as they are.
+// RemoveUnfinished removes a folder that is what a save leaves that was killed before its commit: parts, no metadata,
+// no other files, and no writer. Others stay as they are.
 func RemoveUnfinished(fsys atomicfile.FS, dir string) error {
 	if unfinished, err := isUnfinished(dir, isPart); !unfinished || err != nil {
 		return err
@@ -65,13 +65,16 @@ func RemoveUnfinished(fsys atomicfile.FS, dir string) error {
 	if err := atomicfile.Sweep(fsys, dir, anything); err != nil {
 		return err
 	}
-	if quiet, err := isUnfinished(dir, func(name string) bool { return isPart(name) && !atomicfile.IsTemp(name) }); !quiet || err != nil {
+	if quiet, err := isUnfinished(dir, func(name string) bool {
+		return isPart(name) &&
+			!atomicfile.IsTemp(name)
+	}); !quiet || err != nil {
 		return err
 	}
 	return Remove(fsys, dir)
 }
 
-// isUnfinished tells whether a folder has only files whose names fit, and no metadata.
+// isUnfinished reports whether a folder has only files whose names fit, and no metadata.
 func isUnfinished(dir string, fits func(name string) bool) (bool, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/golite/golite/torch/serial/pickle"
 )
 
-// IntKeys is the name of the entry that lists the paths of dicts with integer keys: DCP knows only strings.
+// IntKeys is the name of the entry that lists the paths of dicts with integer keys: DCP has only strings.
 const IntKeys = ".golite.int_keys"
 
 // State puts the entries back into nested dicts and lists. leaf gives the value for each entry.

@@ -23,8 +23,8 @@ import (
 type Item struct {
 	// Path is where the value is in the state: keys and list positions.
 	Path []any
-	// Tensor is the rank's part, and Offsets where it begins in the whole tensor of shape Shape. A nil Shape says that the part
-	// is the whole.
+	// Tensor is the rank's part, and Offsets where it begins in the whole tensor of shape Shape. A nil Shape says that the
+	// part is the whole.
 	Tensor         *ptfile.Tensor
 	Offsets, Shape []int
 	// Value is what is written when Tensor is nil.
@@ -36,7 +36,7 @@ func NewSaveID() string { return strings.ToLower(rand.Text()[:10]) }
 
 var saveID = regexp.MustCompile(`^[a-zA-Z0-9]{1,32}$`)
 
-// piece is a written item, as ranks tell it to the one that commits.
+// piece is a written item, as ranks send it to the one that commits.
 type piece struct {
 	Path           []any
 	DType          ptfile.DType
@@ -56,9 +56,10 @@ func Name(path []any) string {
 	return strings.Join(parts, ".")
 }
 
-// WritePart writes one rank's items to its part file in dir, durably, and returns an index for Commit. A rank without items
-// writes nothing; its index is needed all the same. convert is ptfile.Options.Convert and may be nil.
-func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item, convert func(any) (any, bool, error)) (index []byte, err error) {
+// WritePart writes one rank's items to its part file in dir, durably, and returns an index for Commit. A rank without
+// items writes nothing; its index is needed all the same. convert is ptfile.Options.Convert and may be nil.
+func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item,
+	convert func(any) (any, bool, error)) (index []byte, err error) {
 	if !saveID.MatchString(id) || rank < 0 {
 		return nil, fmt.Errorf("rank %d, save id %q: want letters and digits, such as NewSaveID gives", rank, id)
 	}
@@ -104,10 +105,10 @@ func WritePart(fsys atomicfile.FS, dir string, rank int, id string, items []Item
 	return json.Marshal(pieces)
 }
 
-// Commit makes the parts a checkpoint: it writes the metadata, from the indexes of all ranks, in one atomic step, and then
-// removes what no longer belongs to it: the parts of the save before, and the leftovers of killed ones. The folder is the
-// checkpoint that it was before, whole, until the metadata is in place, and the new one, whole, from then on; an error that
-// comes later says so. A commit that fails before it removes the parts of its save.
+// Commit makes the parts a checkpoint: it writes the metadata, from the indexes of all ranks, in one atomic step, and
+// then removes what no longer belongs to it: the parts of the save before, and the leftovers of killed ones. The folder
+// is the checkpoint that it was before, whole, until the metadata is in place, and the new one, whole, from then on; a
+// later error reports that. A commit that fails before it removes the parts of its save.
 func Commit(fsys atomicfile.FS, dir string, indexes [][]byte) error {
 	entries, err := writeMetadata(fsys, dir, indexes)
 	if err != nil {
@@ -115,9 +116,11 @@ func Commit(fsys atomicfile.FS, dir string, indexes [][]byte) error {
 		return errors.Join(err, discard(fsys, dir, func(name string) bool { return mine[name] }))
 	}
 	used := partsOf(entries)
-	err = errors.Join(removeParts(fsys, dir, func(name string) bool { return !used[name] }), atomicfile.Sweep(fsys, dir, anything))
+	err = errors.Join(removeParts(fsys, dir, func(name string) bool { return !used[name] }),
+		atomicfile.Sweep(fsys, dir, anything))
 	if err != nil {
-		return fmt.Errorf("commit %s: the checkpoint is complete, and parts of the one before could not be removed: %w", dir, err)
+		return fmt.Errorf("commit %s: the checkpoint is complete, and parts of the one before could not be removed: %w", dir,
+			err)
 	}
 	return nil
 }
@@ -258,8 +261,10 @@ func encodeMetadata(entries []*Entry) ([]byte, error) {
 			_ = places.Set(&newObject{moduleMetadata, "MetadataIndex", index}, newObject{moduleFilesystem, "_StorageInfo", info})
 		}
 	}
-	meta := newObject{moduleMetadata, "StorageMeta", dict("checkpoint_id", nil, "save_id", saveIDMark+"00000000", "load_id", nil, "modules", []any{})}
-	root := newObject{moduleMetadata, "Metadata", dict("state_dict_metadata", tensors, "planner_data", paths, "storage_data", places,
+	meta := newObject{moduleMetadata, "StorageMeta", dict("checkpoint_id", nil, "save_id", saveIDMark+"00000000",
+		"load_id", nil, "modules", []any{})}
+	root := newObject{moduleMetadata, "Metadata", dict("state_dict_metadata", tensors, "planner_data", paths,
+		"storage_data", places,
 		"storage_meta", meta, "version", "1.0.0")}
 	raw, err := ptfile.EncodePlain(root, extend)
 	if err != nil {
@@ -277,9 +282,12 @@ func (e *Entry) metadata() any {
 	}
 	chunks := []any{}
 	for _, c := range e.Chunks {
-		chunks = append(chunks, newObject{moduleMetadata, "ChunkStorageMetadata", dict("offsets", ptfile.Size(c.Offsets), "sizes", ptfile.Size(c.Sizes))})
+		chunks = append(chunks, newObject{moduleMetadata, "ChunkStorageMetadata", dict("offsets", ptfile.Size(c.Offsets),
+			"sizes", ptfile.Size(c.Sizes))})
 	}
 	format := callee{moduleMetadata, "_MEM_FORMAT_ENCODING", []any{0}}
-	properties := newObject{moduleMetadata, "TensorProperties", pickle.Tuple{e.DType, ptfile.Strided, false, format, false}}
-	return newObject{moduleMetadata, "TensorStorageMetadata", dict("properties", properties, "size", ptfile.Size(e.Shape), "chunks", chunks)}
+	properties := newObject{moduleMetadata, "TensorProperties", pickle.Tuple{e.DType, ptfile.Strided, false, format,
+		false}}
+	return newObject{moduleMetadata, "TensorStorageMetadata", dict("properties", properties, "size", ptfile.Size(e.Shape),
+		"chunks", chunks)}
 }

@@ -1,5 +1,5 @@
-// Package gloo holds the few declarations of Gloo that libtorch's headers ask for and its wheel does not ship. It and the packages
-// in it have no Go of their own: being packages, they are copied by go mod vendor.
+// Package gloo holds the few declarations of Gloo that libtorch's headers ask for and its wheel does not ship. It and
+// the packages in it have no Go of their own: being packages, they are copied by go mod vendor.
 package gloo
 
 import (

@@ -1,5 +1,5 @@
-// Package describe puts the values of a checkpoint in words that scripts/checkpoints/describe.py uses too: tensors by the
-// hash of their elements, storages by the order in which they are met. Tests compare the two.
+// Package describe puts the values of a checkpoint in words that scripts/checkpoints/describe.py uses too: tensors by
+// the hash of their elements, storages by the order in which they are met. Tests compare the two.
 package describe
 
 import (
@@ -119,7 +119,8 @@ func (d *describer) dict(v *pickle.Dict) any {
 }
 
 func (d *describer) numpy(a *ptfile.NumpyArray) any {
-	return object{"py": "numpy", "dtype": numpyName(a.DType), "shape": numbers(a.Shape), "scalar": a.Scalar, "fortran": a.Fortran, "sha": sha(a.Data)}
+	return object{"py": "numpy", "dtype": numpyName(a.DType), "shape": numbers(a.Shape), "scalar": a.Scalar,
+		"fortran": a.Fortran, "sha": sha(a.Data)}
 }
 
 // numpyName is dtype.str: the byte order spelled out.

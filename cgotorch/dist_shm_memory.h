@@ -1,4 +1,4 @@
-// dist_memory.h: memory that ranks on one host share, in which they exchange the pieces of their collectives.
+// dist_shm_memory.h: memory that ranks on one host share, in which they exchange the pieces of their collectives.
 //
 // Each rank has a share that it writes and all read: a header, and slots. A collective is cut into pieces, which are
 // numbered through the life of the group, alike on all ranks. Every rank posts its part of each piece in a slot of its
@@ -66,11 +66,14 @@ class SharedMemory {
 
   // unread is a rank that has not read the piece whose slot a piece is to take, -1 if there is none.
   int unread(uint64_t number) const {
-    return first([&](const Header& h) { return h.slots[number % kSlots].read.load(std::memory_order_acquire) < number / kSlots; });
+    return first([&](const Header& h) {
+      return h.slots[number % kSlots].read.load(std::memory_order_acquire) < number / kSlots;
+    });
   }
   // missing is a rank that has not posted a piece, -1 if there is none.
   int missing(uint64_t number) const {
-    return first([&](const Header& h) { return h.slots[number % kSlots].posted.load(std::memory_order_acquire) <= number; });
+    return first(
+        [&](const Header& h) { return h.slots[number % kSlots].posted.load(std::memory_order_acquire) <= number; });
   }
 
   // slot is where a rank's part of a piece lies: its own may be written while unread is -1 and until it is posted, the
@@ -134,8 +137,8 @@ class SharedMemory {
 };
 
 inline SharedMemory::Call::Call(const Signature& s)
-    : kind(s.kind), op(s.op), root(s.root), dtype(s.dtype), digest(s.shapes), number(s.number), dims(static_cast<uint32_t>(s.shape.size())),
-      count(static_cast<uint32_t>(s.count)) {
+    : kind(s.kind), op(s.op), root(s.root), dtype(s.dtype), digest(s.shapes), number(s.number),
+      dims(static_cast<uint32_t>(s.shape.size())), count(static_cast<uint32_t>(s.count)) {
   std::fill(std::begin(shape), std::end(shape), 0);
   std::copy_n(s.shape.begin(), std::min(s.shape.size(), kDims), shape);
   for (size_t i = kDims; i < s.shape.size(); i++) digest = mixed(digest, s.shape[i]);
@@ -145,8 +148,8 @@ inline SharedMemory::Call::Call(const Signature& s)
 }
 
 inline bool SharedMemory::Call::agrees(const Call& c) const {
-  return kind == c.kind && op == c.op && root == c.root && dtype == c.dtype && digest == c.digest && dims == c.dims && count == c.count &&
-         std::equal(std::begin(shape), std::end(shape), c.shape);
+  return kind == c.kind && op == c.op && root == c.root && dtype == c.dtype && digest == c.digest && dims == c.dims &&
+         count == c.count && std::equal(std::begin(shape), std::end(shape), c.shape);
 }
 
 inline std::string SharedMemory::Call::text() const {
@@ -179,7 +182,8 @@ inline std::string SharedMemory::different(uint64_t number) const {
   const Call& own = mine().call(slot);
   if (std::all_of(shares_.begin(), shares_.end(), [&](const Share& p) { return p.call(slot).agrees(own); })) return "";
   std::string text;
-  for (size_t r = 0; r < shares_.size(); r++) text += (r ? "; rank " : "rank ") + std::to_string(r) + " " + shares_[r].call(slot).text();
+  for (size_t r = 0; r < shares_.size(); r++)
+    text += (r ? "; rank " : "rank ") + std::to_string(r) + " " + shares_[r].call(slot).text();
   return text;
 }
 
@@ -236,11 +240,13 @@ inline std::shared_ptr<SharedMemory> SharedMemory::meet(c10d::Store& store, int 
   };
   mine.fd = static_cast<int>(syscall(SYS_memfd_create, "golite-ranks", MFD_CLOEXEC));
   // The lock is held until this process ends, which others detect by it.
-  bool reached = mine.fd >= 0 && ftruncate(mine.fd, static_cast<off_t>(kBytes)) == 0 && flock(mine.fd, LOCK_EX | LOCK_NB) == 0 && map(mine);
+  bool reached = mine.fd >= 0 && ftruncate(mine.fd, static_cast<off_t>(kBytes)) == 0 &&
+                 flock(mine.fd, LOCK_EX | LOCK_NB) == 0 && map(mine);
   if (reached) {
     std::random_device random;
     mine.header().nonce = static_cast<uint64_t>(random()) << 32 | random();
-    put("share", std::to_string(getpid()) + " " + std::to_string(mine.fd) + " " + std::to_string(mine.header().nonce) + " " + std::to_string(network()));
+    put("share", std::to_string(getpid()) + " " + std::to_string(mine.fd) + " " + std::to_string(mine.header().nonce) +
+                     " " + std::to_string(network()));
   } else {
     put("share", "none");
   }
@@ -266,7 +272,8 @@ inline SharedMemory::~SharedMemory() {
 inline void SharedMemory::ring(const Share& p) {
   auto& h = p.header();
   h.bell.fetch_add(1, std::memory_order_seq_cst);
-  if (h.sleepers.load(std::memory_order_seq_cst)) syscall(SYS_futex, &h.bell, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
+  if (h.sleepers.load(std::memory_order_seq_cst))
+    syscall(SYS_futex, &h.bell, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
 }
 
 inline void SharedMemory::sleep(const Share& p, uint32_t heard, Millis time) {

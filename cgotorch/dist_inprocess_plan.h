@@ -1,4 +1,4 @@
-// dist_step.h: one collective of ranks that share a process: its pieces, and who does them.
+// dist_inprocess_plan.h: one collective of ranks that share a process: its pieces, and who does them.
 //
 // Sums are formed in an order of their own for each element, never in the order of arrival: the order of Gloo's
 // ring. A tensor of n bytes is cut into at least twice as many segments of at most a mebibyte as there are
@@ -6,7 +6,7 @@
 // (ranks modulo their number). So three ranks and more get the bits that Gloo gives.
 #pragma once
 
-#include "dist_fold.h"
+#include "dist_reduce_kernels.h"
 #include "dist_work.h"
 
 #include <ATen/core/Tensor.h>
@@ -100,7 +100,8 @@ struct Step {
   }
   void plan();
   void copy(const at::Tensor& from, const at::Tensor& to);
-  void reduce(const std::vector<const char*>& from, const std::vector<std::vector<char*>>& to, size_t begin, size_t bytes, const Blocks& blocks);
+  void reduce(const std::vector<const char*>& from, const std::vector<std::vector<char*>>& to, size_t begin,
+              size_t bytes, const Blocks& blocks);
 };
 
 inline bool StepWork::helpable() {
@@ -120,8 +121,9 @@ inline char* data(const at::Tensor& t) {
 }
 
 inline void Step::copy(const at::Tensor& from, const at::Tensor& to) {
-  TORCH_CHECK(from.nbytes() == to.nbytes() && from.scalar_type() == to.scalar_type(), kind_name(sig.kind), ": a rank gives ",
-              from.scalar_type(), from.sizes(), " where another expects ", to.scalar_type(), to.sizes());
+  TORCH_CHECK(from.nbytes() == to.nbytes() && from.scalar_type() == to.scalar_type(), kind_name(sig.kind),
+              ": a rank gives ", from.scalar_type(), from.sizes(), " where another expects ", to.scalar_type(),
+              to.sizes());
   size_t n = from.nbytes();
   for (size_t at = 0; at < n; at += kPiece) {
     jobs.push_back({{data(from) + at}, {data(to) + at}, std::min<size_t>(kPiece, n - at)});
@@ -130,7 +132,8 @@ inline void Step::copy(const at::Tensor& from, const at::Tensor& to) {
 
 // reduce plans the bytes [begin, begin+bytes) of a whole tensor whose blocks are given; from points at begin on each
 // rank.
-inline void Step::reduce(const std::vector<const char*>& from, const std::vector<std::vector<char*>>& to, size_t begin, size_t bytes, const Blocks& blocks) {
+inline void Step::reduce(const std::vector<const char*>& from, const std::vector<std::vector<char*>>& to, size_t begin,
+                         size_t bytes, const Blocks& blocks) {
   auto dtype = static_cast<at::ScalarType>(sig.dtype);
   size_t n = from.size(), at = 0;
   while (at < bytes) {
@@ -164,7 +167,8 @@ inline void Step::plan() {
         std::vector<std::vector<char*>> to;
         size_t bytes = parts[0].in[i].nbytes();
         for (size_t r = 0; r < n; r++) {
-          TORCH_CHECK(parts[r].in.size() == parts[0].in.size() && parts[r].in[i].nbytes() == bytes, kind_name(sig.kind), ": tensors of different sizes");
+          TORCH_CHECK(parts[r].in.size() == parts[0].in.size() && parts[r].in[i].nbytes() == bytes, kind_name(sig.kind),
+                      ": tensors of different sizes");
           from.push_back(data(parts[r].in[i]));
           if (sig.kind != GL_REDUCE || static_cast<int>(r) == sig.root) to.push_back({data(parts[r].in[i])});
         }
@@ -182,7 +186,8 @@ inline void Step::plan() {
           std::vector<const char*> from;
           for (size_t r = 0; r < n; r++) {
             auto& part = parts[r].in.at(i * n + to);
-            TORCH_CHECK(part.nbytes() == bytes && parts[r].out.at(i).nbytes() == bytes, kind_name(sig.kind), ": tensors of different sizes");
+            TORCH_CHECK(part.nbytes() == bytes && parts[r].out.at(i).nbytes() == bytes, kind_name(sig.kind),
+                        ": tensors of different sizes");
             from.push_back(data(part));
           }
           reduce(from, {{data(parts[to].out[i])}}, to * bytes, bytes, blocks);

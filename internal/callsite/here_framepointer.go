@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package callers
+package callsite
 
 // Here fills o with the return addresses of its caller's callers.
 //

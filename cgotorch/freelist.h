@@ -1,4 +1,4 @@
-// lists.h: free blocks by class of size, for one thread.
+// freelist.h: free blocks by class of size, for one thread.
 #ifndef GOLITE_LISTS_H
 #define GOLITE_LISTS_H
 

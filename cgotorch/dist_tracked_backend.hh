@@ -1,4 +1,4 @@
-// dist_watched.hh: another library's backend, NCCL's, as works of golite's watch.
+// dist_tracked_backend.hh: another library's backend, NCCL's, as works of golite's watch.
 //
 // What runs on a GPU ends later than its call: a work's wait makes the stream wait, not the thread. A thread of
 // golite's polls the works under way for their end or failure. So the watchdog in Go can list what a rank waits for, an
@@ -14,10 +14,11 @@ namespace {
 
 using Lost = std::function<void(const Failure&)>;
 
-// Followed is a work of the other library's.
-class Followed : public TrackedWork {
+// PolledWork is a work of the other library's.
+class PolledWork : public TrackedWork {
  public:
-  Followed(std::shared_ptr<Watch> watch, Signature sig) : TrackedWork(watch, std::move(sig), {}), group_(std::move(watch)) {}
+  PolledWork(std::shared_ptr<Watch> watch, Signature sig)
+      : TrackedWork(watch, std::move(sig), {}), group_(std::move(watch)) {}
 
   bool isCompleted() override { return TrackedWork::isCompleted() || inner->isCompleted(); }
   bool wait(Millis timeout) override {
@@ -58,11 +59,11 @@ class Followed : public TrackedWork {
   std::shared_ptr<Watch> group_;
 };
 
-// Follower looks at works until they have ended.
-class Follower {
+// CompletionPoller polls works until they have ended.
+class CompletionPoller {
  public:
-  explicit Follower(Lost lost) : lost_(std::move(lost)), thread_([this] { run(); }) {}
-  ~Follower() {
+  explicit CompletionPoller(Lost lost) : lost_(std::move(lost)), thread_([this] { run(); }) {}
+  ~CompletionPoller() {
     {
       std::lock_guard<std::mutex> l(m_);
       over_ = true;
@@ -70,7 +71,7 @@ class Follower {
     cv_.notify_all();
     thread_.join();
   }
-  void follow(c10::intrusive_ptr<Followed> w) {
+  void follow(c10::intrusive_ptr<PolledWork> w) {
     {
       std::lock_guard<std::mutex> l(m_);
       fresh_.push_back(std::move(w));
@@ -89,7 +90,7 @@ class Follower {
  private:
 
   void run() {
-    std::list<c10::intrusive_ptr<Followed>> under_way;
+    std::list<c10::intrusive_ptr<PolledWork>> under_way;
     for (;;) {
       {
         std::unique_lock<std::mutex> l(m_);
@@ -98,7 +99,7 @@ class Follower {
         under_way.splice(under_way.end(), fresh_);
       }
       size_t before = under_way.size();
-      under_way.remove_if([this](const c10::intrusive_ptr<Followed>& w) { return w->look(lost_); });
+      under_way.remove_if([this](const c10::intrusive_ptr<PolledWork>& w) { return w->look(lost_); });
       std::unique_lock<std::mutex> l(m_);
       left_ -= before - under_way.size();
       if (left_ == 0) none_.notify_all();
@@ -111,18 +112,19 @@ class Follower {
   std::condition_variable cv_, none_;
   Millis pause_{20};  // between two polls
   size_t left_ = 0;   // works that have not ended
-  std::list<c10::intrusive_ptr<Followed>> fresh_;
+  std::list<c10::intrusive_ptr<PolledWork>> fresh_;
   bool over_ = false;
   std::thread thread_;
 };
 
-class Watched : public c10d::Backend {
+class TrackedBackend : public c10d::Backend {
  public:
   using Tensors = std::vector<at::Tensor>;
   using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 
-  Watched(c10::intrusive_ptr<c10d::Backend> inner, std::shared_ptr<Watch> watch, bool (*recording)(), Lost lost)
-      : Backend(inner->getRank(), inner->getSize()), inner_(std::move(inner)), watch_(std::move(watch)), recording_(recording), lost_(lost), follower_(lost) {}
+  TrackedBackend(c10::intrusive_ptr<c10d::Backend> inner, std::shared_ptr<Watch> watch, bool (*recording)(), Lost lost)
+      : Backend(inner->getRank(), inner->getSize()), inner_(std::move(inner)), watch_(std::move(watch)),
+        recording_(recording), lost_(lost), poller_(lost) {}
 
   const std::string getBackendName() const override { return inner_->getBackendName(); }
   c10::intrusive_ptr<Options> getBackendOptions() override { return inner_->getBackendOptions(); }
@@ -135,7 +137,7 @@ class Watched : public c10d::Backend {
     inner_->abort();
   }
   void shutdown() override { inner_->shutdown(); }
-  bool settled(Millis time) { return follower_.settled(time); }
+  bool settled(Millis time) { return poller_.settled(time); }
 
   WorkPtr broadcast(Tensors& t, const c10d::BroadcastOptions& o = {}) override {
     return run(GL_BROADCAST, &t[0], [&] { return inner_->broadcast(t, o); }, static_cast<int>(o.rootRank));
@@ -152,8 +154,11 @@ class Watched : public c10d::Backend {
   WorkPtr allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& o = {}) override {
     return run(GL_ALL_GATHER_INTO_COALESCED, &in, [&] { return inner_->allgather_into_tensor_coalesced(out, in, o); });
   }
-  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in, const c10d::ReduceScatterOptions& o = {}) override {
-    return run(GL_REDUCE_SCATTER_TENSOR_COALESCED, &out, [&] { return inner_->reduce_scatter_tensor_coalesced(out, in, o); }, -1, o.reduceOp.op_);
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& out, Tensors& in,
+                                          const c10d::ReduceScatterOptions& o = {}) override {
+    return run(
+        GL_REDUCE_SCATTER_TENSOR_COALESCED, &out, [&] { return inner_->reduce_scatter_tensor_coalesced(out, in, o); },
+        -1, o.reduceOp.op_);
   }
   WorkPtr reduce(Tensors& t, const c10d::ReduceOptions& o = {}) override {
     return run(GL_REDUCE, &t[0], [&] { return inner_->reduce(t, o); }, static_cast<int>(o.rootRank), o.reduceOp.op_);
@@ -168,7 +173,8 @@ class Watched : public c10d::Backend {
     return run(GL_REDUCE_SCATTER, &out[0], [&] { return inner_->reduce_scatter(out, in, o); }, -1, o.reduceOp.op_);
   }
   WorkPtr _reduce_scatter_base(at::Tensor& out, at::Tensor& in, const c10d::ReduceScatterOptions& o = {}) override {
-    return run(GL_REDUCE_SCATTER_TENSOR, &out, [&] { return inner_->_reduce_scatter_base(out, in, o); }, -1, o.reduceOp.op_);
+    return run(
+        GL_REDUCE_SCATTER_TENSOR, &out, [&] { return inner_->_reduce_scatter_base(out, in, o); }, -1, o.reduceOp.op_);
   }
   WorkPtr gather(std::vector<Tensors>& out, Tensors& in, const c10d::GatherOptions& o = {}) override {
     return run(GL_GATHER, &in[0], [&] { return inner_->gather(out, in, o); }, static_cast<int>(o.rootRank));
@@ -204,16 +210,17 @@ class Watched : public c10d::Backend {
     watch_->enter(s);
     // What a CUDA graph records does not run now, and must not be queried for its end.
     if (recording_ && recording_()) return start();
-    auto w = c10::make_intrusive<Followed>(watch_, s);
+    auto w = c10::make_intrusive<PolledWork>(watch_, s);
     Started started(watch_, w);
     try {
       w->inner = start();
     } catch (const c10::DistError& e) {
-      lost_(Failure(GL_FAILURE_LOST, watch_->rank, s, std::string("it could not be made: ") + e.what_without_backtrace()));
+      lost_(Failure(GL_FAILURE_LOST, watch_->rank, s,
+                    std::string("it could not be made: ") + e.what_without_backtrace()));
       throw Failed(watch_->failure());
     }
     started.well();
-    follower_.follow(w);
+    poller_.follow(w);
     return w;
   }
 
@@ -221,18 +228,18 @@ class Watched : public c10d::Backend {
   std::shared_ptr<Watch> watch_;
   bool (*recording_)();
   Lost lost_;
-  Follower follower_;  // last: it ends first
+  CompletionPoller poller_;  // last: it ends first
 };
 
 }  // namespace
 
-c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch, bool (*recording)(),
-                                                   std::function<void(const Failure&)> lost) {
-  return c10::make_intrusive<Watched>(std::move(b), std::move(watch), recording, std::move(lost));
+c10::intrusive_ptr<c10d::Backend> watched_backend(c10::intrusive_ptr<c10d::Backend> b, std::shared_ptr<Watch> watch,
+                                                  bool (*recording)(), std::function<void(const Failure&)> lost) {
+  return c10::make_intrusive<TrackedBackend>(std::move(b), std::move(watch), recording, std::move(lost));
 }
 
 bool settled(c10d::Backend& watched, Millis time) {
-  auto* w = dynamic_cast<Watched*>(&watched);
+  auto* w = dynamic_cast<TrackedBackend*>(&watched);
   return !w || w->settled(time);
 }
 

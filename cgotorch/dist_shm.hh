@@ -1,4 +1,4 @@
-// dist_shared.hh: collectives of ranks that are processes on one host, through memory that they share.
+// dist_shm.hh: collectives of ranks that are processes on one host, through memory that they share.
 //
 // Over the loopback Gloo sends each tensor in as many messages as there are ranks and segments, and each wakes a
 // thread. Here a rank copies its input into memory that all ranks map, and reads the others' once all are there: on the
@@ -14,10 +14,11 @@ namespace {
 
 class SharedWork : public TrackedWork {
  public:
-  SharedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> results, std::shared_ptr<SharedMemory> memory, std::vector<Exchange> exchanges,
-             int spin)
-      : TrackedWork(watch, std::move(sig), std::move(results)), watch_(std::move(watch)), memory_(std::move(memory)), exchanges_(std::move(exchanges)),
-        call_(signature()), spin_(spin), ends_(ends(exchanges_)), pieces_(ends_.back()), first_(memory_->reserve(pieces_)) {}
+  SharedWork(std::shared_ptr<Watch> watch, Signature sig, std::vector<at::Tensor> results,
+             std::shared_ptr<SharedMemory> memory, std::vector<Exchange> exchanges, int spin)
+      : TrackedWork(watch, std::move(sig), std::move(results)), watch_(std::move(watch)), memory_(std::move(memory)),
+        exchanges_(std::move(exchanges)), call_(signature()), spin_(spin), ends_(ends(exchanges_)),
+        pieces_(ends_.back()), first_(memory_->reserve(pieces_)) {}
 
   bool helpable() override { return !busy_.load(std::memory_order_acquire) && blocker() < 0; }
   // help posts and reads the pieces that can be, unless another thread does so. It does not wait.
@@ -56,7 +57,9 @@ class SharedWork : public TrackedWork {
     return v;
   }
   // step is the exchange that a piece belongs to.
-  size_t step(size_t piece) const { return static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), piece) - ends_.begin()); }
+  size_t step(size_t piece) const {
+    return static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), piece) - ends_.begin());
+  }
   // at is a piece's number in its exchange.
   size_t at(size_t piece, size_t step) const { return step == 0 ? piece : piece - ends_[step - 1]; }
   // may_post reports whether a piece can be posted once there is a slot: a rank gives what it got in the exchange
@@ -77,8 +80,10 @@ class SharedWork : public TrackedWork {
       posted_.store(++posted, std::memory_order_release);
     }
     number = first_ + done;
-    if (done == posted || memory_->missing(number) >= 0) return may_post(posted, done) && memory_->unread(first_ + posted) < 0;
-    if (std::string why = memory_->different(number); !why.empty()) throw Failed(Failure(GL_FAILURE_DIFFERS, memory_->rank(), why));
+    if (done == posted || memory_->missing(number) >= 0)
+      return may_post(posted, done) && memory_->unread(first_ + posted) < 0;
+    if (std::string why = memory_->different(number); !why.empty())
+      throw Failed(Failure(GL_FAILURE_DIFFERS, memory_->rank(), why));
     size_t s = step(done);
     exchanges_[s].read(at(done, s), [&](int rank) { return memory_->slot(rank, number); });
     memory_->read(number);
@@ -103,7 +108,8 @@ class ProgressThread {
  public:
   using Lost = std::function<void(const Signature& call, int peer, const std::string& why)>;
 
-  ProgressThread(std::shared_ptr<SharedMemory> memory, Lost lost) : memory_(std::move(memory)), lost_(std::move(lost)), thread_([this] { run(); }) {}
+  ProgressThread(std::shared_ptr<SharedMemory> memory, Lost lost)
+      : memory_(std::move(memory)), lost_(std::move(lost)), thread_([this] { run(); }) {}
   ~ProgressThread() {
     {
       std::lock_guard<std::mutex> l(m_);
@@ -142,7 +148,7 @@ class ProgressThread {
       int r = w.blocker();
       if (r < 0) {
         w.help();
-        // another thread does it
+        // another thread is at it
         if (!w.isCompleted() && w.blocker() < 0) std::this_thread::sleep_for(std::chrono::microseconds(20));
         continue;
       }

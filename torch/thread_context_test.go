@@ -17,7 +17,7 @@ func elsewhere(f func()) {
 
 func TestForkCarriesTheCallersModes(t *testing.T) {
 	look := func() (state [4]any) {
-		k := NewFork()
+		k := NewThreadContext()
 		elsewhere(func() {
 			k.Do(func() {
 				state = [4]any{GradEnabled(), InferenceEnabled(), Ones(1).DType(), Ones(1).Device()}
@@ -46,7 +46,7 @@ func TestForkJoinsTheCallersScope(t *testing.T) {
 	Scope(func() {
 		var result *Tensor
 		outer := ScopeOf(func() *Tensor {
-			k := NewFork()
+			k := NewThreadContext()
 			var wg sync.WaitGroup
 			for i := range n {
 				wg.Go(func() {
@@ -79,7 +79,7 @@ func TestForkJoinsTheCallersScope(t *testing.T) {
 
 // Without a scope of the caller's the collector has what is made, wherever the other goroutine is.
 func TestForkWithoutAScope(t *testing.T) {
-	k := NewFork()
+	k := NewThreadContext()
 	var x *Tensor
 	elsewhere(func() { Scope(func() { k.Do(func() { x = Ones(3) }) }) })
 	k.Join()

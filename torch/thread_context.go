@@ -7,14 +7,14 @@ import (
 	"github.com/golite/golite/cgotorch"
 )
 
-// Fork lets other goroutines do a part of the calling one's work: what operations depend on where it was made (NoGrad,
-// InferenceMode, WithDevice, the default type, hooks on saved tensors, the scope) holds for them too. Replicas of a model run so.
+// ThreadContext runs functions on other goroutines with the state of the goroutine that made it: grad mode, inference
+// mode, WithDevice's device, the default type, hooks on saved tensors, the scope. Replicas of a model run so.
 //
-//	fork := torch.NewFork()
+//	fork := torch.NewThreadContext()
 //	pool.Do(ctx, func() { fork.Do(func() { y = replica.Forward(x) }) })
 //	fork.Join() // y belongs to the scope of the caller
-type Fork struct {
-	home      uint64 // the scope's token; 0: what is made belongs to the collector
+type ThreadContext struct {
+	scope     uint64 // the scope's token; 0: what is made belongs to the collector
 	grad      bool
 	inference bool
 	device    Device
@@ -25,23 +25,23 @@ type Fork struct {
 	made []cgotorch.Handle
 }
 
-// NewFork looks at the calling goroutine.
-func NewFork() *Fork {
-	k := &Fork{grad: GradEnabled(), inference: InferenceEnabled(), device: defaultDevice(), dtype: DefaultDType(),
+// NewThreadContext captures the calling goroutine's state.
+func NewThreadContext() *ThreadContext {
+	k := &ThreadContext{grad: GradEnabled(), inference: InferenceEnabled(), device: defaultDevice(), dtype: DefaultDType(),
 		hooks: cgotorch.ShareSavedHooks()}
 	if s := scopeOf(cgotorch.Scope()); s != nil {
-		k.home = s.token
+		k.scope = s.token
 	}
 	return k
 }
 
-// Do runs f on the calling goroutine as the Fork's would. Several goroutines may be in Do at once. What f makes lives at
-// least until Join.
-func (k *Fork) Do(f func()) {
-	notNil("torch.Fork.Do", f != nil)
+// Do runs f on the calling goroutine with the state captured by NewThreadContext. Several goroutines may be in Do at
+// once. Tensors that f makes are kept until Join at least.
+func (k *ThreadContext) Do(f func()) {
+	notNil("torch.ThreadContext.Do", f != nil)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	s := openScope(k.home == 0)
+	s := openScope(k.scope == 0)
 	defer k.take(s)
 	before := cgotorch.UseSavedHooks(k.hooks)
 	defer func() {
@@ -66,7 +66,7 @@ func (k *Fork) Do(f func()) {
 }
 
 // take ends a Do's scope and keeps what was made in it for Join.
-func (k *Fork) take(s *scope) {
+func (k *ThreadContext) take(s *scope) {
 	k.lock.Lock()
 	k.made = append(k.made, s.log...)
 	k.lock.Unlock()
@@ -74,11 +74,12 @@ func (k *Fork) take(s *scope) {
 	s.close()
 }
 
-// Join gives what was made in Do to the scope of the goroutine that made the Fork, which calls it once every Do has returned.
-func (k *Fork) Join() {
+// Join gives what was made in Do to the scope of the goroutine that made the ThreadContext, which calls it once every
+// Do has returned.
+func (k *ThreadContext) Join() {
 	k.lock.Lock()
 	defer k.lock.Unlock()
-	if s := scopeAt(k.home); s != nil {
+	if s := scopeAt(k.scope); s != nil {
 		s.log = append(s.log, k.made...)
 	} else {
 		cgotorch.Drop(k.made)

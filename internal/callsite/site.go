@@ -1,4 +1,4 @@
-package callers
+package callsite
 
 import (
 	"fmt"
@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// sites remembers the text of call sites by their return addresses: looking one up anew takes a hundred times longer.
+// sites caches the text of call sites by their return addresses: looking one up anew takes a hundred times longer.
 var sites sync.Map
 
-// shallow reaches from a collective to the program in most cases, deep through all that golite may wrap around it, such as an
-// operation with a gradient: unwinding costs by the frame.
+// shallow reaches from a collective to the program in most cases, deep through all that golite may wrap around it, such
+// as an operation with a gradient: unwinding costs by the frame.
 type (
 	shallow [10]uintptr
 	deep    [32]uintptr
@@ -41,28 +41,17 @@ func Site() string {
 	return place
 }
 
-// describeSite gives the innermost place outside of golite, or else the innermost of all.
+// describeSite is find for return addresses that end at the first 0.
 func describeSite(a []uintptr) (place string, outside bool) {
 	n := len(a)
 	for n > 0 && a[n-1] == 0 {
 		n--
 	}
-	frames := runtime.CallersFrames(a[:n])
-	for {
-		f, more := frames.Next()
-		if f.File != "" {
-			here := fmt.Sprintf("%s:%d", shortened(f.File), f.Line)
-			if !Inside(f.Function, f.File) {
-				return here, true
-			}
-			if place == "" {
-				place = here
-			}
-		}
-		if !more {
-			return place, false
-		}
-	}
+	place, _, outside = find(a[:n], func(f runtime.Frame) string {
+		return fmt.Sprintf("%s:%d", shortened(f.File),
+			f.Line)
+	})
+	return place, outside
 }
 
 // shortened keeps a path's last two elements: where a checkout lies is not the same on all machines.

@@ -1,4 +1,4 @@
-package callers
+package callsite
 
 import (
 	"runtime"
@@ -25,7 +25,7 @@ func TestOriginNamesTheCaller(t *testing.T) {
 func TestOriginStopsAtTheEndOfTheStack(t *testing.T) {
 	done := make(chan Origin)
 	go func() { done <- where() }()
-	require.True(t, strings.Contains((<-done).String(), "callers_test.go"))
+	require.True(t, strings.Contains((<-done).String(), "callsite_test.go"))
 }
 
 // What belongs to golite is one question, for the origins of errors and for the sites of collectives.

@@ -11,8 +11,8 @@ import (
 	"github.com/golite/golite/torch"
 )
 
-// each makes a pass over the batches, without scopes and before what finish does. It ends with the first error. Nothing in
-// here yields while it holds its goroutine to a thread: Zip walks one loader inside another.
+// each makes a pass over the batches, without scopes and before what finish does. It ends with the first error. NB:
+// nothing in here yields while its goroutine is locked to a thread: Zip walks one loader inside another.
 func (l *Loader[B]) each(ctx context.Context) iter.Seq[result[B]] {
 	return func(yield func(result[B]) bool) {
 		if err := l.Err(); err != nil {
@@ -43,8 +43,8 @@ type drawn struct {
 	at []int
 }
 
-// order gives the batches of indices of a pass, less those that a resumed pass has had already. It ends with a *torch.Error
-// of the sampler.
+// order gives the batches of indices of a pass, less those that a resumed pass has had already. It ends with a
+// *torch.Error of the sampler.
 func (l *Loader[B]) order(p *position) iter.Seq2[drawn, error] {
 	return func(yield func(drawn, error) bool) {
 		if err := l.drawOrder(p, func(b drawn) bool { return yield(b, nil) }); err != nil {
@@ -90,24 +90,24 @@ func (l *Loader[B]) drawOrder(p *position, yield func(drawn) bool) (err error) {
 	return nil
 }
 
-// produce makes a batch in a scope which only the batch leaves, and stages it. A panic is the batch's error.
+// produce makes a batch in a scope which only the batch leaves, and runs its transfer. A panic is the batch's error.
 func (l *Loader[B]) produce(ctx context.Context, read func() (B, error)) (r result[B]) {
-	defer func() { // around HandOver, so that nothing about a batch escapes
+	defer func() { // around ScopeTransfer, so that nothing about a batch escapes
 		if v := recover(); v != nil {
 			r = result[B]{err: &PanicError{v, debug.Stack()}}
 		}
 	}()
-	r.batch, r.made = torch.HandOver(func() (b B) {
-		if b, r.err = read(); r.err == nil && l.stage != nil {
-			r.ready, r.err = l.stage(ctx, &b)
+	r.batch, r.made = torch.ScopeTransfer(func() (b B) {
+		if b, r.err = read(); r.err == nil && l.transfer != nil {
+			r.ready, r.err = l.transfer(ctx, &b)
 		}
 		return b
 	})
 	return r
 }
 
-// await waits for a batch, the timeout, or the end of the context. It is false when from is closed: there is no more. A worker closes it
-// as well when the context ends, which is not the end of the data.
+// await waits for a batch, the timeout, or the end of the context. It is false when from is closed: there is no more. A
+// worker closes it as well when the context ends, which is not the end of the data.
 func (l *Loader[B]) await(ctx context.Context, n int, from <-chan result[B]) (r result[B], ok bool) {
 	var late <-chan time.Time
 	if l.o.Timeout > 0 {
@@ -125,6 +125,7 @@ func (l *Loader[B]) await(ctx context.Context, n int, from <-chan result[B]) (r 
 		return result[B]{err: ctx.Err()}, true
 	case <-late:
 		return result[B]{err: &Error{Batch: n, Index: -1, Worker: -1,
-			Err: fmt.Errorf("no batch within %v (Options.Timeout): the data set hangs or is too slow: %w", l.o.Timeout, context.DeadlineExceeded)}}, true
+			Err: fmt.Errorf("no batch within %v (Options.Timeout): the data set hangs or is too slow: %w", l.o.Timeout,
+				context.DeadlineExceeded)}}, true
 	}
 }

@@ -7,29 +7,31 @@ import (
 	"time"
 )
 
-// stopGrace is how long a pass that ends waits for workers that are still reading, before it leaves them. Tests shorten it.
+// stopGrace is how long a pass that ends waits for workers that are still reading, before it leaves them. Tests shorten
+// it.
 var stopGrace = 5 * time.Second
 
 // ErrGoexit is the cause where a Dataset, an Iterable, a collate function or a WorkerInit ended a worker's goroutine by
 // runtime.Goexit, which t.FailNow and the functions of testify's require call.
-var ErrGoexit = errors.New("runtime.Goexit ended the worker (t.FailNow and require call it): return an error in its place")
+var ErrGoexit = errors.New("runtime.Goexit ended the worker (t.FailNow and require call it): return an error in its " +
+	"place")
 
-// crew is the workers of one pass.
-type crew struct {
+// workerGroup is the workers of one pass.
+type workerGroup struct {
 	size  int
-	ended chan struct{} // has room for all
+	ended chan struct{} // buffered for all
 }
 
-func newCrew(size int) *crew { return &crew{ended: make(chan struct{}, size)} }
+func newWorkerGroup(size int) *workerGroup { return &workerGroup{ended: make(chan struct{}, size)} }
 
 // start runs a worker. One that doesn't end by returning calls failed with the reason, as its goroutine's last act.
-func (c *crew) start(work func(), failed func(err error)) {
+func (c *workerGroup) start(work func(), failed func(err error)) {
 	c.size++
 	go func() {
 		defer func() { c.ended <- struct{}{} }()
 		returned := false
 		defer func() {
-			// A goroutine that exits can't be held back: whoever waits for it is answered from here.
+			// An exit can't be recovered from: its error is delivered from here.
 			if v := recover(); v != nil {
 				failed(&PanicError{v, debug.Stack()})
 			} else if !returned {
@@ -42,7 +44,7 @@ func (c *crew) start(work func(), failed func(err error)) {
 }
 
 // wait waits until all workers have ended, and is false where the grace period was over before.
-func (c *crew) wait() bool {
+func (c *workerGroup) wait() bool {
 	late := time.NewTimer(stopGrace)
 	defer late.Stop()
 	for range c.size {

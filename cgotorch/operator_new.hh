@@ -1,4 +1,4 @@
-// objects.hh: C++'s operator new, with free lists of each thread.
+// operator_new.hh: C++'s operator new, with free lists of each thread.
 //
 // A tensor is three small objects besides its memory, and a scope of Go's frees some hundred tensors at once. glibc's
 // cache of a thread holds seven blocks of a size; what is beyond goes through its shared bins, which costs more than
@@ -16,7 +16,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "lists.h"
+#include "freelist.h"
 
 namespace golite {
 namespace {

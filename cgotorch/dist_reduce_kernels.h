@@ -1,4 +1,4 @@
-// dist_fold.h: the reductions of ranks that share a process or a host: their order, and their types.
+// dist_reduce_kernels.h: the reductions of ranks that share a process or a host: their order, and their types.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,7 +21,8 @@ struct Blocks {
     count = (count + ranks - 1) / ranks * ranks;
     size_t segment = to_one ? std::min((total + 2 * ranks - 1) / (2 * ranks), most) : (total + count - 1) / count;
     segment = (segment + element - 1) / element * element;
-    if (to_one) count = (std::max((total + segment - 1) / std::max<size_t>(segment, 1), ranks * 2) + ranks - 1) / ranks * ranks;
+    if (to_one)
+      count = (std::max((total + segment - 1) / std::max<size_t>(segment, 1), ranks * 2) + ranks - 1) / ranks * ranks;
     block = std::max(segment * (count / ranks), element);
   }
   size_t ranks, block;  // bytes of one rank's segments
@@ -116,7 +117,10 @@ inline bool combinable(at::ScalarType t) {
   switch (t) {
     case at::ScalarType::Float: case at::ScalarType::Double: case at::ScalarType::Half: case at::ScalarType::BFloat16:
     case at::ScalarType::Byte: case at::ScalarType::Char: case at::ScalarType::Short: case at::ScalarType::Int:
-    case at::ScalarType::Long: case at::ScalarType::Bool: case at::ScalarType::ComplexFloat: case at::ScalarType::ComplexDouble:
+    case at::ScalarType::Long:
+    case at::ScalarType::Bool:
+    case at::ScalarType::ComplexFloat:
+    case at::ScalarType::ComplexDouble:
       return true;
     default:
       return false;
@@ -126,7 +130,8 @@ inline bool combinable(at::ScalarType t) {
 inline bool reducible(at::ScalarType t, int op) {
   using Op = c10d::ReduceOp;
   bool bits = op == Op::BAND || op == Op::BOR || op == Op::BXOR;
-  return op <= Op::BXOR && combinable(t) && (!bits || at::isIntegralType(t, true)) && (!at::isComplexType(t) || op == Op::SUM || op == Op::AVG);
+  return op <= Op::BXOR && combinable(t) && (!bits || at::isIntegralType(t, true)) &&
+         (!at::isComplexType(t) || op == Op::SUM || op == Op::AVG);
 }
 
 inline void check_reducible(at::ScalarType t, int op) {

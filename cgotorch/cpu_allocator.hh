@@ -1,4 +1,4 @@
-// memory.hh: libtorch's CPU allocator, with a count of the bytes in use and a store of free blocks.
+// cpu_allocator.hh: libtorch's CPU allocator, with a count of the bytes in use and a store of free blocks.
 //
 // Go's collector doesn't count tensor memory, and is paced by this count. Why the store: malloc is slow for tensors:
 // aligned blocks don't come from its caches of a thread, a scope frees more at once than those hold, and a big block
@@ -16,7 +16,7 @@
 #include <unordered_map>
 
 #include "collect.h"
-#include "lists.h"
+#include "freelist.h"
 #include "overrides.h"
 #include "state.h"
 
@@ -64,11 +64,15 @@ struct SmallBlocks {
 
   // size is that of a class: steps of 64 bytes up to 1 KiB, of 256 up to 4, of 1 KiB beyond. up is the least class of n
   // bytes and more, down the one of a block that malloc made, which may have added a little.
-  static constexpr size_t size(size_t c) { return c <= 16 ? c << 6 : c <= 28 ? 1024 + ((c - 16) << 8) : 4096 + ((c - 28) << 10); }
+  static constexpr size_t size(size_t c) {
+    return c <= 16 ? c << 6 : c <= 28 ? 1024 + ((c - 16) << 8) : 4096 + ((c - 28) << 10);
+  }
   static constexpr size_t up(size_t n) {
     return n <= 1024 ? (n + 63) >> 6 : n <= 4096 ? 16 + ((n - 1024 + 255) >> 8) : 28 + ((n - 4096 + 1023) >> 10);
   }
-  static constexpr size_t down(size_t n) { return n < 1024 ? n >> 6 : n < 4096 ? 16 + ((n - 1024) >> 8) : 28 + ((n - 4096) >> 10); }
+  static constexpr size_t down(size_t n) {
+    return n < 1024 ? n >> 6 : n < 4096 ? 16 + ((n - 1024) >> 8) : 28 + ((n - 4096) >> 10);
+  }
   // least is the smallest block that release does not take for one of these.
   static constexpr size_t least() { return size(kClasses - 1) + 1024; }
 
@@ -82,7 +86,8 @@ struct SmallBlocks {
 
   void give(void* p, size_t c) {
     if ((freed += static_cast<int64_t>(size(c))) >= kPortion || life != kUsed) settle();
-    if (c == 0 || life != kUsed || !lists.give(p, c, static_cast<uint32_t>(std::min(kKept / size(c), kBlocks)))) c10::free_cpu(p);
+    if (c == 0 || life != kUsed || !lists.give(p, c, static_cast<uint32_t>(std::min(kKept / size(c), kBlocks))))
+      c10::free_cpu(p);
   }
 
   // settle updates the process's figures. The first one on a thread registers the emptying of the lists at its end.
@@ -242,7 +247,8 @@ class BigBlocks {
   // what was lately in use. Without the half, a training step near its peak drops blocks that the next one asks for,
   // and pays for clearing new pages.
   Block* trim(int64_t coming) {
-    int64_t most = std::max(before_, recent_) * 3 / 2 - tensor_bytes.live.load(std::memory_order_relaxed) - excess_ - coming;
+    int64_t most =
+        std::max(before_, recent_) * 3 / 2 - tensor_bytes.live.load(std::memory_order_relaxed) - excess_ - coming;
     Block* out = nullptr;
     while (oldest_ && kept_ > most) {
       Block* b = oldest_;
@@ -299,7 +305,8 @@ struct CountingAllocator final : at::Allocator {
       p = big_blocks.take(std::max(n, SmallBlocks::least()), excess);
       int64_t usable = static_cast<int64_t>(GL_USABLE(p) - excess);
       tensor_bytes.add(usable, 0);
-      if (usable >= static_cast<int64_t>(BigBlocks::kMapped)) big_blocks.used.fetch_add(usable, std::memory_order_relaxed);
+      if (usable >= static_cast<int64_t>(BigBlocks::kMapped))
+        big_blocks.used.fetch_add(usable, std::memory_order_relaxed);
     } else if (n > 0) {
       p = small_blocks.take(n);
     }
@@ -330,7 +337,8 @@ struct Install {
 #ifdef __GLIBC__
     // By default glibc moves big blocks from mappings of their own into its heap, which keeps their pages when they are
     // freed. A user's own setting stands.
-    if (overridden("mallopt") && !std::getenv("MALLOC_MMAP_THRESHOLD_")) mallopt(M_MMAP_THRESHOLD, static_cast<int>(BigBlocks::kMapped));
+    if (overridden("mallopt") && !std::getenv("MALLOC_MMAP_THRESHOLD_"))
+      mallopt(M_MMAP_THRESHOLD, static_cast<int>(BigBlocks::kMapped));
 #endif
   }
 } install;
