@@ -12,7 +12,7 @@ type AvgPool1d struct {
 	options AvgPoolOptions
 }
 
-// NewAvgPool1d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// NewAvgPool1d makes a pooling with windows of the given size, which are that far apart unless Stride is set
 // (torch.nn.AvgPool1d). It panics if the size is below 1.
 func NewAvgPool1d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool1d {
 	return &AvgPool1d{kernel: window("nn.NewAvgPool1d", 1, kernel), options: one("nn.NewAvgPool1d", opts)}
@@ -74,7 +74,7 @@ type AvgPool2d struct {
 	options AvgPoolOptions
 }
 
-// NewAvgPool2d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// NewAvgPool2d makes a pooling with windows of the given size, which are that far apart unless Stride is set
 // (torch.nn.AvgPool2d). It panics if the size is below 1.
 func NewAvgPool2d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool2d {
 	return &AvgPool2d{kernel: window("nn.NewAvgPool2d", 2, kernel), options: one("nn.NewAvgPool2d", opts)}
@@ -136,7 +136,7 @@ type AvgPool3d struct {
 	options AvgPoolOptions
 }
 
-// NewAvgPool3d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// NewAvgPool3d makes a pooling with windows of the given size, which are that far apart unless Stride is set
 // (torch.nn.AvgPool3d). It panics if the size is below 1.
 func NewAvgPool3d[K Size](kernel K, opts ...AvgPoolOptions) *AvgPool3d {
 	return &AvgPool3d{kernel: window("nn.NewAvgPool3d", 3, kernel), options: one("nn.NewAvgPool3d", opts)}

@@ -24,7 +24,7 @@ type MaxPool1d struct {
 	options MaxPoolOptions
 }
 
-// NewMaxPool1d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// NewMaxPool1d makes a pooling with windows of the given size, which are that far apart unless Stride is set
 // (torch.nn.MaxPool1d). It panics if the size is below 1.
 func NewMaxPool1d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool1d {
 	return &MaxPool1d{kernel: window("nn.NewMaxPool1d", 1, kernel), options: one("nn.NewMaxPool1d", opts)}
@@ -49,7 +49,7 @@ type MaxPool2d struct {
 	options MaxPoolOptions
 }
 
-// NewMaxPool2d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// NewMaxPool2d makes a pooling with windows of the given size, which are that far apart unless Stride is set
 // (torch.nn.MaxPool2d). It panics if the size is below 1.
 func NewMaxPool2d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool2d {
 	return &MaxPool2d{kernel: window("nn.NewMaxPool2d", 2, kernel), options: one("nn.NewMaxPool2d", opts)}
@@ -74,7 +74,7 @@ type MaxPool3d struct {
 	options MaxPoolOptions
 }
 
-// NewMaxPool3d makes a pooling with windows of the given size, which are that far apart unless Stride says otherwise
+// NewMaxPool3d makes a pooling with windows of the given size, which are that far apart unless Stride is set
 // (torch.nn.MaxPool3d). It panics if the size is below 1.
 func NewMaxPool3d[K Size](kernel K, opts ...MaxPoolOptions) *MaxPool3d {
 	return &MaxPool3d{kernel: window("nn.NewMaxPool3d", 3, kernel), options: one("nn.NewMaxPool3d", opts)}

@@ -117,7 +117,7 @@ type Unfold struct {
 	options FoldOptions
 }
 
-// NewUnfold cuts windows of the given size, one step apart unless Stride says otherwise (torch.nn.Unfold). It panics if
+// NewUnfold cuts windows of the given size, one step apart unless Stride is set (torch.nn.Unfold). It panics if
 // the size is below 1.
 func NewUnfold[K Size](kernel K, opts ...FoldOptions) *Unfold {
 	return &Unfold{kernel: window("nn.NewUnfold", 2, kernel), options: one("nn.NewUnfold", opts)}
