@@ -14,7 +14,7 @@ type GELU struct {
 	Options GELUOptions // what the constructor was given
 }
 
-// NewGELU makes the layer, exact unless the options ask for tanh's approximation (torch.nn.GELU).
+// NewGELU makes the layer, exact unless the options select tanh's approximation (torch.nn.GELU).
 func NewGELU(opts ...GELUOptions) *GELU { return &GELU{Options: one("nn.NewGELU", opts)} }
 
 // Forward takes x of any shape and returns the same shape.

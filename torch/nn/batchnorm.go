@@ -78,9 +78,9 @@ func (t normTensors) reset() {
 // BatchNormFunc is F.BatchNorm, or what takes its place.
 type BatchNormFunc func(x, runningMean, runningVar *torch.Tensor, o F.BatchNormOptions) *torch.Tensor
 
-// NormalizeWith lets the batch normalisations inside a model, or it itself, compute with f in place of F.BatchNorm
-// while they are in training mode, and take inputs of any 2 dimensions or more; nil gives F.BatchNorm back. Their
-// tensors and keys stay. It returns how many there are. ddp.ConvertSyncBatchNorm is made of it.
+// NormalizeWith makes the batch normalisations inside a model, or the model itself, compute with f in place of
+// F.BatchNorm in training mode, and accept inputs of 2 or more dimensions; nil restores F.BatchNorm. Their tensors and
+// keys stay. It returns how many there are. ddp.ConvertSyncBatchNorm uses it.
 func NormalizeWith(m Module, f BatchNormFunc) (count int) {
 	for _, m := range Modules(m) {
 		if n, ok := m.(interface{ batches() *batchNorm }); ok && n.batches() != nil {

@@ -54,8 +54,8 @@ func (b *instanceNorm) instances(operation string, training bool, t normTensors,
 	return out
 }
 
-// InstanceNorm1d normalises each channel of each sample (torch.nn.InstanceNorm1d). Keys, where the options ask for
-// them: weight, bias, running_mean, running_var [C], num_batches_tracked.
+// InstanceNorm1d normalises each channel of each sample (torch.nn.InstanceNorm1d). Keys, where the options enable them:
+// weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm1d struct {
 	Base
 	Weight            Parameter // [C]; the zero Parameter without Affine
@@ -94,8 +94,8 @@ func (b *InstanceNorm1d) Forward(x *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// InstanceNorm2d normalises each channel of each sample (torch.nn.InstanceNorm2d). Keys, where the options ask for
-// them: weight, bias, running_mean, running_var [C], num_batches_tracked.
+// InstanceNorm2d normalises each channel of each sample (torch.nn.InstanceNorm2d). Keys, where the options enable them:
+// weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm2d struct {
 	Base
 	Weight            Parameter // [C]; the zero Parameter without Affine
@@ -134,8 +134,8 @@ func (b *InstanceNorm2d) Forward(x *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// InstanceNorm3d normalises each channel of each sample (torch.nn.InstanceNorm3d). Keys, where the options ask for
-// them: weight, bias, running_mean, running_var [C], num_batches_tracked.
+// InstanceNorm3d normalises each channel of each sample (torch.nn.InstanceNorm3d). Keys, where the options enable them:
+// weight, bias, running_mean, running_var [C], num_batches_tracked.
 type InstanceNorm3d struct {
 	Base
 	Weight            Parameter // [C]; the zero Parameter without Affine

@@ -5,7 +5,7 @@ import (
 	F "github.com/golite/golite/torch/nn/functional"
 )
 
-// L1Loss is the absolute difference (torch.nn.L1Loss); see F.L1Loss. Key, where the options have one: weight.
+// L1Loss is the absolute difference (torch.nn.L1Loss); see F.L1Loss. State dict: weight, if Options.Weight is set.
 type L1Loss struct {
 	Base
 	Weight  Buffer
@@ -27,7 +27,7 @@ func (l *L1Loss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// MSELoss is the squared difference (torch.nn.MSELoss); see F.MSELoss. Key, where the options have one: weight.
+// MSELoss is the squared difference (torch.nn.MSELoss); see F.MSELoss. State dict: weight, if Options.Weight is set.
 type MSELoss struct {
 	Base
 	Weight  Buffer
@@ -71,7 +71,7 @@ func (l *SmoothL1Loss) Forward(x, target *torch.Tensor) *torch.Tensor {
 }
 
 // HuberLoss is half the squared difference where it is small, else Delta times the absolute one (torch.nn.HuberLoss);
-// see F.HuberLoss. Key, where the options have one: weight.
+// see F.HuberLoss. State dict: weight, if Options.Weight is set.
 type HuberLoss struct {
 	Base
 	Weight  Buffer
@@ -95,7 +95,7 @@ func (l *HuberLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 }
 
 // CrossEntropyLoss is the cross entropy of logits [N, C, ...] and classes or probabilities (torch.nn.CrossEntropyLoss);
-// see F.CrossEntropy. Key, where the options have one: weight.
+// see F.CrossEntropy. State dict: weight, if Options.Weight is set.
 type CrossEntropyLoss struct {
 	Base
 	Weight  Buffer
@@ -119,7 +119,7 @@ func (l *CrossEntropyLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 }
 
 // NLLLoss is the negative log likelihood of log probabilities [N, C, ...] and classes (torch.nn.NLLLoss); see
-// F.NLLLoss. Key, where the options have one: weight.
+// F.NLLLoss. State dict: weight, if Options.Weight is set.
 type NLLLoss struct {
 	Base
 	Weight  Buffer
@@ -204,8 +204,8 @@ func (l *KLDivLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 	})
 }
 
-// BCELoss is the binary cross entropy of probabilities (torch.nn.BCELoss); see F.BCE. Key, where the options have one:
-// weight.
+// BCELoss is the binary cross entropy of probabilities (torch.nn.BCELoss); see F.BCE. State dict: weight, if
+// Options.Weight is set.
 type BCELoss struct {
 	Base
 	Weight  Buffer

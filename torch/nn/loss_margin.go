@@ -88,7 +88,7 @@ func (l *SoftMarginLoss) Forward(x, target *torch.Tensor) *torch.Tensor {
 }
 
 // MultiLabelSoftMarginLoss is the binary cross entropy of logits, a mean over the classes
-// (torch.nn.MultiLabelSoftMarginLoss); see F.MultiLabelSoftMarginLoss. Key, where the options have one: weight.
+// (torch.nn.MultiLabelSoftMarginLoss); see F.MultiLabelSoftMarginLoss. State dict: weight, if Options.Weight is set.
 type MultiLabelSoftMarginLoss struct {
 	Base
 	Weight  Buffer
@@ -132,8 +132,8 @@ func (l *CosineEmbeddingLoss) Forward(x1, x2, target *torch.Tensor) *torch.Tenso
 	})
 }
 
-// MultiMarginLoss is the hinge loss of one class a sample (torch.nn.MultiMarginLoss); see F.MultiMarginLoss. Key, where
-// the options have one: weight.
+// MultiMarginLoss is the hinge loss of one class a sample (torch.nn.MultiMarginLoss); see F.MultiMarginLoss. State
+// dict: weight, if Options.Weight is set.
 type MultiMarginLoss struct {
 	Base
 	Weight  Buffer

@@ -138,7 +138,7 @@ func (adam) fused(g *ParamGroup, b *Batch) {
 		g.WeightDecay, g.Eps, g.AMSGrad, g.Maximize, nil, b.foundInf)
 }
 
-// decouple lets the weights themselves decay, if the group's decay is of that kind.
+// decouple decays the weights themselves, if the group's decay is of that kind.
 func (b *Batch) decouple(g *ParamGroup) {
 	if g.Decoupled && g.WeightDecay != 0 {
 		scale(b.Params, 1-g.LR*g.WeightDecay)

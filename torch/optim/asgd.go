@@ -58,7 +58,7 @@ func (asgd) Slots() []Slot {
 	}
 }
 
-// pace is what a parameter's step and averaging go by.
+// pace is the step size and the averaging factor of a parameter.
 type pace struct{ steps, eta, mu float64 }
 
 func (r asgd) Update(g *ParamGroup, b *Batch) {

@@ -11,7 +11,7 @@ type CosineAnnealingLROptions struct {
 	EtaMin float64 // the lowest rate
 }
 
-// CosineAnnealingLR lets the rates fall along half a cosine, and rise again
+// CosineAnnealingLR lowers the rates along half a cosine, and raises them again
 // (torch.optim.lr_scheduler.CosineAnnealingLR).
 type CosineAnnealingLR struct {
 	LRScheduler

@@ -14,7 +14,7 @@ type WarmRestartsOptions struct {
 	EtaMin float64 // the lowest rate
 }
 
-// CosineAnnealingWarmRestarts lets the rates fall along half a cosine, and begin anew
+// CosineAnnealingWarmRestarts lowers the rates along half a cosine, and restarts
 // (torch.optim.lr_scheduler.CosineAnnealingWarmRestarts).
 type CosineAnnealingWarmRestarts struct {
 	LRScheduler

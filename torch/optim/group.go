@@ -39,7 +39,7 @@ type ParamGroup struct {
 	MomentumDecay       float64    // NAdam's
 	Etas, StepSizes     [2]float64 // Rprop's
 
-	// What the options of the same names ask for.
+	// The options of the same names.
 	Nesterov, Maximize, AMSGrad, Centered, Decoupled, Fused bool
 
 	// What CyclicLR, OneCycleLR and SWALR keep in the group, as in Python; nil until they do.

@@ -6,8 +6,7 @@ type PolynomialLROptions struct {
 	Power      *float64 // the polynomial's, 1 being a straight line; nil: 1
 }
 
-// PolynomialLR lets the rates fall to 0 in a number of steps, along a polynomial
-// (torch.optim.lr_scheduler.PolynomialLR).
+// PolynomialLR lowers the rates to 0 in a number of steps, along a polynomial (torch.optim.lr_scheduler.PolynomialLR).
 type PolynomialLR struct {
 	LRScheduler
 	total int
