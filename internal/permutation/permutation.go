@@ -35,7 +35,6 @@ func Draw[N int | int64](operation string, n int, g *torch.Generator) (order []N
 // TooLong returns the error of an order for which there is no memory.
 func TooLong(n int) error {
 	return fmt.Errorf("a random order of %d samples is drawn as a whole, and there is no memory for its %.3g GB: draw "+
-		"single samples "+
-		"with replacement, as sampler.NewRandom(%d, sampler.RandomOptions{Replacement: true, Samples: ...}) does, or write a "+
-		"sampler.Sampler that computes its order", n, 8*float64(n)/1e9, n)
+		"single samples with replacement, as sampler.NewRandom(%d, sampler.RandomOptions{Replacement: true, "+
+		"Samples: ...}) does, or write a sampler.Sampler that computes its order", n, 8*float64(n)/1e9, n)
 }
