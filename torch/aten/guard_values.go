@@ -15,7 +15,8 @@ func odds(g asked) string {
 // between wants the elements of a tensor of floating numbers within a range.
 func (g asked) between(name string, low, high float64) string {
 	t := g.tensor(name)
-	if t == nil || t.Numel() == 0 || t.Layout() != torch.Strided || t.Device().Type != torch.CPUType || !t.DType().IsFloating() {
+	if t == nil || t.Numel() == 0 || t.Layout() != torch.Strided || t.Device().Type != torch.CPUType ||
+		!t.DType().IsFloating() {
 		return ""
 	}
 	if min, max := t.Min().Item(), t.Max().Item(); !(min >= low && max <= high) {
@@ -42,10 +43,12 @@ func packed(g asked) string {
 	if sizes == nil || data == nil {
 		return ""
 	}
-	if problem := first(g.dims("batch_sizes", 1), g.filled("batch_sizes"), g.within("batch_sizes", math.MaxInt)); problem != "" || data.Dim() == 0 {
+	if problem := first(g.dims("batch_sizes", 1), g.filled("batch_sizes"),
+		g.within("batch_sizes", math.MaxInt)); problem != "" || data.Dim() == 0 {
 		return problem
 	}
-	if sizes.DType().IsFloating() || sizes.DType().IsComplex() || sizes.Device().Type != torch.CPUType || sizes.Layout() != torch.Strided {
+	if sizes.DType().IsFloating() || sizes.DType().IsComplex() || sizes.Device().Type != torch.CPUType ||
+		sizes.Layout() != torch.Strided {
 		return ""
 	}
 	if sum := int(sizes.To(torch.Int64).Sum().Item()); sum != data.Size(0) {
