@@ -22,6 +22,7 @@ var wideFolders = []string{
 //   - a row of a test's table: it begins with { or a quoted key,
 //   - a line that holds a raw string, whose text a break would change,
 //   - a table or a code block of a page,
+//   - the output of an example,
 //   - a line of directives, and one that is a single word, such as an address.
 func TestLinesFitTheirColumns(t *testing.T) {
 	require.NoError(t, eachFile(func(name string, text []byte) error {
@@ -80,7 +81,7 @@ func mayBeWide(name, line string) bool {
 	case path.Ext(name) == ".md":
 		return strings.HasPrefix(s, "|")
 	case strings.HasPrefix(s, "//"):
-		return false
+		return strings.HasPrefix(s, "// Output: ")
 	case strings.Contains(line, "`"), strings.HasPrefix(s, "#cgo "), strings.HasPrefix(s, "#error "):
 		return true
 	default:

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Hint returns " (did you mean NAME?)", of the name in names nearest to the given one without regard to case, or nothing
-// where none is near: where more than a third of its letters differ.
+// Hint returns " (did you mean NAME?)", of the name in names nearest to the given one without regard to case, or
+// nothing where none is near: where more than a third of its letters differ.
 func Hint(name string, names []string) string {
 	best, least := "", len(name)/3+1
 	for _, n := range names {

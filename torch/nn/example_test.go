@@ -51,8 +51,7 @@ func ExampleLoadStateDict() {
 	saved := nn.StateDict(nn.NewSequential(nn.NewLinear(2, 2)))
 	err := nn.LoadStateDict(nn.NewSequential(nn.NewLinear(2, 3)), saved)
 	fmt.Println(err)
-	// Output: the state dict doesn't fit *nn.Sequential; of another shape: 0.weight is [2 2], want [3 2], 0.bias is [2],
-	// want [3]
+	// Output: the state dict doesn't fit *nn.Sequential; of another shape: 0.weight is [2 2], want [3 2], 0.bias is [2], want [3]
 }
 
 func ExampleApply() {
