@@ -41,6 +41,12 @@ func (l *Lite) partedValue(v any) any {
 		return v
 	}
 	switch x := v.(type) {
+	case []any:
+		out := make([]any, len(x))
+		for i := range x {
+			out[i] = l.partedValue(x[i])
+		}
+		return out
 	case Handle:
 		if h := x.handle(); h != nil {
 			return &partModule{l: l, module: h.module}
@@ -196,6 +202,12 @@ func (l *Lite) partContent(v any, whole func(s *serial.Shard) *torch.Tensor) any
 				continue
 			}
 			out[key] = l.partContent(v[key], whole)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = l.partContent(v[i], whole)
 		}
 		return out
 	case map[int]any:

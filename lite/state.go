@@ -12,7 +12,8 @@ import (
 )
 
 // State is the content of a checkpoint, and the description of what to load it into: models, modules, optimizers,
-// schedulers, loaders and whatever has StateDict and LoadStateDict are converted and filled in place; a pointer to a plain
+// schedulers, loaders and whatever has StateDict and LoadStateDict are converted and filled in place, also in a list ([]any);
+// a pointer to a plain
 // value (a number, a string, a slice, an array or a map of such) is read by Save and written by Load; other values are
 // saved as they are, and Load puts the file's in their place in the map.
 type State map[string]any
@@ -68,6 +69,8 @@ func plainOf(v any) (any, error) {
 		return nil, fmt.Errorf("a nil %T", v)
 	}
 	switch v := v.(type) {
+	case []any:
+		return plainList(v)
 	case *partModule:
 		return v, nil
 	case moduleState:
@@ -83,6 +86,33 @@ func plainOf(v any) (any, error) {
 		return r.Elem().Interface(), nil
 	}
 	return v, nil
+}
+
+// plainList converts a list whose elements are models, optimizers and the like. Others stay as they are.
+func plainList(list []any) (any, error) {
+	if !hasTargets(list) {
+		return list, nil
+	}
+	out := make([]any, len(list))
+	for i, v := range list {
+		plain, err := plainOf(v)
+		if err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+		out[i] = plain
+	}
+	return out, nil
+}
+
+// hasTargets reports whether a list has elements that are converted, and filled in place.
+func hasTargets(list []any) bool {
+	return slices.ContainsFunc(list, func(v any) bool {
+		switch v.(type) {
+		case moduleState, nn.Module, stateful:
+			return true
+		}
+		return false
+	})
 }
 
 func nilPointer(v any) bool {
@@ -121,12 +151,17 @@ func filtered(v any, keep func(string, any) bool) (any, bool) {
 
 // resumes tells whether training goes on from what is loaded.
 func (s State) resumes() bool {
-	for _, v := range s {
-		switch v.(type) {
-		case moduleState, nn.Module:
-		case optim.Optimizer, stateful:
-			return true
-		}
+	return slices.ContainsFunc(slices.Collect(maps.Values(s)), isTrained)
+}
+
+// isTrained reports whether training goes on from a value that is loaded.
+func isTrained(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return slices.ContainsFunc(v, isTrained)
+	case moduleState, nn.Module:
+	case optim.Optimizer, stateful:
+		return true
 	}
 	return false
 }

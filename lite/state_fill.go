@@ -103,6 +103,11 @@ func (f *filling) plan(to, from any, put func(any)) error {
 		return fmt.Errorf("there is no %T to load into: it is nil", to)
 	}
 	switch to := to.(type) {
+	case []any:
+		if hasTargets(to) {
+			return f.list(to, from)
+		}
+		return f.plain(to, from, put)
 	case moduleState:
 		return f.module(to.StateDict(), from, to.LoadStateDict)
 	case nn.Module:
@@ -128,6 +133,29 @@ func (f *filling) plan(to, from any, put func(any)) error {
 		return f.plain(to, from, put)
 	}
 	return nil
+}
+
+// list fills the elements of a list, one by one.
+func (f *filling) list(to []any, from any) error {
+	list, ok := from.([]any)
+	if !ok || len(list) != len(to) {
+		return fmt.Errorf("want a list of %d, found a %s", len(to), describe(from))
+	}
+	var errs []error
+	for i, v := range to {
+		if err := f.plan(v, list[i], func(x any) { to[i] = x }); err != nil {
+			errs = append(errs, fmt.Errorf("element %d: %w", i, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// describe names what a file has, for a message.
+func describe(v any) string {
+	if list, ok := v.([]any); ok {
+		return fmt.Sprintf("list of %d", len(list))
+	}
+	return typename.Of(v)
 }
 
 // module loads a module's state, whose own is given to compare.

@@ -87,7 +87,7 @@ func (t *Trainer) dump(weightsOnly bool) (map[string]any, error) {
 	}
 	var optimizers, schedulers []any
 	for _, o := range t.Optimizers() {
-		optimizers = append(optimizers, o.StateDict())
+		optimizers = append(optimizers, o) // Save converts it: ranks may hold parts
 	}
 	for _, s := range t.schedules {
 		schedulers = append(schedulers, s.Scheduler.StateDict())
@@ -164,8 +164,20 @@ func (t *Trainer) readCheckpoint(path string) (*restored, error) {
 	return r, nil
 }
 
-// loadWeights writes the weights into a module.
-func (r *restored) loadWeights(m nn.Module) error {
+// load reads parts of the file once more, for what ranks may hold parts of.
+func (r *restored) load(t *Trainer, into lite.State) error {
+	_, err := t.l.Load(r.path, into, lite.LoadOptions{OnlyState: true, KeepStreams: true})
+	if err != nil {
+		return fmt.Errorf("trainer: %w", err)
+	}
+	return nil
+}
+
+// loadWeights writes the weights into a module, which is set up or not.
+func (r *restored) loadWeights(t *Trainer, m nn.Module) error {
+	if model := t.models[m]; model != nil {
+		return r.load(t, lite.State{"state_dict": model})
+	}
 	sd, err := stateDictOf(r.content["state_dict"])
 	if err == nil {
 		err = nn.LoadStateDict(m, sd)
@@ -193,7 +205,7 @@ func (r *restored) loadModule(t *Trainer, m nn.Module, d any) error {
 	if err := t.hooks.load.call(t, r.content); err != nil {
 		return err
 	}
-	if err := r.loadWeights(m); err != nil {
+	if err := r.loadWeights(t, m); err != nil {
 		return err
 	}
 	if s, ok := d.(stateful); ok && !isNil(d) {
@@ -229,10 +241,12 @@ func (r *restored) loadTraining(t *Trainer) error {
 	if len(optimizers) != len(t.Optimizers()) {
 		return fmt.Errorf("trainer: %s has %d optimizers, and ConfigureOptimizers returned %d", r.path, len(optimizers), len(t.Optimizers()))
 	}
-	for i, o := range t.Optimizers() {
-		if err := loadMap(o, optimizers[i]); err != nil {
-			return fmt.Errorf("trainer: %s: optimizer %d: %w", r.path, i, err)
-		}
+	var into []any
+	for _, o := range t.Optimizers() {
+		into = append(into, o)
+	}
+	if err := r.load(t, lite.State{"optimizer_states": into}); err != nil {
+		return err
 	}
 	schedulers, _ := r.content["lr_schedulers"].([]any)
 	if len(schedulers) != len(t.schedules) {
@@ -348,7 +362,7 @@ func LoadFromCheckpoint(l *lite.Lite, path string, m nn.Module) (hyperparameters
 		return nil, err
 	}
 	hyperparameters, _ = r.content["hyper_parameters"].(map[string]any)
-	return hyperparameters, r.loadWeights(m)
+	return hyperparameters, r.loadWeights(t, m)
 }
 
 // stateKey is under what a callback's state stands in a checkpoint (Callback.state_key).

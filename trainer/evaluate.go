@@ -74,7 +74,7 @@ func evaluate[B any](ctx context.Context, t *Trainer, stage Stage, m nn.Module, 
 			if err != nil {
 				return err
 			}
-			if err := c.loadWeights(m); err != nil {
+			if err := c.loadWeights(t, m); err != nil {
 				return err
 			}
 		}

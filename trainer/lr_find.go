@@ -43,6 +43,9 @@ func LRFind[B any](ctx context.Context, t *Trainer, m Module[B], d TrainData[B],
 	if err != nil {
 		return nil, fmt.Errorf("trainer: LRFind: %w", err)
 	}
+	if t.l.Sharded() {
+		return nil, errors.New("trainer: LRFind puts whole weights back, and the strategy divides them among the ranks: use ddp")
+	}
 	if isNil(m) {
 		return nil, errors.New("trainer: LRFind: the module is nil")
 	}

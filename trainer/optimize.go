@@ -139,7 +139,7 @@ func (f *fit[B]) manual() *torch.Tensor {
 	t := f.t
 	t.stepped = false
 	var loss *torch.Tensor
-	t.l.NoBackwardSync(f.model, t.l.WorldSize() > 1, func() { loss = f.callStep() })
+	t.l.NoBackwardSync(f.model, t.l.WorldSize() > 1 && !t.l.Sharded(), func() { loss = f.callStep() })
 	if t.stepped {
 		t.manualSteps.ready()
 		t.manualSteps.completed()
@@ -228,7 +228,7 @@ func (t *Trainer) setOptimization(m nn.Module, c Optimization) error {
 // average averages an optimizer's gradients over the ranks: in manual optimization the backward passes leave them on each
 // rank, as what one loss makes of the gradients of another optimizer's parameters is not used.
 func (t *Trainer) average(o optim.Optimizer) {
-	if t.l.WorldSize() == 1 {
+	if t.l.WorldSize() == 1 || t.l.Sharded() { // a sharded strategy has combined them
 		return
 	}
 	for _, p := range o.Tensors() {

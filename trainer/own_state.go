@@ -15,7 +15,7 @@ func (t *Trainer) dumpOwn() (map[string]any, error) {
 	if t.stage != Fitting || t.loaderStates == nil {
 		return own, nil
 	}
-	if t.midAccumulation() {
+	if t.midAccumulation() && t.optimizer != nil {
 		own["gradients"] = t.gradients()
 	}
 	train, val := t.loaderStates()

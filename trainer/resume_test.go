@@ -66,12 +66,12 @@ func (d resumeData) TrainDataLoader(*trainer.Trainer) (*data.Loader[data.Example
 }
 
 // train runs a Fit, until kill batches were begun if kill is positive.
-func train(t *testing.T, r *recordedRun, ranks, workers, kill int, from, dir string, o trainer.Options) (out outcome) {
+func train(t *testing.T, r *recordedRun, strategy string, ranks, workers, kill int, from, dir string, o trainer.Options) (out outcome) {
 	out.losses, out.weights = make([][]float64, ranks), map[string][]float64{}
 	j := &journal{}
 	cfg := lite.Config{Loggers: []lite.MetricLogger{j}}
 	if ranks > 1 {
-		cfg.Strategy, cfg.Devices = "ddp_spawn", lite.Devices(fmt.Sprint(ranks))
+		cfg.Strategy, cfg.Devices = strategy, lite.Devices(fmt.Sprint(ranks))
 	}
 	var mu sync.Mutex
 	err := lite.Run(t.Context(), cfg, func(ctx context.Context, l *lite.Lite) error {
@@ -131,31 +131,33 @@ func TestResumeAfterEveryBatch(t *testing.T) {
 		return nil
 	}
 	for name, c := range map[string]struct {
-		run            string
+		run, strategy  string
 		ranks, workers int
 		o              trainer.Options
 	}{
-		"plain":                      {"shuffled dropout norm", 1, 0, trainer.Options{}},
-		"workers, accumulation":      {"shuffled dropout norm", 1, 2, trainer.Options{AccumulateGradBatches: 3}},
-		"validation within a window": {"accumulate 3", 1, 0, trainer.Options{AccumulateGradBatches: 2, ValCheckInterval: trainer.Batches(3)}},
-		"weight averaging":           {"ema", 1, 0, trainer.Options{}},
-		"plateau":                    {"plateau", 1, 0, trainer.Options{}},
-		"2 ranks":                    {"no sanity check, shuffled", 2, 0, trainer.Options{}},
-		"2 ranks, accumulation":      {"adam step", 2, 0, trainer.Options{AccumulateGradBatches: 3}},
+		"plain":                      {"shuffled dropout norm", "", 1, 0, trainer.Options{}},
+		"workers, accumulation":      {"shuffled dropout norm", "", 1, 2, trainer.Options{AccumulateGradBatches: 3}},
+		"validation within a window": {"accumulate 3", "", 1, 0, trainer.Options{AccumulateGradBatches: 2, ValCheckInterval: trainer.Batches(3)}},
+		"weight averaging":           {"ema", "", 1, 0, trainer.Options{}},
+		"plateau":                    {"plateau", "", 1, 0, trainer.Options{}},
+		"2 ranks":                    {"no sanity check, shuffled", "ddp_spawn", 2, 0, trainer.Options{}},
+		"2 ranks, accumulation":      {"adam step", "ddp_spawn", 2, 0, trainer.Options{AccumulateGradBatches: 3}},
+		"2 ranks, fsdp":              {"adam step", "fsdp_spawn", 2, 0, trainer.Options{}},
+		"2 ranks, deepspeed":         {"adamw onecycle", "deepspeed_stage_2_spawn", 2, 0, trainer.Options{GradientClipVal: 0.1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := run(c.run)
 			r.Log = "both"
-			whole := train(t, r, c.ranks, c.workers, 0, "", t.TempDir(), c.o)
+			whole := train(t, r, c.strategy, c.ranks, c.workers, 0, "", t.TempDir(), c.o)
 			batches := len(whole.losses[0])
 			for kill := 1; kill < batches; kill += 1 + kill/6 {
 				dir := t.TempDir()
-				first := train(t, r, c.ranks, c.workers, kill, "", dir, c.o)
+				first := train(t, r, c.strategy, c.ranks, c.workers, kill, "", dir, c.o)
 				last := filepath.Join(dir, "last.ckpt")
 				if files, err := filepath.Glob(last); err != nil || len(files) == 0 {
 					continue // no step was made yet
 				}
-				second := train(t, r, c.ranks, c.workers, 0, last, dir, c.o)
+				second := train(t, r, c.strategy, c.ranks, c.workers, 0, last, dir, c.o)
 				for rank := range whole.losses {
 					n := len(whole.losses[rank]) - len(second.losses[rank])
 					require.LessOrEqual(t, n, len(first.losses[rank]), "killed after %d", kill)

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/golite/golite/torch"
@@ -10,7 +11,8 @@ import (
 
 // WeightAveraging keeps an average of the module's weights as it is trained
 // (lightning.pytorch.callbacks.WeightAveraging, EMAWeightAveraging). Validation runs with the average, checkpoints have it
-// as their weights, beside the module's own, and the module has it at the end of Fit.
+// as their weights, beside the module's own, and the module has it at the end of Fit. Strategies that divide weights among
+// the ranks are refused.
 type WeightAveraging struct {
 	// Average is how weights are averaged, such as optim.EMA(0.999). nil: the mean of all.
 	Average optim.Averager
@@ -34,6 +36,9 @@ func (c *WeightAveraging) Averaged() *optim.AveragedModel[nn.Module] { return c.
 
 // OnFitStart makes the average.
 func (c *WeightAveraging) OnFitStart(t *Trainer) error {
+	if t.l.Sharded() {
+		return errors.New("WeightAveraging has whole weights to average, and the strategy divides them among the ranks: use ddp")
+	}
 	c.average = optim.NewAveragedModel(t.model.Module, optim.AveragedModelOptions{Average: c.Average, Buffers: !c.NoBuffers})
 	if c.pending == nil {
 		return nil
