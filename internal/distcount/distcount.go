@@ -1,6 +1,6 @@
-// Package distcount counts what a rank of a large world would send, without the world: its group runs the real code of ddp and
-// ddp/shard on one rank, whose collectives go through a backend that sends nothing and takes every other rank for one
-// with the same tensors.
+// Package distcount counts what a rank of a large world would send, without the world: its group runs the real code of
+// ddp and ddp/shard on one rank, whose collectives go through a backend that sends nothing and takes every other rank
+// for one with the same tensors.
 //
 //	g, counter, err := distcount.Rank(ctx, 1024)
 //	defer g.Close()
@@ -8,8 +8,9 @@
 //	... // one step
 //	sent := counter.Total().Minus(before) // bytes and messages of this rank
 //
-// Bytes and messages are those of ring algorithms, as NCCL's and Gloo's are for large tensors: of B bytes in all, an all-reduce
-// sends 2 (N-1)/N B in 2 (N-1) messages, an all-gather and a reduce-scatter (N-1)/N B in N-1, a broadcast B in one.
+// Bytes and messages are those of ring algorithms, as NCCL's and Gloo's are for large tensors: of B bytes in all, an
+// all-reduce sends 2 (N-1)/N B in 2 (N-1) messages, an all-gather and a reduce-scatter (N-1)/N B in N-1, a broadcast B
+// in one.
 package distcount
 
 import (
@@ -80,7 +81,8 @@ func attach(g *dist.Group, _ torch.Device) (dist.Backend, error) {
 	return backend{c}, nil
 }
 
-// Rank returns the group of rank 0 in a world of so many ranks, and what counts its collectives. Close the group and call end.
+// Rank returns the group of rank 0 in a world of so many ranks, and what counts its collectives. Close the group and
+// call end.
 func Rank(ctx context.Context, world int) (g *dist.Group, c *Counter, end func(), err error) {
 	w := dist.NewLocalWorld(world)
 	if g, err = w.Group(ctx, 0); err != nil {

@@ -68,7 +68,8 @@ func step(t *testing.T, world int, how *shard.Options) (sent, gathers, reduction
 		run()
 		before, g0, r0 := c.Total(), c.Kind("all_gather"), c.Kind("reduce_scatter")
 		run()
-		sent, gathers, reductions = c.Total().Minus(before), c.Kind("all_gather").Minus(g0), c.Kind("reduce_scatter").Minus(r0)
+		sent, gathers, reductions = c.Total().Minus(before), c.Kind("all_gather").Minus(g0),
+			c.Kind("reduce_scatter").Minus(r0)
 	})
 	return sent, gathers, reductions, params
 }
@@ -101,18 +102,20 @@ func train(t *testing.T, ctx context.Context, g *dist.Group, n *net, opt optim.O
 	}
 }
 
-// TestBytesOfAStep: with P bytes of parameters and N ranks, ddp sends 2 (N-1)/N P, as stages 1 and 2 and shard_grad_op do, and
-// full sharding up to 3 (N-1)/N P: units that are still whole when backward begins are not gathered again. With each of its
-// 14 gradients a rank sends the others a float32 that counts who had one.
+// TestBytesOfAStep: with P bytes of parameters and N ranks, ddp sends 2 (N-1)/N P, as stages 1 and 2 and shard_grad_op
+// do, and full sharding up to 3 (N-1)/N P: units that are still whole when backward begins are not gathered again. With
+// each of its 14 gradients a rank sends the others a float32 that counts who had one.
 func TestBytesOfAStep(t *testing.T) {
 	page, err := os.ReadFile("../../docs/large.md")
 	require.NoError(t, err)
 	for _, world := range []int{8, 64, 1024} {
-		for name, how := range map[string]*shard.Options{"ddp": nil, "stage 2": {Reshard: shard.Never}, "shard_grad_op": {Reshard: shard.AfterBackward}, "full_shard": {}} {
+		for name, how := range map[string]*shard.Options{"ddp": nil, "stage 2": {Reshard: shard.Never},
+			"shard_grad_op": {Reshard: shard.AfterBackward}, "full_shard": {}} {
 			t.Run(fmt.Sprintf("%s/%d", name, world), func(t *testing.T) {
 				sent, gathers, reductions, params := step(t, world, how)
 				share := params * int64(world-1) / int64(world)
-				row := fmt.Sprintf("| %s | %d | %d | %d | %d | %.3f |", name, world, sent.Calls, sent.Messages, sent.Bytes, float64(sent.Bytes)/float64(params))
+				row := fmt.Sprintf("| %s | %d | %d | %d | %d | %.3f |", name, world, sent.Calls, sent.Messages, sent.Bytes,
+					float64(sent.Bytes)/float64(params))
 				assert.Contains(t, string(page), row, "docs/large.md has another row")
 				if how == nil {
 					assert.Equal(t, 2*share, sent.Bytes)

@@ -37,7 +37,8 @@ func EMA(decay float64) Averager {
 type AveragedModelOptions struct {
 	// Average is how parameters are averaged (avg_fn). nil: SWA().
 	Average Averager
-	// Buffers averages buffers too (use_buffers); whole numbers among them are cut. Else buffers are copied from the model.
+	// Buffers averages buffers too (use_buffers); whole numbers among them are cut. Else buffers are copied from the
+	// model.
 	Buffers bool
 }
 
@@ -64,8 +65,8 @@ func NewAveragedModel[M nn.Module](m M, opts ...AveragedModelOptions) *AveragedM
 // Updates returns how often Update was called (n_averaged).
 func (a *AveragedModel[M]) Updates() int { return a.n }
 
-// Update takes the model's parameters into the averages (update_parameters). The first one copies them. A model with other
-// parameters panics.
+// Update takes the model's parameters into the averages (update_parameters). The first one copies them. A model with
+// other parameters panics.
 func (a *AveragedModel[M]) Update(m M) {
 	torch.NoGrad(func() {
 		torch.Scope(func() {
