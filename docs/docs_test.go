@@ -13,7 +13,10 @@ import (
 
 // Every program text on the page is part of the program of its step, which the compiler sees with the rest.
 func TestConvertShowsItsPrograms(t *testing.T) {
-	shows(t, "convert.md", 10, func(i int) string { return filepath.Join("convert", "step"+string(rune('0'+i)), "main.go") })
+	shows(t, "convert.md", 10, func(i int) string {
+		return filepath.Join("convert", "step"+string(rune('0'+i)),
+			"main.go")
+	})
 }
 
 func TestInferenceShowsItsProgram(t *testing.T) {
