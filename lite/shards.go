@@ -169,29 +169,7 @@ func (l *Lite) partContent(v any, whole func(s *serial.Shard) *torch.Tensor) any
 	}
 	switch v := v.(type) {
 	case *partModule:
-		out := map[string]any{}
-		sd := &torch.StateDict{}
-		for name, t := range nn.StateDict(v.module).All() {
-			if v.keep != nil && !v.keep(name, t) {
-				continue
-			}
-			part := l.parts.checkpoint.Part(t)
-			if part == nil {
-				out[name] = t
-				sd.Set(name, t)
-				continue
-			}
-			if x, ok := shard(part); ok {
-				out[name] = x
-				if t, plain := x.(*torch.Tensor); plain {
-					sd.Set(name, t)
-				}
-			}
-		}
-		if whole != nil {
-			return sd
-		}
-		return out
+		return l.moduleContent(v, shard, whole != nil)
 	case map[string]any:
 		out := map[string]any{}
 		for _, key := range slices.Sorted(maps.Keys(v)) {
@@ -218,6 +196,33 @@ func (l *Lite) partContent(v any, whole func(s *serial.Shard) *torch.Tensor) any
 		return out
 	}
 	return v
+}
+
+// moduleContent is partContent of a module: a state dict of whole tensors, or a map with shards.
+func (l *Lite) moduleContent(v *partModule, shard func(s *serial.Shard) (any, bool), whole bool) any {
+	out := map[string]any{}
+	sd := &torch.StateDict{}
+	for name, t := range nn.StateDict(v.module).All() {
+		if v.keep != nil && !v.keep(name, t) {
+			continue
+		}
+		part := l.parts.checkpoint.Part(t)
+		if part == nil {
+			out[name] = t
+			sd.Set(name, t)
+			continue
+		}
+		if x, ok := shard(part); ok {
+			out[name] = x
+			if t, plain := x.(*torch.Tensor); plain {
+				sd.Set(name, t)
+			}
+		}
+	}
+	if whole {
+		return sd
+	}
+	return out
 }
 
 // wholeTensor makes one tensor of the ranks' parts, on the CPU of rank 0; nil elsewhere. The parts may be of different sizes.
