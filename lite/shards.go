@@ -11,6 +11,10 @@ import (
 	"github.com/golite/golite/torch/serial"
 )
 
+// Sharded reports whether the strategy divides parameters among the ranks, so that a rank's tensors are parts: of such a
+// model Save, SaveSharded and Load read and write the whole.
+func (l *Lite) Sharded() bool { return l.parts.checkpoint != nil && l.rank.WorldSize > 1 }
+
 // partModule is a module of which ranks hold parts, in a State that is saved or loaded.
 type partModule struct {
 	l      *Lite

@@ -100,6 +100,11 @@ func (l *Lite) ClipGradValue(m Handle, o optim.Optimizer, value float64) {
 	nn.ClipGradValue_(parametersOf(o), value)
 }
 
+// Unscale undoes the scaler's factor in the gradients of an optimizer that was set up, for programs that read or change
+// them before Step (GradScaler.unscale_). ClipGradNorm and ClipGradValue do it by themselves. Without a scaler it does
+// nothing.
+func (l *Lite) Unscale(o optim.Optimizer) { l.unscale(o) }
+
 func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 func (l *Lite) unscale(o optim.Optimizer) {
