@@ -34,7 +34,7 @@ var mayPanic = map[string]string{
 	"internal/ranktest/ranktest.go":   "for tests only: it runs before there is a testing.T",
 	"internal/fixture/main.go":        "for tests only: it runs before there is a testing.T",
 	"lite/launch/registry.go":         "a name that two packages register is a mistake in the program, found at its start",
-	"torch/data/epoch.go":              "a panic of the program's sampler goes on, unless it is a *torch.Error",
+	"torch/data/epoch.go":             "a panic of the program's sampler goes on, unless it is a *torch.Error",
 	"ddp/shard/unit.go":               "a collective in the background fails as one that waits by itself: with a panic",
 	"trainer/guard.go":                "Fail ends a step, which returns no error; Fit and the others make an error of it",
 	"internal/supervisor/protocol.go": "a struct of plain fields always encodes; anything else is a bug here",
