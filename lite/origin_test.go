@@ -54,7 +54,7 @@ func TestErrorsNameTheUsersLine(t *testing.T) {
 			err := torch.Try(tt.f)
 			require.ErrorContains(t, err, tt.called+place)
 			require.NotContains(t, err.Error(), "lite/step.go")
-			require.NotContains(t, err.Error(), "lite/wrap.go")
+			require.NotContains(t, err.Error(), "lite/method.go")
 		}
 	})
 }
