@@ -37,17 +37,21 @@ type Strategy = strategy.Strategy
 //	func (SingleDevice) Open(_ context.Context, e *strategy.Env) (strategy.Session, error)
 type SingleDevice = builtin.SingleDevice
 
-// DP is one rank that shares each batch out among CUDA devices (torch.nn.DataParallel). The model and its batches lie on the
-// first. A forward pass cuts the tensors among its arguments along dimension 0, as torch.chunk does, copies the model to the
-// other devices, runs the method on all at the same time and joins the results along dimension 0; of a tensor without
-// dimensions, such as a loss, a vector with the value of each device comes out. What is no tensor all devices are given, and
-// all must return alike. Gradients add up on the first device.
+// DP is one rank that shares each batch out among its devices (torch.nn.DataParallel). The model and its batches lie on
+// the first. A forward pass cuts the tensors among its arguments along dimension 0, as torch.chunk does, copies the model
+// to the other devices, runs the method on all at the same time and joins the results along dimension 0; of a tensor
+// without dimensions, such as a loss, a vector with the value of each device comes out. What is no tensor all devices are
+// given, and all must return alike. Gradients add up on the first device.
 //
-// The copies are made anew for each pass: what the method writes into buffers on the first device stays, fields that it sets
-// don't. Each device draws random numbers from a generator of its own, and SeedEverything seeds them alike, as PyTorch does.
+// It needs an accelerator on which one rank may compute on several devices (accelerator.Brancher), as CUDA is. On the
+// others, such as the CPU, "ddp" takes its place.
 //
-// Prefer "ddp_spawn", which neither copies the model in each step nor gathers what it returns on one device. DP was tested with
-// replicas on a CPU and has not been run on several GPUs yet. On the CPU "ddp" takes its place.
+// The copies are made anew for each pass: what the method writes into buffers on the first device stays, fields that it
+// sets don't. Each device draws random numbers from a generator of its own, and SeedEverything seeds them alike, as
+// PyTorch does.
+//
+// Prefer "ddp_spawn", which neither copies the model in each step nor gathers what it returns on one device. DP was tested
+// with replicas on a CPU and has not been run on several GPUs yet.
 //
 //	// StrategyName returns "dp".
 //	func (DP) StrategyName() string

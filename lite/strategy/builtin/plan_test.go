@@ -46,8 +46,15 @@ type mute struct{ accelerator.Accelerator }
 var (
 	cpu  = kind{name: "cpu", backend: "gloo", t: torch.CPUType}
 	cuda = kind{name: "cuda", backend: "nccl", t: torch.CUDAType}
+	npu  = kind{name: "npu", backend: "gloo", t: torch.CPUType}
 	mps  = kind{name: "mps", reason: "an Apple GPU runs one rank", t: torch.MPSType}
 )
+
+// noReplicas is DP's Plan on an accelerator without accelerator.Brancher.
+func noReplicas(name string) strategy.Plan {
+	return strategy.Plan{Instead: builtin.DDP{}, Warnings: []string{
+		`strategy "dp" computes on several devices in one rank, which accelerator "` + name + `" does not: using "ddp" instead`}}
+}
 
 func TestPlans(t *testing.T) {
 	gpus := cuda.ask(2, 1)
@@ -74,7 +81,8 @@ func TestPlans(t *testing.T) {
 		"ddp_spawn, an engine": {builtin.DDPSpawn{StaticGraph: true}, engine, strategy.Plan{Instead: builtin.DDP{StaticGraph: true}, Warnings: []string{`torchrun has started the ranks: using strategy "ddp" instead of "ddp_spawn"`}}},
 		"horovod":              {builtin.Horovod{Timeout: time.Second}, cpu.ask(2, 3), strategy.Plan{Ranks: one(cpu.devices(2)), Launcher: "processes", Backend: "gloo", Timeout: time.Second}},
 		"dp":                   {builtin.DP{}, gpus, strategy.Plan{Ranks: [][]torch.Device{cuda.devices(2)}, Launcher: "here"}},
-		"dp on the CPU":        {builtin.DP{}, cpu.ask(2, 1), strategy.Plan{Instead: builtin.DDP{}, Warnings: []string{`strategy "dp" is for CUDA devices only: using "ddp" instead`}}},
+		"dp on the CPU":        {builtin.DP{}, cpu.ask(2, 1), noReplicas("cpu")},
+		"dp, no Brancher":      {builtin.DP{}, npu.ask(2, 1), noReplicas("npu")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := c.s.Plan(c.r)
