@@ -87,9 +87,9 @@ func (o *LRFindOptions) check() error {
 	case !(o.Min > 0 && o.Max > o.Min) || math.IsInf(o.Max, 0):
 		return fmt.Errorf("the rates are from %v to %v: want a positive one and a larger one", o.Min, o.Max)
 	case o.Steps < 2:
-		return fmt.Errorf("Steps is %d: want 2 or more", o.Steps)
+		return fmt.Errorf("the number of Steps is %d: want 2 or more", o.Steps)
 	case o.EarlyStopThreshold < 0 && o.EarlyStopThreshold != -1:
-		return fmt.Errorf("EarlyStopThreshold is %v: want a positive number, or -1 for never", o.EarlyStopThreshold)
+		return fmt.Errorf("the EarlyStopThreshold is %v: want a positive number, or -1 for never", o.EarlyStopThreshold)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func TestLRFindIsChecked(t *testing.T) {
 	for want, o := range map[string]trainer.LRFindOptions{
 		"the rates are from 1 to 1":  {Min: 1},
 		"the rates are from -1 to 1": {Min: -1},
-		"Steps is 1":                 {Steps: 1},
+		"number of Steps is 1":       {Steps: 1},
 		"EarlyStopThreshold is -2":   {EarlyStopThreshold: -2},
 	} {
 		err := lite.Run(t.Context(), lite.Config{}, func(ctx context.Context, l *lite.Lite) error {

@@ -52,13 +52,13 @@ func (d DeepSpeed) StrategyName() string {
 func (d DeepSpeed) check() error {
 	switch {
 	case d.stage() < 1 || d.stage() > 3:
-		return fmt.Errorf(`Stage is %d: want 1, 2 or 3; stage 0 is "ddp"`, d.Stage)
+		return fmt.Errorf(`the Stage is %d: want 1, 2 or 3; stage 0 is "ddp"`, d.Stage)
 	case d.OffloadParameters && d.stage() != 3:
-		return fmt.Errorf("OffloadParameters with stage %d, whose parameters are whole: use stage 3, or OffloadOptimizer", d.stage())
+		return fmt.Errorf("the field OffloadParameters is set with stage %d, whose parameters are whole: use stage 3, or OffloadOptimizer", d.stage())
 	case d.OffloadParameters && !d.OffloadOptimizer:
-		return errors.New("OffloadParameters without OffloadOptimizer: the rows that are stepped are where the optimizer's state is; set both")
+		return errors.New("the field OffloadParameters is set without OffloadOptimizer: the rows that are stepped are where the optimizer's state is; set both")
 	case d.Config != nil:
-		return errors.New("Config is not read yet: set the fields, clip with ClipGradNorm, and make optimizers and schedulers by package optim")
+		return errors.New("the Config is not read yet: set the fields, clip with ClipGradNorm, and make optimizers and schedulers by package optim")
 	}
 	return nil
 }

@@ -58,9 +58,9 @@ func (f FSDP) reshard() (r shard.Reshard, err error) {
 	case "shard_grad_op":
 		return shard.AfterBackward, nil
 	case "hybrid_shard", "_hybrid_shard_zero2":
-		return 0, fmt.Errorf(`Sharding is %q, which is not built: use "full_shard", or "shard_grad_op" for fewer messages`, f.Sharding)
+		return 0, fmt.Errorf(`the Sharding is %q, which is not built: use "full_shard", or "shard_grad_op" for fewer messages`, f.Sharding)
 	}
-	return 0, fmt.Errorf(`Sharding is %q: want "full_shard", "shard_grad_op" or "no_shard"`, f.Sharding)
+	return 0, fmt.Errorf(`the Sharding is %q: want "full_shard", "shard_grad_op" or "no_shard"`, f.Sharding)
 }
 
 // Plan has a rank for each device.
@@ -75,7 +75,7 @@ func (f FSDP) Plan(r strategy.Request) (strategy.Plan, error) {
 	}
 	if strings.EqualFold(f.Sharding, "no_shard") {
 		if f.CPUOffload || f.ParamDType != 0 || f.ReduceDType != 0 || f.BufferDType != 0 {
-			return strategy.Plan{}, fmt.Errorf(`Sharding "no_shard" is "ddp", which has no CPUOffload and no types of its own: leave them out`)
+			return strategy.Plan{}, fmt.Errorf(`the Sharding "no_shard" is "ddp", which has no CPUOffload and no types of its own: leave them out`)
 		}
 		d := DDP{NoInitSync: f.NoInitSync, Timeout: f.Timeout, NoBroadcastBuffers: true}
 		if f.Spawn {

@@ -33,7 +33,7 @@ func (h Horovod) ddp() DDP {
 // Plan has a process for each device.
 func (h Horovod) Plan(r strategy.Request) (strategy.Plan, error) {
 	if h.Compression != "" && h.Compression != "fp16" {
-		return strategy.Plan{}, fmt.Errorf(`Compression is %q: want "fp16" or nothing`, h.Compression)
+		return strategy.Plan{}, fmt.Errorf(`the Compression is %q: want "fp16" or nothing`, h.Compression)
 	}
 	return h.ddp().plan(r, "processes")
 }
