@@ -2,6 +2,8 @@ package trainer_test
 
 import (
 	"context"
+	"io"
+	"syscall"
 	"testing"
 
 	"github.com/golite/golite/lite"
@@ -41,10 +43,21 @@ func benchLoader(n int) *data.Loader[*torch.Tensor] {
 	return data.NewLoader(data.NewTensorDatasetOf(torch.Randn(n*32, 128)), 32)
 }
 
+// cpu is the processor time of the process in nanoseconds: the machine may have other work.
+func cpu(b *testing.B) int64 {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return r.Utime.Nano() + r.Stime.Nano()
+}
+
 // BenchmarkStep is a training step in a loop of lite's, and by the Trainer.
 func BenchmarkStep(b *testing.B) {
 	run := func(b *testing.B, f func(ctx context.Context, l *lite.Lite) error) {
 		b.ReportAllocs()
+		before := cpu(b)
+		defer func() { b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op") }()
 		err := lite.Run(b.Context(), lite.Config{}, func(ctx context.Context, l *lite.Lite) (err error) {
 			l.SeedEverything(1)
 			torch.WithNumThreads(1, func() { err = f(ctx, l) })
@@ -93,5 +106,5 @@ func BenchmarkStep(b *testing.B) {
 		}
 	}
 	b.Run("barebones", fit(trainer.Options{Barebones: true}, false))
-	b.Run("defaults", fit(trainer.Options{NoModelSummary: true}, true))
+	b.Run("defaults", fit(trainer.Options{NoModelSummary: true, Callbacks: []trainer.Callback{&trainer.ProgressBar{Writer: io.Discard}}}, true))
 }
