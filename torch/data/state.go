@@ -249,6 +249,19 @@ func (l *Loader[B]) LoadStateDict(s map[string]any) error {
 	return err
 }
 
+// isState reports what is wrong with the state of a generator.
+func (l *Loader[B]) isState(key string, state *torch.Tensor) error {
+	g := torch.NewGenerator(0) // of the order: one like the process's own
+	if key == "own_generator" {
+		if g = l.ownGenerator(); g == nil {
+			return nil
+		}
+	}
+	before := g.State()
+	defer g.SetState(before)
+	return torch.Try(func() { g.SetState(state) })
+}
+
 // restore reads a state; put makes it the loader's. Nothing is changed before all of it was found to be well.
 func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 	epoch, ok1 := s["epoch"].(int)
@@ -266,6 +279,9 @@ func (l *Loader[B]) restore(s map[string]any) (put func(), err error) {
 				return nil, fmt.Errorf("data: a loader's state: %s is a %s, want a tensor of bytes", key, typename.Of(v))
 			}
 			*to = t.ToBytes()
+			if err := l.isState(key, t); err != nil {
+				return nil, fmt.Errorf("data: a loader's state: %s is no generator's state: %w", key, err)
+			}
 		}
 	}
 	p.resumed = given > 0 || len(p.start) > 0 // else no pass had begun
