@@ -121,8 +121,14 @@ func (c *Timer) Elapsed() time.Duration {
 
 // OnFitStart begins the time.
 func (c *Timer) OnFitStart(t *Trainer) error {
-	c.start = time.Now()
+	c.before, c.start = c.Elapsed(), time.Now()
 	return c.check(t)
+}
+
+// Teardown ends the time.
+func (c *Timer) Teardown(*Trainer, Stage) error {
+	c.before, c.start = c.Elapsed(), time.Time{}
+	return nil
 }
 
 // OnTrainBatchEnd looks at the time.
@@ -150,7 +156,10 @@ func (c *Timer) StateDict() map[string]any {
 
 // LoadStateDict takes a state of StateDict's or Lightning's.
 func (c *Timer) LoadStateDict(s map[string]any) error {
-	elapsed, _ := s["time_elapsed"].(map[string]any)
+	elapsed, err := entry[map[string]any](s, "time_elapsed")
+	if err != nil {
+		return err
+	}
 	seconds, err := scalarOf(elapsed["train"])
 	if err != nil {
 		return fmt.Errorf("time_elapsed: %w", err)

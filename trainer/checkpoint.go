@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"slices"
 
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
@@ -160,8 +161,21 @@ func (t *Trainer) readCheckpoint(path string) (*restored, error) {
 		return nil, fmt.Errorf("trainer: %s is no checkpoint of a Trainer: it has no state_dict; a file of weights alone is read by Lite.LoadRaw", path)
 	}
 	r := &restored{path: path, content: content}
-	r.own, _ = content[ownKey].(map[string]any)
+	if r.own, err = entry[map[string]any](content, ownKey); err != nil {
+		return nil, r.wrong(err)
+	}
+	if v, err := entry[int](r.own, "version"); err != nil || v > 1 {
+		return nil, r.wrong(fmt.Errorf("%s.version is %v: want 1, as this version of golite writes", ownKey, r.own["version"]))
+	}
 	return r, nil
+}
+
+// wrong names the file in an error.
+func (r *restored) wrong(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("trainer: %s: %w", r.path, err)
 }
 
 // load reads parts of the file once more, for what ranks may hold parts of.
@@ -209,7 +223,11 @@ func (r *restored) loadModule(t *Trainer, m nn.Module, d any) error {
 		return err
 	}
 	if s, ok := d.(stateful); ok && !isNil(d) {
-		if state, ok := r.content[typeName(d)].(map[string]any); ok {
+		state, err := entry[map[string]any](r.content, typeName(d))
+		if err != nil {
+			return r.wrong(err)
+		}
+		if _, has := r.content[typeName(d)]; has {
 			if err := s.LoadStateDict(state); err != nil {
 				return fmt.Errorf("trainer: %s: the state of %T: %w", r.path, d, err)
 			}
@@ -218,12 +236,18 @@ func (r *restored) loadModule(t *Trainer, m nn.Module, d any) error {
 	if err := t.hooks.callbacksLoad.call(t, r.content); err != nil {
 		return err
 	}
-	states, _ := r.content["callbacks"].(map[string]any)
+	states, err := entry[map[string]any](r.content, "callbacks")
+	if err != nil {
+		return r.wrong(err)
+	}
 	for _, c := range t.o.Callbacks {
 		s, ok := c.(stateful)
-		state, has := states[stateKey(c)].(map[string]any)
-		if !ok || !has {
+		if _, has := states[stateKey(c)]; !ok || !has {
 			continue
+		}
+		state, err := entry[map[string]any](states, stateKey(c))
+		if err != nil {
+			return r.wrong(within("callbacks", err))
 		}
 		if err := s.LoadStateDict(state); err != nil {
 			return fmt.Errorf("trainer: %s: the state of %T: %w", r.path, c, err)
@@ -234,7 +258,10 @@ func (r *restored) loadModule(t *Trainer, m nn.Module, d any) error {
 
 // loadTraining loads counters, optimizers and schedulers.
 func (r *restored) loadTraining(t *Trainer) error {
-	optimizers, _ := r.content["optimizer_states"].([]any)
+	optimizers, err := entry[[]any](r.content, "optimizer_states")
+	if err != nil {
+		return r.wrong(err)
+	}
 	if _, has := r.content["optimizer_states"]; !has {
 		return fmt.Errorf("trainer: %s has weights alone, and no training to go on with: load it by nn.LoadStateDict, or with Validate or Test", r.path)
 	}
@@ -248,7 +275,10 @@ func (r *restored) loadTraining(t *Trainer) error {
 	if err := r.load(t, lite.State{"optimizer_states": into}); err != nil {
 		return err
 	}
-	schedulers, _ := r.content["lr_schedulers"].([]any)
+	schedulers, err := entry[[]any](r.content, "lr_schedulers")
+	if err != nil {
+		return r.wrong(err)
+	}
 	if len(schedulers) != len(t.schedules) {
 		return fmt.Errorf("trainer: %s has %d schedulers, and ConfigureOptimizers returned %d", r.path, len(schedulers), len(t.schedules))
 	}
@@ -257,12 +287,20 @@ func (r *restored) loadTraining(t *Trainer) error {
 			return fmt.Errorf("trainer: %s: scheduler %d: %w", r.path, i, err)
 		}
 	}
-	loops, _ := r.content["loops"].(map[string]any)
-	fit, ok := loops["fit_loop"].(map[string]any)
-	if !ok {
+	loops, err := entry[map[string]any](r.content, "loops")
+	if err != nil {
+		return r.wrong(err)
+	}
+	fit, err := entry[map[string]any](loops, "fit_loop")
+	if err != nil {
+		return r.wrong(within("loops", err))
+	}
+	if fit == nil {
 		return fmt.Errorf("trainer: %s has no counters of a Fit (loops.fit_loop)", r.path)
 	}
-	r.loadLoops(t, fit)
+	if err := r.loadLoops(t, fit); err != nil {
+		return r.wrong(err)
+	}
 	return nil
 }
 
@@ -274,21 +312,44 @@ func loadMap(to stateful, v any) error {
 	return to.LoadStateDict(m)
 }
 
-// loadLoops restores the counters, and finds out where they were saved.
-func (r *restored) loadLoops(t *Trainer, fit map[string]any) {
-	state, _ := fit["epoch_loop.state_dict"].(map[string]any)
-	t.steppedBatches = intOf(state["_batches_that_stepped"])
-	batches, _ := fit["epoch_loop.batch_progress"].(map[string]any)
-	t.isLastBatch, _ = batches["is_last_batch"].(bool)
-	t.batches = loopFields.restore(batches)
-	t.schedulerSteps = stepFields.restore(fit["epoch_loop.scheduler_progress"])
-	automatic, _ := fit["epoch_loop.automatic_optimization.optim_progress"].(map[string]any)
-	optimizer, _ := automatic["optimizer"].(map[string]any)
-	t.steps, t.zeroGrads = stepFields.restore(optimizer["step"]), zeroFields.restore(optimizer["zero_grad"])
-	t.manualSteps = stepFields.restore(fit["epoch_loop.manual_optimization.optim_step_progress"])
-	t.manualUpdates = t.manualSteps.total.completed
-	t.valBatches = loopFields.restore(fit["epoch_loop.val_loop.batch_progress"])
-	t.epochs = loopFields.restore(fit["epoch_progress"])
+// loadLoops restores the counters, and finds out where they were saved. After an error all are as they were.
+func (r *restored) loadLoops(t *Trainer, fit map[string]any) (err error) {
+	var errs []error
+	progressOf := func(f fields, in map[string]any, key string) progress {
+		p, err := f.restore(in, key)
+		errs = append(errs, within("loops.fit_loop", err))
+		return p
+	}
+	state, err := entry[map[string]any](fit, "epoch_loop.state_dict")
+	errs = append(errs, within("loops.fit_loop", err))
+	stepped, err := entry[int](state, "_batches_that_stepped")
+	errs = append(errs, within("loops.fit_loop.epoch_loop.state_dict", err))
+	loop, err := entry[map[string]any](fit, "epoch_loop.batch_progress")
+	errs = append(errs, within("loops.fit_loop", err))
+	isLast, err := entry[bool](loop, "is_last_batch")
+	errs = append(errs, within("loops.fit_loop.epoch_loop.batch_progress", err))
+	batches := progressOf(loopFields, fit, "epoch_loop.batch_progress")
+	schedulerSteps := progressOf(stepFields, fit, "epoch_loop.scheduler_progress")
+	automatic, err := entry[map[string]any](fit, "epoch_loop.automatic_optimization.optim_progress")
+	errs = append(errs, within("loops.fit_loop", err))
+	optimizer, err := entry[map[string]any](automatic, "optimizer")
+	errs = append(errs, within("loops.fit_loop.epoch_loop.automatic_optimization.optim_progress", err))
+	steps, zeroGrads := progressOf(stepFields, optimizer, "step"), progressOf(zeroFields, optimizer, "zero_grad")
+	manualSteps := progressOf(stepFields, fit, "epoch_loop.manual_optimization.optim_step_progress")
+	valBatches := progressOf(loopFields, fit, "epoch_loop.val_loop.batch_progress")
+	epochs := progressOf(loopFields, fit, "epoch_progress")
+	own, err := entry[int](r.own, "manual_steps")
+	errs = append(errs, within(ownKey, err))
+	at, err := entry[string](r.own, "position")
+	if err == nil && r.own != nil && !slices.Contains([]position{atStart, atBatchEnd, atValidationEnd, atStepEnd, atEpochEnd}, position(at)) {
+		err = fmt.Errorf("position is %q: want such as %q", at, atEpochEnd)
+	}
+	errs = append(errs, within(ownKey, err))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	t.steppedBatches, t.isLastBatch, t.batches, t.schedulerSteps, t.steps, t.zeroGrads = stepped, isLast, batches, schedulerSteps, steps, zeroGrads
+	t.manualSteps, t.manualUpdates, t.valBatches, t.epochs = manualSteps, manualSteps.total.completed, valBatches, epochs
 	switch r.at = r.savedAt(t); r.at {
 	case atStepEnd:
 		t.steppedBatches++
@@ -297,9 +358,10 @@ func (r *restored) loadLoops(t *Trainer, fit map[string]any) {
 		e.total.ready, e.total.started, e.total.processed = e.total.completed, e.total.completed, e.total.completed
 		e.current.ready, e.current.started, e.current.processed = e.current.completed, e.current.completed, e.current.completed
 	}
-	if n, ok := r.own["manual_steps"]; ok {
-		t.manualSteps.total = counts{ready: intOf(n), completed: intOf(n)}
+	if r.own != nil {
+		t.manualSteps.total = counts{ready: own, completed: own}
 	}
+	return nil
 }
 
 // savedAt finds where a checkpoint was saved: by golite's own entry or, in a file of Lightning's, by the counters.
@@ -361,7 +423,9 @@ func LoadFromCheckpoint(l *lite.Lite, path string, m nn.Module) (hyperparameters
 	if err != nil {
 		return nil, err
 	}
-	hyperparameters, _ = r.content["hyper_parameters"].(map[string]any)
+	if hyperparameters, err = entry[map[string]any](r.content, "hyper_parameters"); err != nil {
+		return nil, r.wrong(err)
+	}
 	return hyperparameters, r.loadWeights(t, m)
 }
 

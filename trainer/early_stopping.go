@@ -120,7 +120,7 @@ func (c *EarlyStopping) check(t *Trainer) error {
 	c.begin()
 	v, ok := t.Metric(c.Monitor)
 	if !ok {
-		if c.NonStrict {
+		if c.NonStrict || t.mayValidate && !t.validated { // the value comes with the validation at the end
 			return nil
 		}
 		return fmt.Errorf("EarlyStopping has the Monitor %q, which was not logged: there are %q; log it for the epoch, or set NonStrict",
@@ -185,10 +185,18 @@ func (c *EarlyStopping) LoadStateDict(s map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("best_score: %w", err)
 	}
-	patience := intOf(s["patience"])
-	c.begun, c.best, c.wait, c.stoppedEpoch, c.Patience = true, best, intOf(s["wait_count"]), intOf(s["stopped_epoch"]), &patience
-	c.reasonCode = intOf(s["stopping_reason"])
-	c.reason, _ = s["stopping_reason_message"].(string)
+	numbers := map[string]int{}
+	for _, key := range []string{"patience", "wait_count", "stopped_epoch", "stopping_reason"} {
+		if numbers[key], err = entry[int](s, key); err != nil {
+			return err
+		}
+	}
+	reason, err := entry[string](s, "stopping_reason_message")
+	if err != nil {
+		return err
+	}
+	c.begun, c.best, c.wait, c.stoppedEpoch, c.Patience = true, best, numbers["wait_count"], numbers["stopped_epoch"], new(numbers["patience"])
+	c.reasonCode, c.reason = numbers["stopping_reason"], reason
 	return nil
 }
 

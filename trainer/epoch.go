@@ -16,6 +16,7 @@ func (f *fit[B]) epoch() error {
 		return err
 	}
 	t.results = f.values
+	f.odd = false
 	resume := f.resume
 	f.resume = nil
 	if !resume.inEpoch() {
@@ -31,11 +32,18 @@ func (f *fit[B]) epoch() error {
 			return err
 		}
 		t.epochs.started()
-	} else if err := f.finishBatch(resume.at); err != nil {
-		return err
+	} else {
+		f.odd = resume.otherRanks(t)
+		if err := f.finishBatch(resume.at); err != nil {
+			return err
+		}
 	}
+	before := t.batches.current.ready
 	if err := f.batches(); err != nil {
 		return err
+	}
+	if t.trainBatches == noLimit && t.batches.total.ready == 0 && before == 0 {
+		return fmt.Errorf("trainer: %T.TrainDataLoader: an epoch had no batch: want a loader with samples", f.d)
 	}
 	return f.endEpoch()
 }
@@ -63,7 +71,7 @@ func (f *fit[B]) batches() error {
 	t := f.t
 	var none B
 	defer func() { f.batch = none }()
-	over := t.isLastBatch || t.batches.current.ready >= t.trainBatches || t.batchesDone()
+	over := t.isLastBatch || t.batches.current.ready >= t.trainBatches && !f.odd || t.batchesDone()
 	for batch, err := range f.ahead() {
 		if err != nil {
 			return err
@@ -91,10 +99,11 @@ func (f *fit[B]) batches() error {
 // ahead reads batches. Where the loader's length is unknown it is one ahead, so that the last batch is known as such.
 func (f *fit[B]) ahead() func(yield func(B, error) bool) {
 	t := f.t
-	if t.trainBatches != noLimit {
+	isLimit := func() bool { return t.batches.current.ready+1 >= t.trainBatches && !f.odd }
+	if f.loader.Len() >= 0 && !f.odd {
 		return func(yield func(B, error) bool) {
 			for b, err := range f.loader.Batches(f.ctx) {
-				t.isLastBatch = t.batches.current.ready+1 >= t.trainBatches
+				t.isLastBatch = isLimit()
 				if !yield(b, err) {
 					return
 				}
@@ -112,10 +121,15 @@ func (f *fit[B]) ahead() func(yield func(B, error) bool) {
 				return
 			}
 			after := f.loader.StateDict()
+			torch.EachTensor(after, func(t *torch.Tensor) { t.Keep() })
+			torch.EachTensor(b, func(t *torch.Tensor) { t.Keep() }) // it is used in the scope of the next
 			if has && !yield(next, nil) {
 				return
 			}
 			next, has, f.read = b, true, after
+			if isLimit() {
+				break
+			}
 		}
 		if t.isLastBatch = true; has {
 			yield(next, nil)
@@ -193,6 +207,11 @@ func (f *fit[B]) afterValidation() error {
 		t.steppedBatches++
 	}
 	t.at = atStepEnd
+	if f.rewinds {
+		if t.rewind = nil; !t.accumulating() {
+			t.rewind = f.snapshot()
+		}
+	}
 	if t.accumulating() || !t.l.Stopping() {
 		return nil
 	}
@@ -258,7 +277,7 @@ func (t *Trainer) valDue() bool {
 
 // setValInterval finds after how many batches validation runs.
 func (t *Trainer) setValInterval() error {
-	t.valCheckBatch = 0
+	t.valCheckBatch = 0 // at the last batch
 	switch a := t.o.ValCheckInterval; {
 	case a.kind == amountTime:
 	case a.kind == amountBatches:
@@ -270,10 +289,8 @@ func (t *Trainer) setValInterval() error {
 		if a.kind == amountFraction && a.fraction < 1 {
 			return fmt.Errorf("trainer: ValCheckInterval is %v, and the loader's length is unknown: want Batches(n)", a)
 		}
-	case a.kind == amountFraction:
+	case a.kind == amountFraction && a.fraction < 1:
 		t.valCheckBatch = max(1, int(float64(t.trainBatches)*a.fraction))
-	default:
-		t.valCheckBatch = t.trainBatches
 	}
 	return nil
 }

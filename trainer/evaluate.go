@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/golite/golite/internal/options"
 	"github.com/golite/golite/lite"
@@ -37,10 +38,12 @@ func Test[B any](ctx context.Context, t *Trainer, m Tester[B], d TestData[B], op
 // Predict runs a module over its loaders (Trainer.predict) and returns this rank's predictions, by loader and batch. All
 // ranks call it.
 func Predict[B, P any](ctx context.Context, t *Trainer, m Predictor[B, P], d PredictData[B], opts ...FitOptions) (predictions [][]P, err error) {
+	loaders := 0
 	_, err = evaluate(ctx, t, Predicting, m, d, opts, func(model *lite.Model[nn.Module, func()]) *evaluation[B] {
 		e := newEvaluation(ctx, t, model, m, "Predict", d.PredictDataLoaders)
 		e.bind(func(m nn.Module) func(*Trainer, B, int) {
 			return func(t *Trainer, b B, i int) {
+				loaders = len(e.loaders)
 				p := m.(Predictor[B, P]).PredictStep(t, b, i)
 				for len(predictions) <= t.loaderIdx {
 					predictions = append(predictions, nil)
@@ -52,6 +55,9 @@ func Predict[B, P any](ctx context.Context, t *Trainer, m Predictor[B, P], d Pre
 		e.limit, e.option = t.o.LimitPredictBatches, "LimitPredictBatches"
 		return e
 	})
+	for err == nil && len(predictions) < loaders {
+		predictions = append(predictions, nil)
+	}
 	return predictions, err
 }
 
@@ -108,11 +114,13 @@ type evaluation[B any] struct {
 	values     *results
 	result     any // the last prediction
 
-	loaders []*data.Loader[B]
-	limits  []int
-	loaded  int // the epoch in which the loaders were made
-	seen    []int
-	batch   B
+	raw      []*data.Loader[B] // as the data module made them
+	loaders  []*data.Loader[B]
+	training func() any // the loader of Fit's training
+	limits   []int
+	loaded   int // the epoch in which the loaders were made
+	seen     []int
+	batch    B
 }
 
 func newEvaluation[B any](ctx context.Context, t *Trainer, model *lite.Model[nn.Module, func()], m nn.Module, kind string,
@@ -153,17 +161,24 @@ func (e *evaluation[B]) load() error {
 	if err != nil {
 		return err
 	}
+	if len(raw) == 0 && t.stage != Fitting {
+		return fmt.Errorf("trainer: the data module has no loader for %s, which %sData returns", t.stage, e.kind)
+	}
+	for _, r := range e.raw {
+		if !slices.Contains(raw, r) {
+			delete(t.loaders, loaderKey{r, t.o.OverfitBatches != Amount{} && t.stage == Fitting})
+		}
+	}
+	e.raw = raw
 	e.loaders, e.limits, e.seen, e.loaded = []*data.Loader[B]{}, nil, make([]int, len(raw)), t.Epoch()
 	for i, r := range raw {
 		if r == nil {
 			return fmt.Errorf("trainer: loader %d of %s is nil", i, e.kind)
 		}
-		if t.o.OverfitBatches.kind != amountDefault && t.stage == Fitting {
-			if r, err = inOrder(r); err != nil {
-				return err
-			}
+		if e.training != nil && e.training() == any(r) {
+			return errOneLoader
 		}
-		l, err := lite.SetupDataLoader(t.l, r)
+		l, err := setUpLoader(t, r, t.o.OverfitBatches != Amount{} && t.stage == Fitting)
 		if err != nil {
 			return err
 		}
@@ -176,6 +191,9 @@ func (e *evaluation[B]) load() error {
 			return err
 		}
 		e.loaders, e.limits = append(e.loaders, l), append(e.limits, n)
+	}
+	if t.stage == Fitting {
+		t.mayValidate = slices.Max(append(e.limits, 0)) > 0
 	}
 	return nil
 }
@@ -194,6 +212,7 @@ func (e *evaluation[B]) run() (values []map[string]float64, err error) {
 		return nil, nil
 	}
 	t.results = e.values
+	e.values.reset() // what an evaluation before left that an error ended
 	t.valBatches.reset()
 	restore := evalMode(e.model.Module)
 	defer restore()
@@ -242,6 +261,7 @@ func (e *evaluation[B]) pass(i int) (metrics, error) {
 	if len(e.loaders) > 1 {
 		e.values.loader = i
 	}
+	e.values.batches = 0
 	idx, most := 0, e.max(i)
 	if most > 0 {
 		for batch, err := range e.loaders[i].Batches(e.ctx) {

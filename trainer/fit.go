@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,6 +75,10 @@ func run[B any](ctx context.Context, t *Trainer, stage Stage, m nn.Module, d any
 		}
 	}
 	t.stage, t.hooks, t.data = stage, newHookSet(t.o.Callbacks, m), d
+	t.sanity, t.validating, t.at, t.rewind, t.metricStages = false, false, atStart, nil, map[Metric]bool{}
+	if stage == Fitting {
+		t.stop = false
+	}
 	err = t.guard(func() error {
 		if err := t.prepare(ctx, m, d); err != nil {
 			return err
@@ -157,14 +162,17 @@ type fit[B any] struct {
 	d          TrainData[B]
 	batchHooks *batchHooks[B]
 
-	model  *lite.Model[nn.Module, func()]
-	step   func(t *Trainer, batch B, batchIdx int) *torch.Tensor
-	loader *data.Loader[B]
-	loaded int // the epoch for which the loader was made
-	val    *evaluation[B]
-	values *results
-	resume *restored
-	read   map[string]any // where the loader was before it read ahead, nil where it does not
+	model   *lite.Model[nn.Module, func()]
+	step    func(t *Trainer, batch B, batchIdx int) *torch.Tensor
+	raw     *data.Loader[B] // as the data module made it
+	loader  *data.Loader[B]
+	loaded  int // the epoch for which the loader was made
+	val     *evaluation[B]
+	values  *results
+	resume  *restored
+	read    map[string]any // where the loader was before it read ahead, nil where it does not
+	odd     bool           // the epoch was begun with another number of ranks: its last batch is known when it comes
+	rewinds bool           // see Trainer.rewind
 
 	batch B // the one that runs
 	rules *logRules
@@ -207,7 +215,7 @@ func (f *fit[B]) run(o FitOptions) error {
 			return err
 		}
 	}
-	t.stop, t.validated, t.started, t.lastVal = false, false, time.Now(), time.Now()
+	t.validated, t.started, t.lastVal = false, time.Now(), time.Now()
 	if err := f.train(); err != nil {
 		return err
 	}
@@ -234,10 +242,11 @@ func (f *fit[B]) setUp() error {
 	}
 	_, isValidator := any(f.m).(Validator[B])
 	d, hasData := f.d.(ValData[B])
-	if t.mayValidate = isValidator && hasData; t.mayValidate {
+	if t.mayValidate = isValidator && hasData && t.o.LimitValBatches != Batches(0); t.mayValidate {
 		f.val = newEvaluation(f.ctx, t, model, f.m, "Validation", d.ValDataLoaders)
 		f.val.bind(func(m nn.Module) func(*Trainer, B, int) { return m.(Validator[B]).ValidationStep })
 		f.val.limit, f.val.option = t.o.LimitValBatches, "LimitValBatches"
+		f.val.training = func() any { return f.raw }
 	}
 	return nil
 }
@@ -279,12 +288,13 @@ func (f *fit[B]) load() error {
 	if raw == nil {
 		return fmt.Errorf("trainer: %T.TrainDataLoader returned no loader", f.d)
 	}
-	if t.o.OverfitBatches.kind != amountDefault {
-		if raw, err = inOrder(raw); err != nil {
-			return err
-		}
+	if f.raw != nil && f.raw != raw {
+		delete(t.loaders, loaderKey{f.raw, t.o.OverfitBatches != Amount{}})
 	}
-	if f.loader, err = lite.SetupDataLoader(t.l, raw); err != nil {
+	if f.raw = raw; f.val != nil && slices.Contains(f.val.raw, raw) {
+		return errOneLoader
+	}
+	if f.loader, err = setUpLoader(t, raw, t.o.OverfitBatches != Amount{}); err != nil {
 		return err
 	}
 	f.loaded = t.Epoch()
@@ -298,9 +308,44 @@ func (f *fit[B]) load() error {
 	return t.setValInterval()
 }
 
+// loaderKey is a loader that a data module made, and whether it is read in order.
+type loaderKey struct {
+	raw     any
+	inOrder bool
+}
+
+var errOneLoader = errors.New("trainer: one loader is given for training and for validation, which reads it in the middle of training's pass: make one for each")
+
+// setUpLoader sets a loader up once: stages and epochs after that use it again.
+func setUpLoader[B any](t *Trainer, raw *data.Loader[B], ordered bool) (l *data.Loader[B], err error) {
+	key := loaderKey{raw, ordered}
+	if l, ok := t.loaders[key].(*data.Loader[B]); ok {
+		return l, nil
+	}
+	l = raw
+	if ordered {
+		if l, err = inOrder(raw); err != nil {
+			return nil, err
+		}
+	}
+	if l, err = lite.SetupDataLoader(t.l, l); err != nil {
+		return nil, err
+	}
+	if t.loaders == nil {
+		t.loaders = map[loaderKey]any{}
+	}
+	t.loaders[key] = l
+	return l, nil
+}
+
 // train is Lightning's fit loop.
 func (f *fit[B]) train() error {
 	t := f.t
+	for _, c := range t.o.Callbacks {
+		if c, ok := c.(*ModelCheckpoint); ok && c.SaveOnException && t.l.WorldSize() == 1 {
+			f.rewinds = true
+		}
+	}
 	if err := f.sanityCheck(); err != nil {
 		return err
 	}
@@ -347,10 +392,13 @@ func (f *fit[B]) train() error {
 func (f *fit[B]) done() (bool, error) {
 	t := f.t
 	if t.trainBatches == 0 {
+		if t.o.LimitTrainBatches != Batches(0) && t.o.LimitTrainBatches != Fraction(0) {
+			t.l.Logger().Warn("trainer: the loader of training has no batch: nothing is trained")
+		}
 		return true, nil
 	}
 	if t.o.MaxEpochs >= 0 && t.Epoch() > t.o.MaxEpochs && f.resume != nil {
-		return true, fmt.Errorf("trainer: the checkpoint has %d epochs, and MaxEpochs is %d: want at least as many", t.Epoch(), t.o.MaxEpochs)
+		return true, fmt.Errorf("trainer: %s: the checkpoint has %d epochs, and MaxEpochs is %d: want at least as many", f.resume.path, t.Epoch(), t.o.MaxEpochs)
 	}
 	return t.o.MaxSteps > 0 && t.GlobalStep() >= t.o.MaxSteps || t.o.MaxEpochs >= 0 && t.Epoch() >= t.o.MaxEpochs || t.stopsNow(), nil
 }

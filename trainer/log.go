@@ -122,6 +122,12 @@ func (t *Trainer) Log(name string, value any, opts ...LogOptions) {
 	case name == "":
 		torch.Fail("trainer.Log", "the name is empty")
 	}
+	switch {
+	case o.Reduce < Mean || o.Reduce > Sum:
+		torch.Fail("trainer.Log", "%q: Reduce is %v: want Mean, Min, Max or Sum", name, o.Reduce)
+	case o.BatchSize < 0:
+		torch.Fail("trainer.Log", "%q: BatchSize is %d: want a number of samples, or 0 for that of the batch", name, o.BatchSize)
+	}
 	if o.When == 0 {
 		o.When = r.usual
 	}

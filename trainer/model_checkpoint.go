@@ -1,11 +1,10 @@
 package trainer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -40,7 +39,9 @@ type ModelCheckpoint struct {
 	// SaveOnTrainEpochEnd saves at the end of epochs, or of validations. nil: of epochs, unless validation runs at other
 	// moments.
 	SaveOnTrainEpochEnd *bool
-	// SaveOnException saves when training ends by an error, as of the last whole step.
+	// SaveOnException saves when a step of training fails, as of the end of the step before it: not where gradients are
+	// being accumulated, before the first step of an epoch, and on several ranks. Buffers and random streams are copied at
+	// each step then.
 	SaveOnException bool
 	// SaveWeightsOnly leaves out optimizers, schedulers and callbacks.
 	SaveWeightsOnly bool
@@ -56,11 +57,12 @@ type ModelCheckpoint struct {
 	dir                          string
 	bestPath, lastPath, kthPath  string
 	bestScore, current, kthValue *float64
-	best                         map[string]float64
+	best                         []kept // in the order in which they were saved
 	savedStep                    int
 	lastTime                     time.Time
 	deferred                     bool
-	newest                       string // what was saved last
+	newest, replaced             string  // what was saved last, and what it took the place of
+	pending                      []after // of saves in the background
 }
 
 // BestModelPath returns the file of the best checkpoint, "" before there is one (best_model_path).
@@ -164,11 +166,25 @@ func (c *ModelCheckpoint) Setup(t *Trainer, stage Stage) error {
 		}
 		c.dir = filepath.Join(c.dir, "checkpoints")
 	}
-	c.lastTime = time.Now()
-	if c.best == nil {
-		c.best = map[string]float64{}
+	dir, err := filepath.Abs(c.dir)
+	if err != nil {
+		return fmt.Errorf("ModelCheckpoint: the folder %s: %w", c.dir, err)
 	}
+	c.dir = dir
+	c.lastTime = time.Now()
 	return nil
+}
+
+// kept is one of the best checkpoints.
+type kept struct {
+	path  string
+	score float64
+}
+
+// after is what is done once a file is there that is written in the background.
+type after struct {
+	file string
+	do   func() error
 }
 
 func (c *ModelCheckpoint) template() string {
@@ -212,7 +228,7 @@ func (c *ModelCheckpoint) atValidation(t *Trainer) bool {
 		return false
 	}
 	_, ok := t.Metric(c.Monitor)
-	return !ok || t.mayValidate && !t.onEpochEnd(c.SaveOnTrainEpochEnd) && t.isLastBatch && t.o.ValCheckInterval.kind != amountTime
+	return !ok || t.mayValidate && !t.onEpochEnd(c.SaveOnTrainEpochEnd) && t.isLastBatch && t.o.ValCheckInterval.kind != amountTime && t.valDue()
 }
 
 // OnTrainEpochEnd saves by epochs.
@@ -237,9 +253,21 @@ func (c *ModelCheckpoint) OnValidationEnd(t *Trainer) error {
 	return c.save(t, c.deferred || epochs > 0 && (t.Epoch()+1)%epochs == 0)
 }
 
+// OnTrainEnd saves what waited for a validation that did not come.
+func (c *ModelCheckpoint) OnTrainEnd(t *Trainer) error {
+	if !c.deferred || c.skips(t) {
+		return nil
+	}
+	if _, ok := t.Metric(c.Monitor); c.Monitor != "" && !ok {
+		return nil
+	}
+	return c.save(t, true)
+}
+
 // OnException saves as of the last whole step.
 func (c *ModelCheckpoint) OnException(t *Trainer, err error) error {
-	if !c.SaveOnException || t.stage != Fitting || isStopped(err) || t.l.WorldSize() > 1 || t.at != atStepEnd || c.savedStep == t.GlobalStep() {
+	if !c.SaveOnException || t.stage != Fitting || isStopped(err) || t.l.WorldSize() > 1 || t.at != atStepEnd || t.rewind == nil || !t.rewind() ||
+		c.savedStep == t.GlobalStep() {
 		return nil
 	}
 	return c.save(t, true)
@@ -248,7 +276,7 @@ func (c *ModelCheckpoint) OnException(t *Trainer, err error) error {
 func isStopped(err error) bool { return errors.Is(err, lite.ErrStopped) }
 
 func (c *ModelCheckpoint) skips(t *Trainer) bool {
-	return t.o.FastDevRun > 0 || t.stage != Fitting || t.sanity || c.savedStep == t.GlobalStep()
+	return t.o.FastDevRun > 0 || t.stage != Fitting || t.sanity || c.savedStep == t.GlobalStep() && !c.deferred
 }
 
 // save saves what is due: one of the best, and last.ckpt.
@@ -266,13 +294,24 @@ func (c *ModelCheckpoint) save(t *Trainer, due bool) error {
 			return err
 		}
 	}
-	return c.saveLast(t, saved)
+	if err := c.saveLast(t, saved); err != nil {
+		return err
+	}
+	remove := c.replaced
+	if c.replaced = ""; remove == "" {
+		return nil
+	}
+	return c.then(t, func() error { return c.remove(t, remove, "") })
 }
 
 // saveBest saves the checkpoint if it is among the best, and removes the one that is not any more.
 func (c *ModelCheckpoint) saveBest(t *Trainer, values map[string]float64) (saved bool, err error) {
 	score, ok := values[c.Monitor]
 	if c.Monitor != "" && !ok {
+		if t.mayValidate && !t.validated && t.stage == Fitting { // the value comes with the validation at the end
+			c.deferred = true
+			return false, nil
+		}
 		return false, fmt.Errorf("ModelCheckpoint: the Monitor %q was not logged: there are %q", c.Monitor, slices.Sorted(keysOf(values)))
 	}
 	remove := ""
@@ -285,6 +324,7 @@ func (c *ModelCheckpoint) saveBest(t *Trainer, values map[string]float64) (saved
 	if err != nil {
 		return false, err
 	}
+	before := *c
 	if c.Monitor == "" {
 		c.bestPath = path
 		if c.top() != 1 {
@@ -293,7 +333,14 @@ func (c *ModelCheckpoint) saveBest(t *Trainer, values map[string]float64) (saved
 	} else {
 		c.insert(path, score, remove)
 	}
-	return true, errors.Join(c.write(t, path), c.remove(t, remove, path))
+	if err := c.write(t, path); err != nil { // what was there stays, with its place among the best
+		c.best, c.bestPath, c.bestScore, c.current, c.kthPath, c.kthValue = before.best, before.bestPath, before.bestScore, before.current, before.kthPath, before.kthValue
+		return false, err
+	}
+	if c.replaced = remove; remove == path {
+		c.replaced = ""
+	}
+	return true, nil
 }
 
 // place reports whether a score is among the best, and returns the file that it takes the place of.
@@ -317,30 +364,26 @@ func (c *ModelCheckpoint) place(score float64) (kept float64, remove string, ok 
 	return score, "", false
 }
 
-// insert records a file among the best.
+// insert records a file among the best. Of equal scores the first is the best one, and the first that goes.
 func (c *ModelCheckpoint) insert(path string, score float64, remove string) {
-	delete(c.best, remove)
-	c.best[path] = score
+	c.best = slices.DeleteFunc(slices.Clone(c.best), func(k kept) bool { return k.path == remove || k.path == path })
+	c.best = append(c.best, kept{path, score})
 	c.current = &score
-	paths := slices.Sorted(keysOf(c.best))
-	slices.SortStableFunc(paths, func(a, b string) int {
-		x, y := c.best[a], c.best[b]
-		if c.Mode == "max" {
-			x, y = y, x
-		}
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	})
-	best := c.best[paths[0]]
-	c.bestPath, c.bestScore = paths[0], &best
-	if k := c.top(); k < 0 || len(paths) == k {
-		worst := c.best[paths[len(paths)-1]]
-		c.kthPath, c.kthValue = paths[len(paths)-1], &worst
+	c.rank()
+}
+
+// rank finds the best and the worst of the best.
+func (c *ModelCheckpoint) rank() {
+	compare := func(a, b kept) int { return cmp.Compare(a.score, b.score) }
+	best, worst := slices.MinFunc[[]kept], slices.MaxFunc[[]kept]
+	if c.Mode == "max" {
+		best, worst = worst, best
+	}
+	first := best(c.best, compare)
+	c.bestPath, c.bestScore = first.path, &first.score
+	if k := c.top(); k < 0 || len(c.best) >= k {
+		last := worst(c.best, compare)
+		c.kthPath, c.kthValue = last.path, &last.score
 	}
 }
 
@@ -353,115 +396,3 @@ func keysOf(m map[string]float64) func(yield func(string) bool) {
 		}
 	}
 }
-
-// path is the name of a file, with a version where there is one of that name that is not the one to be replaced.
-func (c *ModelCheckpoint) path(t *Trainer, template string, values map[string]float64, replaces string) (string, error) {
-	name, err := formatName(template, values, !c.NoAutoInsertMetricName)
-	if err != nil {
-		return "", fmt.Errorf("ModelCheckpoint: %w", err)
-	}
-	path := filepath.Join(c.dir, name+".ckpt")
-	if c.NoVersionCounter {
-		return path, nil
-	}
-	free := path
-	if t.l.IsGlobalZero() {
-		for v := 1; free != replaces && exists(free); v++ {
-			free = filepath.Join(c.dir, fmt.Sprintf("%s-v%d.ckpt", name, v))
-		}
-	}
-	return lite.Broadcast(t.l, free, 0), nil
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// saveLast writes last.ckpt.
-func (c *ModelCheckpoint) saveLast(t *Trainer, saved bool) error {
-	if c.SaveLast == "" {
-		return nil
-	}
-	path, err := c.path(t, "last", nil, c.lastPath)
-	if err != nil {
-		return err
-	}
-	previous := c.lastPath
-	c.lastPath = path
-	if c.SaveLast == "link" && saved {
-		err = t.onRankZero(func() error { return link(c.newest, path) })
-	} else {
-		err = c.write(t, path)
-	}
-	return errors.Join(err, c.remove(t, previous, path))
-}
-
-// link makes path a symbolic link to a file in the same folder or above it, at once.
-func link(to, path string) error {
-	relative, err := filepath.Rel(filepath.Dir(path), to)
-	if err != nil {
-		relative = to
-	}
-	temporary := path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("ModelCheckpoint: %w", err)
-	}
-	if err := os.Symlink(relative, temporary); err != nil {
-		return fmt.Errorf("ModelCheckpoint: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("ModelCheckpoint: %w", err)
-	}
-	return nil
-}
-
-func (c *ModelCheckpoint) write(t *Trainer, path string) error {
-	if err := t.onRankZero(func() error { return os.MkdirAll(c.dir, 0o755) }); err != nil {
-		return fmt.Errorf("ModelCheckpoint: the folder: %w", err)
-	}
-	if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSymlink != 0 && t.l.IsGlobalZero() {
-		if err := os.Remove(path); err != nil { // else the file that it links to would be replaced
-			return fmt.Errorf("ModelCheckpoint: %w", err)
-		}
-	}
-	c.savedStep, c.newest = t.GlobalStep(), path
-	if err := t.save(path, c.SaveWeightsOnly, c.Async); err != nil {
-		return err
-	}
-	if c.Verbose {
-		t.l.Logger().Info(fmt.Sprintf("trainer: epoch %d, step %d: saved %s", t.Epoch(), t.GlobalStep(), path))
-	}
-	return nil
-}
-
-// remove removes a file that has been replaced, if it is in the folder.
-func (c *ModelCheckpoint) remove(t *Trainer, path, written string) error {
-	if path == "" || path == written || path == t.resumedFrom || filepath.Dir(path) != filepath.Clean(c.dir) {
-		return nil
-	}
-	return t.onRankZero(func() error {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("ModelCheckpoint: %w", err)
-		}
-		return nil
-	})
-}
-
-// onRankZero runs f on rank 0, and returns its error on all ranks.
-func (t *Trainer) onRankZero(f func() error) error {
-	text := ""
-	var err error
-	if t.l.IsGlobalZero() {
-		if err = f(); err != nil {
-			text = err.Error()
-		}
-	}
-	if text = lite.Broadcast(t.l, text, 0); text != "" && err == nil {
-		err = fmt.Errorf("on rank 0: %s", text)
-	}
-	return err
-}
-
-// allRanks reports whether v holds on all ranks.
-func (t *Trainer) allRanks(v bool) bool { return !t.anyRank(!v) }

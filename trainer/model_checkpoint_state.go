@@ -2,10 +2,12 @@ package trainer
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/golite/golite/torch"
@@ -19,9 +21,13 @@ func (c *ModelCheckpoint) StateDict() map[string]any {
 		}
 		return scalar(*v)
 	}
-	best := map[string]any{}
-	for path, v := range c.best {
-		best[path] = scalar(v)
+	var best any = map[string]any{}
+	if len(c.best) > 0 {
+		ordered := &torch.StateDict{}
+		for _, k := range c.best {
+			ordered.Set(k.path, scalar(k.score))
+		}
+		best = ordered
 	}
 	var monitor any
 	if c.Monitor != "" {
@@ -38,49 +44,91 @@ func (c *ModelCheckpoint) StateDict() map[string]any {
 }
 
 // LoadStateDict takes a state of StateDict's or Lightning's. Files that were in the folder of that run are looked for in
-// this one's: a folder may have been moved.
+// this one's: a folder may have been moved. Where they are not there, of a run with another folder, only the best one's
+// path is taken, as in Lightning.
 func (c *ModelCheckpoint) LoadStateDict(s map[string]any) error {
-	dir, _ := s["dirpath"].(string)
-	moved := func(v any) string {
-		path, _ := v.(string)
+	texts := map[string]string{}
+	for _, key := range []string{"dirpath", "best_model_path", "last_model_path", "kth_best_model_path"} {
+		text, ok := s[key].(string)
+		if !ok && s[key] != nil {
+			return fmt.Errorf("%s is a %T: want a path", key, s[key])
+		}
+		texts[key] = text
+	}
+	moved := func(path string) string {
 		if path == "" || c.dir == "" {
 			return path
 		}
-		if relative, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(relative) {
-			return filepath.Join(c.dir, relative)
+		if relative, err := filepath.Rel(texts["dirpath"], path); err == nil && filepath.IsLocal(relative) {
+			if here := filepath.Join(c.dir, relative); exists(here) {
+				return here
+			}
 		}
 		return path
 	}
-	score := func(key string) *float64 {
+	here := func(path string) bool {
+		relative, err := filepath.Rel(c.dir, path)
+		return path != "" && err == nil && filepath.IsLocal(relative) && exists(path)
+	}
+	scores := map[string]*float64{}
+	for _, key := range []string{"best_model_score", "current_score", "kth_value"} {
+		if s[key] == nil {
+			continue
+		}
 		v, err := scalarOf(s[key])
 		if err != nil {
-			return nil
+			return fmt.Errorf("%s: %w", key, err)
 		}
-		return &v
+		scores[key] = &v
 	}
-	best := map[string]float64{}
-	saved, _ := s["best_k_models"].(map[string]any)
-	if sd, ok := s["best_k_models"].(*torch.StateDict); ok {
-		saved = map[string]any{}
-		for path, v := range sd.All() {
-			saved[path] = v
-		}
+	best, err := c.loadBest(s["best_k_models"], func(path string) (string, bool) {
+		path = moved(path)
+		return path, here(path)
+	})
+	if err != nil {
+		return fmt.Errorf("best_k_models: %w", err)
 	}
-	for path, v := range saved {
-		x, err := scalarOf(v)
-		if err != nil {
-			return fmt.Errorf("best_k_models: %w", err)
-		}
-		if file := moved(path); exists(file) {
-			best[file] = x
-		}
+	c.best, c.bestScore, c.current, c.kthPath, c.kthValue = best, scores["best_model_score"], scores["current_score"], "", nil
+	c.bestPath, c.lastPath = moved(texts["best_model_path"]), ""
+	if last := moved(texts["last_model_path"]); here(last) {
+		c.lastPath = last
 	}
-	c.best, c.bestScore, c.current = best, score("best_model_score"), score("current_score")
-	c.bestPath, c.lastPath, c.kthPath = moved(s["best_model_path"]), moved(s["last_model_path"]), moved(s["kth_best_model_path"])
 	if len(best) > 0 {
-		c.kthValue = score("kth_value")
+		c.rank()
 	}
 	return nil
+}
+
+// loadBest reads best_k_models, in its order where the file has one. find finds a file, and reports whether it is there.
+func (c *ModelCheckpoint) loadBest(v any, find func(path string) (string, bool)) (best []kept, err error) {
+	add := func(path string, v any) error {
+		x, err := scalarOf(v)
+		if err != nil {
+			return fmt.Errorf("%q: %w", path, err)
+		}
+		if file, ok := find(path); ok {
+			best = append(best, kept{file, x})
+		}
+		return nil
+	}
+	switch v := v.(type) {
+	case nil:
+	case *torch.StateDict:
+		for path, t := range v.All() {
+			if err := add(path, t); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for _, path := range slices.Sorted(maps.Keys(v)) {
+			if err := add(path, v[path]); err != nil {
+				return nil, err
+			}
+		}
+	default:
+		return nil, fmt.Errorf("it is a %T: want a dictionary", v)
+	}
+	return best, nil
 }
 
 var lastName = regexp.MustCompile(`^last(-v?\d+)?\.ckpt$`)

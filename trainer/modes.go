@@ -35,20 +35,25 @@ func evalMode(m nn.Module) (restore func()) {
 
 // isolated runs f and gives the default generators their states back, so that what f draws changes nothing.
 func (t *Trainer) isolated(f func() error) error {
+	defer t.streams()()
+	return f()
+}
+
+// streams returns what gives the default generators the states that they have now.
+func (t *Trainer) streams() (restore func()) {
 	generators := []*torch.Generator{torch.DefaultGenerator(torch.CPU), t.l.RankGenerator()}
 	if d := t.l.Device(); d != torch.CPU {
 		generators = append(generators, torch.DefaultGenerator(d))
 	}
 	states := make([]*torch.Tensor, len(generators))
 	for i, g := range generators {
-		states[i] = g.State()
+		states[i] = g.State().Keep()
 	}
-	defer func() {
+	return func() {
 		for i, g := range generators {
 			g.SetState(states[i])
 		}
-	}()
-	return f()
+	}
 }
 
 // inOrder returns the loader without shuffling, for OverfitBatches.

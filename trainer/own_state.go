@@ -6,6 +6,7 @@ import (
 
 	"github.com/golite/golite/lite"
 	"github.com/golite/golite/torch"
+	"github.com/golite/golite/torch/nn"
 )
 
 // dumpOwn returns what a checkpoint has besides Lightning's, so that Fit goes on exactly: where in the epoch it is, the
@@ -32,6 +33,15 @@ func (t *Trainer) dumpOwn() (map[string]any, error) {
 		ranks = append(ranks, values)
 	}
 	own["results"] = ranks
+	var metrics []any
+	for _, x := range t.fitResults.list {
+		if x.fresh && x.metric != nil {
+			metrics = append(metrics, x.name)
+		}
+	}
+	if len(metrics) > 0 {
+		own["metrics_in_progress"] = metrics
+	}
 	own["metrics"] = t.logged.callback.any()
 	return own, nil
 }
@@ -74,7 +84,7 @@ func resultFrom(v any) (*result, error) {
 	rules := rulesOf(hook)
 	name, _ := m["name"].(string)
 	if !ok || rules == nil || name == "" {
-		return nil, fmt.Errorf("a logged value is %v: want a hook and a name", v)
+		return nil, fmt.Errorf("%s.results has the value %v: want a hook and a name", ownKey, v)
 	}
 	number := func(key string) float64 {
 		switch v := m[key].(type) {
@@ -87,7 +97,7 @@ func resultFrom(v any) (*result, error) {
 	}
 	is := func(key string) bool { b, _ := m[key].(bool); return b }
 	return &result{
-		resultKey: resultKey{rules, name, noLoader}, fresh: true, weight: int64(intOf(m["weight"])),
+		resultKey: resultKey{rules, name, noLoader}, restored: true, fresh: true, weight: int64(intOf(m["weight"])),
 		o: LogOptions{
 			When: When(intOf(m["when"])), Reduce: Reduce(intOf(m["reduce"])), BatchSize: intOf(m["batch_size"]),
 			ProgBar: is("prog_bar"), NoLogger: is("no_logger"), NoSyncDist: is("no_sync_dist"),
@@ -98,7 +108,10 @@ func resultFrom(v any) (*result, error) {
 
 // loadResults restores what was logged in the epoch. Where the number of ranks is another, rank 0 has the values of all.
 func (r *results) loadResults(t *Trainer, v any) error {
-	ranks, _ := v.([]any)
+	ranks, ok := v.([]any)
+	if !ok && v != nil {
+		return fmt.Errorf("%s.results is a %T: want a list for each rank", ownKey, v)
+	}
 	var lists []any
 	switch {
 	case len(ranks) == t.l.WorldSize():
@@ -107,8 +120,11 @@ func (r *results) loadResults(t *Trainer, v any) error {
 		lists = ranks
 	}
 	for _, list := range lists {
-		list, _ := list.([]any)
-		for _, v := range list {
+		values, ok := list.([]any)
+		if !ok && list != nil {
+			return fmt.Errorf("%s.results has a %T: want a list of logged values", ownKey, list)
+		}
+		for _, v := range values {
 			x, err := resultFrom(v)
 			if err != nil {
 				return err
@@ -146,7 +162,10 @@ func (f *fit[B]) loadExact() error {
 	if err := load(f.loader, r.own["loader"]); err != nil {
 		return fmt.Errorf("trainer: %s: the loader: %w", r.path, err)
 	}
-	vals, _ := r.own["val_loaders"].([]any)
+	vals, err := entry[[]any](r.own, "val_loaders")
+	if err != nil {
+		return r.wrong(within(ownKey, err))
+	}
 	for i, v := range vals {
 		if f.val == nil || i >= len(f.val.loaders) {
 			break
@@ -155,17 +174,24 @@ func (f *fit[B]) loadExact() error {
 			return fmt.Errorf("trainer: %s: loader %d of validation: %w", r.path, i, err)
 		}
 	}
-	metrics, _ := r.own["metrics"].(map[string]any)
+	metrics, err := entry[map[string]any](r.own, "metrics")
+	if err != nil {
+		return r.wrong(within(ownKey, err))
+	}
 	t.logged.callback.load(metrics)
 	if err := t.loadGradients(r.own["gradients"]); err != nil {
 		return fmt.Errorf("trainer: %s: %w", r.path, err)
 	}
 	if r.inEpoch() {
+		if names, _ := r.own["metrics_in_progress"].([]any); len(names) > 0 {
+			t.l.Logger().Warn(fmt.Sprintf("trainer: %s was saved in the middle of an epoch, and does not have what the metrics %v had added up: "+
+				"their values of this epoch are of what is left of it", r.path, names))
+		}
 		if err := f.values.loadResults(t, r.own["results"]); err != nil {
 			return fmt.Errorf("trainer: %s: %w", r.path, err)
 		}
 	}
-	_, err := t.l.Load(r.path, lite.State{ownKey: streams{}}, lite.LoadOptions{OnlyState: true})
+	_, err = t.l.Load(r.path, lite.State{ownKey: streams{}}, lite.LoadOptions{OnlyState: true})
 	return err
 }
 
@@ -174,6 +200,50 @@ type streams struct{}
 
 func (streams) StateDict() map[string]any          { return nil }
 func (streams) LoadStateDict(map[string]any) error { return nil }
+
+// snapshot returns what puts counters, buffers, streams and logged values as they are now, and reports whether it could: no
+// optimizer has stepped since.
+func (f *fit[B]) snapshot() func() bool {
+	t := f.t
+	train, val := f.states()
+	torch.EachTensor([]any{train, val}, func(t *torch.Tensor) { t.Keep() }) // the batch's scope ends before they are used
+	batches, steps, zeroGrads, schedulers, manual := t.batches, t.steps, t.zeroGrads, t.schedulerSteps, t.manualSteps
+	isLast, step, updates := t.isLastBatch, t.GlobalStep(), t.manualUpdates
+	logged := f.values.dump()
+	var restore []func()
+	for _, b := range nn.NamedBuffers(f.m) {
+		saved := b.Detach().Clone().Keep()
+		restore = append(restore, func() { b.Copy_(saved) })
+	}
+	streams := t.streams()
+	return func() bool {
+		if t.GlobalStep() != step || t.manualUpdates != updates {
+			return false
+		}
+		t.batches, t.steps, t.zeroGrads, t.schedulerSteps, t.manualSteps, t.isLastBatch = batches, steps, zeroGrads, schedulers, manual, isLast
+		t.loaderStates = func() (map[string]any, []any) { return train, val }
+		t.fitResults = newResults(true)
+		for _, r := range logged {
+			if x, err := resultFrom(r.fields()); err == nil {
+				t.fitResults.list = append(t.fitResults.list, x)
+			}
+		}
+		torch.NoGrad(func() {
+			for _, f := range restore {
+				f()
+			}
+		})
+		streams()
+		return true
+	}
+}
+
+// otherRanks reports whether the loader's pass was begun with another number of ranks.
+func (r *restored) otherRanks(t *Trainer) bool {
+	loader, _ := r.own["loader"].(map[string]any)
+	n, ok := loader["replicas"]
+	return ok && intOf(n) != t.l.WorldSize()
+}
 
 // states returns the states of the loaders.
 func (f *fit[B]) states() (train map[string]any, val []any) {
@@ -201,7 +271,10 @@ func (t *Trainer) gradients() (list []any) {
 }
 
 func (t *Trainer) loadGradients(v any) error {
-	list, _ := v.([]any)
+	list, ok := v.([]any)
+	if !ok && v != nil {
+		return fmt.Errorf("%s.gradients is a %T: want a list", ownKey, v)
+	}
 	params := t.optimizerTensors()
 	if v == nil || len(list) == 0 {
 		return nil
@@ -210,7 +283,11 @@ func (t *Trainer) loadGradients(v any) error {
 		return fmt.Errorf("it has %d gradients of an accumulation, and the optimizer %d parameters", len(list), len(params))
 	}
 	for i, p := range params {
-		if g, ok := list[i].(*torch.Tensor); ok {
+		g, ok := list[i].(*torch.Tensor)
+		if !ok && list[i] != nil {
+			return fmt.Errorf("%s.gradients has a %T: want tensors", ownKey, list[i])
+		}
+		if ok {
 			if err := torch.Try(func() { p.SetGrad(g.To(p.Device(), p.DType())) }); err != nil {
 				return fmt.Errorf("gradient %d: %w", i, err)
 			}

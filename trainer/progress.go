@@ -1,5 +1,12 @@
 package trainer
 
+import (
+	"errors"
+	"fmt"
+
+	"github.com/golite/golite/torch"
+)
+
 // progress is Lightning's count of a loop's items: how many were fetched, begun, run, and run with all their hooks. The
 // checkpoint has it in this form (loops).
 type progress struct{ total, current counts }
@@ -46,17 +53,45 @@ func (f fields) dump(p progress) map[string]any {
 	return map[string]any{"total": part(p.total), "current": part(p.current)}
 }
 
-// restore reads what dump wrote. What is missing or of another type is 0.
-func (f fields) restore(v any) (p progress) {
-	m, _ := v.(map[string]any)
-	part := func(v any) (c counts) {
-		m, _ := v.(map[string]any)
+// restore reads what dump wrote. What is missing is 0.
+func (f fields) restore(in map[string]any, key string) (p progress, err error) {
+	m, err := entry[map[string]any](in, key)
+	for part, to := range map[string]*counts{"total": &p.total, "current": &p.current} {
+		c, e := entry[map[string]any](m, part)
+		err = errors.Join(err, within(key, e))
 		for _, name := range f {
-			*c.at(name) = intOf(m[name])
+			n, e := entry[int](c, name)
+			if e == nil && n < 0 {
+				e = fmt.Errorf("%s is %d: want 0 or more", name, n)
+			}
+			*to.at(name) = n
+			err = errors.Join(err, within(key+"."+part, e))
 		}
-		return c
 	}
-	return progress{total: part(m["total"]), current: part(m["current"])}
+	return p, err
+}
+
+// entry reads a key of a checkpoint, which is the type's zero value where it is missing or nil.
+func entry[T any](m map[string]any, key string) (v T, err error) {
+	x, ok := m[key]
+	if !ok || x == nil {
+		return v, nil
+	}
+	if v, ok = x.(T); !ok {
+		if sd, is := x.(*torch.StateDict); is && sd.Len() == 0 { // an empty dictionary
+			return v, nil
+		}
+		return v, fmt.Errorf("%s is a %T: want a %T", key, x, v)
+	}
+	return v, nil
+}
+
+// within puts a key before the one that an error names.
+func within(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s.%w", key, err)
 }
 
 func intOf(v any) int {

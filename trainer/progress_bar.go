@@ -24,6 +24,7 @@ type ProgressBar struct {
 	Writer io.Writer
 
 	terminal bool
+	failed   bool
 	drawn    time.Time
 	began    time.Time
 	first    int
@@ -59,7 +60,8 @@ func (c *ProgressBar) OnTrainBatchEnd(t *Trainer, _ *torch.Tensor, _ any, _ int)
 		return nil
 	}
 	c.drawn = time.Now()
-	return c.draw(t, false)
+	c.draw(t, false)
+	return nil
 }
 
 // OnTrainEpochEnd draws the epoch's last bar.
@@ -67,24 +69,30 @@ func (c *ProgressBar) OnTrainEpochEnd(t *Trainer) error {
 	if !t.l.IsGlobalZero() {
 		return nil
 	}
-	return c.draw(t, true)
+	c.draw(t, true)
+	return nil
 }
 
-func (c *ProgressBar) draw(t *Trainer, last bool) error {
+// draw writes the bar. A writer that fails, such as a pipe that was closed, ends the bar and not the training.
+func (c *ProgressBar) draw(t *Trainer, last bool) {
+	if c.failed {
+		return
+	}
 	t.refresh()
-	line := c.line(t)
-	if !c.terminal {
-		_, err := fmt.Fprintln(c.Writer, line)
-		return err
+	text := c.line(t)
+	if c.terminal {
+		padded := text + strings.Repeat(" ", max(0, c.width-len(text)))
+		c.width = len(text)
+		if text = "\r" + padded; last {
+			text, c.width = text+"\n", 0
+		}
+	} else {
+		text += "\n"
 	}
-	padded := line + strings.Repeat(" ", max(0, c.width-len(line)))
-	c.width = len(line)
-	end := ""
-	if last {
-		end, c.width = "\n", 0
+	if _, err := io.WriteString(c.Writer, text); err != nil {
+		c.failed = true
+		t.l.Logger().Warn(fmt.Sprintf("trainer: the progress bar can't be written, and is left out: %v", err))
 	}
-	_, err := fmt.Fprint(c.Writer, "\r"+padded+end)
-	return err
 }
 
 // line is such as "Epoch 3/10  62%  520/844  1900 it/s  eta 12s  train_loss 0.231".

@@ -39,6 +39,7 @@ type result struct {
 	o      LogOptions
 	metric Metric
 
+	restored bool // from a checkpoint, and not logged since
 	fresh    bool // it has a value since the last reset
 	step     value
 	sum      value // reduced so far
@@ -59,11 +60,15 @@ func (r *results) log(t *Trainer, rules *logRules, name string, v any, o LogOpti
 		x = &result{resultKey: key, o: o}
 		r.by[key], r.list = x, append(r.list, x)
 	}
+	if x.restored { // the program may have changed since
+		x.fresh = x.fresh && o.Reduce == x.o.Reduce && o.When == x.o.When
+		x.o, x.restored = o, false
+	}
 	if o != x.o {
 		torch.Fail("trainer.Log", "%q was logged twice in %s with other options (%+v, then %+v): use one of them, or two names", name, rules.name, x.o, o)
 	}
 	if m, ok := v.(Metric); ok {
-		x.setMetric(m)
+		x.setMetric(t, m)
 	} else if w, err := valueOf(v); err != nil {
 		torch.Fail("trainer.Log", "%q: %v", name, err)
 	} else {
@@ -83,19 +88,29 @@ func (r *results) batchSize(o LogOptions) int {
 	return r.size()
 }
 
-func (x *result) setMetric(m Metric) {
+func (x *result) setMetric(t *Trainer, m Metric) {
+	if training := t.results.training; t.stage == Fitting {
+		if other, ok := t.metricStages[m]; ok && other != training {
+			torch.Fail("trainer.Log", "%q is a metric that training and validation log: the end of one would reset that of the other; make one for each", x.name)
+		}
+		t.metricStages[m] = training
+	}
 	if x.metric != nil && x.metric != m {
 		torch.Fail("trainer.Log", "%q is a metric in %s, and another one now: log each metric under a name of its own", x.name, x.rules.name)
 	}
 	x.metric = m
 	if last := m.Last(); last != nil && x.o.When&OnStep != 0 {
-		x.step, _ = tensorValue(last)
+		var err error
+		if x.step, err = tensorValue(last); err != nil {
+			torch.Fail("trainer.Log", "%q: Last of the metric: %v", x.name, err)
+		}
+		x.step.keep()
 	}
 }
 
 // add reduces a value into those of the epoch.
 func (x *result) add(v value, size int) {
-	x.step = v
+	x.step = v.keep()
 	if x.o.When&OnEpoch == 0 {
 		return
 	}
@@ -114,7 +129,7 @@ func (x *result) add(v value, size int) {
 		v = v.scaled(size)
 		x.weight += int64(size)
 	}
-	x.sum = x.sum.with(v, x.o.Reduce)
+	x.sum = x.sum.with(v, x.o.Reduce).keep()
 }
 
 // current are the results with a value that belong to the loader that runs.
@@ -237,7 +252,7 @@ func (r *results) collect(t *Trainer) (m logged) {
 
 // compute makes the epoch's values, once.
 func (r *results) compute(t *Trainer) {
-	var due []*result
+	var due, computed []*result
 	for x := range r.current() {
 		if x.o.When&OnEpoch == 0 || x.computed {
 			continue
@@ -245,7 +260,7 @@ func (r *results) compute(t *Trainer) {
 		x.computed = true
 		switch {
 		case x.metric != nil:
-			x.epoch, _ = tensorValue(x.metric.Compute())
+			computed = append(computed, x)
 		case x.o.NoSyncDist || t.l.WorldSize() == 1:
 			x.epoch = x.sum
 			if x.o.Reduce == Mean {
@@ -256,7 +271,13 @@ func (r *results) compute(t *Trainer) {
 		}
 	}
 	if t.l.WorldSize() > 1 {
-		r.reduce(t, due)
+		r.reduce(t, due, computed)
+	}
+	for _, x := range computed {
+		var err error
+		if x.epoch, err = tensorValue(x.metric.Compute()); err != nil {
+			torch.Fail("trainer.Log", "%q: Compute of the metric: %v; log each of its values by a name of its own", x.name, err)
+		}
 	}
 }
 
@@ -266,17 +287,22 @@ type share struct {
 	Keys    []string
 	Sums    []float64
 	Weights []int64
+	Metrics []string // keys of those that reduce by themselves, on all ranks at once
 }
 
 // reduce reduces values over the ranks, exactly: by the sums of value and weight. Ranks that logged other names are an
-// error on all, unless one had no batch.
-func (r *results) reduce(t *Trainer, due []*result) {
+// error on all, unless one had no batch and the values are no metrics, which all ranks compute.
+func (r *results) reduce(t *Trainer, due, computed []*result) {
 	own := share{Batches: r.batches}
 	for _, x := range due {
 		_, key := x.keys(false)
 		own.Keys = append(own.Keys, x.rules.name+" "+key)
 		own.Sums = append(own.Sums, x.sum.float())
 		own.Weights = append(own.Weights, x.weight)
+	}
+	for _, x := range computed {
+		_, key := x.keys(false)
+		own.Metrics = append(own.Metrics, x.rules.name+" "+key)
 	}
 	all := lite.AllGather(t.l, own)
 	checkKeys(t, all)
@@ -309,6 +335,12 @@ func (r *results) reduce(t *Trainer, due []*result) {
 }
 
 func checkKeys(t *Trainer, all []share) {
+	for rank, s := range all {
+		if !slices.Equal(s.Metrics, all[0].Metrics) {
+			t.Fail(fmt.Errorf("trainer: rank 0 has logged the metrics [%s] in this epoch and rank %d [%s]: all ranks compute a metric together; "+
+				"log it on all, also on one without a batch", strings.Join(all[0].Metrics, ", "), rank, strings.Join(s.Metrics, ", ")))
+		}
+	}
 	first := -1
 	for rank, s := range all {
 		switch {

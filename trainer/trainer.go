@@ -37,11 +37,14 @@ type Trainer struct {
 	where   *logRules // of the hook that runs, nil outside of them
 	running string    // its name for messages
 	models  map[nn.Module]*lite.Model[nn.Module, func()]
+	loaders map[loaderKey]any // set up
 	model   *lite.Model[nn.Module, func()]
 
 	data         any          // the data module of the stage
 	trainLoader  func() error // makes the loader of training if there is none
 	loaderStates func() (train map[string]any, val []any)
+	rewind       func() bool     // puts everything as it was after the last step, where a ModelCheckpoint has SaveOnException
+	metricStages map[Metric]bool // of metrics logged in Fit: whether by training
 	fitResults   *results
 	finding      bool     // LRFind sets the rates
 	resumedFrom  string   // the checkpoint that Fit has loaded

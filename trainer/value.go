@@ -71,6 +71,12 @@ func tensorValue(t *torch.Tensor) (value, error) {
 	}), nil
 }
 
+// keep takes the tensor out of the scope of the batch, and returns the value.
+func (v value) keep() value {
+	v.t.Keep()
+	return v
+}
+
 // float reads the number.
 func (v value) float() float64 {
 	if v.t != nil {
