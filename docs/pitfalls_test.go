@@ -15,6 +15,7 @@ import (
 	"github.com/golite/golite/dist"
 	"github.com/golite/golite/internal/fixture"
 	"github.com/golite/golite/lite"
+	"github.com/golite/golite/metrics"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
 	"github.com/golite/golite/torch/nn"
@@ -100,6 +101,16 @@ func TestPitfallsMetrics(t *testing.T) {
 		l.AllReduce(loss, dist.Sum) // in place
 		mean := loss.Item() / float64(total)
 		require.Equal(t, 5.0/4, mean)
+
+		// Rank 0 is right about its one sample, rank 1 about one of three.
+		scores, target := torch.Eye(2).Narrow(0, 0, 1), torch.From([]int64{0})
+		if l.GlobalRank() == 1 {
+			scores, target = torch.Eye(3).Narrow(1, 0, 2), torch.From([]int64{1, 1, 1})
+		}
+		acc := metrics.NewAccuracy(metrics.Multiclass(2))
+		acc.Update(scores, target)        // in the loop, for each batch: meets nobody
+		accuracy := acc.Compute(l).Item() // after it: of all ranks, also those without a batch
+		require.Equal(t, 2.0/4, accuracy)
 		return nil
 	})
 }

@@ -14,7 +14,6 @@ func NewPerplexity(opts ...IgnoreOptions) *Classification {
 	ignore := options.Must(op, opts, torch.Fail).IgnoreIndex
 	m := &Classification{base: base{op: op}}
 	m.fields = []field{{name: "total_log_probs"}, {name: "count"}, {name: "invalid"}}
-	m.verify = Task{kind: binary}.wrongValues(ignore)
 	m.verify = func(s []*torch.Tensor) string {
 		if n := int(s[2].Item()); n > 0 {
 			return itoa(n) + " tokens of target are out of range; want tokens of the vocabulary, the last dimension of preds, or IgnoreIndex"

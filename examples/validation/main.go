@@ -7,8 +7,8 @@ import (
 	"os"
 
 	"github.com/golite/golite/datasets/mnist"
-	"github.com/golite/golite/dist"
 	"github.com/golite/golite/lite"
+	"github.com/golite/golite/metrics"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
 	"github.com/golite/golite/torch/nn"
@@ -16,7 +16,10 @@ import (
 )
 
 // Metrics are of the whole set, the same on every rank.
-type Metrics struct{ Loss, Accuracy float64 }
+type Metrics struct {
+	Loss     float64
+	Accuracy float32
+}
 
 func main() {
 	cfg := lite.Config{Strategy: "ddp", Devices: "3"}
@@ -55,18 +58,16 @@ func evaluate(ctx context.Context, l *lite.Lite, model *lite.Net[*nn.Sequential]
 	model.Eval()
 	defer model.Train()
 
-	on := torch.Options{Device: l.Device(), DType: torch.Float64}
-	loss, correct := on.Zeros(), on.Zeros()
-	seen := 0
+	loss, accuracy := metrics.NewMean(), metrics.NewAccuracy(metrics.Multiclass(10))
 	err := torch.NoGradOf(func() error {
 		for batch, err := range loader.Batches(ctx) {
 			if err != nil {
 				return err
 			}
 			out := model.Forward(batch.Input.View(-1, 784))
-			loss.Add_(F.CrossEntropy(out, batch.Target, F.CrossEntropyOptions{Reduction: F.Sum}))
-			correct.Add_(out.ArgMax(-1).Eq(batch.Target).Sum())
-			seen += batch.Input.Size(0)
+			each := F.CrossEntropy(out, batch.Target, F.CrossEntropyOptions{Reduction: F.None})
+			loss.Update(each.Double()) // added up in 64 bits
+			accuracy.Update(out, batch.Target)
 		}
 		return nil
 	})
@@ -75,8 +76,5 @@ func evaluate(ctx context.Context, l *lite.Lite, model *lite.Net[*nn.Sequential]
 	}
 
 	// Ranks may have had different numbers of batches: they meet here, and nowhere in the loop.
-	total := float64(lite.Sum(l, seen))
-	l.AllReduce(loss, dist.Sum)
-	l.AllReduce(correct, dist.Sum)
-	return Metrics{Loss: loss.Item() / total, Accuracy: correct.Item() / total}, nil
+	return Metrics{Loss: loss.Compute(l).Item(), Accuracy: float32(accuracy.Compute(l).Item())}, nil
 }

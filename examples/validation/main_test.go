@@ -50,7 +50,7 @@ func saved(t *testing.T) (path string, want Metrics) {
 			scores := net.Forward(test.Input.View(-1, 784))
 			n := float64(test.Input.Size(0))
 			want.Loss = F.CrossEntropy(scores.To(torch.Float64), test.Target, F.CrossEntropyOptions{Reduction: F.Sum}).Item() / n
-			want.Accuracy = scores.ArgMax(-1).Eq(test.Target).Sum().Item() / n
+			want.Accuracy = float32(scores.ArgMax(-1).Eq(test.Target).Sum().Item() / n)
 		})
 		return l.Save(path, lite.State{"model": net})
 	}))
