@@ -24,7 +24,7 @@ func TestInferenceShowsItsProgram(t *testing.T) {
 }
 
 func TestPitfallsShowsItsProgram(t *testing.T) {
-	shows(t, "pitfalls.md", 13, func(int) string { return "pitfalls_test.go" })
+	shows(t, "pitfalls.md", 14, func(int) string { return "pitfalls_test.go" })
 }
 
 func TestOptimizersShowsItsPrograms(t *testing.T) {

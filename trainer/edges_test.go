@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/golite/golite/lite"
+	"github.com/golite/golite/metrics"
 	"github.com/golite/golite/torch"
 	"github.com/golite/golite/torch/data"
 	"github.com/golite/golite/torch/nn"
@@ -294,7 +295,7 @@ type sum struct {
 	result   func() *torch.Tensor
 }
 
-func (s *sum) Compute() *torch.Tensor {
+func (s *sum) Compute(metrics.Ranks) *torch.Tensor {
 	if s.result != nil {
 		return s.result()
 	}

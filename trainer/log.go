@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/golite/golite/internal/options"
+	tm "github.com/golite/golite/metrics"
 	"github.com/golite/golite/torch"
 )
 
@@ -47,11 +48,12 @@ type LogOptions struct {
 	NoLoaderIdx bool
 }
 
-// Metric is what Log takes besides values: it adds up by itself, in updates that the program makes.
+// Metric is what Log takes besides values, such as those of package metrics: it adds up by itself, in updates that the
+// program makes.
 type Metric interface {
-	Compute() *torch.Tensor // of all ranks
-	Last() *torch.Tensor    // of the last update, nil if there is none
-	Reset()                 // begins anew
+	Compute(r tm.Ranks) *torch.Tensor // of all ranks, or of this one alone with nil
+	Last() *torch.Tensor              // of the last Forward, nil if there is none
+	Reset()                           // begins anew
 }
 
 // logRules are what a hook may log, by the table of Lightning.

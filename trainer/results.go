@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/golite/golite/lite"
+	tm "github.com/golite/golite/metrics"
 	"github.com/golite/golite/torch"
 )
 
@@ -275,7 +276,11 @@ func (r *results) compute(t *Trainer) {
 	}
 	for _, x := range computed {
 		var err error
-		if x.epoch, err = tensorValue(x.metric.Compute()); err != nil {
+		var ranks tm.Ranks
+		if !x.o.NoSyncDist {
+			ranks = t.l
+		}
+		if x.epoch, err = tensorValue(x.metric.Compute(ranks)); err != nil {
 			torch.Fail("trainer.Log", "%q: Compute of the metric: %v; log each of its values by a name of its own", x.name, err)
 		}
 	}
